@@ -1,0 +1,22 @@
+"""AgentGauge: see, and be paged about, what LLM agents do in production."""
+
+from agentgauge.calls import LLMCall, ToolCall
+from agentgauge.endpoint import MetricsServer, metrics_app, serve_metrics
+from agentgauge.gauge import AgentGauge
+from agentgauge.pricing import TokenUsage
+from agentgauge.session import Session, SessionLimits, Task, carry_session, llm_step
+
+__all__ = [
+    "AgentGauge",
+    "LLMCall",
+    "MetricsServer",
+    "Session",
+    "SessionLimits",
+    "Task",
+    "TokenUsage",
+    "ToolCall",
+    "carry_session",
+    "llm_step",
+    "metrics_app",
+    "serve_metrics",
+]

@@ -1,0 +1,249 @@
+"""Every call of the ``anthropic`` SDK, through its official middleware hook: once per HTTP attempt, sync and async."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any
+
+from anthropic import AsyncStream, Middleware, Stream
+
+from agentgauge.calls import LLMCall
+from agentgauge.pricing import TokenUsage
+
+if TYPE_CHECKING:
+    from anthropic import APIResponse, AsyncAPIResponse
+    from anthropic._middleware import AsyncCallNext, CallNext
+    from anthropic._request import APIRequest
+
+    from agentgauge.gauge import AgentGauge
+
+MESSAGES_PATH = "/v1/messages"
+
+
+class GaugeMiddleware(Middleware):
+    """Counts calls, errors, latency, tokens and cost of the Messages API; other endpoints pass through.
+
+    Retries are attempts of their own. A stream is finished exactly once: on exhaustion, error, ``close()`` or when it
+    is dropped.
+    """
+
+    def __init__(self, gauge: AgentGauge) -> None:
+        self._gauge = gauge
+
+    def handle(self, request: APIRequest, call_next: CallNext) -> APIResponse[Any]:
+        """The sync client's hook."""
+        call = self._start(request)
+        if call is None:
+            return call_next(request)
+        try:
+            response = call_next(request)
+        except BaseException as error:
+            call.fail(error_type_of(error))
+            raise
+        try:
+            if not response.http_response.is_success:
+                response.http_response.read()
+                call.fail(_provider_error(response.http_response))
+            else:
+                _watch(self._gauge, call, response.parse())
+        except Exception as fault:
+            self._gauge.swallow("llm", fault)
+        return response
+
+    async def handle_async(self, request: APIRequest, call_next: AsyncCallNext) -> AsyncAPIResponse[Any]:
+        """The async client's hook."""
+        call = self._start(request)
+        if call is None:
+            return await call_next(request)
+        try:
+            response = await call_next(request)
+        except BaseException as error:
+            call.fail(error_type_of(error))
+            raise
+        try:
+            if not response.http_response.is_success:
+                await response.http_response.aread()
+                call.fail(_provider_error(response.http_response))
+            else:
+                _watch(self._gauge, call, await response.parse())
+        except Exception as fault:
+            self._gauge.swallow("llm", fault)
+        return response
+
+    def _start(self, request: APIRequest) -> LLMCall | None:
+        try:
+            body = request.json
+            if request.method.upper() != "POST" or request.url.partition("?")[0] != MESSAGES_PATH:
+                return None
+            return LLMCall(self._gauge, str(body["model"]) if isinstance(body, dict) else "unknown")
+        except Exception as fault:
+            self._gauge.swallow("llm", fault)
+            return None
+
+
+def usage_of(usage: Any) -> TokenUsage:
+    """The token kinds of the API's ``usage``, made disjoint; ``input_tokens`` there already excludes the cache."""
+    written = getattr(usage, "cache_creation", None)
+    total_written = getattr(usage, "cache_creation_input_tokens", None) or 0
+    written_1h = getattr(written, "ephemeral_1h_input_tokens", None) or 0
+    searches = getattr(getattr(usage, "server_tool_use", None), "web_search_requests", None) or 0
+    return TokenUsage(
+        input=getattr(usage, "input_tokens", None) or 0,
+        cache_read=getattr(usage, "cache_read_input_tokens", None) or 0,
+        cache_write_5m=max(0, total_written - written_1h),
+        cache_write_1h=written_1h,
+        output=getattr(usage, "output_tokens", None) or 0,
+        web_searches=searches,
+    )
+
+
+def error_type_of(error: BaseException) -> str:
+    """The provider's error code if the error carries one, else the exception's class."""
+    body = getattr(error, "body", None)
+    return _error_code(body) or type(error).__name__
+
+
+def _provider_error(response: Any) -> str:
+    try:
+        code = _error_code(response.json())
+    except ValueError:  # a proxy's HTML page, say
+        code = None
+    return code or f"http_{response.status_code}"
+
+
+def _error_code(body: object) -> str | None:
+    error = body.get("error") if isinstance(body, dict) else None
+    code = error.get("type") if isinstance(error, dict) else None
+    return code if isinstance(code, str) else None
+
+
+def _watch(gauge: AgentGauge, call: LLMCall, result: object) -> None:
+    """Finish the call with the message's usage, or when its stream ends."""
+    if isinstance(result, Stream):
+        events = _SyncEvents(gauge, call, result._iterator)
+        _tap(result, events, _closing_sync(events, weakref.ref(result)))
+    elif isinstance(result, AsyncStream):
+        async_events = _AsyncEvents(gauge, call, result._iterator)
+        _tap(result, async_events, _closing_async(async_events, weakref.ref(result)))
+    else:
+        call.finish(usage_of(getattr(result, "usage", None)), getattr(result, "model", None))
+
+
+def _tap(stream: object, events: object, close: object) -> None:
+    # The SDK returns this very object to the caller, so it is tapped in place. Set on the instance: the iterator is
+    # a cached property, and close() is how MessageStream and `with` end a stream that was not read to its end.
+    stream.__dict__["_iterator"] = events
+    stream.__dict__["close"] = close
+
+
+def _closing_sync(events: _StreamEvents, stream: weakref.ref[Stream[Any]]) -> Any:
+    def close() -> None:
+        events.finish()
+        if (alive := stream()) is not None:
+            type(alive).close(alive)
+
+    return close
+
+
+def _closing_async(events: _StreamEvents, stream: weakref.ref[AsyncStream[Any]]) -> Any:
+    async def close() -> None:
+        events.finish()
+        if (alive := stream()) is not None:
+            await type(alive).close(alive)
+
+    return close
+
+
+class _StreamEvents:
+    """What a stream of events says about its call, and its end."""
+
+    def __init__(self, gauge: AgentGauge, call: LLMCall) -> None:
+        self._gauge = gauge
+        self._call = call
+        self._usage = TokenUsage()
+        self._model: str | None = None
+
+    def __del__(self) -> None:
+        # A stream that was dropped unread or half-read has nobody else to finish it.
+        self.finish()
+
+    def finish(self) -> None:
+        """The stream ended, by itself or because its reader had enough."""
+        self._call.finish(self._usage, self._model)
+
+    def observe(self, event: Any) -> None:
+        """Note what this event says; never raises."""
+        try:
+            kind = event.type
+            if kind in ("content_block_start", "content_block_delta"):
+                self._call.first_token()
+            elif kind == "message_start":
+                self._model = event.message.model
+                self._usage = usage_of(event.message.usage)
+            elif kind == "message_delta":
+                self._usage = _with_final_counts(self._usage, event.usage)
+        except Exception as fault:
+            self._gauge.swallow("llm", fault)
+
+    def fail(self, error: BaseException) -> None:
+        """The stream broke, or its reader was cancelled."""
+        self._call.fail(error_type_of(error), self._usage)
+
+
+class _SyncEvents(_StreamEvents):
+    def __init__(self, gauge: AgentGauge, call: LLMCall, events: Iterator[Any]) -> None:
+        super().__init__(gauge, call)
+        self._events = events
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            event = next(self._events)
+        except StopIteration:
+            self.finish()
+            raise
+        except BaseException as error:
+            self.fail(error)
+            raise
+        self.observe(event)
+        return event
+
+
+class _AsyncEvents(_StreamEvents):
+    def __init__(self, gauge: AgentGauge, call: LLMCall, events: AsyncIterator[Any]) -> None:
+        super().__init__(gauge, call)
+        self._events = events
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            event = await anext(self._events)
+        except StopAsyncIteration:
+            self.finish()
+            raise
+        except BaseException as error:
+            self.fail(error)
+            raise
+        self.observe(event)
+        return event
+
+
+def _with_final_counts(started: TokenUsage, delta: Any) -> TokenUsage:
+    """``message_delta`` holds cumulative counts; fields it leaves out keep what ``message_start`` said."""
+    final = usage_of(delta)
+    # It gives cache writes as one number: growth is of the kind that the start had.
+    written = final.cache_write_5m or started.cache_write_5m + started.cache_write_1h
+    written_1h = written if started.cache_write_1h and not started.cache_write_5m else started.cache_write_1h
+    return TokenUsage(
+        input=final.input or started.input,
+        cache_read=final.cache_read or started.cache_read,
+        cache_write_5m=max(0, written - written_1h),
+        cache_write_1h=written_1h,
+        output=final.output or started.output,
+        web_searches=final.web_searches or started.web_searches,
+    )

@@ -1,0 +1,160 @@
+"""One tool call and one LLM call, from start to finish."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from agentgauge import metrics
+from agentgauge.pricing import TokenUsage
+from agentgauge.session import Session, current_scope
+
+if TYPE_CHECKING:
+    from agentgauge.gauge import AgentGauge
+
+STEPS_THAT_ARE_NO_TURN = ("tool_arguments", "classification")
+"""LLM calls of these steps neither plan nor answer, so they are no model turn of the task."""
+
+
+class ToolCall:
+    """One execution of a tool: ``with gauge.tool_call("send_email") as call:``. Exceptions pass through unchanged."""
+
+    __slots__ = ("_cost_usd", "_error_type", "_gauge", "_items", "_started", "_tool")
+
+    def __init__(self, gauge: AgentGauge, tool: str, cost_usd: float = 0.0) -> None:
+        self._gauge = gauge
+        self._tool = tool
+        self._cost_usd = cost_usd
+        self._items = 0
+        self._error_type: str | None = None
+        self._started = perf_counter()
+
+    def __enter__(self) -> Self:
+        self._started = perf_counter()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            # A generator closed early by its consumer did not fail.
+            if kind is not None and kind is not GeneratorExit:
+                self._error_type = kind.__name__
+            self._record(perf_counter() - self._started)
+        except Exception as fault:
+            self._gauge.swallow("tool", fault)
+
+    def fail(self, error_type: str) -> None:
+        """Count the call as failed for a tool that reports errors without raising."""
+        self._error_type = error_type
+
+    def add_cost(self, usd: float) -> None:
+        """Add what the external API charged for this call, in USD."""
+        self._cost_usd += usd
+
+    def batch(self, items: int) -> None:
+        """Say how many items this call handles at once."""
+        self._items = items
+
+    def _record(self, seconds: float) -> None:
+        instruments = self._gauge.instruments
+        tool = self._tool
+        if self._error_type is None:
+            instruments.counter(metrics.TOOL_CALLS, tool, "success").inc()
+        else:
+            instruments.counter(metrics.TOOL_CALLS, tool, "error").inc()
+            instruments.counter(metrics.TOOL_ERRORS, tool, self._error_type).inc()
+        instruments.histogram(metrics.TOOL_DURATION, tool).observe(seconds)
+        if self._items:
+            instruments.histogram(metrics.TOOL_BATCH_SIZE, tool).observe(self._items)
+        session = _session_of(self._gauge)
+        if session is not None:
+            session.add_tool_call()
+        if self._cost_usd:
+            instruments.counter(metrics.TOOL_COST, tool).inc(self._cost_usd)
+            if session is not None:
+                session.add_cost(self._cost_usd)
+
+
+class LLMCall:
+    """One HTTP attempt at an LLM; finished exactly once, by ``finish`` or ``fail``, whichever comes first.
+
+    For other providers than Anthropic: ``call = gauge.llm_call("model")``, then ``call.finish(TokenUsage(…))`` or
+    ``call.fail("rate_limit_error")``.
+    """
+
+    __slots__ = ("_finished", "_first_token_seconds", "_gauge", "_model", "_scope", "_started")
+
+    def __init__(self, gauge: AgentGauge, model: str) -> None:
+        self._gauge = gauge
+        self._model = model
+        self._scope = current_scope()
+        self._finished = False
+        self._first_token_seconds: float | None = None
+        self._started = perf_counter()
+
+    def first_token(self) -> None:
+        """Note the arrival of the first token of a stream; later calls do nothing."""
+        if self._first_token_seconds is None:
+            self._first_token_seconds = perf_counter() - self._started
+
+    def finish(self, usage: TokenUsage, model: str | None = None) -> None:
+        """Count a successful call; ``model`` is the one that answered, if it differs from the one asked for."""
+        self._end(usage, model, error_type=None)
+
+    def fail(self, error_type: str, usage: TokenUsage | None = None) -> None:
+        """Count a failed call by provider error code or exception class; tokens seen before the failure still cost."""
+        self._end(usage or TokenUsage(), None, error_type)
+
+    def _end(self, usage: TokenUsage, model: str | None, error_type: str | None) -> None:
+        if self._finished:
+            return
+        self._finished = True
+        try:
+            self._record(model or self._model, usage, error_type)
+        except Exception as fault:
+            self._gauge.swallow("llm", fault)
+
+    def _record(self, model: str, usage: TokenUsage, error_type: str | None) -> None:
+        instruments = self._gauge.instruments
+        label = self._gauge.model_label(model)
+        instruments.counter(metrics.LLM_CALLS, label, "error" if error_type else "success").inc()
+        if error_type:
+            instruments.counter(metrics.LLM_ERRORS, label, error_type).inc()
+        instruments.histogram(metrics.LLM_DURATION, label).observe(perf_counter() - self._started)
+        if self._first_token_seconds is not None:
+            instruments.histogram(metrics.LLM_TIME_TO_FIRST_TOKEN, label).observe(self._first_token_seconds)
+        if not error_type:
+            self._count_model_turn()
+        if usage.total:
+            self._record_tokens(label, usage)
+            self._record_cost(model, label, usage)
+
+    def _count_model_turn(self) -> None:
+        if self._scope.task is not None and self._scope.step not in STEPS_THAT_ARE_NO_TURN:
+            self._scope.task.model_turns += 1
+
+    def _record_tokens(self, label: str, usage: TokenUsage) -> None:
+        instruments = self._gauge.instruments
+        for kind in metrics.TOKEN_KIND.values:
+            tokens = getattr(usage, kind)
+            if tokens:
+                instruments.counter(metrics.LLM_TOKENS, label, kind).inc(tokens)
+        instruments.histogram(metrics.LLM_INPUT_TOKENS, label).observe(usage.prompt)
+        instruments.histogram(metrics.LLM_OUTPUT_TOKENS, label).observe(usage.output)
+
+    def _record_cost(self, model: str, label: str, usage: TokenUsage) -> None:
+        usd = self._gauge.prices.cost_usd(model, usage)
+        if usd is None:
+            self._gauge.instruments.counter(metrics.LLM_UNPRICED_TOKENS, label).inc(usage.total)
+            return
+        self._gauge.instruments.counter(metrics.LLM_COST, label, self._scope.step).inc(usd)
+        session = self._scope.session
+        if session is not None and session.belongs_to(self._gauge):
+            session.add_cost(usd)
+
+
+def _session_of(gauge: AgentGauge) -> Session | None:
+    session = current_scope().session
+    return session if session is not None and session.belongs_to(gauge) else None

@@ -1,0 +1,182 @@
+"""AgentGauge: the object an engineer holds to instrument an agent."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from prometheus_client import REGISTRY, CollectorRegistry
+
+from agentgauge import metrics
+from agentgauge.calls import LLMCall, ToolCall
+from agentgauge.endpoint import MetricsServer, serve_metrics
+from agentgauge.instruments import Instruments, LabelBounds
+from agentgauge.pricing import PriceTable
+from agentgauge.session import Session, SessionLimits
+
+if TYPE_CHECKING:
+    from anthropic import Middleware
+
+log = logging.getLogger("agentgauge")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class AgentGauge:
+    """Metrics of one agent.
+
+    ``agent`` is the label on every series; ``tools`` and ``models`` are those known from the start, whose series
+    exist at 0 before the first call; ``version`` and ``prompt_version`` go on ``agent_build_info``. Bad arguments
+    raise here, at start-up; after that nothing in the library raises into the agent.
+    """
+
+    def __init__(
+        self,
+        agent: str,
+        *,
+        tools: Iterable[str] = (),
+        models: Iterable[str] = (),
+        version: str = "unknown",
+        prompt_version: str = "unknown",
+        limits: SessionLimits | None = None,
+        registry: CollectorRegistry = REGISTRY,
+    ) -> None:
+        if not agent or not agent.strip():
+            raise ValueError("AgentGauge needs the agent's name: AgentGauge('sales_companion')")
+        if isinstance(tools, str) or isinstance(models, str):
+            raise TypeError("tools and models are lists of names, not one string: tools=['send_email']")
+        self.agent = agent
+        self.limits = limits or SessionLimits()
+        self.registry = registry
+        self.prices = PriceTable()
+        self._bounds = LabelBounds(self.prices.canonical_name, models)
+        self._bounds.tools.update(tools)
+        self._model_labels: dict[str, str] = {}
+        self._logged_faults: set[str] = set()
+        self.instruments = Instruments(registry, agent, self._bounds)
+        self.instruments.create_at_zero()
+        self.set_build_info(version, prompt_version)
+
+    def session(self, user_id: str | None = None, *, session_id: str | None = None) -> Session:
+        """Open a conversation: ``with gauge.session(user_id="rep-7") as session:``. Ids never become labels."""
+        return Session(self, user_id, session_id)
+
+    def tool(self, name: str | None = None, *, cost_usd: float = 0.0) -> Callable[[F], F]:
+        """Instrument and register a tool: sync or async function or generator; ``name`` defaults to the function's.
+
+        ``cost_usd`` is what the external API charges per call.
+        """
+
+        def decorate(function: F) -> F:
+            tool_name = name or function.__name__
+            self.register_tools([tool_name])
+            return cast(F, _instrumented(self, tool_name, cost_usd, function))
+
+        return decorate
+
+    def tool_call(self, name: str, *, cost_usd: float = 0.0) -> ToolCall:
+        """Instrument one call where a decorator does not fit: ``with gauge.tool_call("send_email") as call:``."""
+        return ToolCall(self, name, cost_usd)
+
+    def register_tools(self, names: Iterable[str]) -> None:
+        """Add tools to the registered ones and create their series at 0."""
+        new = set(names) - self._bounds.tools
+        if new:
+            self._bounds.tools.update(new)
+            self.instruments.create_at_zero()
+
+    def llm_call(self, model: str) -> LLMCall:
+        """Start one LLM call of any provider; see LLMCall."""
+        return LLMCall(self, model)
+
+    def anthropic(self) -> Middleware:
+        """The middleware for ``Anthropic(middleware=[…])`` and ``AsyncAnthropic(middleware=[…])``."""
+        from agentgauge.anthropic_middleware import GaugeMiddleware
+
+        return GaugeMiddleware(self)
+
+    def serve(
+        self,
+        port: int = 9464,
+        address: str = "127.0.0.1",
+        *,
+        password: str | None = None,
+        certificate: str | None = None,
+        key: str | None = None,
+    ) -> MetricsServer:
+        """Serve ``/metrics`` from a thread of this process; see ``serve_metrics``."""
+        return serve_metrics(port, address, registry=self.registry, password=password, certificate=certificate, key=key)
+
+    def set_build_info(self, version: str, prompt_version: str) -> None:
+        """Say which version of the agent and of its prompts is running from now on."""
+        with self.swallowing("other"):
+            self.instruments.clear(metrics.BUILD_INFO)
+            self.instruments.gauge(metrics.BUILD_INFO, version, prompt_version).set(1)
+
+    def model_label(self, model: str) -> str:
+        """The bounded label for a model name: the price table's own name, a configured name, or ``other``."""
+        known = self._model_labels.get(model)
+        if known is not None:
+            return known
+        label = self._bounds.fold(metrics.LLM_CALLS, metrics.MODEL, model)
+        if label != metrics.OTHER:
+            self._model_labels[model] = label
+        self.instruments.create_model_at_zero(label)
+        return label
+
+    def swallow(self, site: str, fault: Exception) -> None:
+        """Count a telemetry fault and log it once a site, without its message: that could quote the user."""
+        try:
+            self.instruments.counter(metrics.EXPORTER_ERRORS, site).inc()
+            if site not in self._logged_faults:
+                self._logged_faults.add(site)
+                log.warning("telemetry fault in %s: %s (counted, not raised)", site, type(fault).__name__)
+        except Exception:  # noqa: S110 - the last line of defence: nothing may reach the agent
+            pass
+
+    @contextmanager
+    def swallowing(self, site: str) -> Iterator[None]:
+        """Telemetry goes inside: a fault in it is counted and never reaches the agent."""
+        try:
+            yield
+        except Exception as fault:
+            self.swallow(site, fault)
+
+
+def _instrumented(gauge: AgentGauge, tool: str, cost_usd: float, function: Callable[..., Any]) -> Callable[..., Any]:
+    if inspect.isasyncgenfunction(function):
+
+        @functools.wraps(function)
+        async def over_async_generator(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+            with ToolCall(gauge, tool, cost_usd):
+                async for item in function(*args, **kwargs):
+                    yield item
+
+        return over_async_generator
+    if inspect.isgeneratorfunction(function):
+
+        @functools.wraps(function)
+        def over_generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+            with ToolCall(gauge, tool, cost_usd):
+                return (yield from function(*args, **kwargs))
+
+        return over_generator
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def over_coroutine(*args: Any, **kwargs: Any) -> Any:
+            with ToolCall(gauge, tool, cost_usd):
+                return await function(*args, **kwargs)
+
+        return over_coroutine
+
+    @functools.wraps(function)
+    def over_function(*args: Any, **kwargs: Any) -> Any:
+        with ToolCall(gauge, tool, cost_usd):
+            return function(*args, **kwargs)
+
+    return over_function

@@ -1,0 +1,178 @@
+"""The Prometheus objects behind the specs: built once a registry, children cached, label values kept in bounds."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections.abc import Callable, Iterable
+from itertools import product
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from agentgauge import metrics
+from agentgauge.metrics import OTHER, Label, MetricSpec
+
+log = logging.getLogger("agentgauge")
+
+AnyInstrument = Counter | Gauge | Histogram
+
+_built: WeakKeyDictionary[CollectorRegistry, dict[str, AnyInstrument]] = WeakKeyDictionary()
+_building = threading.Lock()
+
+
+def _build(spec: MetricSpec) -> AnyInstrument:
+    if spec.kind == "counter":
+        return Counter(spec.name, spec.help, spec.label_names, registry=None)
+    if spec.kind == "gauge":
+        return Gauge(spec.name, spec.help, spec.label_names, registry=None, multiprocess_mode=spec.multiprocess)
+    return Histogram(spec.name, spec.help, spec.label_names, registry=None, buckets=spec.buckets)
+
+
+def _prometheus_objects(registry: CollectorRegistry) -> dict[str, AnyInstrument]:
+    """All metrics on this registry; agents that share a registry share them and differ in the agent label."""
+    with _building:
+        if registry not in _built:
+            objects = {spec.name: _build(spec) for spec in metrics.ALL}
+            for instrument in objects.values():
+                registry.register(instrument)
+            _built[registry] = objects
+        return _built[registry]
+
+
+class LabelBounds:
+    """What each label may hold for one agent; all else is folded into ``other``, counted, and logged once."""
+
+    def __init__(self, canonical_model: Callable[[str], str | None], models: Iterable[str]) -> None:
+        self.tools: set[str] = set()
+        self._models = set(models)
+        self._canonical_model = canonical_model
+        self._seen: dict[str, set[str]] = {}
+        self._folding = threading.Lock()
+        self._warned: set[tuple[str, str]] = set()
+        self.on_overflow: Callable[[MetricSpec, Label], None] = lambda _spec, _label: None
+
+    def known_values(self, label: Label) -> tuple[str, ...] | None:
+        """The values known in advance, or None for a label that learns them as they come."""
+        if label.bound == "closed":
+            return label.values
+        if label.bound == "tools":
+            return (*sorted(self.tools), OTHER)
+        if label.bound == "models":
+            return tuple(sorted({self._within(label, model) or OTHER for model in self._models}))
+        return None
+
+    def fold(self, spec: MetricSpec, label: Label, value: str) -> str:
+        """The value to put on the series: itself when it is within bounds, else ``other``."""
+        kept = self._within(label, value)
+        if kept is not None:
+            return kept
+        self.on_overflow(spec, label)
+        with self._folding:
+            first_time = (spec.name, label.name) not in self._warned
+            self._warned.add((spec.name, label.name))
+        if first_time:
+            log.warning("%s: %s; counted as %s=%r", spec.name, self._reason(label, value), label.name, OTHER)
+        return OTHER
+
+    def _within(self, label: Label, value: str) -> str | None:
+        if value == OTHER:
+            return OTHER
+        if label.bound == "closed":
+            return value if value in label.values else None
+        if label.bound == "tools":
+            return value if value in self.tools else None
+        if label.bound == "models":
+            return value if value in self._models else self._canonical_model(value)
+        with self._folding:
+            seen = self._seen.setdefault(label.name, set())
+            if value not in seen and len(seen) >= label.limit:
+                return None
+            seen.add(value)
+            return value
+
+    def _reason(self, label: Label, value: str) -> str:
+        # Values can come from a model or a user: quote only what looks like an identifier.
+        shown = repr(value) if re.fullmatch(r"[\w.:@/-]{1,64}", value) else "a value that is no identifier"
+        if label.bound == "tools":
+            return f"tool {shown} is not registered (registered: {', '.join(sorted(self.tools)) or 'none'})"
+        if label.bound == "models":
+            return f"model {shown} is neither in the price table nor in models=[…]"
+        if label.bound == "closed":
+            return f"{label.name} {shown} is not one of {', '.join(label.values)}"
+        return f"{label.name} has shown {label.limit} distinct values already"
+
+
+class Instruments:
+    """Every metric of one agent on one registry: ``counter(TOOL_CALLS, "send_email", "success").inc()``.
+
+    Label values are all but ``agent``, in the order of the spec. Children are cached: prometheus_client's
+    ``labels()`` at each call costs more than the increment itself.
+    """
+
+    def __init__(self, registry: CollectorRegistry, agent: str, bounds: LabelBounds) -> None:
+        self._objects = _prometheus_objects(registry)
+        self._agent = agent
+        self._bounds = bounds
+        self._children: dict[tuple[str, ...], Any] = {}
+        bounds.on_overflow = self._count_overflow
+        self._create_overflow_series()
+
+    def counter(self, spec: MetricSpec, *values: str) -> Counter:
+        """The counter for these label values."""
+        child: Counter = self._child(spec, values)
+        return child
+
+    def gauge(self, spec: MetricSpec, *values: str) -> Gauge:
+        """The gauge for these label values."""
+        child: Gauge = self._child(spec, values)
+        return child
+
+    def histogram(self, spec: MetricSpec, *values: str) -> Histogram:
+        """The histogram for these label values."""
+        child: Histogram = self._child(spec, values)
+        return child
+
+    def create_at_zero(self) -> None:
+        """Create every series whose labels are all bounded in advance, so that a first failure is an increase."""
+        for spec in metrics.ALL_BUT_OVERFLOW:
+            known = [self._bounds.known_values(label) for label in spec.labels]
+            if spec.born_at_zero and all(values is not None for values in known):
+                for values in product(*(values for values in known if values is not None)):
+                    self._child(spec, values)
+
+    def create_model_at_zero(self, model: str) -> None:
+        """Create the series of a model that was not configured, when it is first called."""
+        for spec in metrics.ALL_BUT_OVERFLOW:
+            if spec.labels and spec.labels[0] is metrics.MODEL:
+                others = [self._bounds.known_values(label) for label in spec.labels[1:]]
+                if all(values is not None for values in others):
+                    for values in product(*(values for values in others if values is not None)):
+                        self._child(spec, (model, *values))
+
+    def clear(self, spec: MetricSpec) -> None:
+        """Remove this agent's series of a metric, so that a value that no longer holds is not shown."""
+        for key in [key for key in self._children if key[0] == spec.name]:
+            del self._children[key]
+            self._objects[spec.name].remove(self._agent, *key[1:])
+
+    def _child(self, spec: MetricSpec, values: tuple[str, ...]) -> Any:
+        found = self._children.get((spec.name, *values))
+        if found is not None:
+            return found
+        folded = tuple(self._bounds.fold(spec, label, value) for label, value in zip(spec.labels, values, strict=True))
+        # Keyed by the folded values only, so that hallucinated names cannot grow the cache.
+        key = (spec.name, *folded)
+        found = self._children.get(key)
+        if found is None:
+            found = self._children[key] = self._objects[spec.name].labels(self._agent, *folded)
+        return found
+
+    def _create_overflow_series(self) -> None:
+        for spec, label in metrics.OPEN_LABELS:
+            self.counter(metrics.LABEL_OVERFLOW, spec.name, label.name)
+
+    def _count_overflow(self, spec: MetricSpec, label: Label) -> None:
+        self.counter(metrics.LABEL_OVERFLOW, spec.name, label.name).inc()

@@ -1,0 +1,347 @@
+"""Every metric AgentGauge emits, declared once.
+
+A metric name is written as a string here and nowhere else: the Prometheus objects, the alert rules, the
+dashboard panels and the docs tables are all built from these specs. Names, labels and meanings are public API;
+adding is fine, renaming is a breaking change. Base units: seconds, USD, tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from prometheus_client.utils import floatToGoString
+
+OTHER = "other"
+"""The value that anything outside a label's bound is folded into."""
+
+Kind = Literal["counter", "gauge", "histogram"]
+Bound = Literal["closed", "tools", "models", "first"]
+Multiprocess = Literal["livesum", "livemax", "livemostrecent"]
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label and what bounds its values.
+
+    ``closed``: exactly ``values``. ``tools``: the registered tools. ``models``: the price table and the configured
+    models. ``first``: the first ``limit`` distinct values an agent shows. All else becomes ``other``.
+    """
+
+    name: str
+    bound: Bound
+    values: tuple[str, ...] = ()
+    limit: int = 0
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """One public metric: what it is called, what it means, and how far its labels can grow.
+
+    ``labels`` come after ``agent``, which is on every series. ``born_at_zero`` says that series whose labels are
+    all bounded in advance exist, at 0, from the start, so that the first failure is visible to ``increase()``.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[Label, ...] = ()
+    buckets: tuple[float, ...] = ()
+    born_at_zero: bool = True
+    multiprocess: Multiprocess = "livemax"
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of all labels on the series, ``agent`` first."""
+        return ("agent", *(label.name for label in self.labels))
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """The series names a scrape shows for this metric."""
+        if self.kind == "histogram":
+            return (self.bucket, self.sum, self.count)
+        return (self.name,)
+
+    @property
+    def bucket(self) -> str:
+        """Name of the histogram's bucket series."""
+        return f"{self._histogram()}_bucket"
+
+    @property
+    def sum(self) -> str:
+        """Name of the histogram's sum series."""
+        return f"{self._histogram()}_sum"
+
+    @property
+    def count(self) -> str:
+        """Name of the histogram's count series."""
+        return f"{self._histogram()}_count"
+
+    def le(self, boundary: float) -> str:
+        """The ``le`` value of a bucket boundary, as exposed; ValueError when there is no such boundary."""
+        if boundary not in self.buckets:
+            known = ", ".join(f"{bucket:g}" for bucket in self.buckets)
+            raise ValueError(
+                f"{boundary:g} is no bucket boundary of {self.name} (boundaries: {known}); "
+                "choose one of them, or add it to the metric's buckets in agentgauge/metrics.py"
+            )
+        return str(floatToGoString(boundary))  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
+
+    def _histogram(self) -> str:
+        if self.kind != "histogram":
+            raise TypeError(f"{self.name} is a {self.kind}, it has no buckets, sum or count")
+        return self.name
+
+
+def _closed(name: str, *values: str) -> Label:
+    return Label(name, "closed", values)
+
+
+def _first(name: str, limit: int) -> Label:
+    return Label(name, "first", limit=limit)
+
+
+TOOL = Label("tool", "tools")
+MODEL = Label("model", "models")
+ERROR_TYPE = _first("error_type", 40)
+OUTCOME = _closed("outcome", "success", "error")
+RISK = _closed("risk", "low", "medium", "high")
+STEP = _closed("step", "planning", "tool_arguments", "synthesis", "classification", OTHER)
+TOKEN_KIND = _closed("kind", "input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
+TASK_OUTCOME = _closed("outcome", "completed", "fallback", "failed", "abandoned")
+SESSION_LIMIT = _closed("limit", "tool_calls", "cost")
+FEEDBACK_REASON = _closed("reason", "wrong_answer", "too_slow", "tone", "incomplete", "none", OTHER)
+FAULT_SITE = _closed("site", "tool", "llm", "session", "task", "feedback", "pricing", OTHER)
+
+_FAST_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_SLOW_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
+_WAIT_SECONDS = (1.0, 10.0, 30.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 14400.0, 86400.0)
+_COUNTS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 50.0)
+_USD = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
+_TOKENS = (10.0, 50.0, 100.0, 250.0, 500.0, 1e3, 2.5e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6)
+
+
+def _counter(name: str, help: str, *labels: Label) -> MetricSpec:
+    return MetricSpec(name, "counter", help, labels)
+
+
+def _histogram(name: str, help: str, buckets: tuple[float, ...], *labels: Label) -> MetricSpec:
+    return MetricSpec(name, "histogram", help, labels, buckets)
+
+
+def _live_gauge(name: str, help: str) -> MetricSpec:
+    """A gauge that each process counts for itself: replicas and workers add up."""
+    return MetricSpec(name, "gauge", help, multiprocess="livesum")
+
+
+def _shared_gauge(name: str, help: str, *labels: Label) -> MetricSpec:
+    """A gauge read from the shared ledger: every replica shows the same, queries take ``max``."""
+    return MetricSpec(name, "gauge", help, labels, born_at_zero=False)
+
+
+# Tools
+TOOL_CALLS = _counter("agent_tool_calls_total", "Finished tool executions.", TOOL, OUTCOME)
+TOOL_ERRORS = _counter("agent_tool_errors_total", "Failed tool executions by cause.", TOOL, ERROR_TYPE)
+TOOL_DURATION = _histogram("agent_tool_duration_seconds", "Wall time of a tool execution.", _FAST_SECONDS, TOOL)
+TOOL_COST = _counter("agent_tool_cost_usd_total", "What the external API behind a tool charged.", TOOL)
+TOOL_BATCH_SIZE = _histogram(
+    "agent_tool_batch_size", "Items per batched tool call.", (1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0), TOOL
+)
+CACHE_REQUESTS = _counter(
+    "agent_cache_requests_total",
+    "Look-ups in the tool-result cache.",
+    TOOL,
+    _closed("result", "hit", "miss", "expired", "bypass"),
+)
+CACHE_AGE = _histogram(
+    "agent_cache_age_seconds",
+    "Age of a tool result when it was served from the cache.",
+    (1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 86400.0),
+    TOOL,
+)
+
+# Sessions
+SESSIONS_OPENED = _counter("agent_sessions_opened_total", "Conversations opened.")
+SESSIONS_ACTIVE = _live_gauge("agent_sessions_active", "Conversations open now.")
+SESSION_TOOL_CALLS = _histogram("agent_session_tool_calls", "Tool calls of a session, counted at its close.", _COUNTS)
+SESSION_TURNS = _histogram("agent_session_turns", "User turns of a session, counted at its close.", _COUNTS)
+SESSION_COST = _histogram("agent_session_cost_usd", "LLM and tool cost of a session, at its close.", _USD)
+SESSIONS_OVER_LIMIT = _counter(
+    "agent_sessions_over_limit_total",
+    "Live sessions that crossed a limit, counted the moment they cross it, once a session.",
+    SESSION_LIMIT,
+)
+TURN_DURATION = _histogram("agent_turn_duration_seconds", "User message to answer.", _SLOW_SECONDS)
+
+# Tasks
+TASKS = _counter("agent_tasks_total", "User requests by how they ended.", TASK_OUTCOME)
+TASK_TURNS = _histogram("agent_task_turns", "Model turns (LLM calls that plan or answer) to a completed task.", _COUNTS)
+
+# Approvals
+APPROVALS = _counter(
+    "agent_approvals_total",
+    "Human decisions on proposed actions.",
+    TOOL,
+    RISK,
+    _closed("decision", "approved", "edited", "rejected", "expired"),
+)
+APPROVAL_WAIT = _histogram(
+    "agent_approval_wait_seconds", "From a request for approval to the decision.", _WAIT_SECONDS, TOOL
+)
+APPROVALS_PENDING = _shared_gauge("agent_approvals_pending", "Actions waiting for a human decision now.")
+
+# LLM calls
+LLM_CALLS = _counter("agent_llm_calls_total", "HTTP attempts, retries included.", MODEL, OUTCOME)
+LLM_ERRORS = _counter("agent_llm_errors_total", "Failed HTTP attempts by cause.", MODEL, ERROR_TYPE)
+LLM_DURATION = _histogram("agent_llm_duration_seconds", "LLM call to its last byte.", _SLOW_SECONDS, MODEL)
+LLM_TIME_TO_FIRST_TOKEN = _histogram(
+    "agent_llm_time_to_first_token_seconds",
+    "LLM call to its first token (streaming only).",
+    (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0),
+    MODEL,
+)
+LLM_TOKENS = _counter(
+    "agent_llm_tokens_total",
+    "Tokens billed, in disjoint kinds: input is the uncached part of the prompt.",
+    MODEL,
+    TOKEN_KIND,
+)
+LLM_INPUT_TOKENS = _histogram(
+    "agent_llm_input_tokens", "Whole prompt of one call: uncached, cache reads and writes.", _TOKENS, MODEL
+)
+LLM_OUTPUT_TOKENS = _histogram("agent_llm_output_tokens", "Output tokens of one call.", _TOKENS, MODEL)
+LLM_COST = _counter("agent_llm_cost_usd_total", "LLM spend, priced per token kind.", MODEL, STEP)
+LLM_UNPRICED_TOKENS = _counter(
+    "agent_llm_unpriced_tokens_total", "Tokens of a model that has no price: never silently $0.", MODEL
+)
+
+# Users and feedback
+FEEDBACK = _counter(
+    "agent_feedback_total", "Thumbs and their reasons.", _closed("rating", "up", "down"), FEEDBACK_REASON
+)
+ACTIVE_USERS = _shared_gauge(
+    "agent_active_users", "Distinct users in the trailing window.", _closed("window", "1d", "7d", "28d")
+)
+USER_RETENTION = _shared_gauge(
+    "agent_user_retention_ratio",
+    "Of the users active 14 to 7 days ago, the share active in the last 7 days.",
+)
+USER_RETENTION_COHORT = _shared_gauge(
+    "agent_user_retention_cohort_users", "Users active 14 to 7 days ago: the cohort behind the retention."
+)
+USER_COST = _shared_gauge(
+    "agent_user_cost_usd",
+    "Spend since 00:00 UTC of the costliest users, by keyed pseudonym.",
+    _first("user", 10),
+)
+
+# Autonomy
+AUTONOMY_STAGE = _shared_gauge(
+    "agent_autonomy_stage",
+    "1 for the agent's autonomy stage.",
+    _closed("stage", "shadow", "approval_required", "semi_autonomous", "autonomous"),
+)
+TOOL_AUTONOMY = _shared_gauge(
+    "agent_tool_autonomy",
+    "1 for what the tool may do now.",
+    TOOL,
+    _closed("mode", "suggest", "approve", "auto"),
+)
+ACTIONS = _counter(
+    "agent_actions_total",
+    "Proposed actions by what the policy decided.",
+    TOOL,
+    RISK,
+    _closed("disposition", "suggested", "auto", "approval", "denied"),
+)
+SHADOW_DECISIONS = _counter(
+    "agent_shadow_decisions_total",
+    "Shadow suggestions compared with what people did.",
+    TOOL,
+    _closed("match", "aligned", "misaligned"),
+)
+AUDITS = _counter(
+    "agent_audits_total", "Sampled automatic actions reviewed.", TOOL, _closed("verdict", "ok", "problem")
+)
+AUTONOMY_CHANGES = _counter(
+    "agent_autonomy_changes_total",
+    "Promotions and demotions of a tool.",
+    TOOL,
+    _closed("direction", "promoted", "demoted"),
+)
+
+# Evaluations
+SUITE = _first("suite", 20)
+EVAL_SCORE = _shared_gauge(
+    "agent_eval_score",
+    "Score (0 to 1) of a scenario in the last run.",
+    SUITE,
+    _first("scenario", 500),
+    _first("version", 50),
+)
+EVAL_PASS_RATIO = _shared_gauge(
+    "agent_eval_pass_ratio",
+    "Share of scenarios passed in the last run of the current version.",
+    SUITE,
+    _first("version", 50),
+)
+EVAL_BASELINE_PASS_RATIO = _shared_gauge(
+    "agent_eval_baseline_pass_ratio", "Pass ratio of the last run of the version before.", SUITE
+)
+EVAL_RUNS = _counter("agent_eval_runs_total", "Evaluation runs.", SUITE, _closed("result", "passed", "failed", "error"))
+EVAL_LAST_RUN = _shared_gauge("agent_eval_last_run_timestamp_seconds", "Unix time of the last evaluation run.", SUITE)
+
+# AgentGauge itself
+BUILD_INFO = MetricSpec(
+    "agent_build_info",
+    "gauge",
+    "1 for the running version of the agent and of its prompts.",
+    (_first("version", 50), _first("prompt_version", 50)),
+    born_at_zero=False,
+    multiprocess="livemostrecent",
+)
+EXPORTER_ERRORS = _counter(
+    "agent_exporter_errors_total", "Telemetry faults swallowed; the agent never saw them.", FAULT_SITE
+)
+
+ALL_BUT_OVERFLOW: tuple[MetricSpec, ...] = (
+    TOOL_CALLS, TOOL_ERRORS, TOOL_DURATION, TOOL_COST, TOOL_BATCH_SIZE, CACHE_REQUESTS, CACHE_AGE,
+    SESSIONS_OPENED, SESSIONS_ACTIVE, SESSION_TOOL_CALLS, SESSION_TURNS, SESSION_COST, SESSIONS_OVER_LIMIT,
+    TURN_DURATION, TASKS, TASK_TURNS,
+    APPROVALS, APPROVAL_WAIT, APPROVALS_PENDING,
+    LLM_CALLS, LLM_ERRORS, LLM_DURATION, LLM_TIME_TO_FIRST_TOKEN, LLM_TOKENS, LLM_INPUT_TOKENS,
+    LLM_OUTPUT_TOKENS, LLM_COST, LLM_UNPRICED_TOKENS,
+    FEEDBACK, ACTIVE_USERS, USER_RETENTION, USER_RETENTION_COHORT, USER_COST,
+    AUTONOMY_STAGE, TOOL_AUTONOMY, ACTIONS, SHADOW_DECISIONS, AUDITS, AUTONOMY_CHANGES,
+    EVAL_SCORE, EVAL_PASS_RATIO, EVAL_BASELINE_PASS_RATIO, EVAL_RUNS, EVAL_LAST_RUN,
+    BUILD_INFO, EXPORTER_ERRORS,
+)  # fmt: skip  # one area a line reads better than one name a line
+
+OPEN_LABELS = tuple(
+    (spec, label)
+    for spec in ALL_BUT_OVERFLOW
+    for label in spec.labels
+    if label.bound != "closed" or OTHER in label.values
+)
+"""Every (metric, label) whose values can overflow into ``other``."""
+
+LABEL_OVERFLOW = _counter(
+    "agent_exporter_label_overflow_total",
+    "Label values folded into other.",
+    _closed("metric", *dict.fromkeys(spec.name for spec, _ in OPEN_LABELS)),
+    _closed("label", *dict.fromkeys(label.name for _, label in OPEN_LABELS)),
+)
+
+ALL: tuple[MetricSpec, ...] = (*ALL_BUT_OVERFLOW, LABEL_OVERFLOW)
+"""Every public metric, in the order of the contract."""
+
+
+def by_name(name: str) -> MetricSpec:
+    """The spec of a metric or of one of its series (``…_bucket``, ``…_sum``, ``…_count``); KeyError if unknown."""
+    for spec in ALL:
+        if name == spec.name or name in spec.series:
+            return spec
+    raise KeyError(name)

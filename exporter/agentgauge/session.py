@@ -1,0 +1,236 @@
+"""Sessions, tasks and turns: what an agent does for a user, and the context they travel in."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, Token, copy_context
+from dataclasses import dataclass, replace
+from time import perf_counter
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, ParamSpec, Self, TypeVar
+
+from agentgauge import _limits, metrics
+
+if TYPE_CHECKING:
+    from agentgauge.gauge import AgentGauge
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Outcome = Literal["completed", "fallback", "failed", "abandoned"]
+Step = Literal["planning", "tool_arguments", "synthesis", "classification", "other"]
+Rating = Literal["up", "down"]
+Reason = Literal["wrong_answer", "too_slow", "tone", "incomplete", "none", "other"]
+
+
+@dataclass(frozen=True)
+class SessionLimits:
+    """Where a live session counts as over the limit: tool calls, and USD. The alerts are built on the defaults."""
+
+    tool_calls: int = _limits.SESSION_TOOL_CALLS
+    cost_usd: float = _limits.SESSION_COST_USD
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What is going on in this thread or asyncio task: the session and task in force, and the LLM step."""
+
+    session: Session | None = None
+    task: Task | None = None
+    step: Step = "other"
+
+
+_scope: ContextVar[Scope] = ContextVar("agentgauge_scope", default=Scope())  # noqa: B039 - Scope is frozen
+
+
+def current_scope() -> Scope:
+    """The scope in force here."""
+    return _scope.get()
+
+
+def _leave(token: Token[Scope]) -> None:
+    try:
+        _scope.reset(token)
+    except ValueError:  # left in another context than entered in, as an async generator may be
+        _scope.set(token.old_value if isinstance(token.old_value, Scope) else Scope())
+
+
+@contextmanager
+def llm_step(step: Step) -> Iterator[None]:
+    """Label the LLM calls made inside with the step they serve."""
+    token = _scope.set(replace(_scope.get(), step=step))
+    try:
+        yield
+    finally:
+        _leave(token)
+
+
+def carry_session(function: Callable[P, R]) -> Callable[P, R]:
+    """Bind a function to the session in force now, for ``Thread(target=…)`` or ``executor.submit(…)``.
+
+    asyncio tasks and ``asyncio.to_thread`` carry it by themselves; plain threads start with an empty context.
+    """
+    context = copy_context()
+
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        # A copy each time: one context cannot be entered by two threads at once.
+        return context.copy().run(function, *args, **kwargs)
+
+    return run
+
+
+class Session:
+    """A conversation with one user. Opened by ``AgentGauge.session()``; closed once, at the end of the ``with``.
+
+    A service that keeps sessions open between requests calls ``close()`` itself and puts each request into
+    ``with session.attach():``.
+    """
+
+    def __init__(self, gauge: AgentGauge, user_id: str | None, session_id: str | None) -> None:
+        self.id = session_id or uuid.uuid4().hex
+        self.user_id = user_id
+        self.tool_calls = 0
+        self.turns = 0
+        self.cost_usd = 0.0
+        self._gauge = gauge
+        self._lock = threading.Lock()
+        self._closed = False
+        self._over: set[str] = set()
+        self._tokens: list[Token[Scope]] = []
+        with gauge.swallowing("session"):
+            gauge.instruments.counter(metrics.SESSIONS_OPENED).inc()
+            gauge.instruments.gauge(metrics.SESSIONS_ACTIVE).inc()
+
+    def __enter__(self) -> Self:
+        self._tokens.append(_scope.set(Scope(session=self)))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _leave(self._tokens.pop())
+        self.close()
+
+    def belongs_to(self, gauge: AgentGauge) -> bool:
+        """Whether this is a session of that agent: one process may hold several."""
+        return self._gauge is gauge
+
+    @contextmanager
+    def attach(self) -> Iterator[Self]:
+        """Put the session in force here without closing it at the end."""
+        token = _scope.set(Scope(session=self))
+        try:
+            yield self
+        finally:
+            _leave(token)
+
+    def close(self) -> None:
+        """Count the finished session; further calls do nothing."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        with self._gauge.swallowing("session"):
+            instruments = self._gauge.instruments
+            instruments.gauge(metrics.SESSIONS_ACTIVE).dec()
+            instruments.histogram(metrics.SESSION_TOOL_CALLS).observe(self.tool_calls)
+            instruments.histogram(metrics.SESSION_TURNS).observe(self.turns)
+            instruments.histogram(metrics.SESSION_COST).observe(self.cost_usd)
+
+    def task(self) -> Task:
+        """Start one user request: ``with session.task() as task:``."""
+        return Task(self._gauge, self)
+
+    def feedback(self, rating: Rating, reason: Reason = "none") -> None:
+        """Count a thumb up or down, with the user's reason if there is one."""
+        with self._gauge.swallowing("feedback"):
+            self._gauge.instruments.counter(metrics.FEEDBACK, rating, reason).inc()
+
+    def add_turn(self) -> None:
+        """Count one user turn."""
+        with self._lock:
+            self.turns += 1
+
+    def add_tool_call(self) -> None:
+        """Count one tool call; crossing the limit is counted at once, not at the close."""
+        with self._lock:
+            self.tool_calls += 1
+            crossed = self.tool_calls > self._gauge.limits.tool_calls and "tool_calls" not in self._over
+            if crossed:
+                self._over.add("tool_calls")
+        if crossed:
+            self._gauge.instruments.counter(metrics.SESSIONS_OVER_LIMIT, "tool_calls").inc()
+
+    def add_cost(self, usd: float) -> None:
+        """Add LLM or tool cost in USD; crossing the limit is counted at once, not at the close."""
+        with self._lock:
+            self.cost_usd += usd
+            crossed = self.cost_usd > self._gauge.limits.cost_usd and "cost" not in self._over
+            if crossed:
+                self._over.add("cost")
+        if crossed:
+            self._gauge.instruments.counter(metrics.SESSIONS_OVER_LIMIT, "cost").inc()
+
+
+class Task:
+    """One user request; it ends exactly one way.
+
+    Leaving the ``with`` counts ``completed``, or ``failed`` if an exception leaves it, or ``abandoned`` if it was
+    cancelled; ``fallback()``, ``failed()`` and ``abandoned()`` inside say otherwise.
+    """
+
+    def __init__(self, gauge: AgentGauge, session: Session) -> None:
+        self.model_turns = 0
+        self._gauge = gauge
+        self._session = session
+        self._outcome: Outcome | None = None
+        self._ended = False
+        self._tokens: list[Token[Scope]] = []
+
+    def __enter__(self) -> Self:
+        self._tokens.append(_scope.set(Scope(session=self._session, task=self)))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _leave(self._tokens.pop())
+        if error is not None and self._outcome is None:
+            # Cancellation, Ctrl-C and a closed generator are no Exception: the user or the caller went away.
+            self._outcome = "failed" if isinstance(error, Exception) else "abandoned"
+        self._end(self._outcome or "completed")
+
+    def fallback(self) -> None:
+        """The agent said that it cannot help with that."""
+        self._outcome = "fallback"
+
+    def failed(self) -> None:
+        """The agent could not do what it was asked, without raising."""
+        self._outcome = "failed"
+
+    def abandoned(self) -> None:
+        """The user went away before the answer."""
+        self._outcome = "abandoned"
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """One user turn: message to answer."""
+        started = perf_counter()
+        try:
+            yield
+        finally:
+            with self._gauge.swallowing("task"):
+                self._session.add_turn()
+                self._gauge.instruments.histogram(metrics.TURN_DURATION).observe(perf_counter() - started)
+
+    def _end(self, outcome: Outcome) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        with self._gauge.swallowing("task"):
+            self._gauge.instruments.counter(metrics.TASKS, outcome).inc()
+            if outcome == "completed":
+                self._gauge.instruments.histogram(metrics.TASK_TURNS).observe(self.model_turns)
