@@ -1,0 +1,1 @@
+"""The Sales Companion: an agent that uses agentgauge the way a customer would."""

@@ -1,0 +1,1 @@
+"""The sales side of the Companion: its CRM, its tools and its prompts."""
