@@ -1,0 +1,1 @@
+"""Judge: the thresholds, the alerts built on them, and where their pages go."""

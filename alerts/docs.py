@@ -1,0 +1,56 @@
+"""The generated blocks in pages that people write: the runbooks' fact boxes and the README's table of alerts."""
+
+from __future__ import annotations
+
+from alerts.rules import RenderedAlert
+
+
+class MissingBlockError(ValueError):
+    """A page lacks the markers between which its generated block goes."""
+
+
+def replace_block(page: str, name: str, content: str, *, where: str, comment: tuple[str, str] = ("<!--", "-->")) -> str:
+    """The page with the text between its ``generated: name`` markers replaced; MissingBlockError without markers."""
+    opening, closing = (" ".join(filter(None, part)) for part in _markers(name, comment))
+    start, end = page.find(opening), page.find(closing)
+    if start < 0 or end < start:
+        raise MissingBlockError(f"{where} needs the lines\n{opening}\n{closing}\nto put the generated block between")
+    return f"{page[: start + len(opening)]}\n{content.rstrip()}\n{page[end:]}"
+
+
+def fact_box(item: RenderedAlert) -> str:
+    """The facts of an alert as the Markdown table at the head of its runbook."""
+    numbers = item.numbers
+    rows = [
+        ("Fires when", item.fires_when),
+        ("Window, for", f"{numbers.window or 'none'}, {numbers.for_ or 'at once'}"),
+        ("Needs at least", f"{numbers.evidence} ({numbers.evidence.why})" if numbers.evidence else "no minimum"),
+        ("Severity", numbers.severity),
+        ("Labels", ", ".join(f"`{label}`" for label in item.alert.labels) or "none"),
+        ("Mutes while it fires", ", ".join(f"[{name}]({name}.md)" for name in item.alert.inhibits) or "nothing"),
+    ]
+    if numbers.threshold:
+        rows.insert(1, ("Why this threshold", f"{numbers.threshold}: {numbers.threshold.why}"))
+    lines = ["| | |", "|---|---|", *(f"| **{fact}** | {value} |" for fact, value in rows)]
+    return "\n".join(lines)
+
+
+def alert_table(rendered: list[RenderedAlert], runbooks: str) -> str:
+    """All alerts as a Markdown table; ``runbooks`` is the path from the page to the runbooks' folder."""
+    lines = ["| alert | fires when | window | for | needs at least | severity |", "|---|---|---|---|---|---|"]
+    for item in rendered:
+        numbers = item.numbers
+        cells = (
+            f"[`{item.alert.name}`]({runbooks}{item.alert.name}.md)",
+            item.fires_when,
+            str(numbers.window or "–"),
+            str(numbers.for_ or "–"),
+            str(numbers.evidence or "–"),
+            numbers.severity,
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _markers(name: str, comment: tuple[str, str]) -> tuple[tuple[str, str, str], tuple[str, str, str]]:
+    return (comment[0], f"generated: {name}", comment[1]), (comment[0], f"end: {name}", comment[1])

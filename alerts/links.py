@@ -1,0 +1,42 @@
+"""Where a page sends its reader: the runbook, and the panel that shows the breach. Derived, never typed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+OVERVIEW = "agentgauge-overview"
+TOOLS = "agentgauge-tools"
+
+
+@dataclass(frozen=True)
+class PanelRef:
+    """A panel by dashboard uid and panel id. Both are public: people bookmark them and pages link to them."""
+
+    dashboard: str
+    panel_id: int
+
+
+AGENTS_UP = PanelRef(OVERVIEW, 1)
+FIRING_ALERTS = PanelRef(OVERVIEW, 2)
+TASK_COMPLETION = PanelRef(OVERVIEW, 3)
+TURN_LATENCY = PanelRef(OVERVIEW, 4)
+ALL_TOOL_SUCCESS = PanelRef(OVERVIEW, 5)
+TOOL_SUCCESS = PanelRef(TOOLS, 1)
+TOOL_LATENCY = PanelRef(TOOLS, 2)
+TOOL_ERRORS = PanelRef(TOOLS, 3)
+SESSION_TOOL_CALLS = PanelRef(TOOLS, 4)
+
+
+def runbook_url(base: str, alert_name: str) -> str:
+    """The page of an alert on the runbook site at ``base``."""
+    return f"{base}/{alert_name}/"
+
+
+def dashboard_url(base: str, panel: PanelRef, labels: tuple[str, ...]) -> str:
+    """The panel alone, its variables filled in from the alert's labels (as Prometheus template actions)."""
+    variables = "".join(f"&var-{label}={{{{ $labels.{label} | urlquery }}}}" for label in labels if label in VARIABLES)
+    return f"{base}/d/{panel.dashboard}?viewPanel=panel-{panel.panel_id}{variables}"
+
+
+VARIABLES = ("job", "instance", "agent", "tool", "model")
+"""Dashboard variables that an alert's labels can fill in."""

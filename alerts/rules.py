@@ -1,0 +1,187 @@
+"""From catalog and thresholds to Prometheus rule files."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from agentgauge.metrics import MetricSpec
+from alerts import links, promql
+from alerts.catalog import ALERTS, RECORDS, Alert
+from alerts.promql import Duration, fill
+from alerts.thresholds import Links, Numbers, Threshold, ThresholdError, Thresholds
+
+HEADER = "# Generated from alerts/catalog.py and alerts/thresholds.yml by `make generate`; do not edit.\n"
+
+_DURATION_LITERAL = re.compile(r"(?<![\w.])(\d+[smhdw])(?=[\]:\s)]|$)")
+
+
+@dataclass(frozen=True)
+class RenderedAlert:
+    """An alert with its numbers in: ready to be written as a rule, a fact box or a row of a table."""
+
+    alert: Alert
+    numbers: Numbers
+    expr: str
+    fires_when: str
+    description: str
+    runbook_url: str
+    dashboard_url: str
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """The four annotations every alert carries."""
+        return {
+            "summary": self.alert.summary,
+            "description": self.description,
+            "runbook_url": self.runbook_url,
+            "dashboard_url": self.dashboard_url,
+        }
+
+
+def render(thresholds: Thresholds, *, links_to: Links | None = None, speed: float = 1) -> list[RenderedAlert]:
+    """All alerts with their numbers in; ``speed`` shortens every duration, for drills on fast clocks.
+
+    ThresholdError when file and catalog do not fit: an alert without numbers, numbers without an alert, a number the
+    alert needs but does not get, or a threshold that is no bucket boundary of its histogram.
+    """
+    known = {alert.name for alert in ALERTS}
+    for name, numbers in thresholds.alerts.items():
+        if name not in known:
+            raise _error(thresholds, numbers, f"{name} is no alert of alerts/catalog.py")
+    rendered = []
+    for alert in ALERTS:
+        if alert.name not in thresholds.alerts:
+            raise ThresholdError(f"{thresholds.path.name}: {alert.name} has no numbers; give it at least a severity")
+        rendered.append(_render(alert, thresholds, links_to or thresholds.links, speed))
+    return rendered
+
+
+def rule_files(rendered: list[RenderedAlert], speed: float = 1) -> dict[str, str]:
+    """File name → YAML text, one file an area."""
+    areas = dict.fromkeys([*(record.area for record in RECORDS), *(item.alert.area for item in rendered)])
+    return {f"{area}.yml": HEADER + _to_yaml(_group(area, rendered, speed)) for area in areas}
+
+
+def faster(query: str, speed: float) -> str:
+    """A query with every duration in it divided by ``speed``."""
+    if speed == 1:
+        return query
+    return _DURATION_LITERAL.sub(lambda match: str(Duration.parse(match[1]).faster(speed)), query)
+
+
+def _group(area: str, rendered: list[RenderedAlert], speed: float) -> dict[str, Any]:
+    rules: list[dict[str, Any]] = [
+        {"record": record.name, "expr": _Literal(faster(fill(record.expr), speed))}
+        for record in RECORDS
+        if record.area == area
+    ]
+    rules += [_rule(item) for item in rendered if item.alert.area == area]
+    return {"groups": [{"name": f"agentgauge-{area}", "rules": rules}]}
+
+
+def _rule(item: RenderedAlert) -> dict[str, Any]:
+    rule: dict[str, Any] = {"alert": item.alert.name, "expr": _Literal(item.expr)}
+    if item.numbers.for_ is not None:
+        rule["for"] = str(item.numbers.for_)
+    return rule | {"labels": {"severity": item.numbers.severity}, "annotations": item.annotations}
+
+
+def _render(alert: Alert, thresholds: Thresholds, bases: Links, speed: float) -> RenderedAlert:
+    numbers = thresholds.alerts[alert.name]
+    values: dict[str, object] = {"job": promql.SCRAPE_JOB}
+    if numbers.threshold is not None:
+        values["threshold"] = f"{numbers.threshold.value:g}"
+        if alert.boundary_of is not None:
+            values["le"] = _boundary(thresholds, numbers, numbers.threshold, alert.boundary_of)
+    if numbers.evidence is not None:
+        values["evidence"] = f"{numbers.evidence.value:g}"
+    if numbers.window is not None:
+        values["window"] = numbers.window
+    scaled = _faster_numbers(numbers, speed)
+    return RenderedAlert(
+        alert=alert,
+        numbers=scaled,
+        expr=faster(fill(alert.expr, **_asked_for(alert.expr, values, thresholds, numbers)), speed),
+        fires_when=_in_words(alert.fires_when, thresholds, scaled),
+        description=_in_words(alert.description, thresholds, scaled),
+        runbook_url=links.runbook_url(bases.runbooks, alert.name),
+        dashboard_url=links.dashboard_url(bases.dashboards, alert.panel, alert.labels),
+    )
+
+
+def _boundary(thresholds: Thresholds, numbers: Numbers, threshold: Threshold, histogram: MetricSpec) -> str:
+    try:
+        return histogram.le(threshold.value)
+    except ValueError as error:
+        raise _error(thresholds, numbers, f"threshold.value: {error}") from None
+
+
+def _asked_for(template: str, values: dict[str, object], thresholds: Thresholds, numbers: Numbers) -> dict[str, object]:
+    """The values that the template has holes for; an error if thresholds.yml does not give one of them."""
+    for hole in ("threshold", "evidence", "window", "le"):
+        if f"<{hole}>" in template and hole not in values:
+            field_name = "threshold" if hole == "le" else hole
+            raise _error(thresholds, numbers, f"{field_name} is missing, the alert's expression needs it")
+    return {name: value for name, value in values.items() if f"<{name}>" in template}
+
+
+def _in_words(template: str, thresholds: Thresholds, numbers: Numbers) -> str:
+    words: dict[str, object] = {
+        "threshold": numbers.threshold,
+        "evidence": numbers.evidence,
+        "window": numbers.window,
+        "for": numbers.for_,
+    }
+    for hole, value in words.items():
+        if f"<{hole}>" in template:
+            if value is None:
+                raise _error(thresholds, numbers, f"{hole} is missing, the alert's description names it")
+            template = template.replace(f"<{hole}>", str(value))
+    return template
+
+
+def _faster_numbers(numbers: Numbers, speed: float) -> Numbers:
+    def scaled(duration: Duration | None) -> Duration | None:
+        return duration.faster(speed) if duration else None
+
+    return Numbers(
+        numbers.severity,
+        numbers.threshold,
+        numbers.evidence,
+        scaled(numbers.window),
+        scaled(numbers.for_),
+        numbers.line,
+    )
+
+
+def _error(thresholds: Thresholds, numbers: Numbers, problem: str) -> ThresholdError:
+    return ThresholdError(f"{thresholds.path.name}:{numbers.line}: {problem}")
+
+
+class _Literal(str):
+    """A multi-line query, written as a YAML block so that it can be read and pasted."""
+
+    __slots__ = ()
+
+
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper that indents list items and writes queries as blocks."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+
+_Dumper.add_representer(
+    _Literal,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", str(text), style="|" if "\n" in text else None
+    ),
+)
+
+
+def _to_yaml(content: dict[str, Any]) -> str:
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)

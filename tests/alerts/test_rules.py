@@ -1,0 +1,194 @@
+"""The committed rules, judged by the real promtool on hand-written series: firing, and silent."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from agentgauge import metrics
+from alerts import catalog, promql, thresholds
+from alerts.rules import RenderedAlert, render
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+RULES = sorted((ROOT / "alerts" / "rules").glob("*.yml"))
+SCENARIOS = Path(__file__).parent / "scenarios"
+RENDERED = {item.alert.name: item for item in render(thresholds.load())}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One file of scenarios holds many: series, and what the alert says at some moments."""
+
+    alert: str
+    it: str
+    series: dict[str, str]
+    verdicts: list[dict[str, Any]]
+    interval: str
+
+    def __str__(self) -> str:
+        return f"{self.alert} {self.it}"
+
+
+def scenarios() -> list[Scenario]:
+    """All hand-written scenarios."""
+    return [
+        Scenario(path.stem, item["it"], item["series"], item["verdicts"], item.get("interval", "30s"))
+        for path in sorted(SCENARIOS.glob("*.yml"))
+        for item in yaml.safe_load(path.read_text(encoding="utf-8"))
+    ]
+
+
+def promtool_test(scenario: Scenario) -> dict[str, Any]:
+    """The scenario as promtool's unit test: the catalog fills in severity and annotations, nothing else."""
+    rendered = RENDERED[scenario.alert]
+    expressions, alerts = [], []
+    for verdict in scenario.verdicts:
+        firing = verdict.get("firing", [])
+        expressions.append(
+            {
+                "expr": f'ALERTS{{alertname="{scenario.alert}", alertstate="firing"}}',
+                "eval_time": verdict["at"],
+                "exp_samples": [{"labels": _series(rendered, labels), "value": 1} for labels in firing],
+            }
+        )
+        if "says" in verdict:
+            alerts.append(
+                {
+                    "alertname": scenario.alert,
+                    "eval_time": verdict["at"],
+                    "exp_alerts": [_alert(rendered, labels, verdict["says"]) for labels in firing],
+                }
+            )
+    return {
+        "rule_files": [str(path) for path in RULES],
+        "evaluation_interval": scenario.interval,
+        "tests": [
+            {
+                "interval": scenario.interval,
+                "input_series": [{"series": name, "values": values} for name, values in scenario.series.items()],
+                "promql_expr_test": expressions,
+                "alert_rule_test": alerts,
+            }
+        ],
+    }
+
+
+def _series(rendered: RenderedAlert, labels: dict[str, str]) -> str:
+    all_labels = {"alertname": rendered.alert.name, "alertstate": "firing", "severity": rendered.numbers.severity}
+    return "ALERTS{" + ",".join(f'{name}="{value}"' for name, value in (all_labels | labels).items()) + "}"
+
+
+def _alert(rendered: RenderedAlert, labels: dict[str, str], says: str) -> dict[str, Any]:
+    url = rendered.dashboard_url
+    for name, value in labels.items():
+        url = url.replace(f"{{{{ $labels.{name} | urlquery }}}}", value.replace(":", "%3A"))
+    annotations = rendered.annotations | {"description": says, "dashboard_url": url}
+    return {"exp_labels": {"severity": rendered.numbers.severity} | labels, "exp_annotations": annotations}
+
+
+@pytest.mark.parametrize("scenario", scenarios(), ids=str)
+def test_scenario(scenario: Scenario, programs: dict[str, Path], tmp_path: Path) -> None:
+    """The alert fires and stays silent when the scenario says so, with the labels and the sentence it says."""
+    file = tmp_path / "scenario.yml"
+    file.write_text(yaml.safe_dump(promtool_test(scenario)), encoding="utf-8")
+    result = subprocess.run([programs["promtool"], "test", "rules", file], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("alert", catalog.ALERTS, ids=lambda alert: str(alert.name))
+def test_every_alert_has_a_firing_a_silent_and_a_worded_scenario(alert: catalog.Alert) -> None:
+    """promtool passes vacuously on an alert that nobody tests; the dead-man switch alone is never silent."""
+    verdicts = [verdict for scenario in scenarios() if scenario.alert == alert.name for verdict in scenario.verdicts]
+    assert any("firing" in verdict for verdict in verdicts)
+    assert any("says" in verdict for verdict in verdicts)
+    assert any("silent" in verdict for verdict in verdicts) or alert.name == "AgentGaugeWatchdog"
+
+
+def test_every_scenario_is_of_an_alert_and_every_verdict_says_something() -> None:
+    """A mistyped name or key would test nothing."""
+    for scenario in scenarios():
+        assert scenario.alert in RENDERED
+        for verdict in scenario.verdicts:
+            assert verdict.keys() <= {"at", "silent", "firing", "says"}
+            assert ("silent" in verdict) != ("firing" in verdict)
+        for series, values in scenario.series.items():
+            assert isinstance(values, str), f"{scenario}: quote the values of {series}: YAML reads 0x40 as 64"
+
+
+@pytest.mark.parametrize("path", RULES, ids=lambda path: str(path.name))
+def test_promtool_finds_nothing_to_complain_about(path: Path, programs: dict[str, Path]) -> None:
+    """Syntax and lint, duplicates included."""
+    command = [str(programs["promtool"]), "check", "rules", "--lint=all", "--lint-fatal", str(path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("item", RENDERED.values(), ids=lambda item: str(item.alert.name))
+def test_every_alert_carries_what_a_page_needs(item: RenderedAlert) -> None:
+    """Severity, a static summary, a description with numbers, and links that are derived."""
+    assert item.numbers.severity in ("critical", "warning", "info", "none")
+    assert "{{" not in item.alert.summary
+    assert item.alert.summary.endswith(".")
+    assert item.runbook_url.endswith(f"/{item.alert.name}/")
+    assert "viewPanel=panel-" in item.dashboard_url
+    if item.numbers.threshold:
+        assert str(item.numbers.threshold) in item.description
+    for label in item.alert.labels:
+        assert f"$labels.{label} " in item.description or label == "tool"
+
+
+@pytest.mark.parametrize("item", RENDERED.values(), ids=lambda item: str(item.alert.name))
+def test_labels_used_in_templates_survive_the_aggregation(item: RenderedAlert) -> None:
+    """A label that the query aggregates away would be an empty string in the page."""
+    used = {part.split("}")[0].split(" ")[0] for part in (item.description + item.dashboard_url).split("$labels.")[1:]}
+    assert used <= set(item.alert.labels)
+
+
+def test_every_metric_in_a_rule_is_declared() -> None:
+    """A rule on a metric that nobody emits never fires."""
+    for item in RENDERED.values():
+        for word in item.expr.replace("(", " ").replace("{", " ").replace("[", " ").split():
+            if word.startswith("agent_") and ":" not in word:
+                assert metrics.by_name(word)
+
+
+def test_the_numbers_are_those_of_the_contract() -> None:
+    """The promise to users, written a second time on purpose."""
+    promised = {
+        "AgentAllToolCallsFailing": (None, 5, "5m", "1m", "critical"),
+        "AgentToolSuccessRateLow": (0.95, 3, "5m", "2m", "critical"),
+        "AgentToolLatencyHigh": (5, 3, "5m", "5m", "warning"),
+        "AgentToolNewErrorType": (None, None, "10m", None, "warning"),
+        "AgentSessionLooping": (15, None, "10m", None, "critical"),
+        "AgentLatencySpike": (10, 3, "5m", "5m", "critical"),
+        "AgentTaskCompletionLow": (0.8, 10, "1h", "10m", "critical"),
+        "AgentExporterDown": (None, None, None, "2m", "critical"),
+        "AgentExporterAbsent": (None, None, None, "5m", "critical"),
+        "AgentGaugeWatchdog": (None, None, None, None, "none"),
+    }
+    numbers = {
+        name: (
+            item.numbers.threshold.value if item.numbers.threshold else None,
+            item.numbers.evidence.value if item.numbers.evidence else None,
+            str(item.numbers.window) if item.numbers.window else None,
+            str(item.numbers.for_) if item.numbers.for_ else None,
+            item.numbers.severity,
+        )
+        for name, item in RENDERED.items()
+    }
+    assert numbers == promised
+
+
+def test_shortened_clocks_shorten_every_duration_and_nothing_else() -> None:
+    """Drills run the same rules ten times as fast."""
+    fast = {item.alert.name: item for item in render(thresholds.load(), speed=10)}
+    assert "[30s]" in fast["AgentToolSuccessRateLow"].expr
+    assert str(fast["AgentToolSuccessRateLow"].numbers.for_) == "12s"
+    assert "[60480s:1m] offset 1m" in fast["AgentToolNewErrorType"].expr.replace("1008m", "60480s")
+    assert "< 0.95" in fast["AgentToolSuccessRateLow"].expr
+    assert promql.metrics_named(fast["AgentToolSuccessRateLow"].expr) == [metrics.TOOL_CALLS]
