@@ -1,0 +1,1 @@
+"""The generated Grafana dashboards, drawn with live data where there is no Grafana."""

@@ -1,0 +1,152 @@
+"""What Grafana fills into a query before it asks: the time range, the step, and the dashboard's variables."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from alerts.promql import Duration
+from dashboards.preview.prometheus import Prometheus, Series
+
+SCRAPE_SECONDS = 10
+"""The scrape interval of alerts/prometheus.yml, as ``timeInterval`` says it to Grafana."""
+
+POINTS = 240
+"""About how many points a line has: what a panel shows without melting into a band."""
+
+ANNOTATION_STEP_SECONDS = 60
+"""Grafana's step for annotation queries."""
+
+MOST_POINTS = 11_000
+"""Prometheus refuses to answer with more points a series than this."""
+
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_LABEL_VALUES = re.compile(r"label_values\((?P<selector>.+),\s*(?P<label>\w+)\)", re.DOTALL)
+_ALL = ("All", "$__all")
+
+
+@dataclass(frozen=True)
+class TimeRange:
+    """From start to end in Unix seconds."""
+
+    start: float
+    end: float
+
+    @classmethod
+    def parse(cls, from_: str, to: str, now: float) -> TimeRange:
+        """Read ``now``, ``now-1h`` or Unix milliseconds, as in Grafana's URLs; ValueError for anything else."""
+        start, end = _instant(from_, now), _instant(to, now)
+        if start >= end:
+            raise ValueError(f"the time range is empty: from={from_} is not before to={to}")
+        return cls(start, end)
+
+    @property
+    def step(self) -> int:
+        """Seconds between two points: the scrape interval or a whole multiple of it."""
+        wanted = (self.end - self.start) / POINTS
+        return max(1, round(wanted / SCRAPE_SECONDS)) * SCRAPE_SECONDS
+
+    def aligned(self, step: int) -> TimeRange:
+        """This range with ends on multiples of the step, so that a refresh does not move the points."""
+        return TimeRange(self.start // step * step, self.end // step * step)
+
+    def counted_back(self, step: int) -> TimeRange:
+        """This range in whole steps back from the last scrape, so that the newest point is not a long step old."""
+        end = self.end // SCRAPE_SECONDS * SCRAPE_SECONDS
+        return TimeRange(end - (self.end - self.start) // step * step, end)
+
+
+def _instant(text: str, now: float) -> float:
+    if text == "now":
+        return now
+    if text.startswith("now-"):
+        return now - Duration.parse(text.removeprefix("now-")).seconds
+    if text.isdecimal():
+        return int(text) / 1000
+    raise ValueError(f"{text!r} is no time; write now, now-1h or Unix milliseconds")
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What is chosen in the variable bar: name → values, none for All."""
+
+    values: Mapping[str, Sequence[str]]
+
+    @classmethod
+    def of(cls, dashboard: dict[str, Any], asked: Mapping[str, Sequence[str]]) -> Choices:
+        """The choices for a dashboard's query variables, from the ``var-…`` parameters of the URL."""
+        return cls(
+            {
+                variable["name"]: [value for value in asked.get(f"var-{variable['name']}", ()) if value not in _ALL]
+                for variable in query_variables(dashboard)
+            }
+        )
+
+    def matcher(self, name: str) -> str:
+        """The regular expression that stands for a variable inside a PromQL string."""
+        chosen = [re.escape(value) for value in self.values[name]]
+        if not chosen:
+            return ".*"
+        pattern = chosen[0] if len(chosen) == 1 else f"({'|'.join(chosen)})"
+        return pattern.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def query_variables(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
+    """The dashboard's variables that Prometheus lists the choices for."""
+    return [variable for variable in dashboard["templating"]["list"] if variable["type"] == "query"]
+
+
+def substitute(expr: str, time: TimeRange, step: int, choices: Choices) -> str:
+    """Fill in Grafana's own variables and the dashboard's; KeyError for one that the dashboard does not have."""
+    own = {
+        "__interval": f"{step}s",
+        "__rate_interval": f"{max(step + SCRAPE_SECONDS, 4 * SCRAPE_SECONDS)}s",
+        "__range": f"{time.end - time.start:.0f}s",
+    }
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        return own[name] if name in own else choices.matcher(name)
+
+    return _VARIABLE.sub(value, expr)
+
+
+def run_panel(panel: dict[str, Any], prometheus: Prometheus, time: TimeRange, choices: Choices) -> list[list[Series]]:
+    """The series of each of the panel's queries, asked for at the same time; PrometheusError if one fails."""
+    step = time.step
+    span = time.counted_back(step)
+
+    def run(target: dict[str, Any]) -> list[Series]:
+        expr = substitute(target["expr"], time, step, choices)
+        if target.get("instant"):
+            return prometheus.instant(expr, time.end)
+        return prometheus.range(expr, span.start, span.end, step)
+
+    with ThreadPoolExecutor(len(panel["targets"])) as pool:
+        return list(pool.map(run, panel["targets"]))
+
+
+def annotation_step(time: TimeRange) -> int:
+    """Seconds between two points of an annotation query: a minute, more only where that would be too many points."""
+    steps = (time.end - time.start) / MOST_POINTS / ANNOTATION_STEP_SECONDS
+    return max(1, math.ceil(steps)) * ANNOTATION_STEP_SECONDS
+
+
+def run_annotation(expr: str, prometheus: Prometheus, time: TimeRange, choices: Choices) -> list[Series]:
+    """The series of an annotation query: a point where there is something to mark."""
+    step = annotation_step(time)
+    span = time.aligned(step)
+    return prometheus.range(substitute(expr, time, step, choices), span.start, span.end, step)
+
+
+def variable_options(variable: dict[str, Any], prometheus: Prometheus, time: TimeRange, choices: Choices) -> list[str]:
+    """What can be chosen for a variable in this time range."""
+    query = _LABEL_VALUES.fullmatch(variable["query"])
+    if query is None:
+        raise ValueError(f"variable {variable['name']}: {variable['query']!r} is not label_values(selector, label)")
+    selector = substitute(query["selector"], time, time.step, choices)
+    return sorted(prometheus.label_values(query["label"], selector, time.start, time.end))

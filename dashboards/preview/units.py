@@ -1,0 +1,56 @@
+"""Grafana's units, as text for people and as Plotly's axis settings."""
+
+from __future__ import annotations
+
+_TIME_SCALE = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"), (0.001, "ms"))
+_COUNT_SCALE = ((1e9, "B"), (1e6, "M"), (1e3, "K"))
+
+
+def written(value: float, unit: str, now: float) -> str:
+    """A value in its unit: ``98.2 %``, ``1.35 s``, ``$0.042``, ``1.2 K``, ``3 min ago``; ``now`` is Unix seconds."""
+    if unit == "percentunit":
+        return f"{_rounded(value * 100)} %"
+    if unit == "s":
+        return _seconds(value)
+    if unit == "currencyUSD":
+        return f"${value:,.2f}" if value == 0 or abs(value) >= 1 else f"${value:.3g}"
+    if unit == "dateTimeFromNow":
+        return f"{_seconds(max(0.0, round(now - value / 1000)), decimals=0)} ago"
+    if unit.startswith("suffix:"):
+        return f"{_rounded(value)}{unit.removeprefix('suffix:')}"
+    return _count(value)
+
+
+def axis(unit: str, highest: float) -> dict[str, str]:
+    """Plotly's tick settings for an axis in this unit that goes up to ``highest``."""
+    if unit == "percentunit":
+        return {"tickformat": ",.0%"}
+    if unit == "s":
+        return {"tickformat": "~g", "ticksuffix": " s"}
+    if unit == "currencyUSD":
+        return {"tickformat": "~g", "tickprefix": "$"}
+    if unit.startswith("suffix:"):
+        return {"tickformat": "~g", "ticksuffix": unit.removeprefix("suffix:")}
+    return {"tickformat": "~s" if highest >= 1000 else "~g"}
+
+
+def _seconds(value: float, decimals: int | None = None) -> str:
+    for size, name in _TIME_SCALE:
+        if abs(value) >= size:
+            scaled = value / size
+            return f"{scaled:.{decimals}f} {name}" if decimals is not None else f"{_rounded(scaled)} {name}"
+    return "0 s"
+
+
+def _count(value: float) -> str:
+    for size, name in _COUNT_SCALE:
+        if abs(value) >= size:
+            return f"{_rounded(value / size)} {name}"
+    return _rounded(value)
+
+
+def _rounded(value: float) -> str:
+    """Three significant digits, without trailing zeros."""
+    if abs(value) >= 100:
+        return f"{value:.0f}"
+    return f"{value:.3g}"
