@@ -21,7 +21,14 @@ from starlette.routing import Route
 from agentgauge import AgentGauge
 from sample_agent.faults import FaultFile
 from sample_agent.sales import crm
-from sample_agent.sales.companion import CLASSIFYING_MODEL, PLANNING_MODEL, PROMPT_VERSION, Conversation, SalesCompanion
+from sample_agent.sales.companion import (
+    CLASSIFYING_MODEL,
+    PLANNING_MODEL,
+    PROMPT_VERSION,
+    Answer,
+    Conversation,
+    SalesCompanion,
+)
 from sample_agent.sales.tools import SALES_TOOLS
 from sample_agent.switches import switch_file
 
@@ -41,6 +48,7 @@ class LiveConversation:
     opened: float
     last_used: float
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    answering: asyncio.Future[Answer] | None = None
 
 
 def build_gauge() -> AgentGauge:
@@ -126,13 +134,13 @@ class Service:
         if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_MESSAGE:
             raise HTTPException(400, f"text: expected a message of 1 to {LONGEST_MESSAGE} characters")
         async with live.turn:
-            answer = await self._while_connected(request, self._companion.answer(live.conversation, text))
+            answer = await self._answer(request, live, text)
         live.last_used = time.monotonic()
         return JSONResponse({"text": answer.text, "tools": answer.tools})
 
-    async def _while_connected(self, request: Request, answering: Any) -> Any:
-        """Wait for the answer, but cancel it when the user goes away: nobody would read it, it would still cost."""
-        answer = asyncio.ensure_future(answering)
+    async def _answer(self, request: Request, live: LiveConversation, text: str) -> Answer:
+        """The answer; given up when the user goes away or the session is closed: it would cost and nobody read it."""
+        answer = live.answering = asyncio.ensure_future(self._companion.answer(live.conversation, text))
         gone = asyncio.ensure_future(_disconnected(request))
         try:
             await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -140,9 +148,10 @@ class Service:
                 answer.cancel()
                 await asyncio.wait({answer})
             if answer.cancelled():
-                raise HTTPException(499, "the client went away before the answer")
+                raise HTTPException(409, "the session was closed before the answer")
             return answer.result()
         finally:
+            live.answering = None
             gone.cancel()
 
     async def _feedback(self, request: Request) -> Response:
@@ -159,6 +168,8 @@ class Service:
     async def _close(self, request: Request) -> Response:
         live = self._find(request)
         self._live.pop(live.conversation.session.id, None)
+        if live.answering is not None:
+            live.answering.cancel()
         live.conversation.session.close()
         return Response(status_code=204)
 

@@ -108,7 +108,7 @@ def _work_through(
     for stage in stages:
         wanted = [tool for tool in stage if tool in offered]
         if not wanted:
-            return PlannedReply(f"I can't do that here: I have no {' or '.join(stage)} tool.")
+            return PlannedReply(f"I can't help with that here: I have no {' or '.join(stage)} tool.")
         steps = {tool: [step for step in conversation.new_steps if step.name == tool] for tool in wanted}
         if any(_was_refused(tried[-1]) for tried in steps.values() if tried):
             return PlannedReply(answers.NOT_APPROVED)

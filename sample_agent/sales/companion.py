@@ -23,7 +23,7 @@ from anthropic.types import (
 from agentgauge import AgentGauge, Session, Task, llm_step
 from sample_agent.faults import FaultFile
 from sample_agent.sales.crm import Crm
-from sample_agent.sales.tools import SALES_TOOLS, TOOLS_BY_NAME, run_tool
+from sample_agent.sales.tools import SALES_TOOLS, TOOLS_BY_NAME, SalesTool, run_tool
 from sample_agent.state_file import WatchedFile
 from sample_agent.switches import Switches
 
@@ -48,6 +48,10 @@ _CACHED = CacheControlEphemeralParam(type="ephemeral")
 
 class UnknownToolError(LookupError):
     """The model called a tool that does not exist."""
+
+
+class ToolSwitchedOffError(PermissionError):
+    """The model called a tool that the on-call switched off."""
 
 
 @dataclass
@@ -163,14 +167,22 @@ class SalesCompanion:
             model=switches.model or PLANNING_MODEL,
             max_tokens=MAX_OUTPUT_TOKENS,
             system=system,
-            tools=[tool.definition() for tool in SALES_TOOLS if tool.name not in off],  # type: ignore[misc]  # JSON
+            tools=[tool.definition() for tool in self._offered(off)],  # type: ignore[misc]  # JSON
             messages=messages,
         ) as stream:
             return await stream.get_final_message()
 
+    @staticmethod
+    def _offered(off: list[str]) -> list[SalesTool]:
+        # The API refuses a conversation that holds tool calls but offers no tool: with all off, all are offered, and
+        # refused when called.
+        return [tool for tool in SALES_TOOLS if tool.name not in off] or list(SALES_TOOLS)
+
     async def _call_tool(self, call: ToolUseBlock) -> _ToolOutcome:
         arguments = call.input if isinstance(call.input, dict) else {}
         try:
+            if call.name in self._switches.value().disabled_tools:
+                raise ToolSwitchedOffError(f"{call.name} is switched off and not allowed at the moment; tell the user")
             content, ok = json.dumps(await self._run_instrumented(call.name, arguments)), True
         except Exception as error:
             content, ok = f"{type(error).__name__}: {error}", False

@@ -1,0 +1,1 @@
+"""Run it all: the same services in containers, or as processes where there is no Docker engine."""

@@ -1,0 +1,205 @@
+"""``python -m stack up | down | status | pause | resume | page``."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from alerts.thresholds import ThresholdError
+from stack import compose, native, story
+from stack.errors import StackError
+from stack.layout import HOME, Layout, Ports, default_layout
+from stack.services import grafana, services
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Start, look at and stop the whole stack.")
+
+PAGE_SPEED = 10.0
+"""How much faster than real the clocks of a stack run that exists for one story only."""
+
+
+@app.command()
+def up(
+    native_only: Annotated[bool, typer.Option("--native", help="Processes even where Docker answers.")] = False,
+    offset: Annotated[int, typer.Option(help="Move all ports by this.")] = 0,
+    reps: Annotated[int, typer.Option(help="Simulated people.")] = 50,
+    pace: Annotated[float, typer.Option(help="2 is twice as busy.")] = 1.0,
+    speed: Annotated[float, typer.Option(help="Shorten windows and `for` by this factor.")] = 1.0,
+    folder: Annotated[Path | None, typer.Option(help="Folder for data and logs.")] = None,
+    ports: Annotated[str | None, typer.Option(hidden=True, help="All ports, as JSON.")] = None,
+) -> None:
+    """Start everything, wait until it is ready, run until Ctrl-C."""
+    layout = default_layout(offset, speed)
+    layout = Layout(Ports(**json.loads(ports)) if ports else layout.ports, (folder or layout.folder).absolute(), speed)
+    try:
+        if not native_only and compose.engine_answers():
+            _up_in_containers(layout)
+        else:
+            _up_native(layout, reps, pace)
+    except (StackError, ThresholdError) as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        _say("stopped before everything was up; nothing is left running")
+        raise typer.Exit(130) from None
+
+
+def _up_in_containers(layout: Layout) -> None:
+    try:
+        compose.up(_say)
+        _say(_welcome(layout, "Grafana"))
+        compose.follow_pages()
+    finally:
+        compose.down()
+
+
+def _up_native(layout: Layout, reps: int, pace: float) -> None:
+    if (state := _state(layout.folder)) is not None:
+        raise StackError(f"a stack runs already (pid {state['pid']}); `python -m stack down` ends it")
+    _say("no Docker engine in use: running as processes")
+    programs = native.prepare(layout, _say)
+    board = "Grafana" if grafana() else "preview of the Grafana dashboards (Grafana is not installed)"
+    wanted = services(layout, programs, reps, pace)
+    _say("starting " + ", ".join(service.name for service in wanted))
+    status = native.run(layout, wanted, _say, when_ready=lambda: _say(_welcome(layout, board)))
+    _say("all stopped")
+    raise typer.Exit(status)
+
+
+@app.command()
+def down() -> None:
+    """End the stack that `up` started."""
+    state = _state(HOME)
+    if state is None:
+        _say("no stack is running")
+        return
+    os.kill(state["pid"], signal.SIGTERM)
+    while _state(HOME) is not None:
+        time.sleep(0.1)
+    _say("stopped")
+
+
+@app.command()
+def status() -> None:
+    """Say of each service whether it answers."""
+    layout, _state_now = _running()
+    for service in services(layout, _programs()):
+        answers = "running" if service.url is None else "answers" if native.answers(service) else "DOES NOT ANSWER"
+        _say(f"{service.name:13} {answers:16} {service.url or ''}")
+
+
+@app.command()
+def pause(service: str) -> None:
+    """Freeze a service, as if it hung: it keeps its port and answers nothing."""
+    _signal(service, signal.SIGSTOP)
+    _say(f"{service} is frozen; `python -m stack resume {service}` thaws it")
+
+
+@app.command()
+def resume(service: str) -> None:
+    """Thaw a service that `pause` froze."""
+    _signal(service, signal.SIGCONT)
+    _say(f"{service} goes on")
+
+
+@app.command()
+def page(
+    fault: Annotated[str, typer.Argument(help=f"One of {', '.join(story.ALERT_OF_FAULT)}.")] = "crm-outage",
+    tool: Annotated[str | None, typer.Option(help="Only this tool.")] = None,
+) -> None:
+    """Break it, wait for the page, follow its links, mend it: on the running stack, or on one of its own."""
+    try:
+        if _state(HOME) is not None:
+            _say("using the running stack, on real clocks")
+            _report(story.tell(_running()[0], fault, _say, tool))
+            return
+        with tempfile.TemporaryDirectory(prefix="agentgauge-") as folder:
+            layout = Layout(Ports.free(), Path(folder), PAGE_SPEED)
+            _say(f"no stack is running: starting one for this, with all windows {PAGE_SPEED:g} times shorter")
+            with native.temporary(layout, lambda _line: None, pace=3.0):
+                _say("it is up; letting it work for a moment")
+                time.sleep(5)
+                _report(story.tell(layout, fault, _say, tool))
+    except StackError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _report(told: story.Told) -> None:
+    page = told.page
+    _say(f"\nPAGE {page['alert']} ({page['severity']}): {page['summary']}\n  {page['description']}")
+    _say(f"  runbook  {page['runbook_url']}  → {told.runbook_status}")
+    _say(f"  panel    {page['dashboard_url']}  → “{told.panel_title}”")
+    _say(
+        f"\npaged {told.seconds_to_page:.1f} s after the fault, resolved {told.seconds_to_resolved:.1f} s after mending"
+    )
+
+
+def _welcome(layout: Layout, board: str) -> str:
+    return f"""
+Everything is up.
+
+  dashboards    {layout.dashboards}   {board}
+  runbooks      {layout.runbooks}
+  pages         {layout.pager}   (they are printed here, too)
+  Prometheus    {layout.prometheus}
+  Alertmanager  {layout.alertmanager}
+  /metrics      http://127.0.0.1:{layout.ports.metrics}/metrics
+
+Try, in another terminal (first: . .venv/bin/activate):
+  python -m sample_agent chat                  talk to the Sales Companion
+  python -m sample_agent fault looping         break it: the page comes in under a minute
+  python -m sample_agent fault clear           mend it
+  make page                                    the whole story, unattended
+
+Ctrl-C stops everything.
+"""
+
+
+def _state(folder: Path) -> dict[str, Any] | None:
+    """What the running stack wrote about itself; None if none is running."""
+    try:
+        state: dict[str, Any] = json.loads((folder / native.STATE_FILE).read_text(encoding="utf-8"))
+        os.kill(state["pid"], 0)
+    except (OSError, ValueError):
+        return None
+    return state
+
+
+def _running() -> tuple[Layout, dict[str, Any]]:
+    state = _state(HOME)
+    if state is None:
+        _fail("no stack is running; start one with `make up`")
+    return Layout(Ports(**state["ports"]), HOME, state["speed"]), state
+
+
+def _programs() -> dict[str, Path]:
+    return {link.name: link for link in (HOME / "bin").iterdir()}
+
+
+def _signal(service: str, number: int) -> None:
+    pids = _running()[1]["services"]
+    if service not in pids:
+        _fail(f"there is no service {service!r}; the services are {', '.join(pids)}")
+    os.killpg(pids[service], number)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _fail(message: str) -> NoReturn:
+    sys.stderr.write(f"error: {message}\n")
+    raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m stack")

@@ -1,0 +1,114 @@
+"""Prometheus and Alertmanager: from PATH, or unpacked from Debian's packages into a folder of the project.
+
+Unpacking needs no root, starts no service and changes nothing on the host: apt gets a state folder of its own.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from stack.errors import StackError
+
+PROGRAMS = {
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+    "alertmanager": "prometheus-alertmanager",
+    "amtool": "prometheus-alertmanager",
+}
+"""Program → Debian package that brings it."""
+
+DEBIAN_NAMES = {"alertmanager": "prometheus-alertmanager"}
+"""Programs that Debian installs under another name."""
+
+
+DATA_IN_BINARY = b"/usr/share/prometheus"
+DATA_BESIDE_BINARY = b"../share/./prometheus"
+"""Debian's builds read templates and web pages from a fixed path. In the unpacked copies that constant is replaced by
+one of the same length, relative to the program's folder, so that nothing has to be put there."""
+
+
+def ensure(home: Path, say: Callable[[str], None] = lambda _text: None) -> dict[str, Path]:
+    """Program → path of its link in ``home/bin``; fetches what is missing, telling ``say`` what it waits for.
+
+    Raises StackError when a program is neither on PATH nor to be had from the distribution's packages.
+    """
+    found = {name: _find(name, home) for name in PROGRAMS}
+    missing = sorted({PROGRAMS[name] for name, path in found.items() if path is None})
+    if missing:
+        _unpack(missing, home, say)
+        found = {name: _find(name, home) for name in PROGRAMS}
+    return {name: _link(home / "bin" / name, path) for name, path in found.items() if path is not None}
+
+
+def _find(program: str, home: Path) -> Path | None:
+    unpacked = home / "debian" / "usr" / "bin"
+    for name in (program, DEBIAN_NAMES.get(program, program)):
+        if on_path := shutil.which(name):
+            return Path(on_path)
+        if (unpacked / name).exists():
+            return unpacked / name
+    return None
+
+
+def _link(link: Path, target: Path) -> Path:
+    if target.absolute() == link.absolute():  # a PATH that already holds our own links
+        return link
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.is_symlink() or link.readlink() != target.absolute():
+        link.unlink(missing_ok=True)
+        link.symlink_to(target.absolute())
+    return link
+
+
+def _unpack(packages: list[str], home: Path, say: Callable[[str], None]) -> None:
+    if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+        raise StackError(
+            f"{' and '.join(packages)} not found on PATH, and this is no Debian or Ubuntu to take them from; "
+            "install Prometheus and Alertmanager, or start a Docker engine"
+        )
+    archives = home / "apt" / "archives"
+    archives.mkdir(parents=True, exist_ok=True)
+    for folder in ("lists/partial", "archives/partial"):
+        (home / "apt" / folder).mkdir(parents=True, exist_ok=True)
+    say("reading the distribution's package lists (about 10 s, once)")
+    _apt(home, "update", "-qq")
+    say(f"fetching {' and '.join(packages)} (about 40 MB, once)")
+    _apt(home, "download", "-qq", *packages, folder=archives)
+    for archive in sorted(archives.glob("*.deb")):
+        say(f"unpacking {archive.name.partition('_')[0]}")
+        _run(["dpkg-deb", "-x", str(archive), str(home / "debian")], "unpack", None)
+        archive.unlink()
+    for program in ("prometheus", "prometheus-alertmanager"):
+        _make_relocatable(home / "debian" / "usr" / "bin" / program)
+
+
+def working_folder(program: Path) -> Path:
+    """The folder to start a program in: its own, which the paths in an unpacked one are relative to."""
+    return program.resolve().parent
+
+
+def _make_relocatable(program: Path) -> None:
+    if program.exists():
+        program.write_bytes(program.read_bytes().replace(DATA_IN_BINARY, DATA_BESIDE_BINARY))
+
+
+def _apt(home: Path, *arguments: str, folder: Path | None = None) -> None:
+    own = home.absolute() / "apt"
+    options = [
+        f"-oDir::State::Lists={own / 'lists'}",
+        f"-oDir::Cache::archives={own / 'archives'}",
+        "-oDir::Cache::pkgcache=",  # no index files in the host's cache
+        "-oDir::Cache::srcpkgcache=",
+        "-oAPT::Sandbox::User=",  # as root, apt would drop to a user who may not read this folder
+    ]
+    _run(["apt-get", *options, *arguments], f"apt-get {arguments[0]}", folder)
+
+
+def _run(command: list[str], what: str, folder: Path | None) -> None:
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    if result.returncode:
+        said = (result.stderr or result.stdout).strip().splitlines()
+        raise StackError(f"{what} failed: {said[-1] if said else 'no message'}; is the package mirror reachable?")

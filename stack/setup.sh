@@ -1,0 +1,25 @@
+#!/bin/sh
+# Make .venv with everything locked in requirements.lock. Says in one line what is missing if it cannot.
+set -eu
+cd "$(dirname "$0")/.."
+
+fail() { echo "error: $1" >&2; exit 1; }
+
+python=
+for candidate in "${PYTHON:-python3}" python3.14 python3.13 python3.12 python3.11; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$candidate; break; fi
+done
+[ -n "$python" ] || fail "Python 3.11 or newer is needed and not on PATH (set PYTHON=/path/to/python3)"
+
+if [ ! -x .venv/bin/python ] || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+    echo "making a virtual environment in .venv"
+    rm -rf .venv
+    "$python" -m venv .venv || fail "$python cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv"
+fi
+
+echo "installing the locked Python packages (about half a minute, once)"
+.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock >.venv/install.log 2>&1 ||
+    fail "pip could not install requirements.lock ($(grep -i '^error' .venv/install.log | tail -n 1)); is the package index reachable? (all of it: .venv/install.log)"
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . >>.venv/install.log 2>&1 ||
+    fail "pip could not install agentgauge itself; see .venv/install.log"
+touch .venv/ready
