@@ -123,6 +123,7 @@ class _Block:
     name: str
     line: int
     fields: dict[str, yaml.Node]
+    lines: dict[str, int]
 
     @classmethod
     def of(cls, path: Path, node: yaml.Node | None, name: str) -> _Block:
@@ -130,15 +131,16 @@ class _Block:
             line = node.start_mark.line + 1 if node else 1
             raise ThresholdError(f"{path.name}:{line}: {name}: expected fields (name: value)")
         fields: dict[str, yaml.Node] = {}
+        lines: dict[str, int] = {}
         for key, value in node.value:
             if key.value in fields:
                 raise ThresholdError(f"{path.name}:{key.start_mark.line + 1}: {name}: {key.value} is given twice")
             fields[key.value] = value
-        return cls(path, name, node.start_mark.line + 1, fields)
+            lines[key.value] = key.start_mark.line + 1
+        return cls(path, name, node.start_mark.line + 1, fields, lines)
 
     def error(self, field: str, problem: str) -> ThresholdError:
-        node = self.fields.get(field)
-        line = node.start_mark.line + 1 if node else self.line
+        line = self.lines.get(field, self.line)
         return ThresholdError(f"{self.path.name}:{line}: {self.name}.{field}: {problem}")
 
     def only(self, *known: str) -> None:

@@ -188,6 +188,7 @@ class Service:
             sweeper.cancel()
             for live in self._live.values():
                 live.conversation.session.close()
+            await self._companion.close()
 
     async def _close_idle(self) -> None:
         while True:

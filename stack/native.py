@@ -42,11 +42,14 @@ def prepare(layout: Layout, say: Say) -> dict[str, Path]:
 
 def build_site(target: Path) -> None:
     """Render the runbooks to HTML; StackError if a page is broken."""
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "-f", str(ROOT / "stack" / "mkdocs.yml")]
+    # Without --quiet: it hides the warnings from --strict as well.
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", str(ROOT / "stack" / "mkdocs.yml")]
     env = os.environ | {"NO_MKDOCS_2_WARNING": "1"}  # an advertisement on stderr, where errors go
     result = subprocess.run([*command, "-d", str(target)], capture_output=True, text=True, check=False, env=env)
     if result.returncode:
-        raise StackError(f"the runbook site does not build: {result.stderr.strip().splitlines()[-1]}")
+        said = result.stderr.strip().splitlines()
+        problem = next((line for line in said if line.startswith(("WARNING", "ERROR"))), said[-1])
+        raise StackError(f"the runbook site does not build: {problem}")
 
 
 def check_ports(wanted: list[Service], layout: Layout) -> None:

@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from alerts.promql import Duration
 from stack import binaries
 from stack.layout import ROOT, Layout
 
@@ -45,6 +46,7 @@ def services(layout: Layout, programs: dict[str, Path], reps: int = 50, pace: fl
                 f"--config.file={etc / 'prometheus.yml'}",
                 f"--storage.tsdb.path={layout.folder / 'prometheus'}",
                 "--storage.tsdb.retention.time=30d",
+                f"--rules.alert.resend-delay={Duration.parse('1m').faster(layout.speed)}",
                 f"--web.listen-address={listen}:{ports.prometheus}",
                 "--log.level=warn",
             ],

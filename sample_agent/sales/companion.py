@@ -114,6 +114,10 @@ class SalesCompanion:
                 task.failed()
                 return Answer(PROVIDER_DOWN)
 
+    async def close(self) -> None:
+        """Close the connections to the model provider."""
+        await self._client.close()
+
     async def _answer(self, conversation: Conversation, task: Task, text: str) -> Answer:
         messages: list[MessageParam] = [*conversation.messages, {"role": "user", "content": text}]
         if await self._classification(text) == "out_of_scope":

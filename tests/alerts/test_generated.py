@@ -1,0 +1,79 @@
+"""What is committed is what the code generates."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from alerts import docs
+from alerts.generate import ROOT, generate
+
+COPIED = ("alerts", "runbooks", "exporter", "README.md")
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of everything that `make generate` writes."""
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, tmp_path / name)
+    return tmp_path
+
+
+def test_generating_changes_nothing(copy: Path) -> None:
+    """Rules, inhibition, fact boxes, tables and limits are committed as generated."""
+    assert [str(path.relative_to(copy)) for path in generate(copy)] == []
+
+
+def test_one_number_moves_rule_fact_box_table_and_library_together(copy: Path) -> None:
+    """The promise of thresholds.yml."""
+    path = copy / "alerts" / "thresholds.yml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("threshold: {value: 15, unit: count", "threshold: {value: 20, unit: count"), "utf-8")
+    changed = {str(path.relative_to(copy)) for path in generate(copy)}
+    assert changed == {
+        "alerts/rules/sessions.yml",
+        "exporter/agentgauge/_limits.py",
+        "runbooks/AgentSessionLooping.md",
+        "runbooks/index.md",
+        "README.md",
+    }
+
+
+def test_generated_files_say_from_what(copy: Path) -> None:
+    """Nobody edits them by hand twice."""
+    for path in [*(copy / "alerts" / "rules").glob("*.yml"), copy / "exporter" / "agentgauge" / "_limits.py"]:
+        assert path.read_text(encoding="utf-8").startswith("# Generated from alerts/")
+
+
+def test_a_page_without_markers_is_named(copy: Path) -> None:
+    """The error shows the two lines to put in."""
+    page = copy / "runbooks" / "AgentLatencySpike.md"
+    page.write_text("# AgentLatencySpike\n", encoding="utf-8")
+    with pytest.raises(
+        docs.MissingBlockError, match=r"runbooks/AgentLatencySpike\.md needs the lines\n<!-- generated: facts"
+    ):
+        generate(copy)
+
+
+@pytest.mark.parametrize(
+    ("labels", "receiver"),
+    [
+        (["severity=critical", "agent=a", "alertname=AgentSessionLooping"], "page"),
+        (["severity=warning", "agent=a", "alertname=AgentToolLatencyHigh"], "work-queue"),
+        (["severity=info", "agent=a"], "nobody"),
+        (["severity=none", "alertname=AgentGaugeWatchdog"], "dead-man-switch"),
+    ],
+)
+def test_alerts_are_routed_by_severity(programs: dict[str, Path], labels: list[str], receiver: str) -> None:
+    """amtool's own router, on real label sets."""
+    config = str(ROOT / "alerts" / "alertmanager.yml")
+    command = [str(programs["amtool"]), "config", "routes", "test", f"--config.file={config}", *labels]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == receiver

@@ -1,0 +1,161 @@
+"""The whole way: agent under load, scraped, broken on purpose, paged, links followed, mended, all-clear."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from agentgauge import metrics
+from alerts import catalog, promql, thresholds
+from alerts.rules import render
+from sample_agent import faults
+from stack import story
+from stack.layout import ROOT, Layout
+from tests.runbooks.pages import alert_pages, promql_blocks
+
+
+def query(layout: Layout, path: str, **parameters: str) -> Any:
+    """The data of an answer of Prometheus' API."""
+    answer = requests.get(f"{layout.prometheus}/api/v1/{path}", params=parameters, timeout=10)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["data"]
+
+
+def wait_until(condition: Callable[[], object], seconds: float, what: str) -> None:
+    """Poll a condition that no server offers to wait for."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"no {what} within {seconds:g} s"
+        time.sleep(0.2)
+
+
+def panels() -> list[dict[str, Any]]:
+    """Every panel of the generated dashboards."""
+    boards = [json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "dashboards/generated").glob("*.json")]
+    return [
+        panel | {"dashboard": board["uid"]} for board in boards for panel in board["panels"] if panel.get("targets")
+    ]
+
+
+def test_every_target_is_up(layout: Layout) -> None:
+    """The agent, Prometheus and Alertmanager are scraped."""
+
+    def all_up() -> bool:
+        targets = query(layout, "targets")["activeTargets"]
+        return {t["labels"]["job"] for t in targets if t["health"] == "up"} == {"agents", "prometheus", "alertmanager"}
+
+    wait_until(all_up, 30, "scrape of every target")
+
+
+def test_every_rule_is_evaluated_without_error(layout: Layout) -> None:
+    """`health` is ok for every rule of every group, and every alert of the catalog is loaded."""
+
+    def rules() -> list[dict[str, Any]]:
+        return [rule for group in query(layout, "rules")["groups"] for rule in group["rules"]]
+
+    wait_until(lambda: all(rule["health"] == "ok" for rule in rules()), 30, "healthy rules")
+    loaded = {rule["name"] for rule in rules() if rule["type"] == "alerting"}
+    assert loaded == {alert.name for alert in catalog.ALERTS}
+
+
+def test_the_watchdog_reaches_the_pager(layout: Layout) -> None:
+    """The dead-man switch proves the chain from rule to webhook."""
+    health = f"{layout.pager}/health"
+    # Fired before Prometheus had found Alertmanager, it is sent again after the resend delay of one minute.
+    wait_until(lambda: requests.get(health, timeout=5).json()["last_heartbeat"], 90, "heartbeat at the pager")
+
+
+def test_an_outage_pages_with_links_that_lead_somewhere_and_resolves(layout: Layout) -> None:
+    """Fault → page within `for` + 1 min → runbook answers 200 → panel exists → clear → resolved page."""
+    told = story.tell(layout, "crm-outage", lambda _line: None)
+    hold = next(item for item in render(thresholds.load(), speed=layout.speed) if item.alert.name == told.page["alert"])
+    assert hold.numbers.for_ is not None
+    assert told.seconds_to_page < hold.numbers.for_.seconds + 60
+    assert told.runbook_status == 200
+    assert told.panel_title == "Success rate per tool"
+    assert told.page["severity"] == "critical"
+    assert "sales_companion: " in told.page["description"]
+    assert "var-tool=" in told.page["dashboard_url"]
+
+
+def test_one_outage_is_one_cause(layout: Layout) -> None:
+    """AgentAllToolCallsFailing pages and mutes the symptoms that it causes."""
+    faults.inject(layout.state, faults.Fault("crm-outage"))
+    try:
+        wait = {"alert": "AgentAllToolCallsFailing", "timeout": "60"}
+        deadline = time.monotonic() + 120
+        while requests.get(f"{layout.pager}/pages/wait", params=wait, timeout=70).status_code != 200:
+            assert time.monotonic() < deadline
+        alerts = requests.get(f"{layout.alertmanager}/api/v2/alerts", timeout=10).json()
+        states = {alert["labels"]["alertname"]: alert["status"]["state"] for alert in alerts}
+        assert states["AgentAllToolCallsFailing"] == "active"
+        assert states["AgentToolSuccessRateLow"] == "suppressed"
+    finally:
+        faults.clear(layout.state)
+
+
+def test_a_looping_model_pages_while_it_loops(layout: Layout) -> None:
+    """No `for`: the page comes with the first session over the limit."""
+    told = story.tell(layout, "looping", lambda _line: None)
+    assert told.page["alert"] == "AgentSessionLooping"
+    assert told.seconds_to_page < 60
+
+
+# From here on the agent has worked, failed and looped, so everything that can be emitted was.
+
+
+def test_every_series_that_a_rule_or_panel_names_is_really_emitted(layout: Layout) -> None:
+    """A renamed metric would be an empty panel or an alert that never fires."""
+    scrape = requests.get(f"http://127.0.0.1:{layout.ports.metrics}/metrics", timeout=10).text
+    emitted = {family.name for family in text_string_to_metric_families(scrape)}
+    expressions = [item.expr for item in render(thresholds.load())]
+    expressions += [record.expr.replace("<", "").replace(">", "") for record in catalog.RECORDS]
+    expressions += [target["expr"] for panel in panels() for target in panel["targets"]]
+    named = {spec.name for expression in expressions for spec in promql.metrics_named(expression)}
+    assert len(named) > 15
+    assert {name.removesuffix("_total") for name in named} <= emitted | {
+        name.removesuffix("_total") for name in emitted
+    }
+
+
+def test_every_series_on_the_endpoint_is_a_declared_metric_with_its_labels(layout: Layout) -> None:
+    """What is scraped is what the contract says, no more."""
+    scrape = requests.get(f"http://127.0.0.1:{layout.ports.metrics}/metrics", timeout=10).text
+    for family in text_string_to_metric_families(scrape):
+        for sample in family.samples:
+            if sample.name.startswith("agent_"):
+                spec = metrics.by_name(sample.name)
+                assert sample.labels.keys() - {"le"} == set(spec.label_names), sample.name
+
+
+def test_no_user_id_or_session_id_is_exposed(layout: Layout) -> None:
+    """Reps are named rep-1 …; sessions have 32 hexadecimal digits. Neither may be in metrics, pages or logs."""
+    texts = [requests.get(f"http://127.0.0.1:{layout.ports.metrics}/metrics", timeout=10).text]
+    texts.append(requests.get(f"{layout.pager}/pages", timeout=10).text)
+    texts += [path.read_text(encoding="utf-8") for path in layout.logs.glob("*.log")]
+    sessions = [row["id"] for row in requests.get(f"{layout.agent}/sessions", timeout=10).json()]
+    for text in texts:
+        assert '"rep-' not in text
+        assert "@" not in text
+        assert not [session for session in sessions if session in text]
+
+
+@pytest.mark.parametrize("panel", panels(), ids=lambda panel: f"{panel['dashboard']} {panel['title']}")
+def test_every_panel_is_answered_by_prometheus(layout: Layout, panel: dict[str, Any]) -> None:
+    """The preview draws it from the live Prometheus without an error."""
+    answer = requests.get(f"{layout.dashboards}/panel/{panel['dashboard']}/{panel['id']}", timeout=20)
+    assert answer.status_code == 200
+    assert not answer.json().get("error")
+
+
+def test_every_promql_block_of_the_runbooks_runs(layout: Layout) -> None:
+    """Pasted at 3 a.m., each must at least parse."""
+    for page in alert_pages().values():
+        for block in promql_blocks(page):
+            query(layout, "query", query=block)

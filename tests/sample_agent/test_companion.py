@@ -1,0 +1,173 @@
+"""The agent loop on the real SDK against the fake API: answers, declines, fails, loops, and says so in metrics."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from anthropic import AsyncAnthropic, AuthenticationError
+from prometheus_client import CollectorRegistry
+
+from agentgauge import AgentGauge
+from sample_agent import faults as fault_file
+from sample_agent import switches
+from sample_agent.faults import Fault, FaultFile
+from sample_agent.sales.companion import KEY_REFUSED, PROVIDER_DOWN, Conversation, SalesCompanion, check_access
+from sample_agent.sales.crm import Crm
+from sample_agent.sales.tools import SALES_TOOLS
+
+
+@pytest.fixture
+def gauge(registry: CollectorRegistry) -> AgentGauge:
+    """The Sales Companion's instrumentation."""
+    return AgentGauge("a", tools=[tool.name for tool in SALES_TOOLS], registry=registry)
+
+
+@pytest.fixture
+async def companion(
+    gauge: AgentGauge, fake_api: str, sales_crm: Crm, faults: FaultFile, tmp_path: Path
+) -> AsyncIterator[SalesCompanion]:
+    """The agent, without retries."""
+    client = AsyncAnthropic(api_key="fake-key", base_url=fake_api, max_retries=0, middleware=[gauge.anthropic()])
+    async with client:
+        yield SalesCompanion(client, gauge, sales_crm, faults, switches.switch_file(tmp_path))
+
+
+def tasks(gauge: AgentGauge) -> dict[str, float]:
+    """Tasks by outcome, zeros left out."""
+    return {
+        sample.labels["outcome"]: sample.value
+        for metric in gauge.registry.collect()
+        for sample in metric.samples
+        if sample.name == "agent_tasks_total" and sample.value
+    }
+
+
+async def test_an_account_is_looked_up_and_told(companion: SalesCompanion, gauge: AgentGauge) -> None:
+    """The first scenario of the spec."""
+    conversation = Conversation(gauge.session("rep-1"))
+    answer = await companion.answer(conversation, "Tell me about the Globex account")
+    assert set(answer.tools) == {"search_crm_contacts", "get_deal_history"}
+    assert all(word in answer.text for word in ("Globex", "ARR", "renewal"))
+    assert tasks(gauge) == {"completed": 1}
+    assert conversation.session.tool_calls == 2
+    assert 0 < conversation.session.cost_usd < 0.10
+
+
+async def test_an_e_mail_is_drafted_and_waits_for_approval(companion: SalesCompanion, gauge: AgentGauge) -> None:
+    """The second scenario of the spec; sending it takes another word of the user."""
+    conversation = Conversation(gauge.session("rep-1"))
+    answer = await companion.answer(conversation, "Draft a renewal proposal email to Jane at Globex")
+    assert set(answer.tools) == {"search_crm_contacts", "get_deal_history", "draft_email"}
+    assert "approval" in answer.text
+    assert "send" in answer.text
+    sent = await companion.answer(conversation, "send it")
+    assert sent.tools == ("send_email",)
+    assert conversation.session.turns == 2
+
+
+async def test_what_is_out_of_scope_is_a_fallback_without_a_planning_call(
+    companion: SalesCompanion, gauge: AgentGauge
+) -> None:
+    """Routing on the small model saves the large one."""
+    conversation = Conversation(gauge.session())
+    answer = await companion.answer(conversation, "What will the weather be tomorrow?")
+    assert answer.text.startswith("I can't help with that")
+    assert tasks(gauge) == {"fallback": 1}
+    planned = {"agent": "a", "model": "claude-opus-5-5", "outcome": "success"}
+    assert not gauge.registry.get_sample_value("agent_llm_calls_total", planned)
+
+
+async def test_a_declining_model_is_a_fallback(companion: SalesCompanion, gauge: AgentGauge, tmp_path: Path) -> None:
+    """However the model comes to it."""
+    fault_file.inject(tmp_path, Fault("declining"))
+    await companion.answer(Conversation(gauge.session()), "Tell me about the Globex account")
+    assert tasks(gauge) == {"fallback": 1}
+
+
+async def test_an_outage_of_the_tools_fails_the_task_and_says_so(
+    companion: SalesCompanion, gauge: AgentGauge, tmp_path: Path
+) -> None:
+    """An apology is not a completed task."""
+    fault_file.inject(tmp_path, Fault("crm-outage"))
+    answer = await companion.answer(Conversation(gauge.session()), "Tell me about the Globex account")
+    assert "couldn't reach" in answer.text
+    assert tasks(gauge) == {"failed": 1}
+    labels = {"agent": "a", "tool": "search_crm_contacts", "error_type": "CrmUnavailable"}
+    assert gauge.registry.get_sample_value("agent_tool_errors_total", labels)
+
+
+async def test_a_looping_model_is_stopped_and_seen(
+    companion: SalesCompanion, gauge: AgentGauge, tmp_path: Path
+) -> None:
+    """It passes the limit of tool calls, then gives up instead of going on for ever."""
+    fault_file.inject(tmp_path, Fault("looping"))
+    conversation = Conversation(gauge.session())
+    answer = await companion.answer(conversation, "Tell me about the Globex account")
+    assert "in circles" in answer.text
+    assert tasks(gauge) == {"failed": 1}
+    labels = {"agent": "a", "limit": "tool_calls"}
+    assert gauge.registry.get_sample_value("agent_sessions_over_limit_total", labels) == 1
+
+
+async def test_a_provider_that_is_down_is_said_plainly(
+    companion: SalesCompanion, gauge: AgentGauge, tmp_path: Path
+) -> None:
+    """The user gets a sentence, the metrics a failed task, and the conversation can go on."""
+    conversation = Conversation(gauge.session())
+    fault_file.inject(tmp_path, Fault("provider-error"))
+    assert (await companion.answer(conversation, "Tell me about the Globex account")).text == PROVIDER_DOWN
+    fault_file.clear(tmp_path)
+    assert "Globex" in (await companion.answer(conversation, "Tell me about the Globex account")).text
+    assert tasks(gauge) == {"failed": 1, "completed": 1}
+
+
+async def test_a_tool_that_is_switched_off_is_not_called(
+    companion: SalesCompanion, gauge: AgentGauge, tmp_path: Path
+) -> None:
+    """The runbook's way to take a broken tool out, while the agent runs; and to take all of them out."""
+    switches.write(tmp_path, switches.Switches().without("get_deal_history"))
+    answer = await companion.answer(Conversation(gauge.session()), "Tell me about the Globex account")
+    assert "get_deal_history" not in answer.tools
+    switches.write(tmp_path, switches.Switches(tuple(tool.name for tool in SALES_TOOLS)))
+    session = gauge.session()
+    await companion.answer(Conversation(session), "Tell me about the Globex account")
+    assert session.tool_calls == 0
+
+
+async def test_another_model_plans_from_the_next_call_on(
+    companion: SalesCompanion, gauge: AgentGauge, tmp_path: Path
+) -> None:
+    """The runbook of the latency spike switches to a faster one."""
+    switches.write(tmp_path, switches.Switches(model="claude-sonnet-5-5"))
+    await companion.answer(Conversation(gauge.session()), "Tell me about the Globex account")
+    labels = {"agent": "a", "model": "claude-sonnet-5-5", "outcome": "success"}
+    assert gauge.registry.get_sample_value("agent_llm_calls_total", labels)
+
+
+async def test_a_cancelled_answer_is_abandoned_and_leaves_the_conversation_usable(
+    companion: SalesCompanion, gauge: AgentGauge, tmp_path: Path
+) -> None:
+    """A half-finished exchange must not stay in the history: the API would refuse it."""
+    conversation = Conversation(gauge.session())
+    fault_file.inject(tmp_path, Fault("slow-tool"))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(companion.answer(conversation, "Tell me about the Globex account"), timeout=1)
+    assert conversation.messages == []
+    assert tasks(gauge) == {"abandoned": 1}
+    fault_file.clear(tmp_path)
+    assert "Globex" in (await companion.answer(conversation, "Tell me about the Globex account")).text
+
+
+async def test_a_refused_key_is_said_at_start_and_in_an_answer(
+    gauge: AgentGauge, fake_api: str, sales_crm: Crm, faults: FaultFile, tmp_path: Path
+) -> None:
+    """`serve` stops with it; an agent that loses its key later says so to its users without details."""
+    with pytest.raises(AuthenticationError):
+        await check_access(AsyncAnthropic(api_key="broken", base_url=fake_api))
+    async with AsyncAnthropic(api_key="broken", base_url=fake_api, middleware=[gauge.anthropic()]) as client:
+        companion = SalesCompanion(client, gauge, sales_crm, faults, switches.switch_file(tmp_path))
+        answer = await companion.answer(Conversation(gauge.session()), "Tell me about the Globex account")
+    assert answer.text == KEY_REFUSED

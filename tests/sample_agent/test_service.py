@@ -1,0 +1,189 @@
+"""The HTTP service and the command line, as their users meet them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from anthropic import AsyncAnthropic
+from prometheus_client import CollectorRegistry
+
+from agentgauge import AgentGauge
+from sample_agent import faults as fault_file
+from sample_agent.faults import Fault
+from sample_agent.sales.tools import SALES_TOOLS
+from sample_agent.service import Service, build_companion
+from sample_agent.serving import serving
+
+
+@pytest.fixture
+def gauge(registry: CollectorRegistry) -> AgentGauge:
+    """The Sales Companion's instrumentation."""
+    return AgentGauge("a", tools=[tool.name for tool in SALES_TOOLS], registry=registry)
+
+
+@pytest.fixture
+def service(gauge: AgentGauge, fake_api: str, tmp_path: Path) -> Iterator[str]:
+    """A running service that closes sessions idle for half a second."""
+    client = AsyncAnthropic(api_key="fake-key", base_url=fake_api, middleware=[gauge.anthropic()])
+    with serving(Service(gauge, build_companion(gauge, client, tmp_path), idle_seconds=0.5).app()) as url:
+        yield url
+
+
+def open_session(service: str) -> str:
+    """A new session's id."""
+    session: str = requests.post(f"{service}/sessions", json={"user_id": "rep-1"}, timeout=5).json()["session_id"]
+    return session
+
+
+def cli(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m sample_agent …`."""
+    command = [sys.executable, "-m", "sample_agent", *arguments]
+    return subprocess.run(command, env=os.environ | env, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_a_conversation_over_http(service: str) -> None:
+    """Open, ask, rate, close."""
+    session = f"{service}/sessions/{open_session(service)}"
+    answer = requests.post(f"{session}/messages", json={"text": "Tell me about the Globex account"}, timeout=10).json()
+    assert "Globex" in answer["text"]
+    assert requests.post(f"{session}/feedback", json={"rating": "up"}, timeout=5).ok
+    assert requests.delete(session, timeout=5).status_code == 204
+    assert requests.delete(session, timeout=5).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "says"),
+    [
+        ("/sessions", {}, 400, "user_id"),
+        ("/sessions/{id}/messages", {"text": " "}, 400, "text: expected a message"),
+        ("/sessions/{id}/messages", {"text": "x" * 20_001}, 400, "text: expected a message"),
+        ("/sessions/{id}/feedback", {"rating": "so-so"}, 400, "rating: expected one of up, down"),
+        ("/sessions/{id}/feedback", {"rating": "down", "reason": "?"}, 400, "reason: expected one of"),
+        ("/sessions/nobody/messages", {"text": "hi"}, 404, "no such session"),
+    ],
+)
+def test_bad_requests_are_answered_with_the_field(
+    service: str, path: str, body: dict[str, str], status: int, says: str
+) -> None:
+    """Clear errors, as JSON."""
+    answer = requests.post(service + path.format(id=open_session(service)), json=body, timeout=5)
+    assert (answer.status_code, says in answer.json()["error"]) == (status, True)
+
+
+def test_a_form_of_another_site_is_refused(service: str) -> None:
+    """A browser can post forms across sites, but not this content type."""
+    answer = requests.post(
+        f"{service}/sessions", data='{"user_id": "x"}', headers={"content-type": "text/plain"}, timeout=5
+    )
+    assert answer.status_code == 415
+
+
+def test_an_idle_session_is_closed(service: str, gauge: AgentGauge) -> None:
+    """A user who walks away must not stay an open session for ever."""
+    open_session(service)
+    closed = threading.Event()
+    while not closed.wait(0.05):
+        if not requests.get(f"{service}/sessions", timeout=5).json():
+            closed.set()
+    assert gauge.registry.get_sample_value("agent_session_turns_bucket", {"agent": "a", "le": "0.0"}) == 1
+
+
+def test_closing_a_session_stops_the_answer_in_the_making(service: str, gauge: AgentGauge, tmp_path: Path) -> None:
+    """`ops end-session` on a looping session saves the calls that it would still make."""
+    fault_file.inject(tmp_path, Fault("slow-tool"))
+    session = f"{service}/sessions/{open_session(service)}"
+    answers: list[requests.Response] = []
+    ask = {"text": "Tell me about the Globex account"}
+    asking = threading.Thread(target=lambda: answers.append(requests.post(f"{session}/messages", json=ask, timeout=30)))
+    asking.start()
+    started = {"agent": "a", "model": "claude-opus-5-5", "outcome": "success"}
+    while not gauge.registry.get_sample_value("agent_llm_calls_total", started):
+        threading.Event().wait(0.02)
+    assert requests.delete(session, timeout=5).status_code == 204
+    asking.join(timeout=5)
+    assert answers[0].status_code == 409
+    assert gauge.registry.get_sample_value("agent_tasks_total", {"agent": "a", "outcome": "abandoned"}) == 1
+
+
+def test_live_sessions_are_listed_with_what_the_on_call_needs(service: str) -> None:
+    """Id, turns, tool calls and cost; not who the user is."""
+    session = open_session(service)
+    requests.post(f"{service}/sessions/{session}/messages", json={"text": "Tell me about Globex"}, timeout=10)
+    (row,) = requests.get(f"{service}/sessions", timeout=5).json()
+    assert (row["id"], row["turns"], row["tool_calls"]) == (session, 1, 2)
+    assert "rep-1" not in str(row)
+
+
+def test_serve_with_a_refused_key_stops_with_one_line(fake_api: str, tmp_path: Path) -> None:
+    """Not a traceback, and not a service that cannot answer anybody."""
+    env = {"ANTHROPIC_API_KEY": "broken", "ANTHROPIC_BASE_URL": fake_api, "AGENTGAUGE_STATE": str(tmp_path)}
+    result = cli("serve", "--port", "0", "--metrics-port", "0", **env)
+    assert result.returncode == 1
+    assert result.stderr.strip().splitlines()[-1].startswith("error: the model provider refused the API key (401)")
+    assert "Traceback" not in result.stderr
+
+
+def test_faults_are_put_in_listed_and_cleared(tmp_path: Path) -> None:
+    """The demo's way to break things on purpose."""
+    env = {"AGENTGAUGE_STATE": str(tmp_path)}
+    assert "slow-tool (search_emails)" in cli("fault", "slow-tool", "--tool", "search_emails", **env).stdout
+    assert "search_emails" in cli("fault", "list", **env).stdout
+    assert "faults in force: none" in cli("fault", "clear", **env).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["fault", "crm-outtage"], "unknown fault 'crm-outtage'; known faults: crm-outage"),
+        (["fault", "slow-tool", "--tool", "search_mail"], "there is no tool 'search_mail'; the tools are search_crm"),
+        (["ops", "disable-tool", "search_mail"], "there is no tool 'search_mail'"),
+        (["ops", "use-model"], "name a model, or say --default"),
+        (["ops", "sessions", "--agent", "http://127.0.0.1:9"], "no agent answers at http://127.0.0.1:9; start it with"),
+    ],
+)
+def test_wrong_commands_are_one_clear_line(tmp_path: Path, arguments: list[str], says: str) -> None:
+    """What was wrong, and what there is."""
+    result = cli(*arguments, AGENTGAUGE_STATE=str(tmp_path))
+    assert result.returncode == 1
+    assert says in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_switches_take_effect_and_are_shown(tmp_path: Path) -> None:
+    """Off, on, another model, back."""
+    env = {"AGENTGAUGE_STATE": str(tmp_path)}
+    assert "tools off: send_email" in cli("ops", "disable-tool", "send_email", **env).stdout
+    assert "model: claude-haiku-5-5" in cli("ops", "use-model", "claude-haiku-5-5", **env).stdout
+    assert "tools off: none; model: claude-haiku-5-5" in cli("ops", "enable-tool", "send_email", **env).stdout
+    assert "model: the configured one" in cli("ops", "use-model", "--default", **env).stdout
+
+
+def test_chat_starts_an_agent_of_its_own_when_none_runs(tmp_path: Path) -> None:
+    """One command from a clone to a conversation."""
+    command = [sys.executable, "-m", "sample_agent", "chat", "--agent", "http://127.0.0.1:9"]
+    result = subprocess.run(
+        command,
+        env=os.environ | {"AGENTGAUGE_STATE": str(tmp_path)},
+        input="Tell me about the Globex account\n\n",
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert "Globex has an ARR of" in result.stdout
+
+
+def test_the_simulator_works_the_floor(service: str) -> None:
+    """People come, ask and rate; the summary says how many."""
+    result = cli("simulate", "--reps", "20", "--pace", "60", "--seconds", "4", "--agent", service)
+    assert result.returncode == 0
+    counts = dict(part.rsplit(" ", 1) for part in " ".join(result.stdout.split("\n")).strip().split("  "))
+    assert int(counts["sessions"]) > 5
+    assert int(counts["answers"]) > 5

@@ -1,0 +1,149 @@
+"""Starting and stopping for real: Ctrl-C at any moment leaves nothing, errors are one clear line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from stack import binaries, config, native
+from stack.errors import StackError
+from stack.layout import ROOT, Layout, Ports
+
+
+def up(folder: Path, ports: Ports, **env: str) -> subprocess.Popen[str]:
+    """A stack as a person starts it."""
+    command = [sys.executable, "-m", "stack", "up", "--native", "--folder", str(folder)]
+    command += ["--ports", json.dumps(vars(ports))]
+    return subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Pids whose command line or environment names the folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                text = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+            except OSError:
+                continue
+            if str(folder).encode() in text:
+                found.append(int(entry.name))
+    return found
+
+
+def read_until(process: subprocess.Popen[str], text: str) -> str:
+    """The output up to the line that holds the text; fails with the output if it ends before."""
+    assert process.stdout is not None
+    said = ""
+    for line in process.stdout:
+        said += line
+        if text in line:
+            return said
+    raise AssertionError(f"{text!r} never came:\n{said}")
+
+
+@pytest.mark.parametrize("moment", ["looking for", "building the runbook site", "starting", "ready: pager", "Ctrl-C"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["Ctrl-C", "closed terminal"])
+def test_an_interrupt_at_any_moment_leaves_no_process(
+    tmp_path: Path, programs: dict[str, Path], moment: str, number: signal.Signals
+) -> None:
+    """Before, during and after the start: everything that was started ends."""
+    process = up(tmp_path, Ports.free())
+    read_until(process, moment)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=30)
+    assert "Traceback" not in output
+    deadline = time.monotonic() + 10
+    while left := processes_of(tmp_path):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+
+
+def test_a_port_in_use_is_one_clear_line_and_nothing_starts(tmp_path: Path, programs: dict[str, Path]) -> None:
+    """The message names port, service and what to do."""
+    ports = Ports.free()
+    with socket.create_server(("127.0.0.1", ports.pager)):
+        process = up(tmp_path, ports)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert f"error: port {ports.pager} (pager) is in use" in output.splitlines()[-1]
+    assert not processes_of(tmp_path)
+
+
+def test_a_service_that_dies_at_start_stops_the_rest_and_shows_why(tmp_path: Path, programs: dict[str, Path]) -> None:
+    """A refused API key ends the agent; the others end with it, and the reason is on the terminal."""
+    ports = Ports.free()
+    process = up(tmp_path, ports, ANTHROPIC_API_KEY="broken", ANTHROPIC_BASE_URL="http://127.0.0.1:9")
+    read_until(process, "ready: pager")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert not processes_of(tmp_path)
+
+
+def test_missing_programs_on_a_system_without_apt_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which programs, and the two ways to get on."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StackError, match=r"prometheus and prometheus-alertmanager not found on PATH.*start a Docker"):
+        binaries.ensure(tmp_path)
+
+
+def test_an_unreachable_mirror_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """apt's last line, and the question to ask."""
+    fake = tmp_path / "bin"
+    fake.mkdir()
+    for name in ("apt-get", "dpkg-deb"):
+        (fake / name).write_text("#!/bin/sh\necho 'E: Failed to fetch' >&2\nexit 100\n")
+        (fake / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(fake))
+    with pytest.raises(
+        StackError, match=r"apt-get update failed: E: Failed to fetch; is the package mirror reachable\?"
+    ):
+        binaries.ensure(tmp_path / "home")
+
+
+def test_the_default_layout_runs_the_committed_configuration(tmp_path: Path) -> None:
+    """What was tested is what is committed: nothing is rewritten on the default ports."""
+    layout = Layout(Ports(), tmp_path)
+    config.write(layout)
+    for name in (
+        "prometheus.yml",
+        "alertmanager.yml",
+        *(f"rules/{path.name}" for path in (ROOT / "alerts/rules").iterdir()),
+    ):
+        assert (layout.etc / name).read_text() == (ROOT / "alerts" / name).read_text()
+
+
+@pytest.mark.parametrize("speed", [1, 10])
+def test_the_written_configuration_is_valid(tmp_path: Path, programs: dict[str, Path], speed: float) -> None:
+    """promtool and amtool read it."""
+    layout = Layout(Ports.free(), tmp_path, speed)
+    config.write(layout)
+    for command in (
+        [str(programs["promtool"]), "check", "config", str(layout.etc / "prometheus.yml")],
+        [str(programs["amtool"]), "check-config", str(layout.etc / "alertmanager.yml")],
+    ):
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_a_broken_runbook_stops_the_start_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dead link in a page is found before the first process starts."""
+    stack = tmp_path / "stack"
+    runbooks = tmp_path / "runbooks"
+    stack.mkdir()
+    runbooks.mkdir()
+    (stack / "mkdocs.yml").write_text("site_name: x\ndocs_dir: ../runbooks\n")
+    (runbooks / "index.md").write_text("[gone](gone.md)\n")
+    monkeypatch.setattr(native, "ROOT", tmp_path)
+    with pytest.raises(StackError, match=r"does not build: WARNING .*gone\.md"):
+        native.build_site(tmp_path / "site")

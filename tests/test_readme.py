@@ -1,0 +1,58 @@
+"""The README's example runs, its commands exist."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_example_runs_as_it_stands(fake_api: str) -> None:
+    """Copied word for word, with a server that speaks the Messages API; its /metrics shows what it did."""
+    (example,) = re.findall(r"<!-- example: run by tests/test_readme.py -->\n```python\n(.*?)```", README, re.DOTALL)
+    example = example.replace("gauge.serve(port=9464)", "server = gauge.serve(port=0)")
+    show = "\nimport urllib.request\nprint(urllib.request.urlopen(server.url).read().decode())"
+    env = os.environ | {"ANTHROPIC_API_KEY": "fake-key", "ANTHROPIC_BASE_URL": fake_api}
+    result = subprocess.run(
+        [sys.executable, "-c", example + show], env=env, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    shown = result.stdout
+    labels = 'agent="sales_companion"'
+    assert f'agent_tool_calls_total{{{labels},outcome="success",tool="search_crm_contacts"}} 1.0' in shown
+    assert f'agent_llm_calls_total{{{labels},model="claude-opus-5-5",outcome="success"}} 1.0' in shown
+    assert f'agent_tasks_total{{{labels},outcome="completed"}} 1.0' in shown
+    cost = re.search(r'agent_llm_cost_usd_total{.*step="other"} (\S+)', shown)
+    assert cost
+    assert float(cost[1]) > 0
+
+
+COMMANDS = sorted({line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()})
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("python -m")])
+def test_every_python_command_exists(command: str) -> None:
+    """Each is a command with a --help of its own."""
+    words = [word for word in command.split()[1:] if word not in ("list", "clear", "crm-outage")]
+    result = subprocess.run([sys.executable, *words, "--help"], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("make")])
+def test_every_make_command_exists(command: str) -> None:
+    """make knows the target."""
+    result = subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(([\w/.-]+)\)", README))))
+def test_every_link_into_the_repository_leads_somewhere(path: str) -> None:
+    """No dead links on the first page."""
+    assert (ROOT / path).exists()
