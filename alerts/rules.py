@@ -10,7 +10,8 @@ import yaml
 
 from agentgauge.metrics import MetricSpec
 from alerts import links, promql
-from alerts.catalog import ALERTS, RECORDS, Alert
+from alerts.catalog import ALERTS, RECORDS
+from alerts.model import Alert
 from alerts.promql import Duration, fill
 from alerts.thresholds import Links, Numbers, Threshold, ThresholdError, Thresholds
 

@@ -21,8 +21,9 @@ from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from alerts import links
-from alerts.catalog import ALERTS, Alert
+from alerts.catalog import ALERTS
 from alerts.links import PanelRef
+from alerts.model import Alert
 from alerts.promql import SCRAPE_JOB, metrics_named
 from alerts.thresholds import Threshold, Thresholds
 from dashboards import queries

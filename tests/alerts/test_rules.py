@@ -12,6 +12,7 @@ import yaml
 
 from agentgauge import metrics
 from alerts import catalog, promql, thresholds
+from alerts.model import Alert
 from alerts.rules import RenderedAlert, render
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -101,7 +102,7 @@ def test_scenario(scenario: Scenario, programs: dict[str, Path], tmp_path: Path)
 
 
 @pytest.mark.parametrize("alert", catalog.ALERTS, ids=lambda alert: str(alert.name))
-def test_every_alert_has_a_firing_a_silent_and_a_worded_scenario(alert: catalog.Alert) -> None:
+def test_every_alert_has_a_firing_a_silent_and_a_worded_scenario(alert: Alert) -> None:
     """promtool passes vacuously on an alert that nobody tests; the dead-man switch alone is never silent."""
     verdicts = [verdict for scenario in scenarios() if scenario.alert == alert.name for verdict in scenario.verdicts]
     assert any("firing" in verdict for verdict in verdicts)

@@ -13,8 +13,9 @@ import yaml
 
 from agentgauge import metrics
 from alerts import links, thresholds
-from alerts.catalog import ALERTS, Alert
+from alerts.catalog import ALERTS
 from alerts.links import PanelRef
+from alerts.model import Alert
 from alerts.promql import PromqlError
 from dashboards import generate, queries
 from dashboards.model import COUNT, RATIO, SECONDS, UNIT_OF_THRESHOLD, Dashboard, Limit, Panel, PanelError, Query, Row

@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 
 from alerts import catalog, links, thresholds
 from alerts.links import PanelRef
+from alerts.model import Alert
 from dashboards.generate import GENERATED
 from dashboards.preview import units
 from dashboards.preview.app import LibraryError, create_app, load
@@ -125,7 +126,7 @@ def test_a_dashboard_opens_with_or_without_a_slug(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("alert", catalog.ALERTS, ids=lambda alert: alert.name)
-def test_the_link_of_every_page_opens_its_panel(client: TestClient, alert: catalog.Alert) -> None:
+def test_the_link_of_every_page_opens_its_panel(client: TestClient, alert: Alert) -> None:
     """The URL of the alert's annotation, its variables filled in by Prometheus, shows that panel alone."""
     url = links.dashboard_url("", alert.panel, alert.labels)
     for label in alert.labels:

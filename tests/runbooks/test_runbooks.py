@@ -13,6 +13,8 @@ import pytest
 
 from agentgauge import metrics
 from alerts import catalog, links, promql
+from alerts.areas.tools import SEEN_ERROR_TYPES
+from alerts.model import Alert
 from sample_agent.faults import FAULTS
 from sample_agent.sales.tools import TOOLS_BY_NAME
 from tests.runbooks.pages import alert_pages, blocks, commands, index_page, promql_blocks, sections, steps
@@ -57,7 +59,7 @@ def labels_by_series() -> dict[str, set[str]]:
     for spec in metrics.ALL:
         for series in spec.series:
             known[series] = {*spec.label_names, *promql.TARGET_LABELS, *(["le"] if series.endswith("_bucket") else [])}
-    known[catalog.SEEN_ERROR_TYPES] = set(metrics.TOOL_ERRORS.label_names)
+    known[SEEN_ERROR_TYPES] = set(metrics.TOOL_ERRORS.label_names)
     return known
 
 
@@ -215,7 +217,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("alert", catalog.ALERTS, ids=lambda alert: alert.name)
-def test_runbook_link_opens_the_page(site: Path, alert: catalog.Alert) -> None:
+def test_runbook_link_opens_the_page(site: Path, alert: Alert) -> None:
     """The address in a page is a folder of the site, and holds the page of that alert with its five sections."""
     address = links.runbook_url("", alert.name)
     page = (site / address.strip("/") / "index.html").read_text(encoding="utf-8")

@@ -1,0 +1,1 @@
+"""The alerts, one module an area of concern; each is one rule group."""

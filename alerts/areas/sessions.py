@@ -1,0 +1,54 @@
+"""Sessions: do conversations end, in time and within their limits?"""
+
+from __future__ import annotations
+
+from agentgauge import metrics
+from alerts import links
+from alerts.model import SLOW_SHARE, Alert
+
+ALERTS = (
+    Alert(
+        name="AgentSessionLooping",
+        area="sessions",
+        summary="A session makes too many tool calls: the agent is looping.",
+        fires_when="a session passes <threshold> tool calls",
+        expr="""
+sum by (agent) (increase(<sessions_over_limit>{limit="tool_calls"}[<window>])) > 0
+""",
+        description=(
+            '{{ $labels.agent }}: {{ $value | printf "%.0f" }} session(s) passed <threshold> tool calls in the last '
+            "<window>."
+        ),
+        labels=("agent",),
+        panel=links.SESSION_TOOL_CALLS,
+        boundary_of=metrics.SESSION_TOOL_CALLS,
+    ),
+    Alert(
+        name="AgentLatencySpike",
+        area="sessions",
+        summary="Answers are slow: the p95 of turns is above the limit.",
+        fires_when="p95 of turns > <threshold>",
+        expr=f"""
+(
+  1
+  -
+  sum by (agent) (increase(<turn_duration.bucket>{{le="<le>"}}[<window>]))
+  /
+  sum by (agent) (increase(<turn_duration.count>[<window>]))
+) > {SLOW_SHARE}
+and
+(
+  sum by (agent) (increase(<turn_duration.count>[<window>]))
+  -
+  sum by (agent) (increase(<turn_duration.bucket>{{le="<le>"}}[<window>]))
+) >= <evidence>
+""",
+        description=(
+            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the answers of the last <window> took longer "
+            "than <threshold>; above 5 % the p95 is over <threshold>."
+        ),
+        labels=("agent",),
+        panel=links.TURN_LATENCY,
+        boundary_of=metrics.TURN_DURATION,
+    ),
+)

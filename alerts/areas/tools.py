@@ -1,0 +1,123 @@
+"""Tools: do their calls succeed, and fast enough?"""
+
+from __future__ import annotations
+
+from agentgauge import metrics
+from alerts import links
+from alerts.model import SLOW_SHARE, Alert, Record
+
+SEEN_ERROR_TYPES = "agent_tool_error_type:agent_tool_errors:seen10m"
+
+RECORDS = (
+    Record(
+        SEEN_ERROR_TYPES,
+        # An error type is born at 1, so its first error is no increase: a series that was not there counts as well.
+        """
+(sum by (agent, tool, error_type) (increase(<tool_errors>[10m])) > 0)
+or
+(
+  sum by (agent, tool, error_type) (<tool_errors>) > 0
+  unless
+  sum by (agent, tool, error_type) (<tool_errors> offset 10m)
+)
+""",
+        area="tools",
+    ),
+)
+
+ALERTS = (
+    Alert(
+        name="AgentAllToolCallsFailing",
+        area="tools",
+        summary="No tool call of the agent succeeds.",
+        fires_when="no tool call of the agent succeeds",
+        expr="""
+sum by (agent) (increase(<tool_calls>{outcome="error"}[<window>])) >= <evidence>
+and
+sum by (agent) (increase(<tool_calls>{outcome="success"}[<window>])) == 0
+""",
+        description='{{ $labels.agent }}: all {{ $value | printf "%.0f" }} tool calls of the last <window> failed.',
+        labels=("agent",),
+        panel=links.ALL_TOOL_SUCCESS,
+        inhibits=(
+            "AgentToolSuccessRateLow",
+            "AgentToolLatencyHigh",
+            "AgentToolNewErrorType",
+            "AgentSessionLooping",
+            "AgentLatencySpike",
+            "AgentTaskCompletionLow",
+        ),
+    ),
+    Alert(
+        name="AgentToolSuccessRateLow",
+        area="tools",
+        summary="A tool fails too often.",
+        fires_when="a tool's success rate < <threshold>",
+        expr="""
+(
+  sum by (agent, tool) (increase(<tool_calls>{outcome="success"}[<window>]))
+  /
+  sum by (agent, tool) (increase(<tool_calls>[<window>]))
+) < <threshold>
+and
+sum by (agent, tool) (increase(<tool_calls>{outcome="error"}[<window>])) >= <evidence>
+""",
+        description=(
+            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the {{ $labels.tool }} calls of the last "
+            "<window> succeeded; below <threshold> pages."
+        ),
+        labels=("agent", "tool"),
+        panel=links.TOOL_SUCCESS,
+        inhibits=("AgentToolNewErrorType",),
+        inhibit_equal=("agent", "tool"),
+    ),
+    Alert(
+        name="AgentToolLatencyHigh",
+        area="tools",
+        summary="A tool is slow: its p95 is above the limit.",
+        fires_when="a tool's p95 > <threshold>",
+        expr=f"""
+(
+  1
+  -
+  sum by (agent, tool) (increase(<tool_duration.bucket>{{le="<le>"}}[<window>]))
+  /
+  sum by (agent, tool) (increase(<tool_duration.count>[<window>]))
+) > {SLOW_SHARE}
+and
+(
+  sum by (agent, tool) (increase(<tool_duration.count>[<window>]))
+  -
+  sum by (agent, tool) (increase(<tool_duration.bucket>{{le="<le>"}}[<window>]))
+) >= <evidence>
+""",
+        description=(
+            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the {{ $labels.tool }} calls of the last "
+            "<window> took longer than <threshold>; above 5 % the p95 is over <threshold>."
+        ),
+        labels=("agent", "tool"),
+        panel=links.TOOL_LATENCY,
+        boundary_of=metrics.TOOL_DURATION,
+    ),
+    Alert(
+        name="AgentToolNewErrorType",
+        area="tools",
+        summary="A tool fails in a way not seen in the last 7 days.",
+        fires_when="an error type not seen for that tool in the 7 days before; silent in the agent's first 24 h",
+        expr=f"""
+(
+  {SEEN_ERROR_TYPES}
+  unless on (agent, tool, error_type)
+  count_over_time({SEEN_ERROR_TYPES}[7d:10m] offset <window>)
+)
+and on (agent)
+max by (agent) (count_over_time(<build_info>[7d:1h] offset 1d))
+""",
+        description=(
+            "{{ $labels.agent }}: {{ $labels.tool }} failed with {{ $labels.error_type }}, not seen for this tool in "
+            "the 7 days before the last <window>."
+        ),
+        labels=("agent", "tool", "error_type"),
+        panel=links.TOOL_ERRORS,
+    ),
+)
