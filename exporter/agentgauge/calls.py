@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from agentgauge import metrics
 from agentgauge.pricing import TokenUsage
-from agentgauge.session import Session, current_scope
+from agentgauge.session import current_scope
 
 if TYPE_CHECKING:
     from agentgauge.gauge import AgentGauge
@@ -37,13 +37,9 @@ class ToolCall:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            # A generator closed early by its consumer did not fail.
-            if kind is not None and kind is not GeneratorExit:
-                self._error_type = kind.__name__
-            self._record(perf_counter() - self._started)
-        except Exception as fault:
-            self._gauge.swallow("tool", fault)
+        seconds = perf_counter() - self._started
+        error_type = tool_error_type(kind) or self._error_type
+        record_tool_call(self._gauge, self._tool, seconds, error_type, self._cost_usd, self._items)
 
     def fail(self, error_type: str) -> None:
         """Count the call as failed for a tool that reports errors without raising."""
@@ -57,24 +53,37 @@ class ToolCall:
         """Say how many items this call handles at once."""
         self._items = items
 
-    def _record(self, seconds: float) -> None:
-        instruments = self._gauge.instruments
-        tool = self._tool
-        if self._error_type is None:
-            instruments.counter(metrics.TOOL_CALLS, tool, "success").inc()
+
+def tool_error_type(kind: type[BaseException] | None) -> str | None:
+    """The ``error_type`` of a call that ended so; None is success, as of a generator closed early by its consumer."""
+    return None if kind is None or kind is GeneratorExit else kind.__name__
+
+
+def record_tool_call(
+    gauge: AgentGauge, tool: str, seconds: float, error_type: str | None, cost_usd: float, items: int = 0
+) -> None:
+    """Count one finished tool call; never raises. ``error_type`` None is success, ``items`` 0 is no batch."""
+    try:
+        instruments = gauge.instruments
+        if error_type is None:
+            succeeded, duration = instruments.tool_success(tool)
+            succeeded.inc()
         else:
             instruments.counter(metrics.TOOL_CALLS, tool, "error").inc()
-            instruments.counter(metrics.TOOL_ERRORS, tool, self._error_type).inc()
-        instruments.histogram(metrics.TOOL_DURATION, tool).observe(seconds)
-        if self._items:
-            instruments.histogram(metrics.TOOL_BATCH_SIZE, tool).observe(self._items)
-        session = _session_of(self._gauge)
-        if session is not None:
+            instruments.counter(metrics.TOOL_ERRORS, tool, error_type).inc()
+            duration = instruments.histogram(metrics.TOOL_DURATION, tool)
+        duration.observe(seconds)
+        if items:
+            instruments.histogram(metrics.TOOL_BATCH_SIZE, tool).observe(items)
+        session = current_scope().session
+        if session is not None and session.belongs_to(gauge):
             session.add_tool_call()
-        if self._cost_usd:
-            instruments.counter(metrics.TOOL_COST, tool).inc(self._cost_usd)
-            if session is not None:
-                session.add_cost(self._cost_usd)
+            if cost_usd:
+                session.add_cost(cost_usd)
+        if cost_usd:
+            instruments.counter(metrics.TOOL_COST, tool).inc(cost_usd)
+    except Exception as fault:
+        gauge.swallow("tool", fault)
 
 
 class LLMCall:
@@ -153,8 +162,3 @@ class LLMCall:
         session = self._scope.session
         if session is not None and session.belongs_to(self._gauge):
             session.add_cost(usd)
-
-
-def _session_of(gauge: AgentGauge) -> Session | None:
-    session = current_scope().session
-    return session if session is not None and session.belongs_to(gauge) else None

@@ -7,12 +7,13 @@ import inspect
 import logging
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from agentgauge import metrics
-from agentgauge.calls import LLMCall, ToolCall
+from agentgauge.calls import LLMCall, ToolCall, record_tool_call, tool_error_type
 from agentgauge.endpoint import MetricsServer, serve_metrics
 from agentgauge.instruments import Instruments, LabelBounds
 from agentgauge.pricing import PriceTable
@@ -169,14 +170,26 @@ def _instrumented(gauge: AgentGauge, tool: str, cost_usd: float, function: Calla
 
         @functools.wraps(function)
         async def over_coroutine(*args: Any, **kwargs: Any) -> Any:
-            with ToolCall(gauge, tool, cost_usd):
-                return await function(*args, **kwargs)
+            started = perf_counter()
+            try:
+                result = await function(*args, **kwargs)
+            except BaseException as error:
+                record_tool_call(gauge, tool, perf_counter() - started, tool_error_type(type(error)), cost_usd)
+                raise
+            record_tool_call(gauge, tool, perf_counter() - started, None, cost_usd)
+            return result
 
         return over_coroutine
 
     @functools.wraps(function)
     def over_function(*args: Any, **kwargs: Any) -> Any:
-        with ToolCall(gauge, tool, cost_usd):
-            return function(*args, **kwargs)
+        started = perf_counter()
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            record_tool_call(gauge, tool, perf_counter() - started, tool_error_type(type(error)), cost_usd)
+            raise
+        record_tool_call(gauge, tool, perf_counter() - started, None, cost_usd)
+        return result
 
     return over_function

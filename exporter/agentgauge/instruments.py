@@ -117,6 +117,7 @@ class Instruments:
         self._agent = agent
         self._bounds = bounds
         self._children: dict[tuple[str, ...], Any] = {}
+        self._tool_successes: dict[str, tuple[Counter, Histogram]] = {}
         bounds.on_overflow = self._count_overflow
         self._create_overflow_series()
 
@@ -134,6 +135,16 @@ class Instruments:
         """The histogram for these label values."""
         child: Histogram = self._child(spec, values)
         return child
+
+    def tool_success(self, tool: str) -> tuple[Counter, Histogram]:
+        """What a successful call of this tool writes to, in one look-up: its count and its duration."""
+        found = self._tool_successes.get(tool)
+        if found is not None:
+            return found
+        pair = self.counter(metrics.TOOL_CALLS, tool, "success"), self.histogram(metrics.TOOL_DURATION, tool)
+        if tool in self._bounds.tools:
+            self._tool_successes[tool] = pair
+        return pair
 
     def create_at_zero(self) -> None:
         """Create every series whose labels are all bounded in advance, so that a first failure is an increase."""

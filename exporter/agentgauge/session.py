@@ -46,9 +46,8 @@ class Scope:
 _scope: ContextVar[Scope] = ContextVar("agentgauge_scope", default=Scope())  # noqa: B039 - Scope is frozen
 
 
-def current_scope() -> Scope:
-    """The scope in force here."""
-    return _scope.get()
+current_scope: Callable[[], Scope] = _scope.get
+"""The scope in force here."""
 
 
 def _leave(token: Token[Scope]) -> None:

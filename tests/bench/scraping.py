@@ -1,0 +1,53 @@
+"""What Prometheus costs the agent when it asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from agentgauge import AgentGauge, TokenUsage, llm_step
+from sample_agent.sales.tools import SALES_TOOLS
+
+TOOLS = [tool.name for tool in SALES_TOOLS]
+MODELS = ("claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5")
+USAGE = TokenUsage(input=800, cache_read=6000, cache_write_5m=400, output=250)
+
+
+@dataclass(frozen=True)
+class Scrape:
+    """The fastest rendering of several, in seconds; how many series it holds, and how many bytes."""
+
+    seconds: float
+    series: int
+    size: int
+
+
+def scrape(rounds: int) -> Scrape:
+    """Render the metrics of an agent with seven tools and three models that has been at work."""
+    registry = CollectorRegistry()
+    gauge = AgentGauge("bench", tools=TOOLS, models=MODELS, registry=registry)
+    _work(gauge)
+    seconds = float("inf")
+    text = b""
+    for _ in range(rounds):
+        started = perf_counter()
+        text = generate_latest(registry)
+        seconds = min(seconds, perf_counter() - started)
+    series = sum(not line.startswith(b"#") for line in text.splitlines())
+    return Scrape(seconds, series, len(text))
+
+
+def _work(gauge: AgentGauge) -> None:
+    with gauge.session(user_id="rep-1") as session, session.task() as task, task.turn():
+        for tool in TOOLS:
+            with gauge.tool_call(tool):
+                pass
+            with gauge.tool_call(tool) as failing:
+                failing.fail("ConnectionError")
+        for model in MODELS:
+            with llm_step("planning"):
+                gauge.llm_call(model).finish(USAGE)
+            gauge.llm_call(model).fail("overloaded_error")
+        session.feedback("up")

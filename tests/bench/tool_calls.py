@@ -1,0 +1,183 @@
+"""One instrumented tool call: AgentGauge beside what one would write by hand with prometheus_client."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Any, Protocol, TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from agentgauge import AgentGauge, SessionLimits, metrics
+
+BARE = "bare call"
+NOTHING = "a wrapper that does nothing"
+LABELS = "prometheus_client, labels() each call"
+CACHED = "prometheus_client, cached children"
+AGENTGAUGE = "AgentGauge"
+
+T = TypeVar("T")
+
+AGENT, TOOL = "bench", "look_up"
+CALLS_A_ROUND = 1000
+
+Tool = Callable[[str], str]
+AsyncTool = Callable[[str], Awaitable[str]]
+Overheads = dict[str, float]
+"""Nanoseconds a call by variant: BARE is the whole call, the others are what they add to it."""
+
+
+class Measure(Protocol):
+    """`sync_overheads` or `async_overheads`."""
+
+    def __call__(self, rounds: int) -> Overheads:
+        """Measure for so many rounds."""
+
+
+def sync_overheads(rounds: int, after_round: Callable[[], object] = lambda: None) -> Overheads:
+    """Measure sync tools: the variants take turns, and for each the fastest of `rounds` rounds counts."""
+    gauge = _gauge()
+    with gauge.session():
+        return _fastest(_sync_variants(gauge), _time_sync, rounds, after_round)
+
+
+def async_overheads(rounds: int, after_round: Callable[[], object] = lambda: None) -> Overheads:
+    """The same for coroutines; they never suspend, so the event loop adds nothing of its own."""
+    gauge = _gauge()
+    with gauge.session(), asyncio.Runner() as runner:
+        return _fastest(_async_variants(gauge), lambda tool: runner.run(_time_async(tool)), rounds, after_round)
+
+
+def _gauge() -> AgentGauge:
+    # Most sessions stay below their limits, so this one does, too.
+    limits = SessionLimits(tool_calls=10**9, cost_usd=1e9)
+    return AgentGauge(AGENT, limits=limits, registry=CollectorRegistry())
+
+
+def _fastest(
+    variants: dict[str, T], time_round: Callable[[T], float], rounds: int, after_round: Callable[[], object]
+) -> Overheads:
+    fastest = dict.fromkeys(variants, float("inf"))
+    for _ in range(rounds):
+        for name, tool in variants.items():
+            fastest[name] = min(fastest[name], time_round(tool))
+        after_round()
+    return {name: time if name == BARE else time - fastest[BARE] for name, time in fastest.items()}
+
+
+def _time_sync(tool: Tool) -> float:
+    gc.disable()
+    started = perf_counter()
+    for _ in range(CALLS_A_ROUND):
+        tool("Globex")
+    seconds = perf_counter() - started
+    gc.enable()
+    return seconds / CALLS_A_ROUND * 1e9
+
+
+async def _time_async(tool: AsyncTool) -> float:
+    gc.disable()
+    started = perf_counter()
+    for _ in range(CALLS_A_ROUND):
+        await tool("Globex")
+    seconds = perf_counter() - started
+    gc.enable()
+    return seconds / CALLS_A_ROUND * 1e9
+
+
+def _by_hand() -> tuple[Counter, Histogram]:
+    """The counter and the histogram of a careful do-it-yourselfer: same labels, same buckets, no sessions."""
+    calls = Counter("calls_total", "Calls.", ["agent", "tool", "outcome"], registry=None)
+    seconds = Histogram("seconds", "Seconds.", ["agent", "tool"], registry=None, buckets=metrics.TOOL_DURATION.buckets)
+    return calls, seconds
+
+
+def _sync_variants(gauge: AgentGauge) -> dict[str, Tool]:
+    def bare(account: str) -> str:
+        return account
+
+    @functools.wraps(bare)
+    def nothing(*args: Any, **kwargs: Any) -> str:
+        started = perf_counter()
+        try:
+            return bare(*args, **kwargs)
+        finally:
+            perf_counter() - started
+
+    calls, seconds = _by_hand()
+
+    @functools.wraps(bare)
+    def labels(*args: Any, **kwargs: Any) -> str:
+        started = perf_counter()
+        outcome = "error"
+        try:
+            result = bare(*args, **kwargs)
+            outcome = "success"
+            return result
+        finally:
+            calls.labels(AGENT, TOOL, outcome).inc()
+            seconds.labels(AGENT, TOOL).observe(perf_counter() - started)
+
+    succeeded, failed = (calls.labels(AGENT, TOOL, outcome) for outcome in ("success", "error"))
+    duration = seconds.labels(AGENT, TOOL)
+
+    @functools.wraps(bare)
+    def cached(*args: Any, **kwargs: Any) -> str:
+        started = perf_counter()
+        outcome = failed
+        try:
+            result = bare(*args, **kwargs)
+            outcome = succeeded
+            return result
+        finally:
+            outcome.inc()
+            duration.observe(perf_counter() - started)
+
+    return {BARE: bare, NOTHING: nothing, LABELS: labels, CACHED: cached, AGENTGAUGE: gauge.tool(TOOL)(bare)}
+
+
+def _async_variants(gauge: AgentGauge) -> dict[str, AsyncTool]:
+    async def bare(account: str) -> str:
+        return account
+
+    @functools.wraps(bare)
+    async def nothing(*args: Any, **kwargs: Any) -> str:
+        started = perf_counter()
+        try:
+            return await bare(*args, **kwargs)
+        finally:
+            perf_counter() - started
+
+    calls, seconds = _by_hand()
+
+    @functools.wraps(bare)
+    async def labels(*args: Any, **kwargs: Any) -> str:
+        started = perf_counter()
+        outcome = "error"
+        try:
+            result = await bare(*args, **kwargs)
+            outcome = "success"
+            return result
+        finally:
+            calls.labels(AGENT, TOOL, outcome).inc()
+            seconds.labels(AGENT, TOOL).observe(perf_counter() - started)
+
+    succeeded, failed = (calls.labels(AGENT, TOOL, outcome) for outcome in ("success", "error"))
+    duration = seconds.labels(AGENT, TOOL)
+
+    @functools.wraps(bare)
+    async def cached(*args: Any, **kwargs: Any) -> str:
+        started = perf_counter()
+        outcome = failed
+        try:
+            result = await bare(*args, **kwargs)
+            outcome = succeeded
+            return result
+        finally:
+            outcome.inc()
+            duration.observe(perf_counter() - started)
+
+    return {BARE: bare, NOTHING: nothing, LABELS: labels, CACHED: cached, AGENTGAUGE: gauge.tool(TOOL)(bare)}
