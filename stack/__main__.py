@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -16,7 +17,7 @@ import typer
 from alerts.thresholds import ThresholdError
 from stack import compose, native, story
 from stack.errors import StackError
-from stack.layout import HOME, Layout, Ports, default_layout
+from stack.layout import HOME, STATE_FILE, Layout, Ports, default_layout
 from stack.services import grafana, services
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Start, look at and stop the whole stack.")
@@ -39,8 +40,10 @@ def up(
     layout = default_layout(offset, speed)
     layout = Layout(Ports(**json.loads(ports)) if ports else layout.ports, (folder or layout.folder).absolute(), speed)
     try:
+        if (state := _state(layout.folder)) is not None:
+            raise StackError(f"a stack runs already (pid {state['pid']}); `python -m stack down` ends it")
         if not native_only and compose.engine_answers():
-            _up_in_containers(layout)
+            _up_in_containers(layout, reps, pace)
         else:
             _up_native(layout, reps, pace)
     except (StackError, ThresholdError) as error:
@@ -50,18 +53,13 @@ def up(
         raise typer.Exit(130) from None
 
 
-def _up_in_containers(layout: Layout) -> None:
-    try:
-        compose.up(_say)
-        _say(_welcome(layout, "Grafana"))
-        compose.follow_pages()
-    finally:
-        compose.down()
+def _up_in_containers(layout: Layout, reps: int, pace: float) -> None:
+    status = compose.run(layout, reps, pace, _say, when_ready=lambda: _say(_welcome(layout, "Grafana")))
+    _say("all stopped")
+    raise typer.Exit(status)
 
 
 def _up_native(layout: Layout, reps: int, pace: float) -> None:
-    if (state := _state(layout.folder)) is not None:
-        raise StackError(f"a stack runs already (pid {state['pid']}); `python -m stack down` ends it")
     _say("no Docker engine in use: running as processes")
     programs = native.prepare(layout, _say)
     board = "Grafana" if grafana() else "preview of the Grafana dashboards (Grafana is not installed)"
@@ -77,7 +75,10 @@ def down() -> None:
     """End the stack that `up` started."""
     state = _state(HOME)
     if state is None:
-        _say("no stack is running")
+        if compose.statuses():  # left by an `up` that was killed, or started without it
+            compose.down()
+        else:
+            _say("no stack is running")
         return
     os.kill(state["pid"], signal.SIGTERM)
     while _state(HOME) is not None:
@@ -88,7 +89,11 @@ def down() -> None:
 @app.command()
 def status() -> None:
     """Say of each service whether it answers."""
-    layout, _state_now = _running()
+    layout, state = _running()
+    if state.get("containers"):
+        for name, said in compose.statuses().items():
+            _say(f"{name:13} {said}")
+        return
     for service in services(layout, _programs()):
         answers = "running" if service.url is None else "answers" if native.answers(service) else "DOES NOT ANSWER"
         _say(f"{service.name:13} {answers:16} {service.url or ''}")
@@ -97,14 +102,20 @@ def status() -> None:
 @app.command()
 def pause(service: str) -> None:
     """Freeze a service, as if it hung: it keeps its port and answers nothing."""
-    _signal(service, signal.SIGSTOP)
+    if _running()[1].get("containers"):
+        _in_container(compose.pause, service)
+    else:
+        _signal(service, signal.SIGSTOP)
     _say(f"{service} is frozen; `python -m stack resume {service}` thaws it")
 
 
 @app.command()
 def resume(service: str) -> None:
     """Thaw a service that `pause` froze."""
-    _signal(service, signal.SIGCONT)
+    if _running()[1].get("containers"):
+        _in_container(compose.resume, service)
+    else:
+        _signal(service, signal.SIGCONT)
     _say(f"{service} goes on")
 
 
@@ -166,7 +177,7 @@ Ctrl-C stops everything.
 def _state(folder: Path) -> dict[str, Any] | None:
     """What the running stack wrote about itself; None if none is running."""
     try:
-        state: dict[str, Any] = json.loads((folder / native.STATE_FILE).read_text(encoding="utf-8"))
+        state: dict[str, Any] = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
         os.kill(state["pid"], 0)
     except (OSError, ValueError):
         return None
@@ -189,6 +200,13 @@ def _signal(service: str, number: int) -> None:
     if service not in pids:
         _fail(f"there is no service {service!r}; the services are {', '.join(pids)}")
     os.killpg(pids[service], number)
+
+
+def _in_container(change: Callable[[str], None], service: str) -> None:
+    try:
+        change(service)
+    except StackError as error:
+        _fail(str(error))
 
 
 def _say(text: str) -> None:

@@ -44,7 +44,7 @@ def _prometheus(layout: Layout) -> str:
 
 def _alertmanager(layout: Layout) -> str:
     text = (ROOT / "alerts" / "alertmanager.yml").read_text(encoding="utf-8")
-    text = text.replace(f"127.0.0.1:{Ports().pager}", f"127.0.0.1:{layout.ports.pager}")
+    text = text.replace(f"http://pager:{Ports().pager}", layout.pager)  # in containers, services go by their names
     if layout.speed != 1:
         text = re.sub(r"(group_wait|group_interval): \S+", rf"\1: {FAST_SCRAPE}", text)
     return text

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from stack.errors import StackError
+
 ROOT = Path(__file__).resolve().parent.parent
 HOME = Path(os.environ.get("AGENTGAUGE_HOME") or ROOT / ".stack")
+STATE_FILE = "stack.json"
+"""What a running stack says about itself, in its folder: pid, ports, speed, and its services' pids or `containers`."""
 
 
 @dataclass(frozen=True)
@@ -96,3 +101,17 @@ class Layout:
 def default_layout(offset: int = 0, speed: float = 1) -> Layout:
     """The stack that ``make up`` runs."""
     return Layout(Ports().shifted(offset), HOME, speed)
+
+
+def check_free(ports: Mapping[str, int]) -> None:
+    """StackError, naming the port and its service, if something listens on one of them already."""
+    for name, port in ports.items():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                raise StackError(
+                    f"port {port} ({name}) is in use; `python -m stack down` ends an earlier stack, "
+                    "`make up NATIVE=1 OFFSET=1000` moves all ports by 1000"
+                ) from None

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,11 +19,10 @@ from honcho.manager import Manager
 
 from stack import binaries, config
 from stack.errors import StackError
-from stack.layout import HOME, ROOT, Layout
+from stack.layout import HOME, ROOT, STATE_FILE, Layout, check_free
 from stack.services import Service, environment
 
 READY_SECONDS = 60.0
-STATE_FILE = "stack.json"
 
 Say = Callable[[str], None]
 
@@ -54,17 +52,7 @@ def build_site(target: Path) -> None:
 
 def check_ports(wanted: list[Service], layout: Layout) -> None:
     """StackError, naming the port and its service, if something listens there already."""
-    ports = {service.name: service.port for service in wanted if service.port} | {"metrics": layout.ports.metrics}
-    for name, port in ports.items():
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                raise StackError(
-                    f"port {port} ({name}) is in use; `python -m stack down` ends an earlier stack, "
-                    "`make up OFFSET=1000` moves all ports by 1000"
-                ) from None
+    check_free({service.name: service.port for service in wanted if service.port} | {"metrics": layout.ports.metrics})
 
 
 class Logs:
