@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import random
+from collections.abc import Iterator
 from typing import Annotated, Any, NoReturn
 
 import httpx2
@@ -17,6 +18,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from agentgauge.ledger import Ledger, LedgerError
 from sample_agent import faults, service, switches
 from sample_agent.fake_api.app import create_app
 from sample_agent.local import agent_url
@@ -46,7 +48,10 @@ def serve(
     """Run the Sales Companion as a service, with /metrics beside it."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs each request
-    gauge = service.build_gauge()
+    try:
+        gauge = service.build_gauge(state_directory())
+    except LedgerError as error:
+        _stop(str(error))
     try:
         asyncio.run(check_access(service.build_client(gauge)))
     except AuthenticationError:
@@ -192,6 +197,36 @@ def use_model(
         _stop("name a model, or say --default")
     now = switches.switch_file(state_directory()).value()
     _switch(switches.Switches(now.disabled_tools, model))
+
+
+@ops.command()
+def spend(top: Annotated[int, typer.Option(min=1, help="Show so many users.")] = 20) -> None:
+    """Show what users spent since 00:00 UTC, costliest first, by the pseudonym that pages and panels show."""
+    table = Table("user", "spend today", "turns")
+    with _ledger() as ledger:
+        for user in ledger.top_spenders(service.AGENT, top):
+            table.add_row(user.user, f"${user.cost_usd:.4f}", str(user.turns))
+    out.print(table)
+
+
+@ops.command()
+def who(pseudonym: Annotated[str, typer.Argument(help="12 hex digits, as pages and `ops spend` show.")]) -> None:
+    """Print the user id behind a pseudonym: for the on-call, not for logs or tickets."""
+    with _ledger() as ledger:
+        user_id = ledger.user_behind(pseudonym)
+    if user_id is None:
+        _stop(f"the ledger knows no user {pseudonym!r}; `ops spend` shows the pseudonyms of today")
+    out.print(user_id, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def _ledger() -> Iterator[Ledger]:
+    try:
+        ledger = Ledger.open(service.ledger_url(state_directory()))
+    except LedgerError as error:
+        _stop(str(error))
+    with contextlib.closing(ledger):
+        yield ledger
 
 
 def _switch(new: switches.Switches) -> None:

@@ -33,6 +33,6 @@ def _own_agent() -> Iterator[str]:
         if not os.environ.get("ANTHROPIC_API_KEY"):
             fake = stack.enter_context(serving(create_app(faults.FaultFile(state))))
             os.environ["AGENTGAUGE_FAKE_API"] = fake
-        gauge = service.build_gauge()
+        gauge = service.build_gauge(state)
         companion = service.build_companion(gauge, service.build_client(gauge), state)
         yield stack.enter_context(serving(service.Service(gauge, companion).app()))

@@ -51,14 +51,23 @@ class LiveConversation:
     answering: asyncio.Future[Answer] | None = None
 
 
-def build_gauge() -> AgentGauge:
-    """The Sales Companion's instrumentation: every tool and model is known from the start."""
+def ledger_url(state: Path) -> str:
+    """Where usage by user and feedback are kept: AGENTGAUGE_LEDGER, or a SQLite file in the state folder."""
+    return os.environ.get("AGENTGAUGE_LEDGER") or f"sqlite:///{state.absolute() / 'ledger.sqlite'}"
+
+
+def build_gauge(state: Path) -> AgentGauge:
+    """The Sales Companion's instrumentation: every tool and model is known from the start.
+
+    Raises LedgerError when the ledger cannot be opened.
+    """
     return AgentGauge(
         AGENT,
         tools=[tool.name for tool in SALES_TOOLS],
         models=[PLANNING_MODEL, CLASSIFYING_MODEL],
         version=VERSION,
         prompt_version=PROMPT_VERSION,
+        ledger=ledger_url(state),
     )
 
 
@@ -162,7 +171,8 @@ class Service:
             raise HTTPException(400, f"rating: expected one of {', '.join(RATINGS)}")
         if reason not in REASONS:
             raise HTTPException(400, f"reason: expected one of {', '.join(REASONS)}")
-        live.conversation.session.feedback(rating, reason)
+        if not await asyncio.to_thread(live.conversation.session.feedback, rating, reason):
+            raise HTTPException(503, "your rating could not be stored; please try again in a minute")
         return JSONResponse({"ok": True})
 
     async def _close(self, request: Request) -> Response:
@@ -189,6 +199,7 @@ class Service:
             for live in self._live.values():
                 live.conversation.session.close()
             await self._companion.close()
+            await asyncio.to_thread(self._gauge.close)
 
     async def _close_idle(self) -> None:
         while True:

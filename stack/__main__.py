@@ -133,7 +133,7 @@ def page(
         with tempfile.TemporaryDirectory(prefix="agentgauge-") as folder:
             layout = Layout(Ports.free(), Path(folder), PAGE_SPEED)
             _say(f"no stack is running: starting one for this, with all windows {PAGE_SPEED:g} times shorter")
-            with native.temporary(layout, lambda _line: None, pace=3.0):
+            with native.temporary(layout, lambda _line: None, pace=8.0):
                 _say("it is up; letting it work for a moment")
                 time.sleep(5)
                 _report(story.tell(layout, fault, _say, tool))

@@ -38,7 +38,9 @@ def ensure(home: Path, say: Callable[[str], None] = lambda _text: None) -> dict[
     found = {name: _find(name, home) for name in PROGRAMS}
     missing = sorted({PROGRAMS[name] for name, path in found.items() if path is None})
     if missing:
-        _unpack(missing, home, say)
+        unpack(missing, home, say, instead="install Prometheus and Alertmanager, or start a Docker engine")
+        for program in ("prometheus", "prometheus-alertmanager"):
+            _make_relocatable(home / "debian" / "usr" / "bin" / program)
         found = {name: _find(name, home) for name in PROGRAMS}
     return {name: _link(home / "bin" / name, path) for name, path in found.items() if path is not None}
 
@@ -63,11 +65,16 @@ def _link(link: Path, target: Path) -> Path:
     return link
 
 
-def _unpack(packages: list[str], home: Path, say: Callable[[str], None]) -> None:
+def unpack(
+    packages: list[str], home: Path, say: Callable[[str], None], *, instead: str, with_dependencies: bool = False
+) -> None:
+    """Unpack the distribution's packages into ``home/debian``; with dependencies, those too that the host lacks.
+
+    Raises StackError when they cannot be had, saying what to do ``instead`` where there is no apt.
+    """
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         raise StackError(
-            f"{' and '.join(packages)} not found on PATH, and this is no Debian or Ubuntu to take them from; "
-            "install Prometheus and Alertmanager, or start a Docker engine"
+            f"{' and '.join(packages)} not found on PATH, and this is no Debian or Ubuntu to take them from; {instead}"
         )
     archives = home / "apt" / "archives"
     archives.mkdir(parents=True, exist_ok=True)
@@ -76,13 +83,15 @@ def _unpack(packages: list[str], home: Path, say: Callable[[str], None]) -> None
     say("reading the distribution's package lists (about 10 s, once)")
     _apt(home, "update", "-qq")
     say(f"fetching {' and '.join(packages)} (about 40 MB, once)")
-    _apt(home, "download", "-qq", *packages, folder=archives)
+    if with_dependencies:
+        wanted = ("--download-only", "--yes", "--no-install-recommends")
+        _apt(home, "install", "-qq", "-oDebug::NoLocking=1", *wanted, *packages)
+    else:
+        _apt(home, "download", "-qq", *packages, folder=archives)
     for archive in sorted(archives.glob("*.deb")):
         say(f"unpacking {archive.name.partition('_')[0]}")
         _run(["dpkg-deb", "-x", str(archive), str(home / "debian")], "unpack", None)
         archive.unlink()
-    for program in ("prometheus", "prometheus-alertmanager"):
-        _make_relocatable(home / "debian" / "usr" / "bin" / program)
 
 
 def working_folder(program: Path) -> Path:

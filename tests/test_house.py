@@ -57,7 +57,17 @@ def _is_metric_name(text: str) -> bool:
 
 def test_importing_the_library_loads_nothing_heavy() -> None:
     """Prices, the SDK and HTTP clients are loaded when an agent starts, not when the module is imported."""
-    heavy = ["anthropic", "genai_prices", "pydantic", "httpx2", "yaml", "requests", "starlette"]
+    heavy = [
+        "anthropic",
+        "genai_prices",
+        "httpx2",
+        "psycopg",
+        "pydantic",
+        "requests",
+        "sqlalchemy",
+        "starlette",
+        "yaml",
+    ]
     code = f"import sys, agentgauge; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

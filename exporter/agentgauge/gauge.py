@@ -22,6 +22,9 @@ from agentgauge.session import Session, SessionLimits
 if TYPE_CHECKING:
     from anthropic import Middleware
 
+    from agentgauge.ledger import Ledger
+    from agentgauge.ledger.recorder import Recorder
+
 log = logging.getLogger("agentgauge")
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -31,8 +34,10 @@ class AgentGauge:
     """Metrics of one agent.
 
     ``agent`` is the label on every series; ``tools`` and ``models`` are those known from the start, whose series
-    exist at 0 before the first call; ``version`` and ``prompt_version`` go on ``agent_build_info``. Bad arguments
-    raise here, at start-up; after that nothing in the library raises into the agent.
+    exist at 0 before the first call; ``version`` and ``prompt_version`` go on ``agent_build_info``. ``ledger`` is
+    where usage by user and feedback are kept, a URL (``sqlite:///ledger.sqlite``, ``postgresql+psycopg://…``) or a
+    Ledger of yours; without one, there are no user gauges. Bad arguments and a ledger that cannot be opened raise here,
+    at start-up; after that nothing in the library raises into the agent.
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class AgentGauge:
         prompt_version: str = "unknown",
         limits: SessionLimits | None = None,
         registry: CollectorRegistry = REGISTRY,
+        ledger: str | Ledger | None = None,
     ) -> None:
         if not agent or not agent.strip():
             raise ValueError("AgentGauge needs the agent's name: AgentGauge('sales_companion')")
@@ -61,6 +67,7 @@ class AgentGauge:
         self.instruments = Instruments(registry, agent, self._bounds)
         self.instruments.create_at_zero()
         self.set_build_info(version, prompt_version)
+        self.recorder = None if ledger is None else _recorder(self, ledger)
 
     def session(self, user_id: str | None = None, *, session_id: str | None = None) -> Session:
         """Open a conversation: ``with gauge.session(user_id="rep-7") as session:``. Ids never become labels."""
@@ -118,6 +125,17 @@ class AgentGauge:
             self.instruments.clear(metrics.BUILD_INFO)
             self.instruments.gauge(metrics.BUILD_INFO, version, prompt_version).set(1)
 
+    def refresh_users(self) -> None:
+        """Write what waits for the ledger and set the user gauges from it, now; a thread does so all the time."""
+        if self.recorder is not None:
+            self.recorder.flush()
+            self.recorder.refresh()
+
+    def close(self) -> None:
+        """Write what waits for the ledger and end its thread; happens by itself when the interpreter exits."""
+        if self.recorder is not None:
+            self.recorder.close()
+
     def model_label(self, model: str) -> str:
         """The bounded label for a model name: the price table's own name, a configured name, or ``other``."""
         known = self._model_labels.get(model)
@@ -146,6 +164,20 @@ class AgentGauge:
             yield
         except Exception as fault:
             self.swallow(site, fault)
+
+
+def _recorder(gauge: AgentGauge, ledger: str | Ledger) -> Recorder:
+    try:
+        from agentgauge.ledger import Ledger
+        from agentgauge.ledger.recorder import Recorder
+        from agentgauge.ledger.user_gauges import UserGauges
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f'a ledger needs {error.name}, which is not installed: pip install "agentgauge[ledger]"'
+        ) from None
+    opened = Ledger.open(ledger) if isinstance(ledger, str) else ledger
+    users = UserGauges(opened, gauge.agent, gauge.instruments)
+    return Recorder(opened, gauge.agent, users.refresh, functools.partial(gauge.swallow, "ledger"))
 
 
 def _instrumented(gauge: AgentGauge, tool: str, cost_usd: float, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import threading
 from collections.abc import Callable, Iterable
@@ -61,7 +62,7 @@ class LabelBounds:
         if label.bound == "tools":
             return (*sorted(self.tools), OTHER)
         if label.bound == "models":
-            return tuple(sorted({self._within(label, model) or OTHER for model in self._models}))
+            return tuple(sorted({OTHER, *(self._within(label, model) or OTHER for model in self._models)}))
         return None
 
     def fold(self, spec: MetricSpec, label: Label, value: str) -> str:
@@ -76,6 +77,11 @@ class LabelBounds:
         if first_time:
             log.warning("%s: %s; counted as %s=%r", spec.name, self._reason(label, value), label.name, OTHER)
         return OTHER
+
+    def forget(self, label: Label, value: str) -> None:
+        """Free the place of a value that a label learnt and no longer shows."""
+        with self._folding:
+            self._seen.get(label.name, set()).discard(value)
 
     def _within(self, label: Label, value: str) -> str | None:
         if value == OTHER:
@@ -168,6 +174,22 @@ class Instruments:
         for key in [key for key in self._children if key[0] == spec.name]:
             del self._children[key]
             self._objects[spec.name].remove(self._agent, *key[1:])
+
+    def remove(self, spec: MetricSpec, *values: str) -> None:
+        """Remove one series of a gauge, which frees the places of its values within their labels' bounds.
+
+        Several processes under PROMETHEUS_MULTIPROC_DIR cannot remove a series: there it stays, at 0.
+        """
+        child = self._children.get((spec.name, *values))
+        if child is None:
+            return
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            child.set(0)
+        else:
+            self._objects[spec.name].remove(self._agent, *values)
+        del self._children[(spec.name, *values)]
+        for label, value in zip(spec.labels, values, strict=True):
+            self._bounds.forget(label, value)
 
     def _child(self, spec: MetricSpec, values: tuple[str, ...]) -> Any:
         found = self._children.get((spec.name, *values))

@@ -114,7 +114,7 @@ TOKEN_KIND = _closed("kind", "input", "cache_read", "cache_write_5m", "cache_wri
 TASK_OUTCOME = _closed("outcome", "completed", "fallback", "failed", "abandoned")
 SESSION_LIMIT = _closed("limit", "tool_calls", "cost")
 FEEDBACK_REASON = _closed("reason", "wrong_answer", "too_slow", "tone", "incomplete", "none", OTHER)
-FAULT_SITE = _closed("site", "tool", "llm", "session", "task", "feedback", "pricing", OTHER)
+FAULT_SITE = _closed("site", "tool", "llm", "session", "task", "feedback", "pricing", "ledger", OTHER)
 
 _FAST_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _SLOW_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
@@ -326,13 +326,13 @@ OPEN_LABELS = tuple(
     for label in spec.labels
     if label.bound != "closed" or OTHER in label.values
 )
-"""Every (metric, label) whose values can overflow into ``other``."""
+"""Every (metric, label) whose values come from outside, so that they are expected to overflow into ``other``."""
 
 LABEL_OVERFLOW = _counter(
     "agent_exporter_label_overflow_total",
     "Label values folded into other.",
-    _closed("metric", *dict.fromkeys(spec.name for spec, _ in OPEN_LABELS)),
-    _closed("label", *dict.fromkeys(label.name for _, label in OPEN_LABELS)),
+    _closed("metric", *(spec.name for spec in ALL_BUT_OVERFLOW)),
+    _closed("label", *dict.fromkeys(label.name for spec in ALL_BUT_OVERFLOW for label in spec.labels)),
 )
 
 ALL: tuple[MetricSpec, ...] = (*ALL_BUT_OVERFLOW, LABEL_OVERFLOW)

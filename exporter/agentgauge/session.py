@@ -102,6 +102,7 @@ class Session:
         with gauge.swallowing("session"):
             gauge.instruments.counter(metrics.SESSIONS_OPENED).inc()
             gauge.instruments.gauge(metrics.SESSIONS_ACTIVE).inc()
+        self._record(sessions=1)
 
     def __enter__(self) -> Self:
         self._tokens.append(_scope.set(Scope(session=self)))
@@ -143,15 +144,25 @@ class Session:
         """Start one user request: ``with session.task() as task:``."""
         return Task(self._gauge, self)
 
-    def feedback(self, rating: Rating, reason: Reason = "none") -> None:
-        """Count a thumb up or down, with the user's reason if there is one."""
+    def feedback(self, rating: Rating, reason: Reason = "none") -> bool:
+        """Take a thumb up or down, with the user's reason if there is one; whether it is safe.
+
+        With a ledger, True means that it is committed there, False that the ledger could not take it: then it is not
+        counted, and the user should hear that. This waits for the database: in asyncio, call it by
+        ``await asyncio.to_thread(session.feedback, "up")``.
+        """
+        recorder = self._gauge.recorder
+        if recorder is not None and not recorder.add_feedback(self.user_id, rating, reason):
+            return False
         with self._gauge.swallowing("feedback"):
             self._gauge.instruments.counter(metrics.FEEDBACK, rating, reason).inc()
+        return True
 
     def add_turn(self) -> None:
         """Count one user turn."""
         with self._lock:
             self.turns += 1
+        self._record(turns=1)
 
     def add_tool_call(self) -> None:
         """Count one tool call; crossing the limit is counted at once, not at the close."""
@@ -172,6 +183,11 @@ class Session:
                 self._over.add("cost")
         if crossed:
             self._gauge.instruments.counter(metrics.SESSIONS_OVER_LIMIT, "cost").inc()
+        self._record(cost_usd=usd)
+
+    def _record(self, *, sessions: int = 0, turns: int = 0, cost_usd: float = 0.0) -> None:
+        if self._gauge.recorder is not None and self.user_id is not None:
+            self._gauge.recorder.add(self.user_id, sessions=sessions, turns=turns, cost_usd=cost_usd)
 
 
 class Task:

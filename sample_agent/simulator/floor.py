@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import httpx2
 
-SECONDS_BETWEEN_SESSIONS = 90.0
+SECONDS_BETWEEN_SESSIONS = 240.0
 """Mean pause of a rep between two conversations; arrivals are a Poisson process."""
 
 SECONDS_OF_THOUGHT = 6.0
@@ -17,8 +17,8 @@ SECONDS_OF_THOUGHT = 6.0
 
 LEAVES_WITHOUT_ASKING = 0.03
 LEAVES_BEFORE_ANSWER = 0.02
-RATES_THE_ANSWER = 0.25
-IS_HAPPY = 0.92
+RATES_THE_ANSWER = 0.1
+IS_HAPPY = 0.94
 
 ACCOUNTS = ("Globex", "Initech", "Umbrella", "Hooli")
 LOOK_UPS = (
@@ -36,7 +36,8 @@ FOLLOW_UPS = (
 )
 OUT_OF_SCOPE = ("What will the weather be tomorrow?", "Write me a poem about quarterly targets")
 SHARE_OUT_OF_SCOPE = 0.04
-COMPLAINTS = ("wrong_answer", "too_slow", "tone", "incomplete")
+COMPLAINTS = {"too_slow": 10, "incomplete": 6, "tone": 5, "wrong_answer": 1}
+"""Reason → how often it is given, relative to the others: a healthy agent is seldom wrong."""
 
 
 @dataclass
@@ -109,7 +110,7 @@ class Floor:
     async def _rate(self, client: httpx2.AsyncClient, session: str) -> None:
         happy = self.rng.random() < IS_HAPPY
         self.tally.counts["thumbs up" if happy else "thumbs down"] += 1
-        reason = "none" if happy else self.rng.choice(COMPLAINTS)
+        (reason,) = ["none"] if happy else self.rng.choices(list(COMPLAINTS), weights=list(COMPLAINTS.values()))
         await client.post(f"{session}/feedback", json={"rating": "up" if happy else "down", "reason": reason})
 
     def _questions(self) -> list[str]:

@@ -17,7 +17,7 @@ SPEED = 10.0
 def layout(tmp_path_factory: pytest.TempPathFactory, programs: dict[str, Path]) -> Iterator[Layout]:
     """A running stack; stopped, and nothing of it left, at the end."""
     made = Layout(Ports.free(), tmp_path_factory.mktemp("stack"), SPEED)
-    with native.temporary(made, lambda _line: None, pace=4.0):
+    with native.temporary(made, lambda _line: None, pace=10.0):
         yield made
 
 

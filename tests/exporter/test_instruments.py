@@ -140,3 +140,18 @@ def test_a_string_of_tools_is_refused_at_start_up(registry: CollectorRegistry) -
     """``tools="send_email"`` would register ten one-letter tools."""
     with pytest.raises(TypeError, match="lists of names"):
         AgentGauge("a", tools="send_email", registry=registry)
+
+
+def test_an_unknown_value_of_a_closed_label_is_other_and_counted(registry: CollectorRegistry) -> None:
+    """Also where the list of values has no `other` of its own."""
+    gauge = AgentGauge("a", registry=registry)
+    with gauge.session() as session:
+        session.feedback("maybe")  # type: ignore[arg-type]  # what untyped callers do
+    assert value(registry, "agent_feedback_total", rating="other", reason="none") == 1
+    assert value(registry, "agent_exporter_label_overflow_total", metric="agent_feedback_total", label="rating") == 1
+
+
+def test_a_first_call_of_an_unpriced_model_is_an_increase(registry: CollectorRegistry) -> None:
+    """Its tokens are counted on a series that was there, at 0, before."""
+    AgentGauge("a", registry=registry)
+    assert value(registry, "agent_llm_unpriced_tokens_total", model="other") == 0

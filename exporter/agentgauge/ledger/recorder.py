@@ -1,0 +1,161 @@
+"""Usage on its way to the ledger: added up in memory, written by one thread, never on the request path."""
+
+from __future__ import annotations
+
+import atexit
+import math
+import threading
+from collections.abc import Callable
+from time import monotonic
+
+from agentgauge import metrics
+from agentgauge.ledger.forks import in_forked_children
+from agentgauge.ledger.store import Ledger, Usage, UserDay, is_storable
+
+FLUSH_SECONDS = 1.0
+REFRESH_SECONDS = 15.0
+EXPIRY_SECONDS = 3600.0
+CLOSING_SECONDS = 10.0
+MOST_WAITING = 10_000
+"""Users that may wait to be written, each once a day: what comes beyond is dropped and counted."""
+
+
+class UsageDroppedError(Exception):
+    """Usage that could not be kept: too much is waiting, the recorder is closed, or the user id cannot be stored."""
+
+
+class Recorder:
+    """Keeps one agent's usage until its thread writes it, every second; the thread calls ``refresh`` now and then, too.
+
+    What waits is added up by user and day, so a ledger that cannot be reached costs nothing until MOST_WAITING users
+    wait. Faults go to ``on_fault``; nothing raises. A forked child starts empty, with a thread of its own once it has
+    something to write.
+    """
+
+    _waiting: dict[UserDay, Usage]
+    _lock: threading.Lock
+    _using_ledger: threading.Lock
+    _stopping: threading.Event
+    _thread: threading.Thread | None
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        agent: str,
+        refresh: Callable[[], None],
+        on_fault: Callable[[Exception], None],
+        flush_seconds: float = FLUSH_SECONDS,
+    ) -> None:
+        self._ledger = ledger
+        self._agent = agent
+        self._refresh = refresh
+        self._on_fault = on_fault
+        self._flush_seconds = flush_seconds
+        self._closed = False
+        self._begin_empty()
+        self._start()
+        in_forked_children(self._begin_empty)
+        atexit.register(self.close)
+
+    def add(self, user_id: str, *, sessions: int = 0, turns: int = 0, cost_usd: float = 0.0) -> None:
+        """Take usage of today; returns at once, whatever the database does."""
+        try:
+            key = (self._ledger.today(), user_id)
+            with self._lock:
+                kept = self._keep(key, Usage(sessions, turns, cost_usd))
+                if self._thread is None and kept:
+                    self._start()
+            if not kept:
+                self._on_fault(UsageDroppedError())
+        except Exception as fault:
+            self._on_fault(fault)
+
+    def add_feedback(self, user_id: str | None, rating: str, reason: str) -> bool:
+        """Commit a thumb before returning; False if the ledger could not take it."""
+        try:
+            if user_id is not None and not is_storable(user_id):
+                self._on_fault(UsageDroppedError())
+                user_id = None  # the thumb counts all the same
+            rating, reason = (
+                value if value in label.values else metrics.OTHER
+                for label, value in zip(metrics.FEEDBACK.labels, (rating, reason), strict=True)
+            )
+            self._ledger.add_feedback(self._agent, user_id, rating, reason)
+        except Exception as fault:
+            self._on_fault(fault)
+            return False
+        return True
+
+    def flush(self) -> None:
+        """Write what waits, now; it waits on if the ledger cannot take it."""
+        with self._using_ledger:
+            with self._lock:
+                batch, self._waiting = self._waiting, {}
+            try:
+                self._ledger.add_usage(self._agent, batch)
+            except Exception as fault:
+                self._on_fault(fault)
+                with self._lock:
+                    dropped = sum(not self._keep(key, usage) for key, usage in batch.items())
+                for _ in range(dropped):
+                    self._on_fault(UsageDroppedError())
+
+    def refresh(self) -> None:
+        """Call ``refresh`` now."""
+        with self._using_ledger:
+            try:
+                self._refresh()
+            except Exception as fault:
+                self._on_fault(fault)
+
+    def close(self) -> None:
+        """Write what waits and end the thread; usage that comes later is dropped and counted."""
+        atexit.unregister(self.close)
+        with self._lock:
+            self._closed = True
+            thread = self._thread
+        self._stopping.set()
+        if thread is not None:
+            thread.join(CLOSING_SECONDS)
+        self._ledger.close()
+
+    def _keep(self, key: UserDay, usage: Usage) -> bool:
+        if self._closed or not math.isfinite(usage.cost_usd):
+            return False
+        waiting = self._waiting.get(key)
+        if waiting is None:
+            if len(self._waiting) >= MOST_WAITING or not is_storable(key[1]):
+                return False
+            waiting = self._waiting[key] = Usage()
+        waiting.add(usage)
+        return True
+
+    def _begin_empty(self) -> None:
+        """As at the start: what waited in a parent process, and the thread and locks, are the parent's."""
+        self._waiting = {}
+        self._lock = threading.Lock()
+        self._using_ledger = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = None
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="agentgauge-ledger", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        refresh_at = expire_at = monotonic()
+        while not self._stopping.wait(self._flush_seconds):
+            self.flush()
+            if monotonic() >= refresh_at:
+                refresh_at = monotonic() + REFRESH_SECONDS
+                self.refresh()
+            if monotonic() >= expire_at:
+                expire_at = monotonic() + EXPIRY_SECONDS
+                self._delete_expired()
+        self.flush()
+
+    def _delete_expired(self) -> None:
+        try:
+            self._ledger.delete_expired(self._agent)
+        except Exception as fault:
+            self._on_fault(fault)

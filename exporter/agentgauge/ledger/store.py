@@ -1,0 +1,308 @@
+"""The store behind the ledger: plain reads and writes, each in a transaction of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import URL, Connection, Engine, NullPool, case, create_engine, delete, event, func, make_url, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from agentgauge.ledger.forks import in_forked_children
+from agentgauge.ledger.schema import FEEDBACK, USAGE, NewerSchemaError, migrate
+
+RETENTION_DAYS = 90
+LONGEST_WINDOW_DAYS = 28
+WEEK_DAYS = 7
+TOP_SPENDERS = 10
+PSEUDONYM_LENGTH = 12
+LONGEST_USER_ID = 200
+WAIT_SECONDS = 5
+"""How long to wait for another writer's lock, or for the database to answer a connection."""
+ONLY_READS = "agentgauge_only_reads"
+
+
+class LedgerError(Exception):
+    """The ledger cannot be opened; the message says which one, why, and what to do. It never holds the password."""
+
+
+@dataclass
+class Usage:
+    """What one user did with one agent on one UTC day, in USD where it is money."""
+
+    sessions: int = 0
+    turns: int = 0
+    cost_usd: float = 0.0
+
+    def add(self, other: Usage) -> None:
+        """Add up."""
+        self.sessions += other.sessions
+        self.turns += other.turns
+        self.cost_usd += other.cost_usd
+
+
+UserDay = tuple[date, str]
+"""The UTC day and the user id."""
+
+
+@dataclass(frozen=True)
+class Spend:
+    """What a user, by pseudonym, spent since 00:00 UTC, and the turns taken for it."""
+
+    user: str
+    cost_usd: float
+    turns: int
+
+
+@dataclass(frozen=True)
+class UserFigures:
+    """How many people use an agent, and who costs most; see ``Ledger.users`` for what counts as active.
+
+    ``active`` is users by window: ``1d``, ``7d``, ``28d``. ``cohort`` is the users of the week before the last seven
+    days, ``returned`` those of them who were active in the last seven. ``top_spenders`` are the costliest of today.
+    """
+
+    active: Mapping[str, int]
+    cohort: int
+    returned: int
+    top_spenders: tuple[Spend, ...]
+
+
+class Ledger:
+    """One database of usage and of what people decided, shared by all agents and replicas that open it.
+
+    Made by ``Ledger.open``. Its methods work at once and raise SQLAlchemyError when the database cannot; what keeps
+    them off an agent's request path, and their errors away from it, is the AgentGauge that was given the ledger.
+    """
+
+    def __init__(self, engine: Engine, retention_days: int, now: Callable[[], datetime]) -> None:
+        self._engine = engine
+        self._reading_engine = engine.execution_options(**{ONLY_READS: True})
+        self._retention_days = retention_days
+        self._now = now
+        self._upserting = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        with self._writing() as connection:
+            self._key = migrate(connection)
+        in_forked_children(self._forget_connections)
+
+    @classmethod
+    def open(
+        cls, url: str, *, retention_days: int = RETENTION_DAYS, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> Self:
+        """Open, and where needed make or migrate, ``sqlite:///path/to/file`` or ``postgresql+psycopg://…``.
+
+        Rows older than ``retention_days`` are deleted in time (ValueError below 28: the gauges look that far back).
+        ``now`` is the clock, in UTC. Raises LedgerError when the database cannot be used.
+        """
+        if retention_days < LONGEST_WINDOW_DAYS:
+            raise ValueError(f"retention_days={retention_days}: the gauges need {LONGEST_WINDOW_DAYS} days or more")
+        try:
+            parsed = make_url(url)
+        except ArgumentError:
+            raise LedgerError(
+                "the ledger's URL cannot be read; expected sqlite:///path/to/file or postgresql+psycopg://user@host/name"
+            ) from None
+        engine = _engine(parsed)
+        try:
+            return cls(engine, retention_days, now)
+        except (NewerSchemaError, SQLAlchemyError) as error:
+            engine.dispose()
+            raise LedgerError(f"the ledger {_shown(parsed)} cannot be used: {_first_line(error)}") from error
+
+    def today(self) -> date:
+        """The UTC day it is."""
+        return self._now().astimezone(UTC).date()
+
+    def add_usage(self, agent: str, usage: Mapping[UserDay, Usage]) -> None:
+        """Add usage to what is there, all of it or, if it raises, none.
+
+        (Unless the connection breaks in the very moment of the commit: then nobody knows.)
+        """
+        insert = self._upserting(USAGE)
+        adding_up = insert.on_conflict_do_update(
+            index_elements=[USAGE.c.agent, USAGE.c.day, USAGE.c.user_id],
+            set_={
+                column.name: column + insert.excluded[column.name]
+                for column in (USAGE.c.sessions, USAGE.c.turns, USAGE.c.cost_usd)
+            },
+        )
+        rows = [
+            {"agent": agent, "day": day.isoformat(), "user_id": user_id, **vars(one)}
+            # Every replica locks rows in the same order, so none waits for another in a circle.
+            for (day, user_id), one in sorted(usage.items(), key=lambda item: item[0])
+        ]
+        if rows:
+            with self._writing() as connection:
+                connection.execute(adding_up, rows)
+
+    def add_feedback(self, agent: str, user_id: str | None, rating: str, reason: str) -> None:
+        """Commit one thumb; when this returns, it survives a crash."""
+        row = {
+            "id": uuid.uuid4().hex,
+            "agent": agent,
+            "at": self._now().timestamp(),
+            "user_id": user_id,
+            "rating": rating,
+            "reason": reason,
+        }
+        with self._writing() as connection:
+            connection.execute(FEEDBACK.insert(), row)
+
+    def users(self, agent: str) -> UserFigures:
+        """Who uses the agent, as of now.
+
+        A user is active on a UTC day on which a turn was taken: opening a session is not yet use. Windows are whole
+        days that end with today, as far as it has come: ``1d`` is today, ``7d`` today and the six days before, ``28d``
+        today and the 27 before. The cohort of the weekly retention are the users active in the seven days before
+        those of ``7d`` (13 to 7 days ago); they returned if they were active in ``7d``.
+        """
+        today = self.today()
+
+        def days_ago(days: int) -> str:
+            return (today - timedelta(days=days)).isoformat()
+
+        week = days_ago(WEEK_DAYS - 1)
+        week_before = USAGE.c.day.between(days_ago(2 * WEEK_DAYS - 1), days_ago(WEEK_DAYS))
+        each = (
+            select(func.max(USAGE.c.day).label("last"), func.max(case((week_before, 1), else_=0)).label("in_cohort"))
+            .where(USAGE.c.agent == agent, USAGE.c.turns > 0)
+            .where(USAGE.c.day.between(days_ago(LONGEST_WINDOW_DAYS - 1), days_ago(0)))
+            .group_by(USAGE.c.user_id)
+            .subquery()
+        )
+        counts = select(
+            func.count().label("four_weeks"),
+            func.count().filter(each.c.last >= week).label("week"),
+            func.count().filter(each.c.last >= days_ago(0)).label("day"),
+            func.count().filter(each.c.in_cohort == 1).label("cohort"),
+            func.count().filter(each.c.in_cohort == 1, each.c.last >= week).label("returned"),
+        ).select_from(each)
+        with self._reading() as connection:
+            row = connection.execute(counts).one()
+            spenders = self._spenders(connection, agent, TOP_SPENDERS)
+        return UserFigures({"1d": row.day, "7d": row.week, "28d": row.four_weeks}, row.cohort, row.returned, spenders)
+
+    def top_spenders(self, agent: str, limit: int) -> tuple[Spend, ...]:
+        """The users with any spend today, costliest first, at most ``limit``."""
+        with self._reading() as connection:
+            return self._spenders(connection, agent, limit)
+
+    def pseudonym(self, user_id: str) -> str:
+        """The name by which metrics and pages call a user: 12 hex digits, the same on every replica of this ledger."""
+        return hmac.new(self._key, user_id.encode(), hashlib.sha256).hexdigest()[:PSEUDONYM_LENGTH]
+
+    def user_behind(self, pseudonym: str) -> str | None:
+        """The user id behind a pseudonym, for the on-call; None if the ledger knows no such user."""
+        with self._reading() as connection:
+            for user_id in connection.execute(select(USAGE.c.user_id).distinct()).scalars():
+                if hmac.compare_digest(self.pseudonym(user_id), pseudonym):
+                    return str(user_id)
+        return None
+
+    def delete_expired(self, agent: str) -> None:
+        """Delete the agent's rows that are older than the retention."""
+        oldest = self._now() - timedelta(days=self._retention_days)
+        first_day = self.today() - timedelta(days=self._retention_days)
+        with self._writing() as connection:
+            connection.execute(delete(USAGE).where(USAGE.c.agent == agent, USAGE.c.day < first_day.isoformat()))
+            connection.execute(delete(FEEDBACK).where(FEEDBACK.c.agent == agent, FEEDBACK.c.at < oldest.timestamp()))
+
+    def close(self) -> None:
+        """Close the connections that wait for use; using the ledger again opens new ones."""
+        self._engine.dispose()
+
+    def _spenders(self, connection: Connection, agent: str, limit: int) -> tuple[Spend, ...]:
+        rows = connection.execute(
+            select(USAGE.c.user_id, USAGE.c.cost_usd, USAGE.c.turns)
+            .where(USAGE.c.agent == agent, USAGE.c.day == self.today().isoformat(), USAGE.c.cost_usd > 0)
+            .order_by(USAGE.c.cost_usd.desc(), USAGE.c.user_id)
+            .limit(limit)
+        )
+        return tuple(Spend(self.pseudonym(row.user_id), row.cost_usd, row.turns) for row in rows)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self._reading_engine.begin() as connection:
+            yield connection
+
+    def _forget_connections(self) -> None:
+        self._engine.dispose(close=False)  # they are the parent's
+
+
+def is_storable(user_id: str) -> bool:
+    """Whether an id can be kept: printable, 1 to 200 characters; another would make a database refuse the batch."""
+    return 0 < len(user_id) <= LONGEST_USER_ID and user_id.isprintable()
+
+
+def _engine(url: URL) -> Engine:
+    try:
+        if url.get_backend_name() == "sqlite":
+            return _sqlite_engine(url)
+        if url.get_backend_name() == "postgresql":
+            return _postgresql_engine(url)
+    except ModuleNotFoundError as error:
+        raise LedgerError(
+            f"the ledger {_shown(url)} needs {error.name}, which is not installed; "
+            'pip install "agentgauge[postgresql]" brings psycopg, for postgresql+psycopg://…'
+        ) from None
+    except OSError as error:
+        raise LedgerError(f"the ledger {_shown(url)} cannot be made: {error.strerror or error}") from error
+    raise LedgerError(
+        f"the ledger {_shown(url)} is neither sqlite:///path/to/file nor postgresql+psycopg://user@host/name"
+    )
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    if not url.database or url.database == ":memory:":
+        raise LedgerError("a ledger in memory would forget everything; name a file: sqlite:///path/to/file")
+    file = Path(url.database)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch(mode=0o600)  # it holds user ids and the pseudonym key
+    # No pool: SQLite's connections must not be in a process when it forks, not even unused.
+    wait: dict[str, Any] = {"timeout": WAIT_SECONDS, "isolation_level": None}
+    engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=wait)
+    event.listen(engine, "connect", _use_wal)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _use_wal(connection: Any, _record: object) -> None:
+    connection.execute("PRAGMA journal_mode = WAL").close()
+
+
+def _begin(connection: Connection) -> None:
+    # A writer takes its lock, waiting for it, at the start: one that read before could no longer wait, only fail.
+    only_reads = connection.get_execution_options().get(ONLY_READS)
+    connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
+
+
+def _postgresql_engine(url: URL) -> Engine:
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    defaults = {"connect_timeout": str(WAIT_SECONDS), "tcp_user_timeout": str(WAIT_SECONDS * 1000)}
+    url = url.update_query_dict({name: value for name, value in defaults.items() if name not in url.query})
+    # Few connections: one thread writes, and feedback is rare. Each is tried before use, so that a restarted database
+    # is found again.
+    return create_engine(url, pool_size=2, pool_timeout=WAIT_SECONDS, pool_pre_ping=True, hide_parameters=True)
+
+
+def _shown(url: URL) -> str:
+    return url.render_as_string(hide_password=True)
+
+
+def _first_line(error: Exception) -> str:
+    said = str(getattr(error, "orig", None) or error).strip()
+    return said.splitlines()[0] if said else type(error).__name__

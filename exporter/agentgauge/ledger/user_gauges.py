@@ -1,0 +1,34 @@
+"""The gauges that come from the ledger: the same on every replica that shares it."""
+
+from __future__ import annotations
+
+from agentgauge import metrics
+from agentgauge.instruments import Instruments
+from agentgauge.ledger.store import Ledger
+
+
+class UserGauges:
+    """Shows one agent's users as gauges; people are named by pseudonym, and only today's costliest."""
+
+    def __init__(self, ledger: Ledger, agent: str, instruments: Instruments) -> None:
+        self._ledger = ledger
+        self._agent = agent
+        self._instruments = instruments
+        self._shown: set[str] = set()
+
+    def refresh(self) -> None:
+        """Read the ledger and set the gauges; raises what the database raises, and then all stay as they were."""
+        users = self._ledger.users(self._agent)
+        for window, count in users.active.items():
+            self._instruments.gauge(metrics.ACTIVE_USERS, window).set(count)
+        self._instruments.gauge(metrics.USER_RETENTION_COHORT).set(users.cohort)
+        if users.cohort:
+            self._instruments.gauge(metrics.USER_RETENTION).set(users.returned / users.cohort)
+        else:
+            self._instruments.remove(metrics.USER_RETENTION)
+        spenders = {spend.user: spend.cost_usd for spend in users.top_spenders}
+        for user in self._shown - spenders.keys():
+            self._instruments.remove(metrics.USER_COST, user)
+        for user, cost_usd in spenders.items():
+            self._instruments.gauge(metrics.USER_COST, user).set(cost_usd)
+        self._shown = set(spenders)

@@ -1,0 +1,266 @@
+"""The ledger's figures, its schema, and what it says when it cannot be opened."""
+
+from __future__ import annotations
+
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+from sqlalchemy import create_engine, inspect
+
+from agentgauge.ledger import Ledger, LedgerError, Spend, Usage
+from agentgauge.ledger import schema as ledger_schema
+from agentgauge.ledger.store import is_storable
+from tests.exporter.conftest import Clock, sql
+
+
+def use(ledger: Ledger, user_id: str, *days_ago: int, agent: str = "a") -> None:
+    """One turn of a user on each of these days."""
+    for days in days_ago:
+        ledger.add_usage(agent, {(ledger.today() - timedelta(days=days), user_id): Usage(turns=1)})
+
+
+def test_usage_of_a_user_and_day_adds_up(ledger: Ledger, url: str) -> None:
+    """Every flush of every replica adds to the same row."""
+    day = ledger.today()
+    for _ in range(2):
+        ledger.add_usage("a", {(day, "rep-1"): Usage(1, 2, 0.25), (day, "rep-2"): Usage(1, 0, 0.0)})
+    rows = sql(url, "SELECT day, user_id, sessions, turns, cost_usd FROM agentgauge_usage ORDER BY user_id")
+    assert [tuple(row) for row in rows] == [("2026-03-18", "rep-1", 2, 4, 0.5), ("2026-03-18", "rep-2", 2, 0, 0.0)]
+
+
+def test_windows_are_whole_days_that_end_with_today(ledger: Ledger) -> None:
+    """The last day of each window is in, the one before it is out; a user counts once."""
+    for days in (0, 6, 7, 27, 28):
+        use(ledger, f"rep-{days}", days)
+    use(ledger, "rep-daily", *range(28))
+    assert ledger.users("a").active == {"1d": 2, "7d": 3, "28d": 5}
+
+
+def test_a_session_without_a_turn_is_not_use(ledger: Ledger) -> None:
+    """Neither is spend without a turn."""
+    ledger.add_usage("a", {(ledger.today(), "rep-1"): Usage(sessions=1, cost_usd=1.0)})
+    assert ledger.users("a").active == {"1d": 0, "7d": 0, "28d": 0}
+
+
+def test_a_day_is_a_day_in_utc(ledger: Ledger, clock: Clock) -> None:
+    """Half past eleven in New York is tomorrow already."""
+    clock.at = datetime(2026, 3, 18, 23, 30, tzinfo=timezone(timedelta(hours=-4)))
+    assert ledger.today().isoformat() == "2026-03-19"
+
+
+def test_midnight_begins_a_new_day(ledger: Ledger, clock: Clock) -> None:
+    """Yesterday's users leave the one-day window and the list of spenders, not the week."""
+    ledger.add_usage("a", {(ledger.today(), "rep-1"): Usage(1, 1, 2.0)})
+    clock.at = datetime(2026, 3, 18, 23, 59, 59, tzinfo=UTC)
+    assert ledger.users("a").active["1d"] == 1
+    assert len(ledger.users("a").top_spenders) == 1
+    clock.forward(seconds=1)
+    figures = ledger.users("a")
+    assert (figures.active["1d"], figures.active["7d"], figures.top_spenders) == (0, 1, ())
+
+
+def test_retention_is_of_last_weeks_users_those_who_came_this_week(ledger: Ledger) -> None:
+    """The cohort are days 13 to 7 ago; new users and older ones are not in it."""
+    use(ledger, "rep-back", 13, 6)
+    use(ledger, "rep-back-today", 7, 0)
+    use(ledger, "rep-gone", 7, 10)
+    use(ledger, "rep-new", 6)
+    use(ledger, "rep-old", 14, 3)
+    figures = ledger.users("a")
+    assert (figures.cohort, figures.returned) == (3, 2)
+
+
+def test_agents_do_not_see_each_others_users(ledger: Ledger) -> None:
+    """One database may hold many agents."""
+    use(ledger, "rep-1", 0, agent="b")
+    assert ledger.users("a").active["28d"] == 0
+
+
+def test_only_the_ten_costliest_users_of_today_are_named(ledger: Ledger) -> None:
+    """Costliest first, and nobody who spent nothing."""
+    today = ledger.today()
+    spend = {f"rep-{number}": 0.1 * number for number in range(12)}
+    ledger.add_usage("a", {(today, user_id): Usage(1, 3, usd) for user_id, usd in spend.items()})
+    ledger.add_usage("a", {(today - timedelta(days=1), "rep-0"): Usage(1, 1, 99.0)})
+    named = ledger.users("a").top_spenders
+    assert [spender.user for spender in named] == [ledger.pseudonym(f"rep-{number}") for number in range(11, 1, -1)]
+    assert named[0] == Spend(ledger.pseudonym("rep-11"), spend["rep-11"], 3)
+    assert len(ledger.top_spenders("a", 100)) == 11
+
+
+def test_a_pseudonym_is_keyed_kept_and_found_again(ledger: Ledger, url: str, tmp_path: Path) -> None:
+    """Twelve hex digits, the same for every process on this ledger, others in another ledger."""
+    use(ledger, "rep-1", 0)
+    pseudonym = ledger.pseudonym("rep-1")
+    assert len(bytes.fromhex(pseudonym)) == 6
+    with closing(Ledger.open(url)) as again:
+        assert again.pseudonym("rep-1") == pseudonym
+        assert again.user_behind(pseudonym) == "rep-1"
+        assert again.user_behind(ledger.pseudonym("rep-2")) is None
+    with closing(Ledger.open(f"sqlite:///{tmp_path / 'other.sqlite'}")) as elsewhere:
+        assert elsewhere.pseudonym("rep-1") != pseudonym
+
+
+def test_what_is_older_than_the_retention_is_deleted(url: str, clock: Clock) -> None:
+    """Usage by day, feedback by the second; of this agent only."""
+
+    def left(ledger: Ledger, table: str) -> int:
+        ledger.delete_expired("a")
+        return len(sql(url, f"SELECT 1 FROM {table} WHERE agent = 'a'"))  # noqa: S608 - the names below
+
+    with closing(Ledger.open(url, retention_days=30, now=clock)) as ledger:
+        use(ledger, "rep-1", 0)
+        use(ledger, "rep-1", 0, agent="b")
+        ledger.add_feedback("a", "rep-1", "up", "none")
+        clock.forward(days=30)
+        assert (left(ledger, "agentgauge_usage"), left(ledger, "agentgauge_feedback")) == (1, 1)
+        clock.forward(seconds=1)
+        assert (left(ledger, "agentgauge_usage"), left(ledger, "agentgauge_feedback")) == (1, 0)
+        clock.forward(days=1)
+        assert left(ledger, "agentgauge_usage") == 0
+    assert len(sql(url, "SELECT 1 FROM agentgauge_usage WHERE agent = 'b'")) == 1
+
+
+def test_a_retention_that_would_starve_the_gauges_is_refused(tmp_path: Path) -> None:
+    """The 28-day window needs 28 days."""
+    with pytest.raises(ValueError, match="retention_days=27: the gauges need 28 days or more"):
+        Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}", retention_days=27)
+
+
+def test_the_migrations_make_the_tables_that_the_queries_use(ledger: Ledger, url: str) -> None:
+    """Columns and keys are the same: the statements are frozen, the tables are today's."""
+    engine = create_engine(url)
+    found = inspect(engine)
+    for table in ledger_schema.tables.tables.values():
+        columns = {column["name"]: column["nullable"] for column in found.get_columns(table.name)}
+        assert columns == {column.name: column.nullable for column in table.columns}
+        keys = found.get_pk_constraint(table.name)["constrained_columns"]
+        assert keys == [column.name for column in table.primary_key]
+    engine.dispose()
+
+
+def test_an_older_ledger_is_migrated_and_keeps_its_rows_and_key(
+    ledger: Ledger, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opening it with newer code is all it takes; doing so again changes nothing."""
+    use(ledger, "rep-1", 0)
+    statement = "ALTER TABLE agentgauge_usage ADD COLUMN region TEXT"
+    monkeypatch.setattr(ledger_schema, "MIGRATIONS", (*ledger_schema.MIGRATIONS, (statement,)))
+    monkeypatch.setattr(ledger_schema, "VERSION", ledger_schema.VERSION + 1)
+    for _ in range(2):
+        with closing(Ledger.open(url)) as newer:
+            assert newer.pseudonym("rep-1") == ledger.pseudonym("rep-1")
+    assert [tuple(row) for row in sql(url, "SELECT user_id, region FROM agentgauge_usage")] == [("rep-1", None)]
+
+
+def test_a_migration_that_fails_leaves_the_old_schema(
+    ledger: Ledger, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All steps or none: the old code still works on it."""
+    steps = ("ALTER TABLE agentgauge_usage ADD COLUMN region TEXT", "ALTER TABLE no_such_table ADD COLUMN x TEXT")
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger_schema, "MIGRATIONS", (*ledger_schema.MIGRATIONS, steps))
+        patched.setattr(ledger_schema, "VERSION", ledger_schema.VERSION + 1)
+        with pytest.raises(LedgerError, match="no_such_table"):
+            Ledger.open(url)
+    use(ledger, "rep-1", 0)
+    assert "region" not in sql(url, "SELECT * FROM agentgauge_usage")[0]._fields
+    Ledger.open(url).close()
+
+
+def test_a_ledger_of_newer_code_is_refused_and_left_alone(ledger: Ledger, url: str) -> None:
+    """Forward only: the message says what to upgrade."""
+    sql(url, "UPDATE agentgauge_meta SET value = '99' WHERE name = 'schema_version'")
+    with pytest.raises(LedgerError, match=r"schema has version 99, this agentgauge knows \d+ at most; upgrade"):
+        Ledger.open(url)
+    rows = sql(url, "SELECT value FROM agentgauge_meta WHERE name = 'schema_version'")
+    assert [row.value for row in rows] == ["99"]
+
+
+def test_replicas_that_start_at_once_make_one_ledger(url: str) -> None:
+    """One makes it, the others wait and find it: all have the same key."""
+    replicas = 8
+    together = Barrier(replicas)
+
+    def start(_replica: int) -> str:
+        together.wait()
+        with closing(Ledger.open(url)) as ledger:
+            use(ledger, "rep-1", 0)
+            return ledger.pseudonym("rep-1")
+
+    with ThreadPoolExecutor(replicas) as pool:
+        assert len(set(pool.map(start, range(replicas)))) == 1
+    assert [row.turns for row in sql(url, "SELECT turns FROM agentgauge_usage")] == [replicas]
+
+
+def test_replicas_that_write_the_same_users_do_not_lock_each_other_out(url: str) -> None:
+    """Whatever order the users came in, rows are locked in one order."""
+    day = datetime(2026, 3, 18, tzinfo=UTC).date()
+    users = [f"rep-{number}" for number in range(50)]
+    together = Barrier(2)
+
+    def write(order: int) -> None:
+        with closing(Ledger.open(url)) as ledger:
+            together.wait()
+            for _ in range(20):
+                ledger.add_usage("a", {(day, user_id): Usage(turns=1) for user_id in users[::order]})
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, (1, -1)))
+    assert {row.turns for row in sql(url, "SELECT turns FROM agentgauge_usage")} == {40}
+
+
+def test_a_restarted_database_is_found_again(postgresql_url: str) -> None:
+    """Connections that the server dropped are not used again."""
+    with closing(Ledger.open(postgresql_url)) as ledger:
+        use(ledger, "rep-1", 0)
+        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        sql(postgresql_url, f"{others} WHERE datname = current_database() AND pid <> pg_backend_pid()")
+        use(ledger, "rep-1", 0)
+        assert ledger.users("a").active["1d"] == 1
+
+
+def test_the_sqlite_file_is_made_with_its_folders_and_closed_to_other_people(tmp_path: Path) -> None:
+    """It holds user ids, and the key of the pseudonyms."""
+    file = tmp_path / "new" / "folder" / "ledger.sqlite"
+    Ledger.open(f"sqlite:///{file}").close()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [row.journal_mode for row in sql(f"sqlite:///{file}", "PRAGMA journal_mode")] == ["wal"]
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("ledger.sqlite", "the ledger's URL cannot be read; expected sqlite:///path/to/file or postgresql"),
+        ("sqlite://", "a ledger in memory would forget everything; name a file"),
+        ("sqlite:///:memory:", "a ledger in memory would forget everything; name a file"),
+        ("mysql://me:hush@127.0.0.1/x", r"the ledger mysql://me:\*\*\*@127.0.0.1/x is neither sqlite"),
+        ("postgresql://me:hush@127.0.0.1:9/x", r"me:\*\*\*@127.0.0.1:9/x cannot be used: .*Connection refused"),
+        ("postgresql+asyncpg://127.0.0.1/x", r"needs asyncpg, which is not installed; .*for postgresql\+psycopg://"),
+        ("sqlite:////dev/null/ledger.sqlite", "the ledger sqlite:////dev/null/ledger.sqlite cannot be made: "),
+    ],
+)
+def test_a_ledger_that_cannot_be_opened_says_why_without_the_password(url: str, says: str) -> None:
+    """Which ledger, what is wrong, what is right."""
+    with pytest.raises(LedgerError, match=says) as raised:
+        Ledger.open(url)
+    assert "hush" not in str(raised.value)
+
+
+@pytest.mark.parametrize("user_id", ["", "x" * 201, "with\0null", "line\nbreak", "half \ud83d pair"])
+def test_ids_that_a_database_would_refuse_are_known_beforehand(user_id: str) -> None:
+    """One such id must not hold up everybody else's usage."""
+    assert not is_storable(user_id)
+
+
+def test_every_other_id_can_be_stored(ledger: Ledger) -> None:
+    """Any script, any length up to 200 characters."""
+    for user_id in ("rep-1", "jane@globex.example", "Zoë Ω 名前 🙂", "名" * 200):
+        assert is_storable(user_id)
+        use(ledger, user_id, 0)
+        assert ledger.user_behind(ledger.pseudonym(user_id)) == user_id

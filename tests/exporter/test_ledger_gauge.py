@@ -1,0 +1,460 @@
+"""An agent with a ledger: usage reaches it off the request path, feedback at once, and users are shown unnamed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from agentgauge import AgentGauge
+from agentgauge.ledger import Ledger, Usage
+from agentgauge.ledger import recorder as recorder_module
+from agentgauge.ledger.recorder import Recorder, UsageDroppedError
+from agentgauge.ledger.store import UserDay
+from tests.exporter.conftest import Clock, sql
+
+BREAK = "ALTER TABLE agentgauge_usage RENAME TO gone"
+MEND = "ALTER TABLE gone RENAME TO agentgauge_usage"
+
+
+@pytest.fixture
+def gauge(registry: CollectorRegistry, ledger: Ledger) -> Iterator[AgentGauge]:
+    """An agent that keeps its usage in the ledger."""
+    with closing(AgentGauge("a", tools=["t"], registry=registry, ledger=ledger)) as made:
+        yield made
+
+
+@pytest.fixture
+def faults() -> list[str]:
+    """The faults of `recorder`, by class, as they come."""
+    return []
+
+
+@pytest.fixture
+def recorder(ledger: Ledger, faults: list[str]) -> Iterator[Recorder]:
+    """A recorder whose thread sleeps: the test says when to write."""
+    made = Recorder(ledger, "a", lambda: None, lambda fault: faults.append(type(fault).__name__), flush_seconds=3600)
+    with closing(made):
+        yield made
+
+
+def chat(gauge: AgentGauge, user_id: str | None, cost_usd: float = 0.0) -> None:
+    """A session of one turn with one tool call."""
+    with gauge.session(user_id) as session, session.task() as task, task.turn(), gauge.tool_call("t") as call:
+        call.add_cost(cost_usd)
+
+
+def shown(registry: CollectorRegistry, name: str) -> dict[str, float]:
+    """Value by user or window of one metric of agent ``a``."""
+    samples = [sample for metric in registry.collect() for sample in metric.samples if sample.name == name]
+    return {sample.labels.get("user") or sample.labels.get("window", ""): sample.value for sample in samples}
+
+
+def errors(registry: CollectorRegistry) -> float | None:
+    """Ledger faults of agent ``a`` so far."""
+    return registry.get_sample_value("agent_exporter_errors_total", {"agent": "a", "site": "ledger"})
+
+
+def usage_rows(url: str) -> list[tuple[str, int, int, float]]:
+    """Everything that is in the ledger: user, sessions, turns, USD."""
+    rows = sql(url, "SELECT user_id, sessions, turns, cost_usd FROM agentgauge_usage ORDER BY user_id")
+    return [tuple(row) for row in rows]
+
+
+def run(script: str, *arguments: str, **env: str) -> str:
+    """Run a script in a fresh interpreter, where a warning is an error; returns its output."""
+    command = [sys.executable, "-W", "error", "-c", script, *arguments]
+    return subprocess.run(
+        command, env=os.environ | env, check=True, stdout=subprocess.PIPE, text=True, timeout=60
+    ).stdout
+
+
+def test_a_session_reaches_the_ledger_by_user(gauge: AgentGauge, url: str) -> None:
+    """Sessions, turns and LLM or tool cost; a session of nobody in particular is not recorded."""
+    chat(gauge, "rep-1", 0.25)
+    chat(gauge, "rep-1", 0.5)
+    chat(gauge, None, 9.0)
+    with gauge.session("rep-2"):
+        pass
+    gauge.refresh_users()
+    assert usage_rows(url) == [("rep-1", 2, 2, 0.75), ("rep-2", 1, 0, 0.0)]
+
+
+def test_usage_counts_for_the_day_it_happened_on(gauge: AgentGauge, url: str, clock: Clock) -> None:
+    """A session that goes on past midnight is use on both days, whenever it is written."""
+    with gauge.session("rep-1") as session:
+        for _ in range(2):
+            with session.task() as task, task.turn():
+                pass
+            clock.forward(days=1)
+    gauge.refresh_users()
+    rows = sql(url, "SELECT day, turns FROM agentgauge_usage ORDER BY day")
+    assert [tuple(row) for row in rows] == [("2026-03-18", 1), ("2026-03-19", 1)]
+
+
+def test_users_are_shown_as_gauges(gauge: AgentGauge, registry: CollectorRegistry, ledger: Ledger) -> None:
+    """Active users by window, and today's spend by pseudonym."""
+    chat(gauge, "rep-1", 0.25)
+    chat(gauge, "rep-2")
+    gauge.refresh_users()
+    assert shown(registry, "agent_active_users") == {"1d": 2, "7d": 2, "28d": 2}
+    assert shown(registry, "agent_user_cost_usd") == {ledger.pseudonym("rep-1"): 0.25}
+    assert shown(registry, "agent_user_retention_cohort_users") == {"": 0}
+
+
+def test_retention_is_shown_only_while_there_is_a_cohort(
+    gauge: AgentGauge, registry: CollectorRegistry, clock: Clock
+) -> None:
+    """A ratio of nobody would read as 0 and page somebody."""
+    chat(gauge, "rep-1")
+    chat(gauge, "rep-2")
+    seen = []
+    for user_id in ("rep-1", None, None):
+        gauge.refresh_users()
+        seen.append(shown(registry, "agent_user_retention_ratio"))
+        clock.forward(days=7)
+        chat(gauge, user_id)
+    gauge.refresh_users()
+    seen.append(shown(registry, "agent_user_retention_ratio"))
+    assert seen == [{}, {"": 0.5}, {"": 0.0}, {}]
+
+
+def test_who_is_no_longer_among_the_ten_costliest_is_no_longer_shown(
+    gauge: AgentGauge, registry: CollectorRegistry, ledger: Ledger, clock: Clock
+) -> None:
+    """Day after day: never more than ten series, and no name is folded into other."""
+    for day in range(3):
+        for number in range(12):
+            chat(gauge, f"rep-{day}-{number}", 1.0 + number)
+            gauge.refresh_users()
+        costliest = {ledger.pseudonym(f"rep-{day}-{number}") for number in range(2, 12)}
+        assert shown(registry, "agent_user_cost_usd").keys() == costliest
+        clock.forward(days=1)
+        gauge.refresh_users()
+        assert shown(registry, "agent_user_cost_usd") == {}
+    overflow = {"agent": "a", "metric": "agent_user_cost_usd", "label": "user"}
+    assert registry.get_sample_value("agent_exporter_label_overflow_total", overflow) == 0
+
+
+def test_processes_that_share_a_metrics_folder_show_dropped_users_at_zero(url: str, tmp_path: Path) -> None:
+    """There, a series cannot be removed; yesterday's spend must not stay."""
+    script = """
+import sys
+from datetime import UTC, datetime, timedelta
+from prometheus_client import CollectorRegistry
+from agentgauge import AgentGauge
+from agentgauge.endpoint import metrics_app
+from agentgauge.ledger import Ledger
+now = datetime.now(UTC)
+ledger = Ledger.open(sys.argv[1], now=lambda: now)
+gauge = AgentGauge("a", tools=["t"], registry=CollectorRegistry(), ledger=ledger)
+with gauge.session("rep-1"), gauge.tool_call("t", cost_usd=1):
+    pass
+gauge.refresh_users()
+now += timedelta(days=1)
+gauge.refresh_users()
+gauge.close()
+scrape = metrics_app(gauge.registry)({"REQUEST_METHOD": "GET", "QUERY_STRING": "", "PATH_INFO": "/"}, lambda *_: None)
+print(b"".join(scrape).decode())
+"""
+    said = run(script, url, PROMETHEUS_MULTIPROC_DIR=str(tmp_path))
+    values = [line.rsplit(" ", 1)[1] for line in said.splitlines() if line.startswith("agent_user_cost_usd{")]
+    assert values == ["0.0"]
+
+
+def test_replicas_on_one_ledger_show_the_same(url: str, clock: Clock) -> None:
+    """So that queries take max: a sum would count everybody twice."""
+    registries = [CollectorRegistry(), CollectorRegistry()]
+    gauges = [AgentGauge("a", tools=["t"], registry=it, ledger=Ledger.open(url, now=clock)) for it in registries]
+    chat(gauges[0], "rep-1", 0.25)
+    chat(gauges[1], "rep-1", 0.5)
+    chat(gauges[1], "rep-2", 0.5)
+    for replica in (*gauges, *gauges):
+        replica.refresh_users()
+    for name in ("agent_active_users", "agent_user_cost_usd", "agent_user_retention_cohort_users"):
+        assert shown(registries[0], name) == shown(registries[1], name)
+    assert sorted(shown(registries[0], "agent_user_cost_usd").values()) == [0.5, 0.75]
+    for replica in gauges:
+        replica.close()
+
+
+def test_no_raw_id_is_in_the_metrics_or_the_log(
+    gauge: AgentGauge, registry: CollectorRegistry, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not of users, not of sessions, not when the ledger breaks: pseudonyms of the costliest only."""
+    caplog.set_level(logging.DEBUG)
+    users = ["jane@globex.example", "rep-4711", "line\nbreak-0815"]
+    for user_id in users:
+        with gauge.session(user_id, session_id=f"session-{user_id}") as session, session.task() as task, task.turn():
+            with gauge.tool_call("t", cost_usd=1):
+                pass
+            session.feedback("down", "wrong_answer")
+    gauge.refresh_users()
+    sql(url, BREAK)
+    chat(gauge, users[0])
+    gauge.refresh_users()
+    said = generate_latest(registry).decode() + caplog.text
+    assert len(shown(registry, "agent_user_cost_usd")) == 2
+    for secret in ("jane", "4711", "0815", "session-"):
+        assert secret not in said
+
+
+def test_feedback_is_committed_before_the_call_returns(
+    gauge: AgentGauge, registry: CollectorRegistry, url: str
+) -> None:
+    """Who said it, what, when; a user's own words are stored as other."""
+    with gauge.session("rep-1") as session:
+        assert session.feedback("down", "tone")
+        assert session.feedback("down", "your answer was rude")  # type: ignore[arg-type]  # what untyped callers do
+    with gauge.session() as session:
+        assert session.feedback("up")
+    rows = sql(url, "SELECT user_id, rating, reason, at FROM agentgauge_feedback ORDER BY reason DESC")
+    noon = 1773835200.0
+    assert [tuple(row) for row in rows] == [
+        ("rep-1", "down", "tone", noon),
+        ("rep-1", "down", "other", noon),
+        (None, "up", "none", noon),
+    ]
+    labels = {"agent": "a", "rating": "down", "reason": "tone"}
+    assert registry.get_sample_value("agent_feedback_total", labels) == 1
+
+
+def test_feedback_that_cannot_be_stored_is_said_and_not_counted(
+    gauge: AgentGauge, registry: CollectorRegistry, url: str
+) -> None:
+    """False, never an exception; a user who tries again is counted once."""
+    sql(url, "ALTER TABLE agentgauge_feedback RENAME TO gone")
+    with gauge.session("rep-1") as session:
+        assert not session.feedback("down", "tone")
+        assert errors(registry) == 1
+        sql(url, "ALTER TABLE gone RENAME TO agentgauge_feedback")
+        assert session.feedback("down", "tone")
+    labels = {"agent": "a", "rating": "down", "reason": "tone"}
+    assert registry.get_sample_value("agent_feedback_total", labels) == 1
+
+
+def test_feedback_of_a_user_whose_id_cannot_be_stored_is_kept_without_it(gauge: AgentGauge, url: str) -> None:
+    """The thumb is worth having."""
+    with gauge.session("with\0null") as session:
+        assert session.feedback("up")
+    assert [row.user_id for row in sql(url, "SELECT user_id FROM agentgauge_feedback")] == [None]
+
+
+def test_without_a_ledger_feedback_is_counted_and_there_are_no_user_gauges(registry: CollectorRegistry) -> None:
+    """Everything else works as it did, SQLAlchemy is not even imported."""
+    gauge = AgentGauge("a", tools=["t"], registry=registry)
+    with gauge.session("rep-1") as session:
+        assert session.feedback("up")
+    gauge.refresh_users()
+    gauge.close()
+    assert shown(registry, "agent_active_users") == {}
+    script = "import sys; from agentgauge import AgentGauge; AgentGauge('a'); print('sqlalchemy' in sys.modules)"
+    assert run(script) == "False\n"
+
+
+def test_a_ledger_is_opened_by_url(registry: CollectorRegistry, url: str) -> None:
+    """The way most agents do it."""
+    with closing(AgentGauge("a", tools=["t"], registry=registry, ledger=url)) as gauge:
+        chat(gauge, "rep-1", 0.25)
+    assert usage_rows(url) == [("rep-1", 1, 1, 0.25)]
+
+
+def test_a_missing_library_is_said_at_start_up(url: str) -> None:
+    """With the command that installs it."""
+    script = """
+import sys
+sys.modules["sqlalchemy"] = None
+from agentgauge import AgentGauge
+try:
+    AgentGauge("a", ledger=sys.argv[1])
+except ImportError as error:
+    print(error)
+"""
+    said = run(script, url)
+    assert said == 'a ledger needs sqlalchemy, which is not installed: pip install "agentgauge[ledger]"\n'
+
+
+class Gate(Ledger):
+    """A real ledger whose usage writes can be held up, and that tells when one begins and ends."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]  # the arguments of Ledger
+        self.asked, self.open_gate, self.written = threading.Event(), threading.Event(), threading.Event()
+
+    def add_usage(self, agent: str, usage: Mapping[UserDay, Usage]) -> None:
+        """Wait for the gate, then write."""
+        if usage:
+            self.asked.set()
+            assert self.open_gate.wait(timeout=30)
+        super().add_usage(agent, usage)
+        if usage:
+            self.written.set()
+
+
+def test_a_thread_writes_by_itself_and_nobody_waits_for_it(registry: CollectorRegistry, url: str) -> None:
+    """While the database hangs, requests go on; what they used is written when it answers."""
+    gate = Gate.open(url)
+    with closing(AgentGauge("a", tools=["t"], registry=registry, ledger=gate)) as gauge:
+        chat(gauge, "rep-1", 0.25)
+        assert gate.asked.wait(timeout=30)
+        chat(gauge, "rep-1", 0.25)
+        assert not gate.written.is_set()
+        gate.open_gate.set()
+        assert gate.written.wait(timeout=30)
+        assert usage_rows(url)[0][0] == "rep-1"
+    assert usage_rows(url) == [("rep-1", 2, 2, 0.5)]
+
+
+def test_an_outage_of_the_database_costs_no_usage(
+    recorder: Recorder, faults: list[str], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not be written waits, added up, and is written once."""
+    recorder.add("rep-1", turns=1)
+    sql(url, BREAK)
+    recorder.flush()
+    recorder.add("rep-1", turns=1, cost_usd=0.5)
+    recorder.flush()
+    sql(url, MEND)
+    recorder.flush()
+    recorder.flush()
+    assert usage_rows(url) == [("rep-1", 0, 2, 0.5)]
+    assert len(faults) == 2
+
+
+def test_in_a_long_outage_memory_stays_bounded_and_the_loss_is_counted(
+    recorder: Recorder, faults: list[str], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Users who wait already go on adding up; new ones beyond the bound are dropped, one fault each."""
+    monkeypatch.setattr(recorder_module, "MOST_WAITING", 3)
+    for number in range(5):
+        recorder.add(f"rep-{number}", turns=1)
+    recorder.add("rep-0", turns=1)
+    assert faults == ["UsageDroppedError"] * 2
+    recorder.flush()
+    assert usage_rows(url) == [("rep-0", 0, 2, 0.0), ("rep-1", 0, 1, 0.0), ("rep-2", 0, 1, 0.0)]
+
+
+def test_usage_that_came_during_a_failed_write_keeps_its_place(
+    recorder: Recorder, faults: list[str], url: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What does not fit beside it any more is dropped and counted."""
+    monkeypatch.setattr(recorder_module, "MOST_WAITING", 2)
+    recorder.add("rep-1", turns=1)
+    recorder.add("rep-2", turns=1)
+
+    def fail(agent: str, usage: Mapping[UserDay, Usage]) -> None:
+        recorder.add("rep-3", turns=1)
+        raise ConnectionError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(ledger, "add_usage", fail)
+        recorder.flush()
+    recorder.flush()
+    assert faults == ["ConnectionError", "UsageDroppedError"]
+    assert [row[0] for row in usage_rows(url)] == ["rep-1", "rep-3"]
+
+
+@pytest.mark.parametrize(
+    ("user_id", "cost_usd"), [("with\0null", 1.0), ("x" * 201, 1.0), ("rep-2", float("nan")), ("rep-2", float("inf"))]
+)
+def test_usage_that_no_database_takes_holds_up_nobody(
+    recorder: Recorder, faults: list[str], url: str, user_id: str, cost_usd: float
+) -> None:
+    """It is dropped and counted at the door, everybody else's is written."""
+    recorder.add(user_id, cost_usd=cost_usd)
+    recorder.add("rep-1", turns=1)
+    recorder.flush()
+    assert faults == [UsageDroppedError.__name__]
+    assert usage_rows(url) == [("rep-1", 0, 1, 0.0)]
+
+
+def test_usage_after_the_close_is_counted_as_dropped(recorder: Recorder, faults: list[str], url: str) -> None:
+    """Closing writes what waits; closing again does nothing."""
+    recorder.add("rep-1", turns=1)
+    recorder.close()
+    recorder.close()
+    recorder.add("rep-1", turns=1)
+    assert faults == [UsageDroppedError.__name__]
+    assert usage_rows(url) == [("rep-1", 0, 1, 0.0)]
+
+
+def test_what_waits_is_written_when_the_interpreter_exits(url: str) -> None:
+    """Nobody has to remember to call close."""
+    script = """
+import sys
+from agentgauge import AgentGauge
+gauge = AgentGauge("a", ledger=sys.argv[1])
+with gauge.session("rep-1") as session, session.task() as task, task.turn():
+    pass
+"""
+    run(script, url)
+    assert usage_rows(url) == [("rep-1", 1, 1, 0.0)]
+
+
+def test_a_forked_worker_writes_its_own_usage_and_not_its_parents_again(url: str) -> None:
+    """It gets locks, connections and a thread of its own, even if its parent was writing when it forked."""
+    script = """
+import os, sys, threading, warnings
+from agentgauge import AgentGauge
+from agentgauge.ledger import Ledger
+
+class Gate(Ledger):
+    asked, opened = threading.Event(), threading.Event()
+    def add_usage(self, agent, usage):
+        if usage and os.getpid() == parent:
+            self.asked.set()
+            self.opened.wait()
+        super().add_usage(agent, usage)
+
+def chat():
+    with gauge.session("rep-1") as session, session.task() as task, task.turn():
+        pass
+
+parent = os.getpid()
+warnings.simplefilter("ignore")  # newer Pythons warn of what is tested here
+gauge = AgentGauge("a", ledger=Gate.open(sys.argv[1]))
+chat()
+Gate.asked.wait()  # the parent's thread is in the middle of a write, with its locks held
+chat()
+child = os.fork()
+if child == 0:
+    chat()
+    gauge.refresh_users()
+    with gauge.session("rep-1") as session:
+        safe = session.feedback("up")
+    gauge.close()
+    os._exit(0 if safe else 1)
+status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+Gate.opened.set()
+gauge.close()
+sys.exit(status)
+"""
+    run(script, url)
+    assert usage_rows(url) == [("rep-1", 4, 3, 0.0)]
+
+
+def test_a_forked_worker_does_not_talk_on_its_parents_connection(postgresql_url: str) -> None:
+    """Two processes on one socket would read each other's answers."""
+    script = """
+import os, sys
+import psycopg
+from agentgauge.ledger import Ledger
+ledger = Ledger.open(sys.argv[1])
+child = os.fork()
+if child == 0:
+    ledger.users("a")
+    with psycopg.connect(sys.argv[1].replace("+psycopg", "")) as other:
+        count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        os._exit(other.execute(count).fetchone()[0])
+print("connections:", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+ledger.close()
+"""
+    assert run(script, postgresql_url) == "connections: 2\n"
