@@ -4,7 +4,7 @@ PYTHON_ENV = .venv/bin/python
 OFFSET ?= 0
 FAULT ?= crm-outage
 
-.PHONY: up down test lint generate page bench lock
+.PHONY: up down test test-mutations lint generate page bench lock
 
 up: .venv/ready ## start everything and run until Ctrl-C (OFFSET=1000 moves the ports, NATIVE=1 ignores Docker)
 	@exec $(PYTHON_ENV) -m stack up --offset $(OFFSET) $(if $(NATIVE),--native)
@@ -16,7 +16,10 @@ page: .venv/ready ## the whole story: break it, wait for the page, mend it (FAUL
 	@$(PYTHON_ENV) -m stack page $(FAULT)
 
 test: .venv/ready ## all tests, the real Prometheus and Alertmanager included
-	$(PYTHON_ENV) -m pytest
+	$(PYTHON_ENV) -m pytest -m "not mutation"
+
+test-mutations: .venv/ready ## move every number of every alert: a scenario must notice
+	$(PYTHON_ENV) -m pytest -m mutation
 
 lint: .venv/ready ## ruff and mypy
 	.venv/bin/ruff check .

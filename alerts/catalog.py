@@ -5,12 +5,24 @@ What an alert watches and what its page says is in its area; its numbers are in 
 
 from __future__ import annotations
 
-from alerts.areas import sessions, stack, tasks, tools
+from alerts.areas import cost, sessions, stack, tasks, tools, users
 from alerts.model import Alert, Record
 
-RECORDS: tuple[Record, ...] = tools.RECORDS
+RECORDS: tuple[Record, ...] = (
+    *tools.RECORDS,
+    *tasks.RECORDS,
+    *cost.RECORDS,
+    *users.RECORDS,
+)
 
-ALERTS: tuple[Alert, ...] = (*tools.ALERTS, *sessions.ALERTS, *tasks.ALERTS, *stack.ALERTS)
+ALERTS: tuple[Alert, ...] = (
+    *tools.ALERTS,
+    *sessions.ALERTS,
+    *tasks.ALERTS,
+    *cost.ALERTS,
+    *users.ALERTS,
+    *stack.ALERTS,
+)
 
 
 def by_name(name: str) -> Alert:

@@ -58,21 +58,20 @@ def _pages(root: Path, rendered: list[RenderedAlert]) -> dict[Path, str]:
 
 
 def _limits(numbers: Thresholds) -> str:
-    looping = numbers.alerts["AgentSessionLooping"]
-    if looping.threshold is None or not looping.threshold.value.is_integer():
-        raise ThresholdError(
-            f"{numbers.path.name}:{looping.line}: AgentSessionLooping needs a whole number of tool calls"
-        )
+    calls, cost = (_limit(numbers, name) for name in ("AgentSessionLooping", "AgentSessionCostHigh"))
     return (
         "# Generated from alerts/thresholds.yml by `make generate`; do not edit.\n"
         '"""The per-session limits that the bundle\'s alerts are built on."""\n\n'
-        f"SESSION_TOOL_CALLS = {looping.threshold.value:.0f}\n"
-        f"SESSION_COST_USD = {SESSION_COST_USD}\n"
+        f"SESSION_TOOL_CALLS = {calls:.0f}\n"
+        f"SESSION_COST_USD = {cost}\n"
     )
 
 
-SESSION_COST_USD = 0.5
-"""Of the contract; its alert, AgentSessionCostHigh, brings the number into thresholds.yml."""
+def _limit(numbers: Thresholds, alert: str) -> float:
+    threshold = numbers.alerts[alert].threshold
+    if threshold is None:
+        raise ThresholdError(f"{numbers.path.name}:{numbers.alerts[alert].line}: {alert}.threshold is missing")
+    return threshold.value
 
 
 def _write(path: Path, text: str) -> bool:

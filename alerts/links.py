@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 OVERVIEW = "agentgauge-overview"
 TOOLS = "agentgauge-tools"
+AGENT = "agentgauge-agent"
+COST = "agentgauge-cost"
+USERS = "agentgauge-users"
+STACK = "agentgauge-stack"
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,21 @@ TOOL_SUCCESS = PanelRef(TOOLS, 1)
 TOOL_LATENCY = PanelRef(TOOLS, 2)
 TOOL_ERRORS = PanelRef(TOOLS, 3)
 SESSION_TOOL_CALLS = PanelRef(TOOLS, 4)
+TASK_TURNS = PanelRef(AGENT, 1)
+FALLBACK_RATE = PanelRef(AGENT, 2)
+SPEND = PanelRef(COST, 1)
+SESSION_COST = PanelRef(COST, 2)
+TOOL_SPEND = PanelRef(COST, 3)
+USER_COST = PanelRef(COST, 4)
+INPUT_TOKENS = PanelRef(COST, 5)
+UNPRICED_TOKENS = PanelRef(COST, 6)
+ACTIVE_USERS = PanelRef(USERS, 1)
+RETENTION = PanelRef(USERS, 2)
+SESSION_LENGTH = PanelRef(USERS, 3)
+NEGATIVE_FEEDBACK = PanelRef(USERS, 4)
+WRONG_ANSWERS = PanelRef(USERS, 5)
+LABEL_OVERFLOW = PanelRef(STACK, 1)
+TELEMETRY_ERRORS = PanelRef(STACK, 2)
 
 
 def runbook_url(base: str, alert_name: str) -> str:

@@ -15,7 +15,7 @@ from alerts.model import Alert
 from alerts.promql import Duration, fill
 from alerts.thresholds import Links, Numbers, Threshold, ThresholdError, Thresholds
 
-HEADER = "# Generated from alerts/catalog.py and alerts/thresholds.yml by `make generate`; do not edit.\n"
+HEADER = "# Generated from alerts/areas and alerts/thresholds.yml by `make generate`; do not edit.\n"
 
 _DURATION_LITERAL = re.compile(r"(?<![\w.])(\d+[smhdw])(?=[\]:\s)]|$)")
 
@@ -127,6 +127,8 @@ def _asked_for(template: str, values: dict[str, object], thresholds: Thresholds,
         if f"<{hole}>" in template and hole not in values:
             field_name = "threshold" if hole == "le" else hole
             raise _error(thresholds, numbers, f"{field_name} is missing, the alert's expression needs it")
+        if hole in ("evidence", "window") and hole in values and f"<{hole}>" not in template:
+            raise _error(thresholds, numbers, f"{hole} is given, but the alert's expression does not use it")
     return {name: value for name, value in values.items() if f"<{name}>" in template}
 
 

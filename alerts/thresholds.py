@@ -13,7 +13,7 @@ from alerts.promql import Duration
 FILE = Path(__file__).with_name("thresholds.yml")
 
 Severity = Literal["critical", "warning", "info", "none"]
-Unit = Literal["ratio", "seconds", "count"]
+Unit = Literal["ratio", "seconds", "count", "usd", "tokens", "factor", "days"]
 
 
 class ThresholdError(ValueError):
@@ -62,11 +62,21 @@ class Thresholds:
 
 
 def _written(value: float, unit: Unit) -> str:
-    if unit == "ratio":
-        return f"{value * 100:g} %"
-    if unit == "seconds":
-        return f"{value:g} s"
-    return f"{value:g}"
+    match unit:
+        case "ratio":
+            return f"{value * 100:g} %"
+        case "seconds":
+            return f"{value:g} s"
+        case "usd":
+            return f"${value:.2f}".removesuffix(".00")
+        case "tokens":
+            return f"{value:,.0f} tokens".replace(",", " ")
+        case "factor":
+            return f"{value:g} ×"
+        case "days":
+            return f"{value:g} days"
+        case "count":
+            return f"{value:g}"
 
 
 def load(path: Path = FILE) -> Thresholds:

@@ -6,14 +6,25 @@ import json
 from pathlib import Path
 
 from alerts import thresholds
+from dashboards.agent import AGENT
+from dashboards.cost import COST
 from dashboards.overview import OVERVIEW
 from dashboards.panels import to_json
+from dashboards.stack import STACK
 from dashboards.tools import TOOLS
+from dashboards.users import USERS
 
 ROOT = Path(__file__).resolve().parent.parent
 GENERATED = Path(__file__).with_name("generated")
 
-DASHBOARDS = {"overview.json": OVERVIEW, "tools.json": TOOLS}
+DASHBOARDS = {
+    "overview.json": OVERVIEW,
+    "tools.json": TOOLS,
+    "agent.json": AGENT,
+    "cost.json": COST,
+    "users.json": USERS,
+    "stack.json": STACK,
+}
 """File name → dashboard."""
 
 

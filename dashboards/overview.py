@@ -32,6 +32,7 @@ HEALTH = Row(
             unit=RATIO,
             span=3,
             height=4,
+            opens=links.STACK,
             limits=(Limit(1, "below"),),
             queries=(Query('avg(up{job="<job>", job=~"$job", instance=~"$instance"}) or vector(0)'),),
         ),
@@ -65,6 +66,7 @@ HEALTH = Row(
             unit=RATIO,
             span=3,
             height=4,
+            opens=links.AGENT,
             limits=(Limit("AgentTaskCompletionLow", "below"),),
             queries=(
                 Query("""
@@ -84,6 +86,7 @@ min(
             unit=SECONDS,
             span=3,
             height=4,
+            opens=links.AGENT,
             limits=(Limit("AgentLatencySpike", "above"),),
             queries=(
                 Query("""
@@ -99,6 +102,7 @@ max(histogram_quantile(0.95, sum by (agent, le) (rate(<turn_duration.bucket>{<wh
             unit=RATIO,
             span=3,
             height=4,
+            opens=links.TOOLS,
             limits=(Limit("AgentToolSuccessRateLow", "below"),),
             queries=(
                 Query("""
@@ -116,6 +120,7 @@ sum(increase(<tool_calls>{<where>, outcome="success"}[<window>]))
             unit=COUNT,
             span=3,
             height=4,
+            opens=links.USERS,
             queries=(Query("sum(<sessions_active>{<where>})"),),
         ),
         Panel(
@@ -126,10 +131,9 @@ sum(increase(<tool_calls>{<where>, outcome="success"}[<window>]))
             unit=USD,
             span=3,
             height=4,
+            opens=links.COST,
             queries=(
-                Query(
-                    "sum(increase(<llm_cost>{<where>}[24h])) + sum(increase(<tool_cost>{<where>}[24h]))", instant=True
-                ),
+                Query("sum(increase(<llm_cost>{<where>}[24h]) or increase(<tool_cost>{<where>}[24h]))", instant=True),
             ),
         ),
     ),
@@ -148,11 +152,11 @@ ALERTS_AND_TASKS = Row(
             kind="table",
             unit=AGO,
             span=12,
-            columns=("severity", "alertname", "agent", "tool", "error_type", "instance"),
+            columns=("severity", "alertname", "agent", "tool", "error_type", "model", "user", "instance"),
             queries=(
                 Query(
                     f"""
-1000 * max by (severity, alertname, agent, tool, error_type, instance) (
+1000 * max by (severity, alertname, agent, tool, error_type, model, user, instance) (
   ALERTS_FOR_STATE{{agent=~"$agent|"}} and ignoring (alertstate) ALERTS{{{ALERT_SELECTOR}}}
 )
 """,
@@ -287,37 +291,15 @@ MODELS = Row(
     (
         Panel(
             id=110,
-            title="LLM spend per hour",
-            description="What the LLM calls cost at the current rate, by model.",
+            title="Spend per hour",
+            description="What LLM calls and the external APIs behind the tools cost at the current rate.",
             kind="timeseries",
             unit=USD,
-            span=12,
-            stacked=True,
-            queries=(
-                Query("3600 * sum by (model) (rate(<llm_cost>{<where>}[$__rate_interval])) > 0", legend="{{model}}"),
-            ),
-        ),
-        Panel(
-            id=111,
-            title="Tokens",
-            description="Tokens per minute. The kinds do not overlap: input is the uncached part of the prompt.",
-            kind="timeseries",
-            unit=COUNT,
-            span=12,
-            stacked=True,
-            queries=(
-                Query("60 * sum by (kind) (rate(<llm_tokens>{<where>}[$__rate_interval])) > 0", legend="{{kind}}"),
-            ),
-        ),
-        Panel(
-            id=112,
-            title="LLM calls",
-            description="HTTP attempts per minute by model, retries included.",
-            kind="timeseries",
-            unit=PER_MINUTE,
             span=8,
+            stacked=True,
             queries=(
-                Query("60 * sum by (model) (rate(<llm_calls>{<where>}[$__rate_interval])) > 0", legend="{{model}}"),
+                Query("3600 * sum(rate(<llm_cost>{<where>}[$__rate_interval]))", legend="LLM"),
+                Query("3600 * sum(rate(<tool_cost>{<where>}[$__rate_interval]))", legend="tools"),
             ),
         ),
         Panel(
@@ -338,71 +320,37 @@ histogram_quantile(0.95, sum by (model, le) (rate(<llm_duration.bucket>{<where>}
         ),
         Panel(
             id=114,
-            title="LLM errors",
-            description="Failed HTTP attempts of the last 5 minutes by model and cause, also those a retry made good.",
+            title="LLM attempts failed",
+            description="Failed share of the HTTP attempts of 5 minutes by model, also those that a retry made good.",
             kind="timeseries",
-            unit=COUNT,
+            unit=RATIO,
             span=8,
-            # A cause is born at its first error, which is no increase: where the series is new, its value counts.
             queries=(
                 Query(
                     """
-(
-  sum by (model, error_type) (<llm_errors>{<where>})
-  unless
-  sum by (model, error_type) (<llm_errors>{<where>} offset 5m)
-)
-or
-sum by (model, error_type) (increase(<llm_errors>{<where>}[5m])) > 0
+sum by (model) (increase(<llm_calls>{<where>, outcome="error"}[5m]))
+/
+(sum by (model) (increase(<llm_calls>{<where>}[5m])) > 0)
 """,
-                    legend="{{model}} {{error_type}}",
+                    legend="{{model}}",
                 ),
             ),
         ),
     ),
 )
 
-INSTRUMENTATION = Row(
-    "AgentGauge itself",
+WHO_AND_WHAT = Row(
+    "Who uses it, and what runs",
     (
         Panel(
-            id=115,
-            title="Telemetry errors",
-            description="Faults that the exporter swallowed in the last 15 minutes; the agent never saw them.",
+            id=119,
+            title="Active users",
+            description="Distinct users of the day, of the 7 and of the 28 days up to each moment.",
             kind="timeseries",
             unit=COUNT,
-            span=6,
+            span=12,
             height=6,
-            queries=(
-                Query("sum by (site) (increase(<exporter_errors>{<where>}[15m])) > 0", legend="{{site}}"),
-                Query("sum(increase(<exporter_errors>{<where>}[15m]))", legend="all"),
-            ),
-        ),
-        Panel(
-            id=116,
-            title="Label overflow",
-            description="Label values folded into `other` in the last hour: something is not bounded as it should be.",
-            kind="timeseries",
-            unit=COUNT,
-            span=6,
-            height=6,
-            queries=(
-                Query(
-                    "sum by (metric, label) (increase(<label_overflow>{<where>}[1h])) > 0",
-                    legend="{{metric}} {{label}}",
-                ),
-                Query("sum(increase(<label_overflow>{<where>}[1h]))", legend="all"),
-            ),
-        ),
-        Panel(
-            id=117,
-            title="Unpriced tokens",
-            description="Tokens of the last hour whose model has no price: their cost is missing from every figure.",
-            kind="timeseries",
-            unit=COUNT,
-            span=6,
-            height=6,
-            queries=(Query("sum by (model) (increase(<llm_unpriced_tokens>{<where>}[1h]))", legend="{{model}}"),),
+            queries=(Query("max by (agent, window) (<active_users>{<where>})", legend="{{agent}} {{window}}"),),
         ),
         Panel(
             id=118,
@@ -410,7 +358,7 @@ INSTRUMENTATION = Row(
             description="Version of the agent and of its prompts on each instance.",
             kind="table",
             unit=COUNT,
-            span=6,
+            span=12,
             height=6,
             columns=("agent", "version", "prompt_version", "instance"),
             queries=(Query("max by (agent, version, prompt_version, instance) (<build_info>{<where>})"),),
@@ -424,5 +372,5 @@ OVERVIEW = Dashboard(
     description="Is the agent well? The first row answers in ten seconds, the rows below say why.",
     source="dashboards/overview.py",
     variables=("job", "instance", "agent"),
-    rows=(HEALTH, ALERTS_AND_TASKS, ANSWERS, USE, MODELS, INSTRUMENTATION),
+    rows=(HEALTH, ALERTS_AND_TASKS, ANSWERS, USE, MODELS, WHO_AND_WHAT),
 )

@@ -33,6 +33,7 @@ from dashboards.model import (
     COLOURS,
     GREEN,
     RATIO,
+    RED,
     UNIT_OF_THRESHOLD,
     VARIABLES,
     Annotation,
@@ -60,7 +61,7 @@ def to_json(dashboard: Dashboard, thresholds: Thresholds) -> dict[str, Any]:
         .tags(["agentgauge"])
         .readonly()
         .refresh(REFRESH)
-        .time("now-1h", "now")
+        .time(dashboard.since, "now")
         .timezone("browser")
         .tooltip(models.DashboardCursorSync.CROSSHAIR)
         .link(
@@ -138,10 +139,16 @@ def _watchers(dashboard: Dashboard, panel: Panel) -> list[Alert]:
 
 
 def _expr(dashboard: Dashboard, panel: Panel, query: Query, thresholds: Thresholds) -> str:
-    values: dict[str, object] = {"window": _window(dashboard, panel, thresholds), "job": SCRAPE_JOB}
+    values: dict[str, object] = {
+        "window": _window(dashboard, panel, thresholds),
+        "threshold": _factor(dashboard, panel, thresholds),
+        "job": SCRAPE_JOB,
+    }
     asked_for = {name: value for name, value in values.items() if f"<{name}>" in query.expr}
     if asked_for.get("window", "") is None:
         raise PanelError(f"{dashboard.uid}: {panel.title!r}: <window> needs an alert (or several that share a window)")
+    if asked_for.get("threshold", "") is None:
+        raise PanelError(f"{dashboard.uid}: {panel.title!r}: <threshold> needs an alert whose threshold is a factor")
     return queries.fill(query.expr, dashboard.variables, **asked_for)
 
 
@@ -150,6 +157,17 @@ def _window(dashboard: Dashboard, panel: Panel, thresholds: Thresholds) -> str |
     names |= {limit.at for limit in _all_limits(panel) if isinstance(limit.at, str)}
     windows = {str(numbers.window) for name, numbers in thresholds.alerts.items() if name in names and numbers.window}
     return windows.pop() if len(windows) == 1 else None
+
+
+def _factors(watchers: list[Alert], thresholds: Thresholds) -> dict[str, Threshold]:
+    """The thresholds that multiply a baseline, by the alert that has them."""
+    found = {alert.name: thresholds.alerts[alert.name].threshold for alert in watchers}
+    return {name: threshold for name, threshold in found.items() if threshold and threshold.unit == "factor"}
+
+
+def _factor(dashboard: Dashboard, panel: Panel, thresholds: Thresholds) -> str | None:
+    factors = _factors(_watchers(dashboard, panel), thresholds).values()
+    return f"{next(iter(factors)).value:g}" if len(factors) == 1 else None
 
 
 def _check_limits(dashboard: Dashboard, panel: Panel, thresholds: Thresholds) -> None:
@@ -184,7 +202,7 @@ def _panel(dashboard: Dashboard, panel: Panel, thresholds: Thresholds) -> AnyPan
         _styled(panel, exprs, thresholds)
         .id(panel.id)
         .title(panel.title)
-        .description(" ".join([panel.description, *_in_words(panel, thresholds)]))
+        .description(" ".join([panel.description, *_in_words(panel, watchers, thresholds)]))
         .datasource(DATASOURCE)
         .unit(panel.unit)
         .no_value("no data")
@@ -205,7 +223,7 @@ def _styled(panel: Panel, exprs: list[str], thresholds: Thresholds) -> AnyPanel:
 
 def _stat(panel: Panel, thresholds: Thresholds) -> stat.Panel:
     sparkline = common.BigValueGraphMode.NONE if panel.queries[0].instant else common.BigValueGraphMode.AREA
-    return (
+    built = (
         stat.Panel()
         .thresholds(_steps(panel.limits, thresholds))
         .color_scheme(dashboard_builder.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
@@ -213,6 +231,7 @@ def _stat(panel: Panel, thresholds: Thresholds) -> stat.Panel:
         .graph_mode(sparkline)
         .reduce_options(common_builder.ReduceDataOptions().calcs(["lastNotNull"]))
     )
+    return built.data_links([_data_link(panel.opens)]) if panel.opens else built
 
 
 def _timeseries(panel: Panel, exprs: list[str], thresholds: Thresholds) -> timeseries.Panel:
@@ -236,7 +255,7 @@ def _timeseries(panel: Panel, exprs: list[str], thresholds: Thresholds) -> times
     )
     if panel.stacked:
         built = built.stacking(common_builder.StackingConfig().mode(common.StackingMode.NORMAL))
-    if panel.unit == RATIO:
+    if panel.unit == RATIO and not _is_share_of_trouble(panel):
         built = built.max(1)
     if panel.limits:
         low, high = _in_sight(panel, thresholds)
@@ -246,7 +265,17 @@ def _timeseries(panel: Panel, exprs: list[str], thresholds: Thresholds) -> times
         )
     else:
         built = built.min(0)
-    for query, expr in zip(panel.queries, exprs, strict=True):
+    for index, (query, expr) in enumerate(zip(panel.queries, exprs, strict=True)):
+        if query.is_limit:
+            built = built.override_by_query(
+                _ref_id(index),
+                [
+                    models.DynamicConfigValue("color", {"mode": "fixed", "fixedColor": RED}),
+                    models.DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [10, 10]}),
+                    models.DynamicConfigValue("custom.lineWidth", 1),
+                    models.DynamicConfigValue("custom.fillOpacity", 0),
+                ],
+            )
         for name in _fixed_names(query.legend, expr):
             built = built.override_by_name(
                 name, [models.DynamicConfigValue("color", {"mode": "fixed", "fixedColor": COLOURS[name]})]
@@ -255,6 +284,7 @@ def _timeseries(panel: Panel, exprs: list[str], thresholds: Thresholds) -> times
             built = built.override_by_name(
                 query.legend,
                 [
+                    models.DynamicConfigValue("unit", query.unit or panel.unit),
                     models.DynamicConfigValue("custom.drawStyle", "bars"),
                     models.DynamicConfigValue("custom.fillOpacity", 40),
                     models.DynamicConfigValue("custom.axisPlacement", "right"),
@@ -279,6 +309,8 @@ def _table(panel: Panel, thresholds: Thresholds) -> table.Panel:
         built = built.override_by_name("severity", _severity_column())
     if "alertname" in panel.columns:
         built = built.override_by_name("alertname", _alertname_column(thresholds))
+    if panel.most_first:
+        built = built.sort_by([common_builder.TableSortByFieldState().display_name(panel.most_first).desc(True)])
     return built.transformations(
         [
             models.DataTransformerConfig("merge", options={}),
@@ -371,16 +403,26 @@ def _line_steps(panel: Panel, thresholds: Thresholds) -> dashboard_builder.Thres
 def _in_sight(panel: Panel, thresholds: Thresholds) -> tuple[float, float]:
     """The stretch of the axis that is always in sight: the limits, with room to see how far away they are."""
     values = [_value(limit, thresholds) for limit in panel.limits]
+    if _is_share_of_trouble(panel):
+        return 0, min(1.0, 2 * max(values))
     if panel.unit == RATIO:
         return max(0.0, round(1 - 5 * (1 - min(values)), 3)), 1
     return 0, 1.2 * max(values)
 
 
-def _in_words(panel: Panel, thresholds: Thresholds) -> Iterator[str]:
+def _is_share_of_trouble(panel: Panel) -> bool:
+    """Whether the panel shows a ratio that should be near 0, which a full axis would flatten."""
+    return panel.unit == RATIO and any(limit.bad == "above" for limit in panel.limits)
+
+
+def _in_words(panel: Panel, watchers: list[Alert], thresholds: Thresholds) -> Iterator[str]:
     mark = "Dashed line" if panel.kind == "timeseries" else "Red"
     for limit in _all_limits(panel):
         if isinstance(limit.at, str):
             yield f"{mark}: {limit.bad} {_threshold(limit.at, thresholds)}, the threshold of {limit.at}."
+    if any(query.is_limit for query in panel.queries):
+        for name, factor in _factors(watchers, thresholds).items():
+            yield f"Dashed line: {factor} the baseline, the threshold of {name}."
 
 
 def _runbook_link(alert: Alert, thresholds: Thresholds) -> dashboard_builder.DashboardLink:
@@ -390,6 +432,11 @@ def _runbook_link(alert: Alert, thresholds: Thresholds) -> dashboard_builder.Das
         .url(links.runbook_url(thresholds.links.runbooks, alert.name))
         .target_blank(True)
     )
+
+
+def _data_link(uid: str) -> dashboard_builder.DashboardLink:
+    name = uid.removeprefix("agentgauge-").capitalize()
+    return dashboard_builder.DashboardLink(f"Open {name}").url(f"/d/{uid}?${{__url_time_range}}&${{__all_variables}}")
 
 
 def _variable(name: str) -> dashboard_builder.QueryVariable:

@@ -134,8 +134,8 @@ def page(
             layout = Layout(Ports.free(), Path(folder), PAGE_SPEED)
             _say(f"no stack is running: starting one for this, with all windows {PAGE_SPEED:g} times shorter")
             with native.temporary(layout, lambda _line: None, pace=8.0):
-                _say("it is up; letting it work for a moment")
-                time.sleep(5)
+                _say(f"it is up; waiting until {story.WARM_TASKS} tasks are done")
+                story.wait_until_working(layout)
                 _report(story.tell(layout, fault, _say, tool))
     except StackError as error:
         _fail(str(error))

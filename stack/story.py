@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from agentgauge import metrics
 from sample_agent import faults
 from stack.errors import StackError
 from stack.layout import Layout
@@ -27,6 +28,7 @@ ALERT_OF_FAULT = {
 """The first alert that a fault of the demo fires."""
 
 PATIENCE_SECONDS = 15 * 60.0
+WARM_TASKS = 20
 
 Say = Callable[[str], None]
 
@@ -58,6 +60,16 @@ def tell(layout: Layout, fault: str, say: Say, tool: str | None = None) -> Told:
     say("mended: fault cleared; waiting until the window has drained and the alert resolves")
     _, to_resolved = _wait(layout, alert, "resolved", say)
     return Told(page, to_page, runbook_status, panel_title, to_resolved)
+
+
+def wait_until_working(layout: Layout) -> None:
+    """Wait until Prometheus has seen the agent complete some tasks: an outage before that looks like a dead start."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    query = {"query": f'sum({metrics.TASKS}{{outcome="completed"}}) >= {WARM_TASKS}'}
+    while not requests.get(f"{layout.prometheus}/api/v1/query", params=query, timeout=10).json()["data"]["result"]:
+        if time.monotonic() > deadline:
+            raise StackError(f"the agent completed no {WARM_TASKS} tasks; see {layout.logs / 'agent.log'}")
+        time.sleep(0.5)
 
 
 def _wait(layout: Layout, alert: str, status: str, say: Say) -> tuple[dict[str, str], float]:

@@ -51,4 +51,26 @@ and
         panel=links.TURN_LATENCY,
         boundary_of=metrics.TURN_DURATION,
     ),
+    Alert(
+        name="AgentSessionsAbandoned",
+        area="sessions",
+        summary="People open a conversation and leave without a word.",
+        fires_when="mean turns of closed sessions < <threshold>",
+        expr="""
+(
+  sum by (agent) (increase(<session_turns.sum>[<window>]))
+  /
+  sum by (agent) (increase(<session_turns.count>[<window>]))
+) < <threshold>
+and
+sum by (agent) (increase(<session_turns.count>[<window>])) >= <evidence>
+""",
+        description=(
+            '{{ $labels.agent }}: a session of the last <window> had {{ $value | printf "%.2f" }} turns on '
+            "average; below <threshold> most people leave without asking."
+        ),
+        labels=("agent",),
+        panel=links.SESSION_LENGTH,
+        boundary_of=metrics.SESSION_TURNS,
+    ),
 )

@@ -12,7 +12,7 @@ ALERTS = (
         summary="An agent's metrics endpoint does not answer: it is down, or we are blind.",
         fires_when="a scrape target is down",
         expr='up{job="<job>"} == 0',
-        description="{{ $labels.job }}: {{ $labels.instance }} has not answered Prometheus for the last <for>.",
+        description=("{{ $labels.job }}: {{ $labels.instance }} has not answered Prometheus for the last <for>."),
         labels=("job", "instance"),
         panel=links.AGENTS_UP,
         inhibits=("AgentExporterAbsent",),
@@ -34,8 +34,47 @@ ALERTS = (
         summary="Always fires: when it stops, Prometheus or Alertmanager is not working.",
         fires_when="always (dead-man switch)",
         expr="vector(1)",
-        description="The alerting chain works. A dead-man service should expect this alert and page when it stops.",
+        description=("The alerting chain works. A dead-man service should expect this alert and page when it stops."),
         labels=(),
         panel=links.FIRING_ALERTS,
+    ),
+    Alert(
+        name="AgentTelemetryErrors",
+        area="stack",
+        summary="The instrumentation swallowed faults: some figures are too low.",
+        fires_when="the exporter swallowed faults",
+        # A fault before the first scrape is no increase, but a change: start-up is when most of them happen.
+        expr="""
+sum by (agent) (
+  increase(<exporter_errors>[<window>]) > 0
+  or
+  <exporter_errors> > 0 unless <exporter_errors> == last_over_time(<exporter_errors>[1h] offset <window>)
+)
+""",
+        description=(
+            '{{ $labels.agent }}: {{ $value | printf "%.0f" }} telemetry fault(s) in the last <window>; the '
+            "agent went on, its figures are incomplete."
+        ),
+        labels=("agent",),
+        panel=links.TELEMETRY_ERRORS,
+    ),
+    Alert(
+        name="AgentLabelOverflow",
+        area="stack",
+        summary="Label values are folded into other: detail is lost.",
+        fires_when="label values folded into `other`",
+        # As above: values folded before the first scrape count as well.
+        expr="""
+sum by (agent) (
+  increase(<label_overflow>[<window>]) > 0
+  or
+  <label_overflow> > 0 unless <label_overflow> == last_over_time(<label_overflow>[1h] offset <window>)
+)
+""",
+        description=(
+            '{{ $labels.agent }}: {{ $value | printf "%.0f" }} value(s) of the last <window> were counted as other.'
+        ),
+        labels=("agent",),
+        panel=links.LABEL_OVERFLOW,
     ),
 )

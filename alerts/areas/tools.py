@@ -12,13 +12,14 @@ RECORDS = (
     Record(
         SEEN_ERROR_TYPES,
         # An error type is born at 1, so its first error is no increase: a series that was not there counts as well.
+        # Not there for an hour: a few minutes without scrapes make nothing new.
         """
 (sum by (agent, tool, error_type) (increase(<tool_errors>[10m])) > 0)
 or
 (
   sum by (agent, tool, error_type) (<tool_errors>) > 0
   unless
-  sum by (agent, tool, error_type) (<tool_errors> offset 10m)
+  sum by (agent, tool, error_type) (last_over_time(<tool_errors>[1h] offset 10m))
 )
 """,
         area="tools",
@@ -36,7 +37,7 @@ sum by (agent) (increase(<tool_calls>{outcome="error"}[<window>])) >= <evidence>
 and
 sum by (agent) (increase(<tool_calls>{outcome="success"}[<window>])) == 0
 """,
-        description='{{ $labels.agent }}: all {{ $value | printf "%.0f" }} tool calls of the last <window> failed.',
+        description=('{{ $labels.agent }}: all {{ $value | printf "%.0f" }} tool calls of the last <window> failed.'),
         labels=("agent",),
         panel=links.ALL_TOOL_SUCCESS,
         inhibits=(

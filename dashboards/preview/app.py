@@ -40,7 +40,10 @@ class LibraryError(ValueError):
 
 
 def load(folder: Path) -> dict[str, dict[str, Any]]:
-    """uid → dashboard JSON of every file in the folder; LibraryError if there is none or one cannot be read."""
+    """uid → dashboard JSON of every file in the folder, the home page first.
+
+    LibraryError if there is none or one cannot be read.
+    """
     dashboards: dict[str, dict[str, Any]] = {}
     for path in sorted(folder.glob("*.json")):
         try:
@@ -50,7 +53,7 @@ def load(folder: Path) -> dict[str, dict[str, Any]]:
             raise LibraryError(f"{path.name} is no dashboard ({error}); run `make generate`") from None
     if not dashboards:
         raise LibraryError(f"no dashboard in {folder.name}/; run `make generate`")
-    return dashboards
+    return dict(sorted(dashboards.items(), key=lambda item: item[0] != HOME))
 
 
 def create_app(folder: Path, prometheus: Prometheus) -> Starlette:

@@ -74,6 +74,7 @@ def _stat(panel: dict[str, Any], results: list[list[Series]], time: TimeRange) -
                     "name": _legend(target.get("legendFormat", ""), {}),
                     "text": units.written(last, settings["unit"], time.end),
                     "colour": _step_colour(settings["thresholds"]["steps"], last),
+                    "link": next((link["url"].partition("?")[0] for link in settings.get("links", [])), ""),
                     "points": [[x * 1000, y] for x, y in series.points] if len(series.points) > 1 else [],
                 }
             )
@@ -81,40 +82,32 @@ def _stat(panel: dict[str, Any], results: list[list[Series]], time: TimeRange) -
 
 
 def _timeseries(panel: dict[str, Any], results: list[list[Series]], time: TimeRange) -> Figure:
-    named = [
-        (_legend(target.get("legendFormat", ""), series.labels), series)
-        for target, found in zip(panel["targets"], results, strict=True)
-        for series in found
-        if series.points
-    ]
+    named = []
+    for target, found in zip(panel["targets"], results, strict=True):
+        for series in (item for item in found if item.points):
+            name = _legend(target.get("legendFormat", ""), series.labels)
+            named.append((name, series, _settings(panel, name, target["refId"])))
     if not named:
         return NO_DATA
-    colours = _colours(panel, [name for name, _ in named])
-    traces = [_trace(panel, name, series, colours[name], time) for name, series in named]
+    colours = _colours({name: settings for name, _, settings in named})
+    traces = [_trace(name, series, settings, colours[name], time) for name, series, settings in named]
     settings = _settings(panel)
-    highest = max(y for _, series in named for _, y in series.points)
+    values = [y for _, series, _ in named for _, y in series.points]
     layout: dict[str, Any] = {
         "xaxis": _time_axis(time),
-        "yaxis": units.axis(settings["unit"], highest) | _y_range(settings, named),
+        "yaxis": units.axis(settings["unit"], max(values)) | _y_range(settings, values),
         "shapes": [],
         "annotations": [],
     }
     if any("yaxis" in trace for trace in traces):
-        layout["yaxis2"] = {
-            "overlaying": "y",
-            "side": "right",
-            "rangemode": "tozero",
-            "showgrid": False,
-            "tickmode": "auto",
-        }
+        layout["yaxis2"] = RIGHT_AXIS
     for step in _limit_steps(settings):
         layout["shapes"].append(_limit_line(step))
         layout["annotations"].append(_limit_label(step, units.written(step["value"], settings["unit"], time.end)))
     return {"kind": "chart", "data": traces, "layout": layout}
 
 
-def _trace(panel: dict[str, Any], name: str, series: Series, colour: str, time: TimeRange) -> dict[str, Any]:
-    settings = _settings(panel, name)
+def _trace(name: str, series: Series, settings: dict[str, Any], colour: str, time: TimeRange) -> dict[str, Any]:
     stacked = settings.get("custom.stacking", {}).get("mode") == "normal"
     points: Iterable[tuple[float, float | None]] = series.points if stacked else _with_gaps(series.points, time.step)
     xs, ys = zip(*points, strict=True)
@@ -129,7 +122,9 @@ def _trace(panel: dict[str, Any], name: str, series: Series, colour: str, time: 
     if settings.get("custom.drawStyle") == "bars":
         bars = {"type": "bar", "yaxis": "y2", "marker": {"color": colour}, "opacity": 0.45, "textposition": "none"}
         return trace | bars
-    trace |= {"type": "scatter", "mode": "lines", "line": {"color": colour, "width": settings["custom.lineWidth"]}}
+    dash = settings.get("custom.lineStyle", {}).get("fill", "solid")
+    line = {"color": colour, "width": settings["custom.lineWidth"], "dash": dash}
+    trace |= {"type": "scatter", "mode": "lines", "line": line}
     if len(series.points) == 1:
         trace |= {"mode": "markers", "marker": {"color": colour}}
     if stacked:
@@ -148,13 +143,15 @@ def _table(panel: dict[str, Any], results: list[list[Series]], time: TimeRange) 
     organized = next(step["options"] for step in panel["transformations"] if step["id"] == "organize")
     present = {field for row in rows.values() for field in row} - set(organized["excludeByName"])
     columns = sorted(present, key=lambda field: (organized["indexByName"].get(field, len(present)), field))
+    headings = [_settings(panel, column).get("displayName", column) for column in columns]
+    ordered = sorted(rows.values(), key=lambda row: [str(row.get(column, "")) for column in columns])
+    for most_first in panel["options"].get("sortBy", []):
+        column = columns[headings.index(most_first["displayName"])]
+        ordered.sort(key=lambda row: float(row.get(column, "-inf")), reverse=most_first["desc"])
     return {
         "kind": "table",
-        "columns": [_settings(panel, column).get("displayName", column) for column in columns],
-        "rows": [
-            [_cell(_settings(panel, column), row.get(column), time) for column in columns]
-            for row in sorted(rows.values(), key=lambda row: [str(row.get(column, "")) for column in columns])
-        ],
+        "columns": headings,
+        "rows": [[_cell(_settings(panel, column), row.get(column), time) for column in columns] for row in ordered],
     }
 
 
@@ -201,18 +198,19 @@ def _heatmap(panel: dict[str, Any], results: list[list[Series]], time: TimeRange
         "xgap": 1,
         "ygap": 1,
         "showscale": False,
-        "hovertemplate": "%{z:.0f} calls %{y}<extra></extra>",
+        "hovertemplate": "%{y}: %{z:.0f}<extra></extra>",
     }
     return {"kind": "chart", "data": [trace], "layout": {"xaxis": _time_axis(time), "yaxis": {"type": "category"}}}
 
 
-def _settings(panel: dict[str, Any], *names: str) -> dict[str, Any]:
-    """The field settings for a series or column of one of these names: the defaults, then the overrides."""
+def _settings(panel: dict[str, Any], name: str = "", ref_id: str = "") -> dict[str, Any]:
+    """The field settings for a series or column of this name from this query: the defaults, then the overrides."""
     defaults = panel["fieldConfig"]["defaults"]
     settings = {key: value for key, value in defaults.items() if key != "custom"}
     settings |= {f"custom.{key}": value for key, value in defaults.get("custom", {}).items()}
     for override in panel["fieldConfig"]["overrides"]:
-        if override["matcher"]["options"] in names:
+        matcher = override["matcher"]
+        if matcher["options"] == {"byName": name, "byFrameRefID": ref_id}[matcher["id"]]:
             settings |= {setting["id"]: setting["value"] for setting in override["properties"]}
     return settings
 
@@ -223,14 +221,13 @@ def _legend(template: str, labels: dict[str, str]) -> str:
     return re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda match: labels.get(match[1], ""), template)
 
 
-def _colours(panel: dict[str, Any], names: list[str]) -> dict[str, str]:
-    """Name → colour: the one fixed for it, else one of the palette that follows from the name on every panel."""
+def _colours(named: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Name → colour: the one its settings fix, else one of the palette that follows from the name on every panel."""
     colours: dict[str, str] = {}
-    for name in names:
-        fixed = _settings(panel, name).get("color", {}).get("fixedColor")
+    for name, settings in named.items():
         slot = zlib.crc32(name.encode()) % len(PALETTE)
         free = [colour for colour in (*PALETTE[slot:], *PALETTE[:slot]) if colour not in colours.values()]
-        colours.setdefault(name, fixed or (free[0] if free else PALETTE[slot]))
+        colours[name] = settings.get("color", {}).get("fixedColor") or (free[0] if free else PALETTE[slot])
     return colours
 
 
@@ -263,13 +260,12 @@ def _time_axis(time: TimeRange) -> dict[str, Any]:
     return {"type": "date", "range": [time.start * 1000, time.end * 1000]}
 
 
-def _y_range(settings: dict[str, Any], named: list[tuple[str, Series]]) -> dict[str, Any]:
+def _y_range(settings: dict[str, Any], values: list[float]) -> dict[str, Any]:
     """Grafana's axis: min and max are fixed, soft ones only widen it."""
     fixed_low, fixed_high = settings.get("min"), settings.get("max")
     soft_low, soft_high = settings.get("custom.axisSoftMin"), settings.get("custom.axisSoftMax")
     if fixed_high is None and soft_high is None:
         return {"rangemode": "tozero"}
-    values = [y for _, series in named for _, y in series.points]
     low = min(values + [y for y in (soft_low,) if y is not None]) if fixed_low is None else float(fixed_low)
     high = max(values + [y for y in (soft_high,) if y is not None]) if fixed_high is None else float(fixed_high)
     return {"range": [low, high + 0.03 * (high - low)]}

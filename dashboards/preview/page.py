@@ -19,6 +19,7 @@ RANGES = {
     "now-6h": "Last 6 hours",
     "now-24h": "Last 24 hours",
     "now-7d": "Last 7 days",
+    "now-28d": "Last 28 days",
 }
 
 

@@ -24,7 +24,7 @@ ANNOTATION_STEP_SECONDS = 60
 MOST_POINTS = 11_000
 """Prometheus refuses to answer with more points a series than this."""
 
-_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")  # $1 belongs to label_replace
 _LABEL_VALUES = re.compile(r"label_values\((?P<selector>.+),\s*(?P<label>\w+)\)", re.DOTALL)
 _ALL = ("All", "$__all")
 

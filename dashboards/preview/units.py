@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-_TIME_SCALE = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"), (0.001, "ms"))
+_TIME_SCALE = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"), (0.001, "ms"), (1e-6, "µs"))
+_BYTES_SCALE = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 _COUNT_SCALE = ((1e9, "B"), (1e6, "M"), (1e3, "K"))
 
 
@@ -16,9 +17,13 @@ def written(value: float, unit: str, now: float) -> str:
         return f"${value:,.2f}" if value == 0 or abs(value) >= 1 else f"${value:.3g}"
     if unit == "dateTimeFromNow":
         return f"{_seconds(max(0.0, round(now - value / 1000)), decimals=0)} ago"
+    if unit == "d":
+        return f"{_rounded(value)} d"
+    if unit == "decbytes":
+        return _scaled(value, _BYTES_SCALE) or f"{_rounded(value)} B"
     if unit.startswith("suffix:"):
         return f"{_rounded(value)}{unit.removeprefix('suffix:')}"
-    return _count(value)
+    return _scaled(value, _COUNT_SCALE) or _rounded(value)
 
 
 def axis(unit: str, highest: float) -> dict[str, str]:
@@ -29,6 +34,10 @@ def axis(unit: str, highest: float) -> dict[str, str]:
         return {"tickformat": "~g", "ticksuffix": " s"}
     if unit == "currencyUSD":
         return {"tickformat": "~g", "tickprefix": "$"}
+    if unit == "d":
+        return {"tickformat": "~g", "ticksuffix": " d"}
+    if unit == "decbytes":
+        return {"tickformat": "~s", "ticksuffix": "B"}
     if unit.startswith("suffix:"):
         return {"tickformat": "~g", "ticksuffix": unit.removeprefix("suffix:")}
     return {"tickformat": "~s" if highest >= 1000 else "~g"}
@@ -42,11 +51,9 @@ def _seconds(value: float, decimals: int | None = None) -> str:
     return "0 s"
 
 
-def _count(value: float) -> str:
-    for size, name in _COUNT_SCALE:
-        if abs(value) >= size:
-            return f"{_rounded(value / size)} {name}"
-    return _rounded(value)
+def _scaled(value: float, scale: tuple[tuple[float, str], ...]) -> str:
+    """The value in the largest unit of the scale that it reaches; empty if it reaches none."""
+    return next((f"{_rounded(value / size)} {name}" for size, name in scale if abs(value) >= size), "")
 
 
 def _rounded(value: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,29 @@ import yaml
 
 from agentgauge import metrics
 from alerts import links, thresholds
-from alerts.catalog import ALERTS
+from alerts.catalog import ALERTS, RECORDS
 from alerts.links import PanelRef
 from alerts.model import Alert
 from alerts.promql import PromqlError
 from dashboards import generate, queries
-from dashboards.model import COUNT, RATIO, SECONDS, UNIT_OF_THRESHOLD, Dashboard, Limit, Panel, PanelError, Query, Row
+from dashboards.model import (
+    COUNT,
+    FACTOR,
+    RATIO,
+    RED,
+    SECONDS,
+    UNIT_OF_THRESHOLD,
+    USD,
+    Dashboard,
+    Limit,
+    Panel,
+    PanelError,
+    Query,
+    Row,
+)
 from dashboards.panels import to_json
 from dashboards.preview import query as preview_query
+from dashboards.preview.query import Choices, TimeRange
 
 ROOT = Path(__file__).resolve().parents[2]
 NUMBERS = thresholds.load()
@@ -36,12 +52,36 @@ PANELS = [
     if panel["type"] != "row"
 ]
 REFS = [(name, ref) for name, ref in vars(links).items() if isinstance(ref, PanelRef)]
+RECORDED = r"\b[a-z]\w*(?::\w+)+"
+"""What the name of a recording rule looks like."""
+RECORD_NAMES = {record.name for record in RECORDS}
+SELF_LABELS = {"group", "rule_group", "integration"}
+"""Labels of what Prometheus and Alertmanager say about themselves."""
 ALERTS_WITH_THRESHOLD = [alert for alert in ALERTS if NUMBERS.alerts[alert.name].threshold]
 
 
 def panel_of(ref: PanelRef) -> dict[str, Any]:
     """The generated panel that a reference means."""
     return next(panel for panel in GENERATED[ref.dashboard]["panels"] if panel["id"] == ref.panel_id)
+
+
+def limit_series(panel: dict[str, Any]) -> list[dict[str, Any]]:
+    """The targets of a panel whose series are drawn as limits: dashed and red."""
+    drawn = {"custom.lineStyle": "dash", "color": RED}
+    dashed = {
+        override["matcher"]["options"]
+        for override in panel["fieldConfig"]["overrides"]
+        if override["matcher"]["id"] == "byFrameRefID"
+        and drawn.items()
+        <= {p["id"]: p["value"].get("fill") or p["value"].get("fixedColor") for p in override["properties"][:2]}.items()
+    }
+    return [target for target in panel["targets"] if target["refId"] in dashed]
+
+
+def agent_series(expr: str) -> list[tuple[str, str]]:
+    """Each series of an agent in a query, with what stands in its braces; records are none."""
+    bare = re.sub(RECORDED, "recorded", re.sub(r"\bby \([^)]*\)", "", expr))
+    return re.findall(r"\b(agent_\w+)\b(\{[^}]*\})?", bare)
 
 
 def test_generated_files_are_up_to_date(tmp_path: Path) -> None:
@@ -62,7 +102,9 @@ def test_there_is_no_generated_file_that_no_code_writes() -> None:
 
 def test_uids_are_the_public_ones() -> None:
     """Bookmarks and pages hold the uids, so they never change."""
-    assert set(GENERATED) == {"agentgauge-overview", "agentgauge-tools"} == {links.OVERVIEW, links.TOOLS}
+    names = ("overview", "tools", "agent", "cost", "users", "stack")
+    assert set(GENERATED) == {f"agentgauge-{name}" for name in names}
+    assert set(GENERATED) == {links.OVERVIEW, links.TOOLS, links.AGENT, links.COST, links.USERS, links.STACK}
 
 
 @pytest.mark.parametrize(("name", "ref"), REFS)
@@ -106,11 +148,16 @@ def test_every_series_that_a_panel_names_is_declared(uid: str, panel: dict[str, 
     """Each ``agent_…`` word is a series of a metric, and each label in braces or ``by`` is one that it carries."""
     for target in panel["targets"]:
         expr = re.sub(r'"[^"]*"', '""', target["expr"])
-        named = re.findall(r"\bagent_\w+", expr)
+        assert set(re.findall(RECORDED, expr)) <= RECORD_NAMES
+        named = [word for word, _ in agent_series(expr)]
         carried = {"job", "instance", "le", "severity", "alertname", "alertstate"}
         for word in named:
             assert word in metrics.by_name(word).series
             carried |= set(metrics.by_name(word).label_names)
+        if re.search(RECORDED, expr):
+            carried |= {"agent", "rating"}
+        if re.search(r"\b(?:prometheus|alertmanager)_", expr):
+            carried |= SELF_LABELS
         if "ALERTS" in expr:
             carried |= {label for alert in ALERTS for label in alert.labels}
         for group in re.findall(r"(?:by|ignoring) \(([^)]*)\)", expr):
@@ -124,24 +171,57 @@ def test_every_agent_series_is_narrowed_by_the_variables(uid: str, panel: dict[s
     """Choosing an agent (or, on Tools, a tool) changes every panel that it can change."""
     names = [variable["name"] for variable in GENERATED[uid]["templating"]["list"] if variable["type"] == "query"]
     for target in panel["targets"]:
-        for word, inside in re.findall(r"\b(agent_\w+)\b(\{[^}]*\})?", re.sub(r"\bby \([^)]*\)", "", target["expr"])):
+        for word, inside in agent_series(target["expr"]):
             spec = metrics.by_name(word)
             for name in names:
                 if name in ("job", "instance", *spec.label_names):
                     assert f'{name}=~"${name}"' in inside, f"{word} ignores ${name}"
+        for word, inside in re.findall(rf"({RECORDED})(\{{[^}}]*\}})?", target["expr"]):
+            assert 'agent=~"$agent"' in inside, f"{word} ignores $agent"
+
+
+@pytest.mark.parametrize(("uid", "panel"), PANELS)
+def test_what_every_replica_shows_alike_is_not_added_up(uid: str, panel: dict[str, Any]) -> None:
+    """Gauges of the shared ledger are the same on each replica: their queries take max."""
+    for target in panel["targets"]:
+        for word, _ in agent_series(target["expr"]):
+            spec = metrics.by_name(word)
+            if spec.kind == "gauge" and spec.multiprocess == "livemax":
+                assert re.search(rf"\bmax(?: by \([^)]*\) )?\({word}", target["expr"]), word
 
 
 @pytest.mark.parametrize("alert", ALERTS_WITH_THRESHOLD, ids=lambda alert: alert.name)
 def test_the_panel_of_an_alert_draws_its_threshold(alert: Alert) -> None:
-    """The line is exactly the number of thresholds.yml, in the unit of the panel, and the description says so."""
+    """As a dashed line, a dashed multiple of the baseline or a coloured cell, in its unit, and in words."""
     threshold = NUMBERS.alerts[alert.name].threshold
     assert threshold is not None
     panel = panel_of(alert.panel)
     defaults = panel["fieldConfig"]["defaults"]
-    assert threshold.value in [step["value"] for step in defaults["thresholds"]["steps"]]
-    assert defaults["custom"]["thresholdsStyle"]["mode"] == "dashed"
-    assert defaults["unit"] == UNIT_OF_THRESHOLD[threshold.unit]
-    assert f"{threshold}, the threshold of {alert.name}." in panel["description"]
+    unit = UNIT_OF_THRESHOLD[threshold.unit]
+    assert re.search(
+        rf"{re.escape(str(threshold))}( the baseline)?, the threshold of {alert.name}\.", panel["description"]
+    )
+    if threshold.unit == "factor":
+        (dashed,) = limit_series(panel)
+        assert dashed["expr"].startswith(f"{threshold.value:g} * agent:")
+    elif panel["type"] == "table":
+        columns = [{p["id"]: p["value"] for p in column["properties"]} for column in panel["fieldConfig"]["overrides"]]
+        assert (unit, threshold.value) in [
+            (column["unit"], step["value"])
+            for column in columns
+            if column.get("custom.cellOptions") == {"type": "color-text"}
+            for step in column["thresholds"]["steps"]
+        ]
+    else:
+        assert threshold.value in [step["value"] for step in defaults["thresholds"]["steps"]]
+        assert defaults["custom"]["thresholdsStyle"]["mode"] == "dashed"
+        assert defaults["unit"] == unit
+
+
+def test_the_week_before_is_the_line_that_active_users_should_not_fall_below() -> None:
+    """The alert has no number: its limit is the past, drawn like any other limit."""
+    (dashed,) = limit_series(panel_of(links.ACTIVE_USERS))
+    assert dashed["expr"].endswith("offset 1w)")
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
@@ -160,11 +240,71 @@ def test_a_changed_threshold_moves_the_line() -> None:
     assert [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]] == [None, 20.0]
 
 
+def test_a_changed_factor_moves_the_multiple_of_the_baseline() -> None:
+    """Also where the line is a series."""
+    moved = to_json(generate.DASHBOARDS["cost.json"], with_threshold("AgentCostSpike", 4.5))
+    panel = next(panel for panel in moved["panels"] if panel["id"] == links.SPEND.panel_id)
+    assert panel["targets"][2]["expr"].startswith("4.5 * agent:")
+    assert "Dashed line: 4.5 × the baseline, the threshold of AgentCostSpike." in panel["description"]
+
+
+def test_a_share_of_trouble_has_an_axis_that_shows_it() -> None:
+    """At 15 % of a full axis both line and limit would lie at the bottom; a share of success keeps its 100 %."""
+    fallback = panel_of(links.FALLBACK_RATE)["fieldConfig"]["defaults"]
+    assert "max" not in fallback
+    assert (fallback["custom"]["axisSoftMin"], fallback["custom"]["axisSoftMax"]) == (0, 0.3)
+    assert panel_of(links.TASK_COMPLETION)["fieldConfig"]["defaults"]["max"] == 1
+
+
+def test_every_stat_of_overview_that_another_dashboard_explains_leads_there() -> None:
+    """Two clicks to the reason: the number, then the alert's panel; chosen variables and time come along."""
+    stats = [panel for panel in GENERATED[links.OVERVIEW]["panels"] if panel["type"] == "stat"]
+    opened = {panel["title"]: panel["fieldConfig"]["defaults"].get("links", []) for panel in stats}
+    assert {title: [link["url"].partition("?")[0] for link in found] for title, found in opened.items() if found} == {
+        "Agents up": [f"/d/{links.STACK}"],
+        "Tasks completed": [f"/d/{links.AGENT}"],
+        "Answer p95": [f"/d/{links.AGENT}"],
+        "Tool success": [f"/d/{links.TOOLS}"],
+        "Sessions open": [f"/d/{links.USERS}"],
+        "Spend, last 24 h": [f"/d/{links.COST}"],
+    }
+    for found in opened.values():
+        assert all(link["url"].endswith("?${__url_time_range}&${__all_variables}") for link in found)
+
+
+def test_the_model_can_be_chosen_where_models_are_shown() -> None:
+    """Every variable that an alert's link fills in exists on the dashboard that the link opens."""
+    for uid, dashboard in GENERATED.items():
+        variables = {variable["name"] for variable in dashboard["templating"]["list"]}
+        assert ("model" in variables) == (uid in (links.AGENT, links.COST))
+        for alert in ALERTS:
+            if alert.panel.dashboard == uid:
+                assert set(alert.labels) & set(links.VARIABLES) <= variables, alert.name
+
+
+@pytest.mark.parametrize("uid", GENERATED)
+def test_every_query_parses(uid: str, tmp_path: Path, programs: dict[str, Path]) -> None:
+    """Judged by promtool, with everything filled in as for a reader who chose nothing."""
+    dashboard = GENERATED[uid]
+    span, choices = TimeRange(0, 3600), Choices.of(dashboard, {})
+    exprs = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
+    exprs += [annotation["expr"] for annotation in dashboard["annotations"]["list"]]
+    rules = [
+        {"record": f"query:{index}", "expr": preview_query.substitute(expr, span, span.step, choices)}
+        for index, expr in enumerate(exprs)
+    ]
+    file = tmp_path / "queries.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": rules}]}), encoding="utf-8")
+    result = subprocess.run([programs["promtool"], "check", "rules", file], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.parametrize("dashboard", GENERATED.values(), ids=GENERATED.keys())
 def test_dashboards_refresh_link_to_each_other_and_are_not_edited_by_hand(dashboard: dict[str, Any]) -> None:
     """The settings that every dashboard shares."""
     assert dashboard["refresh"] == "10s"
-    assert dashboard["time"] == {"from": "now-1h", "to": "now"}
+    since = {links.COST: "now-24h", links.USERS: "now-7d"}.get(dashboard["uid"], "now-1h")
+    assert dashboard["time"] == {"from": since, "to": "now"}
     assert dashboard["editable"] is False
     assert dashboard["tags"] == ["agentgauge"]
     assert "by `make generate`; do not edit." in dashboard["description"]
@@ -231,6 +371,26 @@ def test_a_window_that_no_alert_gives_is_an_error() -> None:
     """``<window>`` is the alert's; a panel without alert writes its own."""
     with pytest.raises(PanelError, match=r"'Panel': <window> needs an alert"):
         to_json(dashboard_of(panel(expr="sum(increase(<tasks>{<where>}[<window>]))")), NUMBERS)
+
+
+def test_a_factor_that_no_alert_gives_is_an_error() -> None:
+    """``<threshold>`` is that of the alert that watches the panel."""
+    with pytest.raises(PanelError, match=r"'Panel': <threshold> needs an alert whose threshold is a factor"):
+        to_json(dashboard_of(panel(expr="<threshold> * sum(<sessions_active>{<where>})")), NUMBERS)
+
+
+@pytest.mark.parametrize(
+    ("alert", "unit", "words"),
+    [
+        ("AgentSessionCostHigh", USD, "above $0.50, the threshold of AgentSessionCostHigh."),
+        ("AgentInputTokensHigh", COUNT, "above 50 000 tokens, the threshold of AgentInputTokensHigh."),
+        ("AgentCostSpike", FACTOR, "above 3 ×, the threshold of AgentCostSpike."),
+    ],
+)
+def test_a_limit_in_any_unit_of_thresholds_yml_can_be_drawn(alert: str, unit: str, words: str) -> None:
+    """Money, tokens and factors as well as ratios, seconds and counts."""
+    (_, shown) = to_json(dashboard_of(panel(unit=unit, limits=(Limit(alert, "above"),))), NUMBERS)["panels"]
+    assert words in shown["description"]
 
 
 def test_a_panel_uses_the_window_of_the_alert_that_lends_its_limit() -> None:

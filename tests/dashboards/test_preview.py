@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,6 +110,11 @@ def drawn(client: TestClient, ref: PanelRef, query: str = SELECTED) -> dict[str,
     return found
 
 
+def panel_of(ref: PanelRef) -> dict[str, Any]:
+    """The generated panel that a reference means."""
+    return next(panel for panel in DASHBOARDS[ref.dashboard]["panels"] if panel["id"] == ref.panel_id)
+
+
 # URLs
 
 
@@ -213,7 +219,7 @@ def test_queries_reach_prometheus_with_everything_filled_in(client: TestClient, 
             if panel["type"] != "row":
                 drawn(client, PanelRef(uid, panel["id"]))
     assert canned.asked
-    assert not [query for query in canned.asked if "$" in query["query"]]
+    assert not [query for query in canned.asked if re.search(r"\$[A-Za-z_{]", query["query"])]
     assert any('tool=~"send_email"' in query["query"] for query in canned.asked)
 
 
@@ -228,6 +234,7 @@ def test_queries_reach_prometheus_with_everything_filled_in(client: TestClient, 
         ("rate(up[$__rate_interval])", "rate(up[70s])"),
         ("rate(up[$__interval])", "rate(up[60s])"),
         ("rate(up[$__range])", "rate(up[3600s])"),
+        ('label_replace(up, "a", "$1", "b", "(.*)")', 'label_replace(up, "a", "$1", "b", "(.*)")'),
     ],
 )
 def test_variables_are_filled_in_as_grafana_does(expr: str, filled: str) -> None:
@@ -344,6 +351,42 @@ def test_a_table_joins_its_queries_by_labels_and_colours_cells_beyond_a_limit(cl
     assert row[3] == {"text": "50 %", "colour": "#e02f44"}
 
 
+def test_a_table_of_most_first_starts_with_the_most(client: TestClient, canned: CannedPrometheus) -> None:
+    """The top spender is on top, whatever the order that Prometheus answers in."""
+    panel = panel_of(links.USER_COST)
+    series = [Series({"agent": "a", "user": name}, ((7200.0, spent),)) for name, spent in (("x", 1.0), ("y", 6.0))]
+    shown = figure(panel, [series], LAST_HOUR)
+    assert shown["columns"] == ["agent", "user", "spend"]
+    assert [row[1:] for row in shown["rows"]] == [
+        [{"text": "y"}, {"text": "$6.00", "colour": "#e02f44"}],
+        [{"text": "x"}, {"text": "$1.00", "colour": "#56a64b"}],
+    ]
+
+
+def test_a_limit_that_is_a_series_is_dashed_and_red(client: TestClient) -> None:
+    """Three times the usual day, beside the day and the usual day."""
+    lines = {trace["name"]: trace["line"] for trace in drawn(client, links.SPEND)["data"]}
+    assert lines["sales_companion, limit"] == {"color": "#e02f44", "width": 1, "dash": "dash"}
+    assert {line["dash"] for name, line in lines.items() if "limit" not in name} == {"solid"}
+
+
+def test_a_stat_leads_to_the_dashboard_that_explains_it(client: TestClient) -> None:
+    """The page adds what is chosen; a stat that nothing explains further is no link."""
+    (spend,) = drawn(client, PanelRef(links.OVERVIEW, 106))["values"]
+    assert spend["link"] == f"/d/{links.COST}"
+    assert client.get(spend["link"]).status_code == 200
+    (critical,) = drawn(client, PanelRef(links.OVERVIEW, 100))["values"]
+    assert critical["link"] == ""
+
+
+def test_a_heatmap_of_money_names_its_buckets_in_dollars() -> None:
+    """Each heatmap has the unit of its panel."""
+    panel = panel_of(PanelRef(links.COST, 109))
+    series = [Series({"le": bound}, ((7200.0, 3.0),)) for bound in ("0.25", "0.5", "+Inf")]
+    (trace,) = figure(panel, [series], LAST_HOUR)["data"]
+    assert trace["y"] == ["≤ $0.25", "≤ $0.5", "> $0.5"]
+
+
 def test_a_heatmap_counts_each_bucket_by_itself() -> None:
     """Prometheus's buckets hold those below them too; the cells do not."""
     panel = next(panel for panel in DASHBOARDS["agentgauge-tools"]["panels"] if panel["type"] == "heatmap")
@@ -444,6 +487,7 @@ def test_a_folder_without_dashboards_is_an_error(tmp_path: Path) -> None:
         (0.9823, "percentunit", "98.2 %"),
         (1, "percentunit", "100 %"),
         (0.0412, "s", "41.2 ms"),
+        (0.0000885, "s", "88.5 µs"),
         (1.353, "s", "1.35 s"),
         (90, "s", "1.5 min"),
         (0, "s", "0 s"),
@@ -454,6 +498,10 @@ def test_a_folder_without_dashboards_is_an_error(tmp_path: Path) -> None:
         (7, "short", "7"),
         (1.5e6, "short", "1.5 M"),
         (12.34, "suffix:/min", "12.3/min"),
+        (2.345, "suffix: ×", "2.35 ×"),
+        (7, "d", "7 d"),
+        (85_868_544, "decbytes", "85.9 MB"),
+        (512, "decbytes", "512 B"),
         (820_000, "dateTimeFromNow", "3 min ago"),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stack import native
+from stack import native, story
 from stack.layout import Layout, Ports
 
 SPEED = 10.0
@@ -18,6 +18,7 @@ def layout(tmp_path_factory: pytest.TempPathFactory, programs: dict[str, Path]) 
     """A running stack; stopped, and nothing of it left, at the end."""
     made = Layout(Ports.free(), tmp_path_factory.mktemp("stack"), SPEED)
     with native.temporary(made, lambda _line: None, pace=10.0):
+        story.wait_until_working(made)
         yield made
 
 

@@ -13,8 +13,7 @@ import pytest
 
 from agentgauge import metrics
 from alerts import catalog, links, promql
-from alerts.areas.tools import SEEN_ERROR_TYPES
-from alerts.model import Alert
+from alerts.model import Alert, Record
 from sample_agent.faults import FAULTS
 from sample_agent.sales.tools import TOOLS_BY_NAME
 from tests.runbooks.pages import alert_pages, blocks, commands, index_page, promql_blocks, sections, steps
@@ -34,6 +33,7 @@ KNOWN_PROGRAMS = (
     AMTOOL,
     ".stack/bin/promtool ",
     "curl ",
+    "grep ",
     "tail ",
     "cat .stack/",
     "echo ",
@@ -59,8 +59,16 @@ def labels_by_series() -> dict[str, set[str]]:
     for spec in metrics.ALL:
         for series in spec.series:
             known[series] = {*spec.label_names, *promql.TARGET_LABELS, *(["le"] if series.endswith("_bucket") else [])}
-    known[SEEN_ERROR_TYPES] = set(metrics.TOOL_ERRORS.label_names)
+    for record in catalog.RECORDS:
+        known[record.name] = labels_kept(record, known)
     return known
+
+
+def labels_kept(record: Record, known: dict[str, set[str]]) -> set[str]:
+    """The labels that a recording rule sums by; if it sums nothing, those of the records it is made of."""
+    summed = {label.strip() for inside in GROUPING.findall(record.expr) if inside for label in inside.split(",")}
+    parts = [known[name] for name in re.findall(r"[a-z]\w*:\w+:\w+", record.expr)]
+    return summed or set[str]().union(*parts)
 
 
 KNOWN_SERIES = labels_by_series()
@@ -147,6 +155,7 @@ def test_queries_name_only_series_and_labels_that_exist(name: str) -> None:
         ('agent_tool_calls_total{result="error"}', {"result"}),
         ("sum by (agent, model) (increase(agent_tool_calls_total[5m]))", {"model"}),
         ("histogram_quantile(0.9, sum by (le) (rate(agent_tasks_total[5m] offset 1d)))", {"le"}),
+        ('agent:agent_spend_usd:increase1d{agent="a", tool="b"}', {"tool"}),
         ("agent_tool_errors:seen5m > 0 unless on (agent) up", {"agent_tool_errors:seen5m", "agent"}),
     ],
 )

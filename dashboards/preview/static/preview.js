@@ -13,6 +13,13 @@ document.addEventListener("click", (event) => {
   for (const open of document.querySelectorAll("details[open]")) if (!open.contains(event.target)) open.open = false;
 });
 
+// What is chosen in the bar, for a link to another dashboard.
+function chosen() {
+  const query = new URLSearchParams(location.search);
+  query.delete("viewPanel");
+  return query;
+}
+
 function element(name, className, text) {
   const made = document.createElement(name);
   if (className) made.className = className;
@@ -27,7 +34,8 @@ const draw = {
 
   stat(content, figure) {
     content.replaceChildren(...figure.values.map((value) => {
-      const shown = element("div", "value", value.text);
+      const shown = element(value.link ? "a" : "div", "value", value.text);
+      if (value.link) shown.href = `${value.link}?${chosen()}`;
       shown.style.color = value.colour;
       return shown;
     }));

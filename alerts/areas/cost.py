@@ -1,0 +1,168 @@
+"""Money: is the spend what it usually is?"""
+
+from __future__ import annotations
+
+from agentgauge import metrics
+from alerts import links
+from alerts.model import Alert, Record
+
+SPEND_5M = "agent:agent_spend_usd:increase5m"
+SPEND_1H = "agent:agent_spend_usd:increase1h"
+SPEND_DAY = "agent:agent_spend_usd:increase1d"
+SPEND_USUAL = "agent:agent_spend_usd:daily_mean7d"
+TOOL_SPEND_5M = "agent:agent_tool_cost_usd:increase5m"
+TOOL_SPEND_1H = "agent:agent_tool_cost_usd:increase1h"
+TOOL_SPEND_DAY = "agent:agent_tool_cost_usd:increase1d"
+TOOL_SPEND_USUAL = "agent:agent_tool_cost_usd:daily_mean7d"
+
+DAYS_OF_HISTORY = 3
+"""Less than three whole days is no baseline."""
+
+
+def _day(short: str) -> str:
+    """The last 24 h, from five-minute records."""
+    return f"sum_over_time({short}[1d:5m])"
+
+
+def _usual(hourly: str) -> str:
+    """The mean over the UTC days, of the 7 that ended before the last 24 h, on which the agent ran, if they are enough.
+
+    Days, not hours: an agent that is stopped at night would count its busy hours only. The subquery of a day is one
+    minute short, so that it holds 24 hours and not both midnights. The first day was only part of one: hence ``>``.
+    """
+    days = f"sum_over_time({hourly}[1439m:1h])[7d:1d] offset 1d"
+    return f"""
+avg_over_time({days})
+and
+(count_over_time({days}) > {DAYS_OF_HISTORY})
+"""
+
+
+RECORDS = (
+    # Union, not sum: an agent without paid tools, or before its first LLM call, still has the other half.
+    Record(SPEND_5M, "sum by (agent) (increase(<llm_cost>[5m]) or increase(<tool_cost>[5m]))", area="cost"),
+    Record(SPEND_1H, "sum by (agent) (increase(<llm_cost>[1h]) or increase(<tool_cost>[1h]))", area="cost"),
+    Record(SPEND_DAY, _day(SPEND_5M), area="cost"),
+    Record(SPEND_USUAL, _usual(SPEND_1H), area="cost"),
+    Record(TOOL_SPEND_5M, "sum by (agent) (increase(<tool_cost>[5m]))", area="cost"),
+    Record(TOOL_SPEND_1H, "sum by (agent) (increase(<tool_cost>[1h]))", area="cost"),
+    Record(TOOL_SPEND_DAY, _day(TOOL_SPEND_5M), area="cost"),
+    Record(TOOL_SPEND_USUAL, _usual(TOOL_SPEND_1H), area="cost"),
+)
+
+ALERTS = (
+    Alert(
+        name="AgentCostSpike",
+        area="cost",
+        summary="The agent spends several times what it spends on a usual day.",
+        fires_when="LLM + tool spend of the last 24 h > <threshold> the daily mean of the 7 days before",
+        expr=f"""
+{SPEND_DAY} > <threshold> * {SPEND_USUAL}
+and
+{SPEND_DAY} > <evidence>
+""",
+        description=(
+            '{{ $labels.agent }}: ${{ $value | printf "%.2f" }} spent in the last 24 h, more than <threshold> '
+            "the daily mean of the 7 days before."
+        ),
+        labels=("agent",),
+        panel=links.SPEND,
+        inhibits=("AgentToolSpendAnomaly",),
+    ),
+    Alert(
+        name="AgentSessionCostHigh",
+        area="cost",
+        summary="Conversations cost too much.",
+        fires_when="mean cost of closed sessions > <threshold>",
+        expr="""
+(
+  sum by (agent) (increase(<session_cost.sum>[<window>]))
+  /
+  sum by (agent) (increase(<session_cost.count>[<window>]))
+) > <threshold>
+and
+sum by (agent) (increase(<session_cost.count>[<window>])) >= <evidence>
+""",
+        description=(
+            '{{ $labels.agent }}: a session of the last <window> cost ${{ $value | printf "%.2f" }} on '
+            "average; above <threshold> is too much."
+        ),
+        labels=("agent",),
+        panel=links.SESSION_COST,
+        boundary_of=metrics.SESSION_COST,
+    ),
+    Alert(
+        name="AgentUserDailyCostHigh",
+        area="cost",
+        summary="One user has spent too much today.",
+        fires_when="a user's spend today > <threshold>",
+        expr="""
+max by (agent, user) (<user_cost>) > <threshold>
+""",
+        description=(
+            '{{ $labels.agent }}: user {{ $labels.user }} has spent ${{ $value | printf "%.2f" }} since 00:00 '
+            "UTC; above <threshold> is too much."
+        ),
+        labels=("agent", "user"),
+        panel=links.USER_COST,
+    ),
+    Alert(
+        name="AgentInputTokensHigh",
+        area="cost",
+        summary="Prompts have grown too long.",
+        fires_when="mean prompt of an LLM call > <threshold>",
+        expr="""
+(
+  sum by (agent) (increase(<llm_input_tokens.sum>[<window>]))
+  /
+  sum by (agent) (increase(<llm_input_tokens.count>[<window>]))
+) > <threshold>
+and
+sum by (agent) (increase(<llm_input_tokens.count>[<window>])) >= <evidence>
+""",
+        description=(
+            '{{ $labels.agent }}: a prompt of the last <window> had {{ $value | printf "%.0f" }} tokens on '
+            "average; above <threshold> is too long."
+        ),
+        labels=("agent",),
+        panel=links.INPUT_TOKENS,
+        boundary_of=metrics.LLM_INPUT_TOKENS,
+    ),
+    Alert(
+        name="AgentToolSpendAnomaly",
+        area="cost",
+        summary="The external APIs behind the tools cost far more than on a usual day.",
+        fires_when="tool spend of the last 24 h > <threshold> the daily mean of the 7 days before",
+        expr=f"""
+{TOOL_SPEND_DAY} > <threshold> * {TOOL_SPEND_USUAL}
+and
+{TOOL_SPEND_DAY} > <evidence>
+""",
+        description=(
+            '{{ $labels.agent }}: tools cost ${{ $value | printf "%.2f" }} in the last 24 h, more than '
+            "<threshold> the daily mean of the 7 days before."
+        ),
+        labels=("agent",),
+        panel=links.TOOL_SPEND,
+    ),
+    Alert(
+        name="AgentUnpricedModel",
+        area="cost",
+        summary="Tokens of a model without a price: the cost figures are too low.",
+        fires_when="tokens of a model with no price",
+        # The series of a model that was not configured is born with its first call: not an increase, but a change.
+        expr="""
+sum by (agent, model) (
+  increase(<llm_unpriced_tokens>[<window>]) > 0
+  or
+  <llm_unpriced_tokens> > 0 unless <llm_unpriced_tokens> == last_over_time(<llm_unpriced_tokens>[1h] offset <window>)
+)
+""",
+        description=(
+            '{{ $labels.agent }}: {{ $value | printf "%.0f" }} tokens of model {{ $labels.model }} have no '
+            "price in the last <window>."
+        ),
+        labels=("agent", "model"),
+        panel=links.UNPRICED_TOKENS,
+    ),
+)

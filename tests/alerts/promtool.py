@@ -1,0 +1,105 @@
+"""Hand-written scenarios as unit tests of the real promtool."""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from alerts import thresholds
+from alerts.rules import RenderedAlert, render
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+RULES = sorted((ROOT / "alerts" / "rules").glob("*.yml"))
+SCENARIOS = Path(__file__).parent / "scenarios"
+RENDERED = {item.alert.name: item for item in render(thresholds.load())}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One file of scenarios holds many: series, and what the alert says at some moments."""
+
+    alert: str
+    it: str
+    series: dict[str, str]
+    verdicts: list[dict[str, Any]]
+    interval: str
+
+    def __str__(self) -> str:
+        return f"{self.alert} {self.it}"
+
+
+@functools.cache
+def scenarios() -> list[Scenario]:
+    """All hand-written scenarios."""
+    return [
+        Scenario(path.stem, item["it"], item["series"], item["verdicts"], item.get("interval", "30s"))
+        for path in sorted(SCENARIOS.glob("*.yml"))
+        for item in yaml.safe_load(path.read_text(encoding="utf-8"))
+    ]
+
+
+def run(
+    promtool: Path, rules: Iterable[Path], scenarios: list[Scenario], folder: Path, *, wording: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Judge the rules on the scenarios; without ``wording`` only on which alerts fire, whatever they say."""
+    files = []
+    for interval in sorted({scenario.interval for scenario in scenarios}):
+        file = folder / f"scenarios-{interval}.yml"  # JSON is YAML, and quicker to write
+        content = {
+            "rule_files": [str(path) for path in rules],
+            "evaluation_interval": interval,
+            "tests": [_test(scenario, wording) for scenario in scenarios if scenario.interval == interval],
+        }
+        file.write_text(json.dumps(content), encoding="utf-8")
+        files.append(file)
+    return subprocess.run([promtool, "test", "rules", *files], capture_output=True, text=True, check=False)
+
+
+def _test(scenario: Scenario, wording: bool) -> dict[str, Any]:
+    """The scenario in promtool's words: the catalog fills in severity and annotations, nothing else."""
+    rendered = RENDERED[scenario.alert]
+    expressions, alerts = [], []
+    for verdict in scenario.verdicts:
+        firing = verdict.get("firing", [])
+        expressions.append(
+            {
+                "expr": f'ALERTS{{alertname="{scenario.alert}", alertstate="firing"}}',
+                "eval_time": verdict["at"],
+                "exp_samples": [{"labels": _series(rendered, labels), "value": 1} for labels in firing],
+            }
+        )
+        if wording and "says" in verdict:
+            alerts.append(
+                {
+                    "alertname": scenario.alert,
+                    "eval_time": verdict["at"],
+                    "exp_alerts": [_alert(rendered, labels, verdict["says"]) for labels in firing],
+                }
+            )
+    return {
+        "interval": scenario.interval,
+        "input_series": [{"series": name, "values": values} for name, values in scenario.series.items()],
+        "promql_expr_test": expressions,
+        "alert_rule_test": alerts,
+    }
+
+
+def _series(rendered: RenderedAlert, labels: dict[str, str]) -> str:
+    all_labels = {"alertname": rendered.alert.name, "alertstate": "firing", "severity": rendered.numbers.severity}
+    return "ALERTS{" + ",".join(f'{name}="{value}"' for name, value in (all_labels | labels).items()) + "}"
+
+
+def _alert(rendered: RenderedAlert, labels: dict[str, str], says: str) -> dict[str, Any]:
+    url = rendered.dashboard_url
+    for name, value in labels.items():
+        says = says.replace(f"{{{{{name}}}}}", value)
+        url = url.replace(f"{{{{ $labels.{name} | urlquery }}}}", value.replace(":", "%3A"))
+    annotations = rendered.annotations | {"description": says, "dashboard_url": url}
+    return {"exp_labels": {"severity": rendered.numbers.severity} | labels, "exp_annotations": annotations}

@@ -1,0 +1,159 @@
+"""The scenarios judged in their turn: a rule with a number moved, or an aggregation exchanged, must fail one of them.
+
+A scenario far from the threshold proves little: it would pass with half or twice the number as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from alerts import promql
+from alerts.catalog import RECORDS
+from alerts.promql import Duration
+from alerts.rules import RenderedAlert
+from alerts.thresholds import Numbers, Threshold
+from tests.alerts import promtool
+from tests.alerts.promtool import RENDERED, scenarios
+
+pytestmark = pytest.mark.mutation
+
+CONSTANTS = (
+    ("AgentToolLatencyHigh", "> 0.05", ("> 0.04", "> 0.06")),
+    ("AgentLatencySpike", "> 0.05", ("> 0.04", "> 0.06")),
+    ("AgentToolNewErrorType", "[7d:10m]", ("[5d:10m]", "[9d:10m]")),
+    ("AgentToolNewErrorType", "offset 1d", ("offset 18h", "offset 30h")),
+    ("AgentTurnsIncreasing", "[1d:5m]", ("[12h:5m]", "[2d:5m]")),
+    ("AgentCostSpike", "[1d:5m]", ("[18h:5m]", "[30h:5m]")),
+    ("AgentCostSpike", "[7d:1d]", ("[5d:1d]", "[9d:1d]")),
+    ("AgentCostSpike", "> 3)", ("> 2)", "> 4)")),
+)
+"""Numbers that are not the operator's to tune: the alert, the text in its queries, what to write instead."""
+
+AGGREGATIONS = (("sum by", "max by"), ("max by", "sum by"), ("increase(", "delta("))
+"""What replicas and restarts would be judged by if somebody took the wrong one of two."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """An alert's rule and the records it is built on, as queries."""
+
+    item: RenderedAlert
+    expr: str
+    for_: Duration | None
+    records: dict[str, str]
+
+    def yaml(self) -> str:
+        """A rule file with nothing else in it."""
+        rules: list[dict[str, Any]] = [{"record": name, "expr": expr} for name, expr in self.records.items()]
+        alert: dict[str, Any] = {"alert": self.item.alert.name, "expr": self.expr}
+        if self.for_:
+            alert["for"] = str(self.for_)
+        rules.append(alert | {"labels": {"severity": self.item.numbers.severity}})
+        return yaml.safe_dump({"groups": [{"name": "mutant", "rules": rules}]})
+
+
+def rules_with(item: RenderedAlert, numbers: Numbers) -> Rules:
+    """The alert as it would be with these numbers, whether or not the threshold is a bucket boundary."""
+    holes: dict[str, object] = {"job": promql.SCRAPE_JOB}
+    for name in ("threshold", "evidence"):
+        if number := getattr(numbers, name):
+            holes[name] = f"{number.value:g}"
+    if numbers.window:
+        holes["window"] = numbers.window
+    if numbers.threshold and item.alert.boundary_of and "<le>" in item.alert.expr:
+        holes["le"] = item.alert.boundary_of.le(numbers.threshold.value)
+    expr = promql.fill(
+        item.alert.expr, **{name: hole for name, hole in holes.items() if f"<{name}>" in item.alert.expr}
+    )
+    return Rules(item, expr, numbers.for_, _records_of(expr))
+
+
+def _records_of(expr: str) -> dict[str, str]:
+    named, needed = expr, {}
+    for record in reversed(RECORDS):
+        if record.name in named:
+            needed[record.name] = promql.fill(record.expr)
+            named += record.expr
+    return dict(reversed(needed.items()))
+
+
+def mutants(item: RenderedAlert) -> Iterator[tuple[str, Rules]]:
+    """Every number of the alert that its rule uses, moved down and up, and every aggregation, exchanged."""
+    alert, numbers = item.alert, item.numbers
+    if numbers.threshold and ("<threshold>" in alert.expr or "<le>" in alert.expr):
+        for value in _moved_threshold(item, numbers.threshold):
+            moved = replace(numbers, threshold=replace(numbers.threshold, value=value))
+            yield f"threshold {value:g}", rules_with(item, moved)
+    if numbers.evidence:
+        for value in _moved_evidence(numbers.evidence):
+            moved = replace(numbers, evidence=replace(numbers.evidence, value=value))
+            yield f"evidence {value:g}", rules_with(item, moved)
+    for factor in (0.5, 2):
+        if numbers.window:
+            window = Duration(numbers.window.seconds * factor)
+            yield f"window {window}", rules_with(item, replace(numbers, window=window))
+        if numbers.for_:
+            for_ = Duration(numbers.for_.seconds * factor)
+            yield f"for {for_}", rules_with(item, replace(numbers, for_=for_))
+    for name, text, others in CONSTANTS:
+        if name == alert.name:
+            for other in others:
+                yield f"{other} for {text}", _rewritten(rules_with(item, numbers), text, other)
+    if numbers.evidence or "<threshold>" in alert.expr:  # to the others any increase is enough, on whichever replica
+        rules = rules_with(item, numbers)
+        for right, wrong in AGGREGATIONS:
+            if right in rules.expr or any(right in query for query in rules.records.values()):
+                yield f"{wrong} for {right}", _rewritten(rules, right, wrong)
+
+
+def _moved_threshold(item: RenderedAlert, threshold: Threshold) -> tuple[float, float]:
+    value = threshold.value
+    if item.alert.boundary_of and "<le>" in item.alert.expr:
+        buckets = item.alert.boundary_of.buckets
+        at = buckets.index(value)
+        return buckets[at - 1], buckets[at + 1]
+    if threshold.unit == "ratio" and value > 0.5:  # 95 % of successes are 5 % of failures: those move
+        return 1 - (1 - value) * 1.2, 1 - (1 - value) * 0.8
+    return value * 0.8, value * 1.2
+
+
+def _moved_evidence(evidence: Threshold) -> tuple[float, float]:
+    step = max(1, round(evidence.value * 0.2)) if evidence.unit == "count" else evidence.value * 0.2
+    return evidence.value - step, evidence.value + step
+
+
+def _rewritten(rules: Rules, text: str, other: str) -> Rules:
+    assert any(text in query for query in (rules.expr, *rules.records.values())), f"{text} is nowhere in the rules"
+    records = {name: query.replace(text, other) for name, query in rules.records.items()}
+    return replace(rules, expr=rules.expr.replace(text, other), records=records)
+
+
+def passes(rules: Rules, programs: dict[str, Path], folder: Path) -> bool:
+    """Whether the alert fires and stays silent as all its scenarios say; the wording is not asked for."""
+    file = folder / "rules.yml"
+    file.write_text(rules.yaml(), encoding="utf-8")
+    own = [scenario for scenario in scenarios() if scenario.alert == rules.item.alert.name]
+    # Minutes and hours are replayed at once; days one scenario after the other, so that the first that fails ends it.
+    short = [scenario for scenario in own if scenario.interval != "5m"]
+    batches = ([short] if short else []) + [[scenario] for scenario in own if scenario not in short]
+    return all(promtool.run(programs["promtool"], [file], it, folder, wording=False).returncode == 0 for it in batches)
+
+
+@pytest.mark.parametrize("item", RENDERED.values(), ids=lambda item: str(item.alert.name))
+def test_a_moved_number_fails_a_scenario(item: RenderedAlert, programs: dict[str, Path], tmp_path: Path) -> None:
+    """Every mutant fails, and the rule itself does not; else add a scenario between the number and the moved one."""
+    candidates = {"as it is": rules_with(item, item.numbers), **dict(mutants(item))}
+    folders = [tmp_path / str(number) for number in range(len(candidates))]
+    for folder in folders:
+        folder.mkdir()
+    with ThreadPoolExecutor() as pool:
+        results = pool.map(passes, candidates.values(), repeat(programs), folders)
+    assert [what for what, survived in zip(candidates, results, strict=True) if survived] == ["as it is"]
