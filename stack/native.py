@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -87,16 +88,12 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho ships no types
         super().__init__(printer)
         self._starting = True
         self._interrupted = False
+        self.first_stopped: tuple[str, int] | None = None
 
     @property
     def pids(self) -> dict[str, int]:
         """Service → pid of those started."""
         return {name: process["pid"] for name, process in self._processes.items() if "pid" in process}
-
-    @property
-    def stopped(self) -> dict[str, int]:
-        """Service → exit status of those that ended."""
-        return {name: process["returncode"] for name, process in self._processes.items() if "returncode" in process}
 
     def terminate(self) -> None:
         """End all services; while some have no pid yet, as soon as they have one."""
@@ -104,6 +101,13 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho ships no types
             self._interrupted = True
         else:
             super().terminate()
+
+    def _system_print(self, data: str) -> None:
+        # Honcho says only to its printer which service ended first; the others end because of it.
+        ended = re.match(r"(\S+) stopped \(rc=(-?\d+)\)", data)
+        if ended and self.first_stopped is None:
+            self.first_stopped = ended[1], int(ended[2])
+        super()._system_print(data)
 
     def _start(self) -> None:
         super()._start()
@@ -141,10 +145,10 @@ def run(layout: Layout, wanted: list[Service], say: Say, when_ready: Callable[[]
         logs.close()
         (layout.folder / STATE_FILE).unlink(missing_ok=True)
     by_signal = supervisor.returncode in (130, 143)
-    if not by_signal:
-        for name, status in list(supervisor.stopped.items())[:1]:
-            say(f"{name} ended with status {status}, so everything was stopped; the end of its log:")
-            say(_tail(layout.logs / f"{name}.log"))
+    if not by_signal and supervisor.first_stopped is not None:
+        name, status = supervisor.first_stopped
+        say(f"{name} ended with status {status}, so everything was stopped; the end of its log:")
+        say(_tail(layout.logs / f"{name}.log"))
     return 0 if by_signal else supervisor.returncode or 1
 
 
@@ -154,7 +158,7 @@ def _announce(
     deadline = time.monotonic() + READY_SECONDS
     for service in wanted:
         while not answers(service):
-            if supervisor.stopped or supervisor.returncode is not None:
+            if supervisor.returncode is not None:
                 return
             if time.monotonic() > deadline:
                 say(f"{service.name} did not answer within {READY_SECONDS:.0f} s; see {layout.logs / service.name}.log")

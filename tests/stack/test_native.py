@@ -80,14 +80,16 @@ def test_a_port_in_use_is_one_clear_line_and_nothing_starts(tmp_path: Path, prog
     assert not processes_of(tmp_path)
 
 
-def test_a_service_that_dies_at_start_stops_the_rest_and_shows_why(tmp_path: Path, programs: dict[str, Path]) -> None:
-    """A refused API key ends the agent; the others end with it, and the reason is on the terminal."""
-    ports = Ports.free()
-    process = up(tmp_path, ports, ANTHROPIC_API_KEY="broken", ANTHROPIC_BASE_URL="http://127.0.0.1:9")
-    read_until(process, "ready: pager")
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
-    assert not processes_of(tmp_path)
+def test_a_service_that_dies_at_start_stops_the_rest_and_shows_why(
+    tmp_path: Path, programs: dict[str, Path], fake_api: str
+) -> None:
+    """A refused API key ends the agent; the others end with it, and its reason is on the terminal."""
+    process = up(tmp_path / "home", Ports.free(), ANTHROPIC_API_KEY="broken", ANTHROPIC_BASE_URL=fake_api)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "agent ended with status 1, so everything was stopped" in output
+    assert "error: the model provider refused the API key (401); check ANTHROPIC_API_KEY" in output
+    assert not processes_of(tmp_path / "home")
 
 
 def test_missing_programs_on_a_system_without_apt_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
