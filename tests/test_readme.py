@@ -29,7 +29,7 @@ def test_the_example_runs_as_it_stands(fake_api: str) -> None:
     assert f'agent_tool_calls_total{{{labels},outcome="success",tool="search_crm_contacts"}} 1.0' in shown
     assert f'agent_llm_calls_total{{{labels},model="claude-opus-5-5",outcome="success"}} 1.0' in shown
     assert f'agent_tasks_total{{{labels},outcome="completed"}} 1.0' in shown
-    cost = re.search(r'agent_llm_cost_usd_total{.*step="other"} (\S+)', shown)
+    cost = re.search(r'agent_llm_cost_usd_total{.*model="claude-opus-5-5",step="other"} (\S+)', shown)
     assert cost
     assert float(cost[1]) > 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -23,7 +24,14 @@ def up(folder: Path, ports: Ports, **env: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "stack", "up", "--native", "--folder", str(folder)]
     command += ["--ports", json.dumps(vars(ports))]
     return subprocess.Popen(
-        command, cwd=ROOT, env=os.environ | env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=ROOT,
+        env=os.environ | env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # A test run under nohup would hand down that a closed terminal is to be ignored.
+        preexec_fn=functools.partial(signal.signal, signal.SIGHUP, signal.SIG_DFL),
     )
 
 
