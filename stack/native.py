@@ -95,6 +95,13 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho ships no types
         """Service → pid of those started."""
         return {name: process["pid"] for name, process in self._processes.items() if "pid" in process}
 
+    def end_what_is_left(self) -> None:
+        """Kill the services that still run: none after an orderly end, some perhaps after an error of ours."""
+        for process in self._processes.values():
+            if "pid" in process and "returncode" not in process:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process["pid"], signal.SIGKILL)
+
     def terminate(self) -> None:
         """End all services; while some have no pid yet, as soon as they have one."""
         if self._starting:
@@ -142,6 +149,7 @@ def run(layout: Layout, wanted: list[Service], say: Say, when_ready: Callable[[]
     try:
         supervisor.loop()
     finally:
+        supervisor.end_what_is_left()
         logs.close()
         (layout.folder / STATE_FILE).unlink(missing_ok=True)
     by_signal = supervisor.returncode in (130, 143)

@@ -100,6 +100,20 @@ def test_a_service_that_dies_at_start_stops_the_rest_and_shows_why(
     assert not processes_of(tmp_path / "home")
 
 
+def test_an_error_of_the_stack_itself_leaves_no_process(tmp_path: Path, programs: dict[str, Path]) -> None:
+    """A full disk or a folder that is gone ends the supervisor; the services end with it."""
+    process = up(tmp_path / "home", Ports.free())
+    read_until(process, "ready: pager")
+    (tmp_path / "home" / "logs").rename(tmp_path / "home" / "logs-gone")
+    (tmp_path / "home" / "logs").write_text("no folder any more")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    deadline = time.monotonic() + 10
+    while left := processes_of(tmp_path / "home"):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+
+
 def test_missing_programs_on_a_system_without_apt_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which programs, and the two ways to get on."""
     monkeypatch.setenv("PATH", str(tmp_path))
