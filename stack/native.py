@@ -89,6 +89,7 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho ships no types
         self._starting = True
         self._interrupted = False
         self.first_stopped: tuple[str, int] | None = None
+        self.gave_up = False
 
     @property
     def pids(self) -> dict[str, int]:
@@ -152,8 +153,8 @@ def run(layout: Layout, wanted: list[Service], say: Say, when_ready: Callable[[]
         supervisor.end_what_is_left()
         logs.close()
         (layout.folder / STATE_FILE).unlink(missing_ok=True)
-    by_signal = supervisor.returncode in (130, 143)
-    if not by_signal and supervisor.first_stopped is not None:
+    by_signal = supervisor.returncode in (130, 143) and not supervisor.gave_up
+    if not by_signal and not supervisor.gave_up and supervisor.first_stopped is not None:
         name, status = supervisor.first_stopped
         say(f"{name} ended with status {status}, so everything was stopped; the end of its log:")
         say(_tail(layout.logs / f"{name}.log"))
@@ -170,6 +171,7 @@ def _announce(
                 return
             if time.monotonic() > deadline:
                 say(f"{service.name} did not answer within {READY_SECONDS:.0f} s; see {layout.logs / service.name}.log")
+                supervisor.gave_up = True
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
             time.sleep(0.1)

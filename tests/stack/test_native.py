@@ -100,6 +100,29 @@ def test_a_service_that_dies_at_start_stops_the_rest_and_shows_why(
     assert not processes_of(tmp_path / "home")
 
 
+SLOW_START = """
+import sys
+from pathlib import Path
+from stack import native
+from stack.layout import Layout, Ports
+from stack.services import Service
+native.READY_SECONDS = 0.5
+folder = Path(sys.argv[1])
+(folder / "logs").mkdir()
+never = Service("never", ["sleep", "60"], None, "http://127.0.0.1:9/")
+sys.exit(native.run(Layout(Ports.free(), folder), [never], print, lambda: None))
+"""
+
+
+def test_a_service_that_never_answers_is_named_and_is_a_failure(tmp_path: Path) -> None:
+    """Giving up is no Ctrl-C: the exit status says so."""
+    command = [sys.executable, "-c", SLOW_START, str(tmp_path)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=30)
+    assert result.returncode != 0
+    assert "never did not answer within" in result.stdout
+    assert not processes_of(tmp_path)
+
+
 def test_an_error_of_the_stack_itself_leaves_no_process(tmp_path: Path, programs: dict[str, Path]) -> None:
     """A full disk or a folder that is gone ends the supervisor; the services end with it."""
     process = up(tmp_path / "home", Ports.free())
