@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import httpx2
 
-from sample_agent import faults, service
+from sample_agent import assembly, faults, service
 from sample_agent.fake_api.app import create_app
 from sample_agent.serving import serving
 from sample_agent.state_file import state_directory
@@ -33,6 +33,6 @@ def _own_agent() -> Iterator[str]:
         if not os.environ.get("ANTHROPIC_API_KEY"):
             fake = stack.enter_context(serving(create_app(faults.FaultFile(state))))
             os.environ["AGENTGAUGE_FAKE_API"] = fake
-        gauge = service.build_gauge(state)
-        companion = service.build_companion(gauge, service.build_client(gauge), state)
+        gauge = assembly.build_gauge(state)
+        companion = assembly.build_companion(gauge, assembly.build_client(gauge), state)
         yield stack.enter_context(serving(service.Service(gauge, companion).app()))

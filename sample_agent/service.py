@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from anthropic import AsyncAnthropic
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -19,22 +16,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from agentgauge import AgentGauge
-from sample_agent.faults import FaultFile
-from sample_agent.sales import crm
-from sample_agent.sales.companion import (
-    CLASSIFYING_MODEL,
-    PLANNING_MODEL,
-    PROMPT_VERSION,
-    Answer,
-    Conversation,
-    SalesCompanion,
-)
-from sample_agent.sales.tools import SALES_TOOLS
-from sample_agent.switches import switch_file
+from sample_agent.assembly import AGENT
+from sample_agent.sales.companion import Answer, Conversation, SalesCompanion
 
-AGENT = "sales_companion"
-VERSION = "0.1.0"
-FAKE_API_URL = "http://127.0.0.1:8040"
 LONGEST_MESSAGE = 20_000
 RATINGS = ("up", "down")
 REASONS = ("wrong_answer", "too_slow", "tone", "incomplete", "none", "other")
@@ -49,41 +33,6 @@ class LiveConversation:
     last_used: float
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     answering: asyncio.Future[Answer] | None = None
-
-
-def ledger_url(state: Path) -> str:
-    """Where usage by user and feedback are kept: AGENTGAUGE_LEDGER, or a SQLite file in the state folder."""
-    return os.environ.get("AGENTGAUGE_LEDGER") or f"sqlite:///{state.absolute() / 'ledger.sqlite'}"
-
-
-def build_gauge(state: Path) -> AgentGauge:
-    """The Sales Companion's instrumentation: every tool and model is known from the start.
-
-    Raises LedgerError when the ledger cannot be opened.
-    """
-    return AgentGauge(
-        AGENT,
-        tools=[tool.name for tool in SALES_TOOLS],
-        models=[PLANNING_MODEL, CLASSIFYING_MODEL],
-        version=VERSION,
-        prompt_version=PROMPT_VERSION,
-        ledger=ledger_url(state),
-    )
-
-
-def build_client(gauge: AgentGauge) -> AsyncAnthropic:
-    """The real service when ANTHROPIC_API_KEY is set, else the local server that speaks the same protocol."""
-    if os.environ.get("ANTHROPIC_API_KEY"):
-        return AsyncAnthropic(middleware=[gauge.anthropic()])
-    url = os.environ.get("AGENTGAUGE_FAKE_API", FAKE_API_URL)
-    return AsyncAnthropic(api_key="fake-local", base_url=url, middleware=[gauge.anthropic()])
-
-
-def build_companion(gauge: AgentGauge, client: AsyncAnthropic, state: Path) -> SalesCompanion:
-    """The agent on its CRM, which is made in the state folder at first use."""
-    database = state / "crm.sqlite"
-    crm.build(database)
-    return SalesCompanion(client, gauge, crm.Crm(database), FaultFile(state), switch_file(state))
 
 
 class Service:

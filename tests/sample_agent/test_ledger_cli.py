@@ -16,8 +16,9 @@ from anthropic import AsyncAnthropic
 from prometheus_client import CollectorRegistry, generate_latest
 
 from agentgauge import AgentGauge
+from sample_agent.assembly import AGENT, build_companion, ledger_url
 from sample_agent.sales.tools import SALES_TOOLS
-from sample_agent.service import AGENT, Service, build_companion, ledger_url
+from sample_agent.service import Service
 from sample_agent.serving import serving
 
 USER = "jane@globex.example"

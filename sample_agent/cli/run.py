@@ -1,0 +1,133 @@
+"""Run the Sales Companion, talk to it, drive it, break it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+from typing import Annotated, Any
+
+import httpx2
+import typer
+import uvicorn
+from anthropic import APIError, AuthenticationError
+from rich.live import Live
+from rich.table import Table
+
+from agentgauge.ledger import LedgerError
+from sample_agent import assembly, faults, service
+from sample_agent.cli.common import AGENT_URL, AgentUrl, known_tool, out, problems, stop
+from sample_agent.fake_api.app import create_app
+from sample_agent.local import agent_url
+from sample_agent.sales.companion import check_access
+from sample_agent.simulator.floor import Floor, Tally
+from sample_agent.state_file import state_directory
+
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+
+
+def serve(
+    port: Annotated[int, typer.Option(help="Port of the HTTP API.")] = 8030,
+    metrics_port: Annotated[int, typer.Option(help="Port of /metrics.")] = 9464,
+    host: Host = "127.0.0.1",
+) -> None:
+    """Run the Sales Companion as a service, with /metrics beside it."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs each request
+    try:
+        gauge = assembly.build_gauge(state_directory())
+    except LedgerError as error:
+        stop(str(error))
+    try:
+        asyncio.run(check_access(assembly.build_client(gauge)))
+    except AuthenticationError:
+        stop(
+            "the model provider refused the API key (401); check ANTHROPIC_API_KEY, or unset it to use the local server"
+        )
+    except APIError as error:
+        problems.print(f"warning: the model provider does not answer yet ({type(error).__name__}); going on")
+    try:
+        gauge.serve(metrics_port, host)
+    except OSError as error:
+        stop(str(error.strerror or error))
+    companion = assembly.build_companion(gauge, assembly.build_client(gauge), state_directory())
+    uvicorn.run(service.Service(gauge, companion).app(), host=host, port=port, log_level="warning")
+
+
+def fake_api(
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8040,
+    host: Host = "127.0.0.1",
+    latency: Annotated[float, typer.Option(help="1 answers at a model's pace, 0 at once.")] = 1.0,
+) -> None:
+    """Run the local server that speaks the Messages API, for use without an API key."""
+    uvicorn.run(
+        create_app(faults.FaultFile(state_directory()), latency=latency), host=host, port=port, log_level="warning"
+    )
+
+
+def chat(url: AgentUrl = AGENT_URL) -> None:
+    """Talk to the Sales Companion; starts one in this process if none is running."""
+    with agent_url(url) as base, httpx2.Client(base_url=base, timeout=180) as client:
+        session = client.post("/sessions", json={"user_id": os.environ.get("USER", "you")}).json()["session_id"]
+        out.print('[bold]Sales Companion[/bold]. Try "Tell me about the Globex account". An empty line ends it.')
+        try:
+            while text := out.input("[bold cyan]you[/bold cyan] ").strip():
+                with out.status("thinking"):
+                    reply = client.post(f"/sessions/{session}/messages", json={"text": text}).json()
+                out.print(_said(reply))
+        except (EOFError, KeyboardInterrupt):
+            out.print()
+        finally:
+            client.delete(f"/sessions/{session}")
+
+
+def simulate(
+    reps: Annotated[int, typer.Option(min=1, help="People on the floor.")] = 50,
+    pace: Annotated[float, typer.Option(min=0.01, help="2 is twice as busy.")] = 1.0,
+    seconds: Annotated[float | None, typer.Option(help="Stop after so long; default: until Ctrl-C.")] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same floor.")] = 1,
+    url: AgentUrl = AGENT_URL,
+) -> None:
+    """Drive the running agent like a sales floor: arrivals, think time, people who leave, thumbs."""
+    tally = Tally()
+    floor = Floor(url, reps, pace, random.Random(seed), tally)  # noqa: S311 - a simulation, not a secret
+    with contextlib.suppress(KeyboardInterrupt), Live(console=out, get_renderable=lambda: str(tally), transient=True):
+        asyncio.run(floor.run(seconds))
+    out.print(str(tally))
+
+
+def fault(
+    name: Annotated[str, typer.Argument(help="A fault, or: list, clear.")],
+    what: Annotated[str | None, typer.Argument(help="With clear: only this fault.")] = None,
+    tool: Annotated[str | None, typer.Option(help="Only this tool (faults of tools).")] = None,
+) -> None:
+    """Break the running agent on purpose: list, clear, or one of the faults."""
+    directory = state_directory()
+    if tool is not None:
+        known_tool(tool)
+    try:
+        if name == "clear":
+            faults.clear(directory, what)
+        elif name != "list":
+            faults.inject(directory, faults.Fault(name, tool))
+    except ValueError as error:
+        stop(str(error))
+    in_force = faults.FaultFile(directory).active()
+    if name == "list":
+        table = Table("fault", "what it does", "in force")
+        for known, kind in faults.FAULTS.items():
+            active = [one.tool or "yes" for one in in_force if one.name == known]
+            table.add_row(known, kind.description, ", ".join(active))
+        out.print(table)
+    else:
+        now = ", ".join(f"{one.name} ({one.tool})" if one.tool else one.name for one in in_force)
+        out.print(f"faults in force: {now or 'none'}")
+
+
+def _said(reply: dict[str, Any]) -> str:
+    if "error" in reply:
+        return f"[red]{reply['error']}[/red]"
+    used = f"  [dim]({', '.join(reply['tools'])})[/dim]" if reply["tools"] else ""
+    return f"[bold green]companion[/bold green] {reply['text']}{used}"
