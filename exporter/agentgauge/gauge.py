@@ -67,7 +67,8 @@ class AgentGauge:
         self.instruments = Instruments(registry, agent, self._bounds)
         self.instruments.create_at_zero()
         self.set_build_info(version, prompt_version)
-        self.recorder = None if ledger is None else _recorder(self, ledger)
+        self.ledger = None if ledger is None else _opened(ledger)
+        self.recorder = None if self.ledger is None else _recorder(self, self.ledger)
 
     def session(self, user_id: str | None = None, *, session_id: str | None = None) -> Session:
         """Open a conversation: ``with gauge.session(user_id="rep-7") as session:``. Ids never become labels."""
@@ -125,8 +126,8 @@ class AgentGauge:
             self.instruments.clear(metrics.BUILD_INFO)
             self.instruments.gauge(metrics.BUILD_INFO, version, prompt_version).set(1)
 
-    def refresh_users(self) -> None:
-        """Write what waits for the ledger and set the user gauges from it, now; a thread does so all the time."""
+    def refresh_from_ledger(self) -> None:
+        """Write what waits for the ledger and show what it holds, now; a thread does so all the time."""
         if self.recorder is not None:
             self.recorder.flush()
             self.recorder.refresh()
@@ -166,18 +167,27 @@ class AgentGauge:
             self.swallow(site, fault)
 
 
-def _recorder(gauge: AgentGauge, ledger: str | Ledger) -> Recorder:
+def _opened(ledger: str | Ledger) -> Ledger:
     try:
         from agentgauge.ledger import Ledger
-        from agentgauge.ledger.recorder import Recorder
-        from agentgauge.ledger.user_gauges import UserGauges
     except ModuleNotFoundError as error:
         raise ImportError(
             f'a ledger needs {error.name}, which is not installed: pip install "agentgauge[ledger]"'
         ) from None
-    opened = Ledger.open(ledger) if isinstance(ledger, str) else ledger
-    users = UserGauges(opened, gauge.agent, gauge.instruments)
-    return Recorder(opened, gauge.agent, users.refresh, functools.partial(gauge.swallow, "ledger"))
+    return Ledger.open(ledger) if isinstance(ledger, str) else ledger
+
+
+def _recorder(gauge: AgentGauge, ledger: Ledger) -> Recorder:
+    from agentgauge.ledger.outbox import OutboxCounts
+    from agentgauge.ledger.recorder import Recorder
+    from agentgauge.ledger.user_gauges import UserGauges
+
+    shown = (
+        UserGauges(ledger, gauge.agent, gauge.instruments),
+        OutboxCounts(ledger, gauge.agent, gauge.instruments),
+    )
+    on_fault = functools.partial(gauge.swallow, "ledger")
+    return Recorder(ledger, gauge.agent, [one.refresh for one in shown], on_fault)
 
 
 def _instrumented(gauge: AgentGauge, tool: str, cost_usd: float, function: Callable[..., Any]) -> Callable[..., Any]:

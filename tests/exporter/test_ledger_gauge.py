@@ -41,7 +41,7 @@ def faults() -> list[str]:
 @pytest.fixture
 def recorder(ledger: Ledger, faults: list[str]) -> Iterator[Recorder]:
     """A recorder whose thread sleeps: the test says when to write."""
-    made = Recorder(ledger, "a", lambda: None, lambda fault: faults.append(type(fault).__name__), flush_seconds=3600)
+    made = Recorder(ledger, "a", [], lambda fault: faults.append(type(fault).__name__), flush_seconds=3600)
     with closing(made):
         yield made
 
@@ -84,7 +84,7 @@ def test_a_session_reaches_the_ledger_by_user(gauge: AgentGauge, url: str) -> No
     chat(gauge, None, 9.0)
     with gauge.session("rep-2"):
         pass
-    gauge.refresh_users()
+    gauge.refresh_from_ledger()
     assert usage_rows(url) == [("rep-1", 2, 2, 0.75), ("rep-2", 1, 0, 0.0)]
 
 
@@ -95,7 +95,7 @@ def test_usage_counts_for_the_day_it_happened_on(gauge: AgentGauge, url: str, cl
             with session.task() as task, task.turn():
                 pass
             clock.forward(days=1)
-    gauge.refresh_users()
+    gauge.refresh_from_ledger()
     rows = sql(url, "SELECT day, turns FROM agentgauge_usage ORDER BY day")
     assert [tuple(row) for row in rows] == [("2026-03-18", 1), ("2026-03-19", 1)]
 
@@ -104,7 +104,7 @@ def test_users_are_shown_as_gauges(gauge: AgentGauge, registry: CollectorRegistr
     """Active users by window, and today's spend by pseudonym."""
     chat(gauge, "rep-1", 0.25)
     chat(gauge, "rep-2")
-    gauge.refresh_users()
+    gauge.refresh_from_ledger()
     assert shown(registry, "agent_active_users") == {"1d": 2, "7d": 2, "28d": 2}
     assert shown(registry, "agent_user_cost_usd") == {ledger.pseudonym("rep-1"): 0.25}
     assert shown(registry, "agent_user_retention_cohort_users") == {"": 0}
@@ -118,11 +118,11 @@ def test_retention_is_shown_only_while_there_is_a_cohort(
     chat(gauge, "rep-2")
     seen = []
     for user_id in ("rep-1", None, None):
-        gauge.refresh_users()
+        gauge.refresh_from_ledger()
         seen.append(shown(registry, "agent_user_retention_ratio"))
         clock.forward(days=7)
         chat(gauge, user_id)
-    gauge.refresh_users()
+    gauge.refresh_from_ledger()
     seen.append(shown(registry, "agent_user_retention_ratio"))
     assert seen == [{}, {"": 0.5}, {"": 0.0}, {}]
 
@@ -134,11 +134,11 @@ def test_who_is_no_longer_among_the_ten_costliest_is_no_longer_shown(
     for day in range(3):
         for number in range(12):
             chat(gauge, f"rep-{day}-{number}", 1.0 + number)
-            gauge.refresh_users()
+            gauge.refresh_from_ledger()
         costliest = {ledger.pseudonym(f"rep-{day}-{number}") for number in range(2, 12)}
         assert shown(registry, "agent_user_cost_usd").keys() == costliest
         clock.forward(days=1)
-        gauge.refresh_users()
+        gauge.refresh_from_ledger()
         assert shown(registry, "agent_user_cost_usd") == {}
     overflow = {"agent": "a", "metric": "agent_user_cost_usd", "label": "user"}
     assert registry.get_sample_value("agent_exporter_label_overflow_total", overflow) == 0
@@ -158,9 +158,9 @@ ledger = Ledger.open(sys.argv[1], now=lambda: now)
 gauge = AgentGauge("a", tools=["t"], registry=CollectorRegistry(), ledger=ledger)
 with gauge.session("rep-1"), gauge.tool_call("t", cost_usd=1):
     pass
-gauge.refresh_users()
+gauge.refresh_from_ledger()
 now += timedelta(days=1)
-gauge.refresh_users()
+gauge.refresh_from_ledger()
 gauge.close()
 scrape = metrics_app(gauge.registry)({"REQUEST_METHOD": "GET", "QUERY_STRING": "", "PATH_INFO": "/"}, lambda *_: None)
 print(b"".join(scrape).decode())
@@ -178,7 +178,7 @@ def test_replicas_on_one_ledger_show_the_same(url: str, clock: Clock) -> None:
     chat(gauges[1], "rep-1", 0.5)
     chat(gauges[1], "rep-2", 0.5)
     for replica in (*gauges, *gauges):
-        replica.refresh_users()
+        replica.refresh_from_ledger()
     for name in ("agent_active_users", "agent_user_cost_usd", "agent_user_retention_cohort_users"):
         assert shown(registries[0], name) == shown(registries[1], name)
     assert sorted(shown(registries[0], "agent_user_cost_usd").values()) == [0.5, 0.75]
@@ -197,10 +197,10 @@ def test_no_raw_id_is_in_the_metrics_or_the_log(
             with gauge.tool_call("t", cost_usd=1):
                 pass
             session.feedback("down", "wrong_answer")
-    gauge.refresh_users()
+    gauge.refresh_from_ledger()
     sql(url, BREAK)
     chat(gauge, users[0])
-    gauge.refresh_users()
+    gauge.refresh_from_ledger()
     said = generate_latest(registry).decode() + caplog.text
     assert len(shown(registry, "agent_user_cost_usd")) == 2
     for secret in ("jane", "4711", "0815", "session-"):
@@ -253,7 +253,7 @@ def test_without_a_ledger_feedback_is_counted_and_there_are_no_user_gauges(regis
     gauge = AgentGauge("a", tools=["t"], registry=registry)
     with gauge.session("rep-1") as session:
         assert session.feedback("up")
-    gauge.refresh_users()
+    gauge.refresh_from_ledger()
     gauge.close()
     assert shown(registry, "agent_active_users") == {}
     script = "import sys; from agentgauge import AgentGauge; AgentGauge('a'); print('sqlalchemy' in sys.modules)"
@@ -427,7 +427,7 @@ chat()
 child = os.fork()
 if child == 0:
     chat()
-    gauge.refresh_users()
+    gauge.refresh_from_ledger()
     with gauge.session("rep-1") as session:
         safe = session.feedback("up")
     gauge.close()

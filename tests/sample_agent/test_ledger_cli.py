@@ -62,7 +62,7 @@ def ask(session: str) -> None:
 def test_the_pseudonym_on_a_page_leads_to_spend_and_user(session: str, gauge: AgentGauge, tmp_path: Path) -> None:
     """From the metric's label to `ops spend` to `ops who`, while the agent runs."""
     ask(session)
-    gauge.refresh_users()
+    gauge.refresh_from_ledger()
     exposed = [sample for metric in gauge.registry.collect() for sample in metric.samples]
     (page,) = [sample for sample in exposed if sample.name == "agent_user_cost_usd"]
     pseudonym = page.labels["user"]
@@ -77,7 +77,7 @@ def test_no_raw_id_is_in_the_metrics_or_in_the_list_of_spenders(
     """Only `ops who` gives it."""
     ask(session)
     assert requests.post(f"{session}/feedback", json={"rating": "up"}, timeout=5).ok
-    gauge.refresh_users()
+    gauge.refresh_from_ledger()
     said = generate_latest(gauge.registry).decode() + caplog.text + ops(tmp_path, "spend").stdout
     assert "agent_user_cost_usd{" in said
     for secret in (USER, "jane", session.rpartition("/")[2]):

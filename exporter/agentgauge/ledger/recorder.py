@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import monotonic
 
 from agentgauge import metrics
@@ -13,7 +13,7 @@ from agentgauge.ledger.forks import in_forked_children
 from agentgauge.ledger.store import Ledger, Usage, UserDay, is_storable
 
 FLUSH_SECONDS = 1.0
-REFRESH_SECONDS = 15.0
+REFRESH_SECONDS = 5.0
 EXPIRY_SECONDS = 3600.0
 CLOSING_SECONDS = 10.0
 MOST_WAITING = 10_000
@@ -25,7 +25,9 @@ class UsageDroppedError(Exception):
 
 
 class Recorder:
-    """Keeps one agent's usage until its thread writes it, every second; the thread calls ``refresh`` now and then, too.
+    """Keeps one agent's usage until its thread writes it, every second; the thread calls the refreshers, too.
+
+    ``refreshers`` set what is shown from what the ledger holds, every few seconds.
 
     What waits is added up by user and day, so a ledger that cannot be reached costs nothing until MOST_WAITING users
     wait. Faults go to ``on_fault``; nothing raises. A forked child starts empty, with a thread of its own once it has
@@ -42,13 +44,13 @@ class Recorder:
         self,
         ledger: Ledger,
         agent: str,
-        refresh: Callable[[], None],
+        refreshers: Iterable[Callable[[], None]],
         on_fault: Callable[[Exception], None],
         flush_seconds: float = FLUSH_SECONDS,
     ) -> None:
         self._ledger = ledger
         self._agent = agent
-        self._refresh = refresh
+        self._refreshers = list(refreshers)
         self._on_fault = on_fault
         self._flush_seconds = flush_seconds
         self._closed = False
@@ -101,12 +103,17 @@ class Recorder:
                     self._on_fault(UsageDroppedError())
 
     def refresh(self) -> None:
-        """Call ``refresh`` now."""
+        """Call each refresher now; one that fails does not keep the next from its turn."""
         with self._using_ledger:
-            try:
-                self._refresh()
-            except Exception as fault:
-                self._on_fault(fault)
+            for refresher in list(self._refreshers):
+                try:
+                    refresher()
+                except Exception as fault:
+                    self._on_fault(fault)
+
+    def add_refresher(self, refresher: Callable[[], None]) -> None:
+        """Call this one, too, from the next time on."""
+        self._refreshers.append(refresher)
 
     def close(self) -> None:
         """Write what waits and end the thread; usage that comes later is dropped and counted."""

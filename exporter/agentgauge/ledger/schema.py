@@ -41,6 +41,111 @@ FEEDBACK = Table(
     Column("reason", Text, nullable=False),
 )
 
+ACTIONS = Table(
+    "agentgauge_action",
+    tables,
+    Column("id", Text, primary_key=True),
+    Column("agent", Text, nullable=False),
+    Column("tool", Text, nullable=False),
+    Column("risk", Text, nullable=False),
+    Column("disposition", Text, nullable=False),
+    Column("arguments", Text, nullable=False),  # JSON
+    Column("context", Text, nullable=False),  # JSON
+    Column("session_id", Text),
+    Column("user_id", Text),
+    Column("version", Text, nullable=False),
+    Column("prompt_version", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("decision", Text),
+    Column("decided_at", Double),
+    Column("decided_by", Text),
+    Column("decided_arguments", Text),  # JSON
+    Column("reason", Text),
+    Column("resumed_at", Double),
+    Column("finished_at", Double),
+    Column("sampled", Integer, nullable=False),
+    Column("verdict", Text),
+    Column("audited_at", Double),
+    Column("audited_by", Text),
+)
+
+AUTONOMY_CHANGES = Table(
+    "agentgauge_autonomy_change",
+    tables,
+    Column("id", Text, primary_key=True),
+    Column("agent", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("before", Text),
+    Column("after", Text, nullable=False),
+    Column("changed_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+OUTBOX = Table(
+    "agentgauge_outbox",
+    tables,
+    Column("id", Text, primary_key=True),
+    Column("agent", Text, nullable=False),
+    Column("metric", Text, nullable=False),
+    Column("labels", Text, nullable=False),  # JSON
+    Column("value", Double, nullable=False),
+)
+
+EVAL_RUNS = Table(
+    "agentgauge_eval_run",
+    tables,
+    Column("id", Text, primary_key=True),
+    Column("agent", Text, nullable=False),
+    Column("suite", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("prompt_version", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("source_commit", Text, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("finished_at", Double),
+    Column("result", Text),
+)
+
+EVAL_TRIALS = Table(
+    "agentgauge_eval_trial",
+    tables,
+    Column("run_id", Text, primary_key=True),
+    Column("scenario", Text, primary_key=True),
+    Column("trial", Integer, primary_key=True),
+    Column("score", Double, nullable=False),
+    Column("passed", Integer, nullable=False),
+    Column("turns", Integer, nullable=False),
+    Column("cost_usd", Double, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("failures", Text, nullable=False),  # JSON
+    Column("transcript", Text, nullable=False),  # JSON
+)
+
+PROMPT_ACTIVATIONS = Table(
+    "agentgauge_prompt_activation",
+    tables,
+    Column("id", Text, primary_key=True),
+    Column("agent", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("activated_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+THROTTLES = Table(
+    "agentgauge_throttle",
+    tables,
+    Column("agent", Text, primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("since", Double, nullable=False),
+    Column("until", Double),
+    Column("set_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """
@@ -65,6 +170,114 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )
         """,
         "CREATE INDEX agentgauge_feedback_agent_at ON agentgauge_feedback (agent, at)",
+    ),
+    (
+        """
+        CREATE TABLE agentgauge_action (
+            id TEXT NOT NULL PRIMARY KEY,
+            agent TEXT NOT NULL,
+            tool TEXT NOT NULL,
+            risk TEXT NOT NULL,
+            disposition TEXT NOT NULL,
+            arguments TEXT NOT NULL,
+            context TEXT NOT NULL,
+            session_id TEXT,
+            user_id TEXT,
+            version TEXT NOT NULL,
+            prompt_version TEXT NOT NULL,
+            model TEXT NOT NULL,
+            at DOUBLE PRECISION NOT NULL,
+            expires_at DOUBLE PRECISION,
+            decision TEXT,
+            decided_at DOUBLE PRECISION,
+            decided_by TEXT,
+            decided_arguments TEXT,
+            reason TEXT,
+            resumed_at DOUBLE PRECISION,
+            finished_at DOUBLE PRECISION,
+            sampled INTEGER NOT NULL,
+            verdict TEXT,
+            audited_at DOUBLE PRECISION,
+            audited_by TEXT
+        )
+        """,
+        "CREATE INDEX agentgauge_action_agent_at ON agentgauge_action (agent, at)",
+        # What waits is few among many.
+        """
+        CREATE INDEX agentgauge_action_waiting ON agentgauge_action (agent)
+        WHERE disposition = 'approval' AND decision IS NULL
+        """,
+        """
+        CREATE TABLE agentgauge_autonomy_change (
+            id TEXT NOT NULL PRIMARY KEY,
+            agent TEXT NOT NULL,
+            at DOUBLE PRECISION NOT NULL,
+            subject TEXT NOT NULL,
+            before TEXT,
+            after TEXT NOT NULL,
+            changed_by TEXT NOT NULL,
+            reason TEXT NOT NULL
+        )
+        """,
+        """
+        CREATE TABLE agentgauge_outbox (
+            id TEXT NOT NULL PRIMARY KEY,
+            agent TEXT NOT NULL,
+            metric TEXT NOT NULL,
+            labels TEXT NOT NULL,
+            value DOUBLE PRECISION NOT NULL
+        )
+        """,
+        """
+        CREATE TABLE agentgauge_eval_run (
+            id TEXT NOT NULL PRIMARY KEY,
+            agent TEXT NOT NULL,
+            suite TEXT NOT NULL,
+            version TEXT NOT NULL,
+            prompt_version TEXT NOT NULL,
+            model TEXT NOT NULL,
+            source_commit TEXT NOT NULL,
+            started_at DOUBLE PRECISION NOT NULL,
+            finished_at DOUBLE PRECISION,
+            result TEXT
+        )
+        """,
+        """
+        CREATE TABLE agentgauge_eval_trial (
+            run_id TEXT NOT NULL,
+            scenario TEXT NOT NULL,
+            trial INTEGER NOT NULL,
+            score DOUBLE PRECISION NOT NULL,
+            passed INTEGER NOT NULL,
+            turns INTEGER NOT NULL,
+            cost_usd DOUBLE PRECISION NOT NULL,
+            seconds DOUBLE PRECISION NOT NULL,
+            failures TEXT NOT NULL,
+            transcript TEXT NOT NULL,
+            PRIMARY KEY (run_id, scenario, trial)
+        )
+        """,
+        """
+        CREATE TABLE agentgauge_prompt_activation (
+            id TEXT NOT NULL PRIMARY KEY,
+            agent TEXT NOT NULL,
+            at DOUBLE PRECISION NOT NULL,
+            version TEXT NOT NULL,
+            activated_by TEXT NOT NULL,
+            reason TEXT NOT NULL
+        )
+        """,
+        """
+        CREATE TABLE agentgauge_throttle (
+            agent TEXT NOT NULL,
+            user_id TEXT NOT NULL,
+            since DOUBLE PRECISION NOT NULL,
+            until DOUBLE PRECISION,
+            set_by TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            PRIMARY KEY (agent, user_id)
+        )
+        """,
     ),
 )
 """The statements of each version, oldest first. A released one is never edited: a change is a new one at the end."""

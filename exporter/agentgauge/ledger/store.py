@@ -89,7 +89,7 @@ class Ledger:
         self._retention_days = retention_days
         self._now = now
         self._upserting = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
-        with self._writing() as connection:
+        with self.writing() as connection:
             self._key = migrate(connection)
         in_forked_children(self._forget_connections)
 
@@ -117,9 +117,13 @@ class Ledger:
             engine.dispose()
             raise LedgerError(f"the ledger {_shown(parsed)} cannot be used: {_first_line(error)}") from error
 
+    def now(self) -> datetime:
+        """The time it is, in UTC."""
+        return self._now().astimezone(UTC)
+
     def today(self) -> date:
         """The UTC day it is."""
-        return self._now().astimezone(UTC).date()
+        return self.now().date()
 
     def add_usage(self, agent: str, usage: Mapping[UserDay, Usage]) -> None:
         """Add usage to what is there, all of it or, if it raises, none.
@@ -140,7 +144,7 @@ class Ledger:
             for (day, user_id), one in sorted(usage.items(), key=lambda item: item[0])
         ]
         if rows:
-            with self._writing() as connection:
+            with self.writing() as connection:
                 connection.execute(adding_up, rows)
 
     def add_feedback(self, agent: str, user_id: str | None, rating: str, reason: str) -> None:
@@ -153,7 +157,7 @@ class Ledger:
             "rating": rating,
             "reason": reason,
         }
-        with self._writing() as connection:
+        with self.writing() as connection:
             connection.execute(FEEDBACK.insert(), row)
 
     def users(self, agent: str) -> UserFigures:
@@ -185,14 +189,14 @@ class Ledger:
             func.count().filter(each.c.in_cohort == 1).label("cohort"),
             func.count().filter(each.c.in_cohort == 1, each.c.last >= week).label("returned"),
         ).select_from(each)
-        with self._reading() as connection:
+        with self.reading() as connection:
             row = connection.execute(counts).one()
             spenders = self._spenders(connection, agent, TOP_SPENDERS)
         return UserFigures({"1d": row.day, "7d": row.week, "28d": row.four_weeks}, row.cohort, row.returned, spenders)
 
     def top_spenders(self, agent: str, limit: int) -> tuple[Spend, ...]:
         """The users with any spend today, costliest first, at most ``limit``."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return self._spenders(connection, agent, limit)
 
     def pseudonym(self, user_id: str) -> str:
@@ -201,7 +205,7 @@ class Ledger:
 
     def user_behind(self, pseudonym: str) -> str | None:
         """The user id behind a pseudonym, for the on-call; None if the ledger knows no such user."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             for user_id in connection.execute(select(USAGE.c.user_id).distinct()).scalars():
                 if hmac.compare_digest(self.pseudonym(user_id), pseudonym):
                     return str(user_id)
@@ -211,7 +215,7 @@ class Ledger:
         """Delete the agent's rows that are older than the retention."""
         oldest = self._now() - timedelta(days=self._retention_days)
         first_day = self.today() - timedelta(days=self._retention_days)
-        with self._writing() as connection:
+        with self.writing() as connection:
             connection.execute(delete(USAGE).where(USAGE.c.agent == agent, USAGE.c.day < first_day.isoformat()))
             connection.execute(delete(FEEDBACK).where(FEEDBACK.c.agent == agent, FEEDBACK.c.at < oldest.timestamp()))
 
@@ -229,12 +233,14 @@ class Ledger:
         return tuple(Spend(self.pseudonym(row.user_id), row.cost_usd, row.turns) for row in rows)
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that may write: committed at the end of the ``with``, rolled back if it raises."""
         with self._engine.begin() as connection:
             yield connection
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that only reads, and so never waits for a writer."""
         with self._reading_engine.begin() as connection:
             yield connection
 
