@@ -11,6 +11,7 @@ from agentgauge import AgentGauge
 from sample_agent.faults import FaultFile
 from sample_agent.sales import crm
 from sample_agent.sales.companion import CLASSIFYING_MODEL, PLANNING_MODEL, PROMPT_VERSION, SalesCompanion
+from sample_agent.sales.toolbox import Toolbox
 from sample_agent.sales.tools import SALES_TOOLS
 from sample_agent.switches import switch_file
 
@@ -51,4 +52,5 @@ def build_companion(gauge: AgentGauge, client: AsyncAnthropic, state: Path) -> S
     """The agent on its CRM, which is made in the state folder at first use."""
     database = state / "crm.sqlite"
     crm.build(database)
-    return SalesCompanion(client, gauge, crm.Crm(database), FaultFile(state), switch_file(state))
+    switches = switch_file(state)
+    return SalesCompanion(client, Toolbox(gauge, crm.Crm(database), FaultFile(state), switches), switches)

@@ -140,9 +140,9 @@ class Session:
             instruments.histogram(metrics.SESSION_TURNS).observe(self.turns)
             instruments.histogram(metrics.SESSION_COST).observe(self.cost_usd)
 
-    def task(self) -> Task:
-        """Start one user request: ``with session.task() as task:``."""
-        return Task(self._gauge, self)
+    def task(self, *, model_turns: int = 0) -> Task:
+        """Start one user request: ``with session.task() as task:``; one that was suspended goes on with its turns."""
+        return Task(self._gauge, self, model_turns)
 
     def feedback(self, rating: Rating, reason: Reason = "none") -> bool:
         """Take a thumb up or down, with the user's reason if there is one; whether it is safe.
@@ -194,14 +194,16 @@ class Task:
     """One user request; it ends exactly one way.
 
     Leaving the ``with`` counts ``completed``, or ``failed`` if an exception leaves it, or ``abandoned`` if it was
-    cancelled; ``fallback()``, ``failed()`` and ``abandoned()`` inside say otherwise.
+    cancelled; ``fallback()``, ``failed()`` and ``abandoned()`` inside say otherwise. ``suspended()`` says that the
+    request waits, for an approval say, and ends in another task, perhaps of another process.
     """
 
-    def __init__(self, gauge: AgentGauge, session: Session) -> None:
-        self.model_turns = 0
+    def __init__(self, gauge: AgentGauge, session: Session, model_turns: int = 0) -> None:
+        self.model_turns = model_turns
         self._gauge = gauge
         self._session = session
         self._outcome: Outcome | None = None
+        self._suspended = False
         self._ended = False
         self._tokens: list[Token[Scope]] = []
 
@@ -230,6 +232,10 @@ class Task:
         """The user went away before the answer."""
         self._outcome = "abandoned"
 
+    def suspended(self) -> None:
+        """The request waits and ends later, in another task: this one is not counted."""
+        self._suspended = True
+
     @contextmanager
     def turn(self) -> Iterator[None]:
         """One user turn: message to answer."""
@@ -242,7 +248,7 @@ class Task:
                 self._gauge.instruments.histogram(metrics.TURN_DURATION).observe(perf_counter() - started)
 
     def _end(self, outcome: Outcome) -> None:
-        if self._ended:
+        if self._ended or self._suspended:
             return
         self._ended = True
         with self._gauge.swallowing("task"):

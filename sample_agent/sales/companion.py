@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from anthropic import APIError, AsyncAnthropic, AuthenticationError
 from anthropic.types import (
@@ -20,10 +18,8 @@ from anthropic.types import (
     ToolUseBlock,
 )
 
-from agentgauge import AgentGauge, Session, Task, llm_step
-from sample_agent.faults import FaultFile
-from sample_agent.sales.crm import Crm
-from sample_agent.sales.tools import SALES_TOOLS, TOOLS_BY_NAME, SalesTool, run_tool
+from agentgauge import Session, Task, llm_step
+from sample_agent.sales.toolbox import Toolbox
 from sample_agent.state_file import WatchedFile
 from sample_agent.switches import Switches
 
@@ -44,14 +40,6 @@ IN_CIRCLES = "I went in circles on this one and stopped. Could you ask it in ano
 
 _PROMPTS = Path(__file__).parent / "prompts"
 _CACHED = CacheControlEphemeralParam(type="ephemeral")
-
-
-class UnknownToolError(LookupError):
-    """The model called a tool that does not exist."""
-
-
-class ToolSwitchedOffError(PermissionError):
-    """The model called a tool that the on-call switched off."""
 
 
 @dataclass
@@ -88,13 +76,9 @@ async def check_access(client: AsyncAnthropic) -> None:
 class SalesCompanion:
     """Answers sales reps from the CRM. One instance serves all conversations."""
 
-    def __init__(
-        self, client: AsyncAnthropic, gauge: AgentGauge, crm: Crm, faults: FaultFile, switches: WatchedFile[Switches]
-    ) -> None:
+    def __init__(self, client: AsyncAnthropic, toolbox: Toolbox, switches: WatchedFile[Switches]) -> None:
         self._client = client
-        self._gauge = gauge
-        self._crm = crm
-        self._faults = faults
+        self._toolbox = toolbox
         self._switches = switches
         self._system = (_PROMPTS / "system.md").read_text(encoding="utf-8")
         self._classify = (_PROMPTS / "classify.md").read_text(encoding="utf-8")
@@ -164,46 +148,26 @@ class SalesCompanion:
     async def _plan(self, messages: list[MessageParam]) -> Message:
         switches = self._switches.value()
         system: list[TextBlockParam] = [{"type": "text", "text": self._system, "cache_control": _CACHED}]
-        off = [name for name in switches.disabled_tools if name in TOOLS_BY_NAME]
+        off = self._toolbox.switched_off()
         if off:
             system.append({"type": "text", "text": f"Switched off at the moment, say so if asked: {', '.join(off)}."})
         async with self._client.messages.stream(
             model=switches.model or PLANNING_MODEL,
             max_tokens=MAX_OUTPUT_TOKENS,
             system=system,
-            tools=[tool.definition() for tool in self._offered(off)],  # type: ignore[misc]  # JSON
+            tools=[tool.definition() for tool in self._toolbox.offered()],  # type: ignore[misc]  # JSON
             messages=messages,
         ) as stream:
             return await stream.get_final_message()
 
-    @staticmethod
-    def _offered(off: list[str]) -> list[SalesTool]:
-        # The API refuses a conversation that holds tool calls but offers no tool: with all off, all are offered, and
-        # refused when called.
-        return [tool for tool in SALES_TOOLS if tool.name not in off] or list(SALES_TOOLS)
-
     async def _call_tool(self, call: ToolUseBlock) -> _ToolOutcome:
         arguments = call.input if isinstance(call.input, dict) else {}
         try:
-            if call.name in self._switches.value().disabled_tools:
-                raise ToolSwitchedOffError(f"{call.name} is switched off and not allowed at the moment; tell the user")
-            content, ok = json.dumps(await self._run_instrumented(call.name, arguments)), True
+            content, ok = json.dumps(await self._toolbox.call(call.name, arguments)), True
         except Exception as error:
             content, ok = f"{type(error).__name__}: {error}", False
         block = ToolResultBlockParam(type="tool_result", tool_use_id=call.id, content=content, is_error=not ok)
         return _ToolOutcome(call.name, ok, block)
-
-    async def _run_instrumented(self, name: str, arguments: Mapping[str, Any]) -> Any:
-        tool = TOOLS_BY_NAME.get(name)
-        with self._gauge.tool_call(name) as running:
-            if tool is None:
-                raise UnknownToolError(f"there is no tool {name!r}; the tools are {', '.join(TOOLS_BY_NAME)}")
-            accounts = arguments.get("accounts")
-            if isinstance(accounts, list):
-                running.batch(len(accounts))
-            result = await run_tool(name, arguments, self._crm, self._faults)
-            running.add_cost(tool.external_cost_usd)
-            return result
 
 
 def _text_of(message: Message) -> str:

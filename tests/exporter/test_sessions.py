@@ -116,6 +116,19 @@ def test_model_turns_leave_out_classification_tool_arguments_and_failed_attempts
     assert value(gauge, "agent_task_turns_count") == 1
 
 
+def test_a_suspended_task_is_counted_when_it_ends_with_the_turns_of_both_parts(gauge: AgentGauge) -> None:
+    """A request that waits for an approval is one request, whichever process finishes it."""
+    session = gauge.session()
+    with session.task() as first:
+        gauge.llm_call("claude-opus-5-5").finish(TokenUsage(input=1))
+        first.suspended()
+    assert value(gauge, "agent_tasks_total", outcome="completed") == 0
+    with session.task(model_turns=first.model_turns):
+        gauge.llm_call("claude-opus-5-5").finish(TokenUsage(input=1))
+    assert value(gauge, "agent_tasks_total", outcome="completed") == 1
+    assert value(gauge, "agent_task_turns_sum") == 2
+
+
 def test_a_turn_that_fails_is_timed_too(gauge: AgentGauge) -> None:
     """The slow failures are the ones that matter."""
     with gauge.session() as session, pytest.raises(TimeoutError), session.task() as task, task.turn():

@@ -16,6 +16,7 @@ from sample_agent import switches
 from sample_agent.faults import Fault, FaultFile
 from sample_agent.sales.companion import KEY_REFUSED, PROVIDER_DOWN, Conversation, SalesCompanion, check_access
 from sample_agent.sales.crm import Crm
+from sample_agent.sales.toolbox import Toolbox
 from sample_agent.sales.tools import SALES_TOOLS
 
 
@@ -32,7 +33,8 @@ async def companion(
     """The agent, without retries."""
     client = AsyncAnthropic(api_key="fake-key", base_url=fake_api, max_retries=0, middleware=[gauge.anthropic()])
     async with client:
-        yield SalesCompanion(client, gauge, sales_crm, faults, switches.switch_file(tmp_path))
+        switched = switches.switch_file(tmp_path)
+        yield SalesCompanion(client, Toolbox(gauge, sales_crm, faults, switched), switched)
 
 
 def tasks(gauge: AgentGauge) -> dict[str, float]:
@@ -168,6 +170,7 @@ async def test_a_refused_key_is_said_at_start_and_in_an_answer(
     with pytest.raises(AuthenticationError):
         await check_access(AsyncAnthropic(api_key="broken", base_url=fake_api))
     async with AsyncAnthropic(api_key="broken", base_url=fake_api, middleware=[gauge.anthropic()]) as client:
-        companion = SalesCompanion(client, gauge, sales_crm, faults, switches.switch_file(tmp_path))
+        switched = switches.switch_file(tmp_path)
+        companion = SalesCompanion(client, Toolbox(gauge, sales_crm, faults, switched), switched)
         answer = await companion.answer(Conversation(gauge.session()), "Tell me about the Globex account")
     assert answer.text == KEY_REFUSED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import signal
@@ -30,9 +29,14 @@ def up(folder: Path, ports: Ports, **env: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        # A test run under nohup would hand down that a closed terminal is to be ignored.
-        preexec_fn=functools.partial(signal.signal, signal.SIGHUP, signal.SIG_DFL),
+        preexec_fn=_as_in_a_terminal,
     )
+
+
+def _as_in_a_terminal() -> None:
+    # A test run under nohup, or put into the background, would hand down that a closed terminal or Ctrl-C is ignored.
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def processes_of(folder: Path) -> list[int]:
