@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from sample_agent.sales.errors import CrmUnavailable, SchemaMismatch
 from sample_agent.state_file import WatchedFile, write_json
@@ -17,7 +17,11 @@ SLOW_MODEL_SECONDS = 12.0
 FLAKY_PROBABILITY = 0.2
 HTTP_STATUS = {"overloaded": 529, "rate-limited": 429, "provider-error": 500}
 
-Behaviour = Literal["looping", "declining"]
+STALE_YEARS = 1
+BLOATED_CHARACTERS = {"chatty-tool": 120_000, "bloated-tool": 600_000}
+"""What a tool adds to its answer; about four characters are a token."""
+
+Behaviour = Literal["looping", "declining", "dithering", "hallucinating"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class FaultKind:
     """What a fault does. `default_tool` is the tool it hits when none is named; None means every tool."""
 
     description: str
-    acts_on: Literal["tools", "model"]
+    acts_on: Literal["tools", "model", "reps"]
     default_tool: str | None = None
 
 
@@ -36,12 +40,19 @@ FAULTS: dict[str, FaultKind] = {
     "new-error": FaultKind(
         "A tool fails with SchemaMismatch, an error type it never raised before.", "tools", "get_deal_history"
     ),
+    "stale-data": FaultKind("A tool answers with the dates of a year ago.", "tools", "get_deal_history"),
+    "chatty-tool": FaultKind("A tool adds some 30 000 tokens to its answers.", "tools", "get_deal_history"),
+    "bloated-tool": FaultKind("A tool adds some 150 000 tokens to its answers.", "tools", "get_deal_history"),
     "looping": FaultKind("The model keeps calling tools and never answers.", "model"),
     "declining": FaultKind('The model answers "I can\'t help with that" to every request.', "model"),
+    "dithering": FaultKind("The model looks things up one by one, eleven times, before its first answer.", "model"),
+    "hallucinating": FaultKind("The model calls a tool that does not exist before it answers.", "model"),
     "slow-model": FaultKind(f"Each model answer takes {SLOW_MODEL_SECONDS:g} s.", "model"),
     "overloaded": FaultKind("The model provider answers 529 or breaks off its streams.", "model"),
     "rate-limited": FaultKind("The model provider answers 429 with a retry-after header.", "model"),
     "provider-error": FaultKind("The model provider answers 500.", "model"),
+    "impatient-reps": FaultKind("Reps open conversations and leave without a word.", "reps"),
+    "unhappy-reps": FaultKind("Reps rate every answer, most of them down.", "reps"),
 }
 
 
@@ -56,7 +67,8 @@ class Fault:
         if self.name not in FAULTS:
             raise ValueError(_unknown(self.name))
         if self.tool is not None and FAULTS[self.name].acts_on != "tools":
-            raise ValueError(f"fault {self.name!r} acts on the model; it takes no tool (got {self.tool!r})")
+            what = FAULTS[self.name].acts_on
+            raise ValueError(f"fault {self.name!r} acts on the {what}; it takes no tool (got {self.tool!r})")
 
     def hits(self, tool: str) -> bool:
         """Say whether this fault applies to `tool`."""
@@ -67,10 +79,15 @@ class Fault:
 
 @dataclass(frozen=True)
 class ToolFault:
-    """What happens to one tool call: a delay, then `error` is raised unless it is None."""
+    """What happens to one tool call: a delay, then `error` is raised unless it is None.
+
+    The answer's dates are `stale_years` old, and it is `padding` characters longer than need be.
+    """
 
     delay_seconds: float = 0.0
     error: Exception | None = None
+    stale_years: int = 0
+    padding: int = 0
 
 
 @dataclass(frozen=True)
@@ -120,6 +137,7 @@ class FaultFile:
         """Return what shall happen to a call of `tool` that starts now; None if nothing."""
         delay_seconds = 0.0
         error: Exception | None = None
+        stale_years = padding = 0
         for fault in self.active():
             if not fault.hits(tool):
                 continue
@@ -132,14 +150,22 @@ class FaultFile:
                     error = _unavailable(tool)
                 case "new-error":
                     error = SchemaMismatch(f"{tool}: the CRM answered without the field 'records'")
-        return ToolFault(delay_seconds, error) if delay_seconds or error else None
+                case "stale-data":
+                    stale_years = STALE_YEARS
+                case "chatty-tool" | "bloated-tool":
+                    padding = max(padding, BLOATED_CHARACTERS[fault.name])
+        found = ToolFault(delay_seconds, error, stale_years, padding)
+        return None if found == ToolFault() else found
+
+    def in_force(self, name: str) -> bool:
+        """Say whether a fault of this name is in force."""
+        return any(fault.name == name for fault in self.active())
 
     def model_fault(self) -> ModelFault:
         """Return how the model provider shall behave now."""
         names = {fault.name for fault in self.active()}
-        behaviours: tuple[Behaviour, ...] = ("looping", "declining")
         return ModelFault(
-            behaviour=next((name for name in behaviours if name in names), None),
+            behaviour=next((name for name in get_args(Behaviour) if name in names), None),
             http_status=next((status for name, status in HTTP_STATUS.items() if name in names), None),
             slow_seconds=SLOW_MODEL_SECONDS if "slow-model" in names else None,
         )

@@ -92,7 +92,8 @@ def simulate(
 ) -> None:
     """Drive the running agent like a sales floor: arrivals, think time, people who leave, thumbs."""
     tally = Tally()
-    floor = Floor(url, reps, pace, random.Random(seed), tally)  # noqa: S311 - a simulation, not a secret
+    rng = random.Random(seed)  # noqa: S311 - a simulation, not a secret
+    floor = Floor(url, reps, pace, rng, tally, faults.FaultFile(state_directory()))
     with contextlib.suppress(KeyboardInterrupt), Live(console=out, get_renderable=lambda: str(tally), transient=True):
         asyncio.run(floor.run(seconds))
     out.print(str(tally))

@@ -22,6 +22,7 @@ from sample_agent.sales.arguments import (
 )
 from sample_agent.sales.crm import Crm, Row
 from sample_agent.sales.errors import ToolInputError
+from sample_agent.sales.spoiled import spoiled
 
 Result = dict[str, Any]
 Risk = Literal["low", "medium", "high"]
@@ -59,11 +60,13 @@ async def run_tool(name: str, arguments: Mapping[str, Any], crm: Crm, faults: Fa
     of a fault in force.
     """
     tool = TOOLS_BY_NAME[name]
-    if fault := faults.tool_fault(name):
+    fault = faults.tool_fault(name)
+    if fault is not None:
         await asyncio.sleep(fault.delay_seconds)
         if fault.error:
             raise fault.error
-    return await tool.run(crm, **_check(tool, arguments))
+    result = await tool.run(crm, **_check(tool, arguments))
+    return result if fault is None else spoiled(result, fault)
 
 
 def _check(tool: SalesTool, arguments: Mapping[str, Any]) -> dict[str, Any]:

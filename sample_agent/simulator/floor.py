@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 
 import httpx2
 
+from sample_agent.faults import FaultFile
+from sample_agent.simulator.memory import has_a_wrong_renewal
+
 SECONDS_BETWEEN_SESSIONS = 240.0
 """Mean pause of a rep between two conversations; arrivals are a Poisson process."""
 
@@ -19,6 +22,8 @@ LEAVES_WITHOUT_ASKING = 0.03
 LEAVES_BEFORE_ANSWER = 0.02
 RATES_THE_ANSWER = 0.1
 IS_HAPPY = 0.94
+IS_HAPPY_WHEN_UNHAPPY = 0.2
+"""With the fault ``unhappy-reps`` in force."""
 
 ACCOUNTS = ("Globex", "Initech", "Umbrella", "Hooli")
 LOOK_UPS = (
@@ -36,8 +41,8 @@ FOLLOW_UPS = (
 )
 OUT_OF_SCOPE = ("What will the weather be tomorrow?", "Write me a poem about quarterly targets")
 SHARE_OUT_OF_SCOPE = 0.04
-COMPLAINTS = {"too_slow": 10, "incomplete": 6, "tone": 5, "wrong_answer": 1}
-"""Reason → how often it is given, relative to the others: a healthy agent is seldom wrong."""
+COMPLAINTS = {"too_slow": 10, "incomplete": 6, "tone": 5}
+"""Reason → how often it is given, relative to the others. ``wrong_answer`` is given when an answer is wrong."""
 
 
 @dataclass
@@ -60,6 +65,7 @@ class Floor:
     pace: float
     rng: random.Random
     tally: Tally
+    faults: FaultFile
 
     async def run(self, seconds: float | None) -> None:
         """Work for so many seconds, or until cancelled."""
@@ -85,7 +91,8 @@ class Floor:
         session = f"/sessions/{opened.json()['session_id']}"
         self.tally.counts["sessions"] += 1
         try:
-            if self.rng.random() >= LEAVES_WITHOUT_ASKING:
+            leaves = 1.0 if self.faults.in_force("impatient-reps") else LEAVES_WITHOUT_ASKING
+            if self.rng.random() >= leaves:
                 for text in self._questions():
                     await self._ask(client, session, text)
                     await self._pause(SECONDS_OF_THOUGHT)
@@ -102,16 +109,23 @@ class Floor:
             except TimeoutError:
                 return
             return
-        (await asking).raise_for_status()
+        answer = (await asking).raise_for_status().json()
         self.tally.counts["answers"] += 1
-        if self.rng.random() < RATES_THE_ANSWER:
-            await self._rate(client, session)
+        if reason := self._opinion(answer["text"]):
+            rating = "up" if reason == "none" else "down"
+            self.tally.counts[f"thumbs {rating}"] += 1
+            await client.post(f"{session}/feedback", json={"rating": rating, "reason": reason})
 
-    async def _rate(self, client: httpx2.AsyncClient, session: str) -> None:
-        happy = self.rng.random() < IS_HAPPY
-        self.tally.counts["thumbs up" if happy else "thumbs down"] += 1
-        (reason,) = ["none"] if happy else self.rng.choices(list(COMPLAINTS), weights=list(COMPLAINTS.values()))
-        await client.post(f"{session}/feedback", json={"rating": "up" if happy else "down", "reason": reason})
+    def _opinion(self, answer: str) -> str | None:
+        """What the rep says of an answer: nothing, ``none`` with a thumb up, or a complaint."""
+        if has_a_wrong_renewal(answer):
+            return "wrong_answer"
+        unhappy = self.faults.in_force("unhappy-reps")
+        if not unhappy and self.rng.random() >= RATES_THE_ANSWER:
+            return None
+        if self.rng.random() < (IS_HAPPY_WHEN_UNHAPPY if unhappy else IS_HAPPY):
+            return "none"
+        return self.rng.choices(list(COMPLAINTS), weights=list(COMPLAINTS.values()))[0]
 
     def _questions(self) -> list[str]:
         account, other = self.rng.sample(ACCOUNTS, 2)

@@ -241,3 +241,21 @@ def test_the_classification_prompt_names_its_three_labels() -> None:
     text = (PROMPTS / "classify.md").read_text(encoding="utf-8")
     assert "Classify the request." in text.splitlines()
     assert all(f"`{label}`" in text for label in ("in_scope", "small_talk", "out_of_scope"))
+
+
+async def test_stale_data_is_a_year_old_in_every_date(sales_crm: Crm, faults: FaultFile, tmp_path: Path) -> None:
+    """The figures look right, only their time has passed."""
+    inject(tmp_path, Fault("stale-data"))
+    account = (await run_tool("get_deal_history", {"accounts": ["Globex"]}, sales_crm, faults))["accounts"][0]
+    assert account["next_renewal"] == "2026-03-31"
+    assert account["arr_usd"] == 264_000
+
+
+async def test_a_bloated_tool_answers_the_same_and_far_more(sales_crm: Crm, faults: FaultFile, tmp_path: Path) -> None:
+    """Some 150 000 tokens of it."""
+    asked = {"accounts": ["Globex"]}
+    plain = await run_tool("get_deal_history", asked, sales_crm, faults)
+    inject(tmp_path, Fault("bloated-tool"))
+    bloated = await run_tool("get_deal_history", asked, sales_crm, faults)
+    assert bloated["accounts"] == plain["accounts"]
+    assert len(bloated["trail"]) == 600_000

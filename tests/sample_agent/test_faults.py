@@ -112,6 +112,8 @@ def test_a_flaky_tool_fails_about_one_call_in_five(tmp_path: Path) -> None:
         ("slow-model", ModelFault(slow_seconds=12.0)),
         ("looping", ModelFault(behaviour="looping")),
         ("declining", ModelFault(behaviour="declining")),
+        ("dithering", ModelFault(behaviour="dithering")),
+        ("hallucinating", ModelFault(behaviour="hallucinating")),
     ],
 )
 def test_each_model_fault_has_its_own_effect(tmp_path: Path, name: str, expected: ModelFault) -> None:

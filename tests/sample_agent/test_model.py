@@ -35,7 +35,7 @@ class Chat:
         request = {"max_tokens": 2000, "messages": self.messages, "tools": self.tools, **fields}
         return reply(request, self.behaviour)
 
-    async def say(self, text: str, max_turns: int = 8) -> str:
+    async def say(self, text: str, max_turns: int = 12) -> str:
         """Ask something, run the tools that the model asks for, and return the final answer."""
         self.messages.append({"role": "user", "content": text})
         self.batches = []
@@ -52,7 +52,8 @@ class Chat:
         calls, results = [], []
         for index, use in enumerate(planned.tool_uses):
             call_id = f"toolu_{len(self.messages)}_{turn}_{index}"
-            TOOLS_BY_NAME[use.name].arguments.model_validate(use.input)  # what the model sends fits the schema
+            if use.name in TOOLS_BY_NAME:
+                TOOLS_BY_NAME[use.name].arguments.model_validate(use.input)  # what the model sends fits the schema
             calls.append({"type": "tool_use", "id": call_id, "name": use.name, "input": use.input})
             result: dict[str, Any] = {"type": "tool_result", "tool_use_id": call_id}
             try:
@@ -295,6 +296,23 @@ def test_a_looping_model_never_comes_to_an_answer(chat: Chat) -> None:
         result = {"type": "tool_result", "tool_use_id": f"toolu_{turn}", "content": "{}"}
         chat.messages += [{"role": "assistant", "content": [call]}, {"role": "user", "content": [result]}]
     assert len(asked) == 20
+
+
+async def test_a_dithering_model_looks_up_eleven_times_before_its_first_answer(chat: Chat) -> None:
+    """Too many turns, yet not a loop: a conversation stays within fifteen tool calls."""
+    chat.behaviour = "dithering"
+    assert "Globex" in await chat.say("Tell me about the Globex account")
+    assert [len(batch) for batch in chat.batches] == [1] * 11
+    await chat.say("Tell me about the Initech account")
+    assert len(chat.batches) == 1
+
+
+async def test_a_hallucinating_model_calls_a_tool_that_does_not_exist_and_then_answers(chat: Chat) -> None:
+    """Once a request; told that there is no such tool, it takes those that there are."""
+    chat.behaviour = "hallucinating"
+    assert "ARR" in await chat.say("Tell me about the Globex account")
+    assert chat.batches[0] == ["query_data_warehouse"]
+    assert sum(batch == ["query_data_warehouse"] for batch in chat.batches) == 1
 
 
 async def test_a_declining_model_declines_everything(chat: Chat) -> None:
