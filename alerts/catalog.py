@@ -5,12 +5,13 @@ What an alert watches and what its page says is in its area; its numbers are in 
 
 from __future__ import annotations
 
-from alerts.areas import cost, sessions, stack, tasks, tools, users
+from alerts.areas import approvals, cost, evals, sessions, stack, tasks, tools, users
 from alerts.model import Alert, Record
 
 RECORDS: tuple[Record, ...] = (
     *tools.RECORDS,
     *tasks.RECORDS,
+    *approvals.RECORDS,
     *cost.RECORDS,
     *users.RECORDS,
 )
@@ -19,6 +20,8 @@ ALERTS: tuple[Alert, ...] = (
     *tools.ALERTS,
     *sessions.ALERTS,
     *tasks.ALERTS,
+    *approvals.ALERTS,
+    *evals.ALERTS,
     *cost.ALERTS,
     *users.ALERTS,
     *stack.ALERTS,

@@ -29,6 +29,8 @@ def fact_box(item: RenderedAlert) -> str:
         ("Labels", ", ".join(f"`{label}`" for label in item.alert.labels) or "none"),
         ("Mutes while it fires", ", ".join(f"[{name}]({name}.md)" for name in item.alert.inhibits) or "nothing"),
     ]
+    if numbers.keep_firing_for:
+        rows.insert(2, ("Goes on firing", f"{numbers.keep_firing_for} after it no longer holds"))
     if numbers.threshold:
         rows.insert(1, ("Why this threshold", f"{numbers.threshold}: {numbers.threshold.why}"))
     lines = ["| | |", "|---|---|", *(f"| **{fact}** | {value} |" for fact, value in rows)]

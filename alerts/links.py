@@ -9,6 +9,8 @@ TOOLS = "agentgauge-tools"
 AGENT = "agentgauge-agent"
 COST = "agentgauge-cost"
 USERS = "agentgauge-users"
+AUTONOMY = "agentgauge-autonomy"
+EVALUATIONS = "agentgauge-evaluations"
 STACK = "agentgauge-stack"
 
 
@@ -42,6 +44,11 @@ RETENTION = PanelRef(USERS, 2)
 SESSION_LENGTH = PanelRef(USERS, 3)
 NEGATIVE_FEEDBACK = PanelRef(USERS, 4)
 WRONG_ANSWERS = PanelRef(USERS, 5)
+APPROVAL_RATE = PanelRef(AUTONOMY, 1)
+APPROVAL_QUEUE = PanelRef(AUTONOMY, 2)
+AUDIT_PROBLEMS = PanelRef(AUTONOMY, 3)
+EVAL_PASS_RATIO = PanelRef(EVALUATIONS, 1)
+EVAL_AGE = PanelRef(EVALUATIONS, 2)
 LABEL_OVERFLOW = PanelRef(STACK, 1)
 TELEMETRY_ERRORS = PanelRef(STACK, 2)
 

@@ -88,6 +88,8 @@ def _rule(item: RenderedAlert) -> dict[str, Any]:
     rule: dict[str, Any] = {"alert": item.alert.name, "expr": _Literal(item.expr)}
     if item.numbers.for_ is not None:
         rule["for"] = str(item.numbers.for_)
+    if item.numbers.keep_firing_for is not None:
+        rule["keep_firing_for"] = str(item.numbers.keep_firing_for)
     return rule | {"labels": {"severity": item.numbers.severity}, "annotations": item.annotations}
 
 
@@ -157,6 +159,7 @@ def _faster_numbers(numbers: Numbers, speed: float) -> Numbers:
         numbers.evidence,
         scaled(numbers.window),
         scaled(numbers.for_),
+        scaled(numbers.keep_firing_for),
         numbers.line,
     )
 

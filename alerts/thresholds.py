@@ -34,13 +34,17 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Numbers:
-    """All numbers of one alert. ``line`` is where its block starts in the file."""
+    """All numbers of one alert. ``line`` is where its block starts in the file.
+
+    ``keep_firing_for`` is for an alert that mutes others: it has to outlast the windows of its symptoms.
+    """
 
     severity: Severity
     threshold: Threshold | None
     evidence: Threshold | None
     window: Duration | None
     for_: Duration | None
+    keep_firing_for: Duration | None
     line: int
 
 
@@ -98,7 +102,7 @@ def load(path: Path = FILE) -> Thresholds:
 
 
 def _numbers(block: _Block) -> Numbers:
-    block.only("threshold", "window", "for", "evidence", "severity")
+    block.only("threshold", "window", "for", "keep_firing_for", "evidence", "severity")
     severity = block.text("severity")
     if severity not in get_args(Severity):
         raise block.error("severity", f"{severity!r} is none of {', '.join(get_args(Severity))}")
@@ -108,6 +112,7 @@ def _numbers(block: _Block) -> Numbers:
         evidence=_threshold(block.block("evidence")) if "evidence" in block.fields else None,
         window=block.duration("window") if "window" in block.fields else None,
         for_=block.duration("for") if "for" in block.fields else None,
+        keep_firing_for=block.duration("keep_firing_for") if "keep_firing_for" in block.fields else None,
         line=block.line,
     )
 

@@ -31,13 +31,23 @@ ALERTS = (
         name="AgentAllToolCallsFailing",
         area="tools",
         summary="No tool call of the agent succeeds.",
-        fires_when="no tool call of the agent succeeds",
+        fires_when="no tool call of the agent succeeds, in the window or, on a busy agent, in one minute",
+        # A busy agent has evidence enough within a minute. To wait until the whole window has run empty of successes
+        # would page for the symptoms first.
         expr="""
-sum by (agent) (increase(<tool_calls>{outcome="error"}[<window>])) >= <evidence>
-and
-sum by (agent) (increase(<tool_calls>{outcome="success"}[<window>])) == 0
+(
+  sum by (agent) (increase(<tool_calls>{outcome="error"}[<window>])) >= <evidence>
+  and
+  sum by (agent) (increase(<tool_calls>{outcome="success"}[<window>])) == 0
+)
+or
+(
+  sum by (agent) (increase(<tool_calls>{outcome="error"}[1m])) >= <evidence>
+  and
+  sum by (agent) (increase(<tool_calls>{outcome="success"}[1m])) == 0
+)
 """,
-        description=('{{ $labels.agent }}: all {{ $value | printf "%.0f" }} tool calls of the last <window> failed.'),
+        description='{{ $labels.agent }}: none of the last {{ $value | printf "%.0f" }} tool calls succeeded.',
         labels=("agent",),
         panel=links.ALL_TOOL_SUCCESS,
         inhibits=(

@@ -34,8 +34,13 @@ CONSTANTS = (
     ("AgentCostSpike", "[1d:5m]", ("[18h:5m]", "[30h:5m]")),
     ("AgentCostSpike", "[7d:1d]", ("[5d:1d]", "[9d:1d]")),
     ("AgentCostSpike", "> 3)", ("> 2)", "> 4)")),
+    ("AgentApprovalRateLow", "approved|edited|rejected", ("approved|rejected", "approved|edited|rejected|expired")),
+    ("AgentApprovalRateHigh", "approved|edited|rejected", ("approved|rejected", "approved|edited|rejected|expired")),
+    ("AgentApprovalQueueStalled", "approved|edited|rejected", ("approved|edited", "approved|edited|rejected|expired")),
+    ("AgentApprovalQueueStalled", "min_over_time", ("max_over_time", "avg_over_time")),
+    ("AgentEvalRegression", "ratio < on", ("ratio <= on", "ratio > on")),
 )
-"""Numbers that are not the operator's to tune: the alert, the text in its queries, what to write instead."""
+"""What is not the operator's to tune: the alert, the text in its queries, what to write instead."""
 
 AGGREGATIONS = (("sum by", "max by"), ("max by", "sum by"), ("increase(", "delta("))
 """What replicas and restarts would be judged by if somebody took the wrong one of two."""
@@ -48,6 +53,7 @@ class Rules:
     item: RenderedAlert
     expr: str
     for_: Duration | None
+    keep_firing_for: Duration | None
     records: dict[str, str]
 
     def yaml(self) -> str:
@@ -56,6 +62,8 @@ class Rules:
         alert: dict[str, Any] = {"alert": self.item.alert.name, "expr": self.expr}
         if self.for_:
             alert["for"] = str(self.for_)
+        if self.keep_firing_for:
+            alert["keep_firing_for"] = str(self.keep_firing_for)
         rules.append(alert | {"labels": {"severity": self.item.numbers.severity}})
         return yaml.safe_dump({"groups": [{"name": "mutant", "rules": rules}]})
 
@@ -73,7 +81,7 @@ def rules_with(item: RenderedAlert, numbers: Numbers) -> Rules:
     expr = promql.fill(
         item.alert.expr, **{name: hole for name, hole in holes.items() if f"<{name}>" in item.alert.expr}
     )
-    return Rules(item, expr, numbers.for_, _records_of(expr))
+    return Rules(item, expr, numbers.for_, numbers.keep_firing_for, _records_of(expr))
 
 
 def _records_of(expr: str) -> dict[str, str]:
@@ -103,6 +111,9 @@ def mutants(item: RenderedAlert) -> Iterator[tuple[str, Rules]]:
         if numbers.for_:
             for_ = Duration(numbers.for_.seconds * factor)
             yield f"for {for_}", rules_with(item, replace(numbers, for_=for_))
+        if numbers.keep_firing_for:
+            keep = Duration(numbers.keep_firing_for.seconds * factor)
+            yield f"keep_firing_for {keep}", rules_with(item, replace(numbers, keep_firing_for=keep))
     for name, text, others in CONSTANTS:
         if name == alert.name:
             for other in others:
