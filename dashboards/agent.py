@@ -4,126 +4,46 @@ from __future__ import annotations
 
 from alerts import links
 from alerts.areas.tasks import TURNS_COUNT, TURNS_SUM
-from dashboards.model import (
-    COUNT,
-    OF_AGENT,
-    PER_MINUTE,
-    RATIO,
-    SECONDS,
-    TOKENS,
-    Dashboard,
-    Limit,
-    Panel,
-    Query,
-    Row,
-)
-
-# `> 0` below a fraction and `>= 0` around a quantile drop NaN: where nothing happened there is no value.
+from dashboards import queries, shared
+from dashboards.annotations import EVERYWHERE
+from dashboards.model import Dashboard, Limit, Query, Row
+from dashboards.shapes import heatmap, lines, percentiles, stack, stat
+from dashboards.style import COUNT, PER_MINUTE, RATIO, SECONDS, TOKENS
 
 AT_A_GLANCE = Row(
     "At a glance",
     (
-        Panel(
-            id=100,
-            title="Tasks completed",
-            description="Completed share of the user requests in the alert's window; of the worst agent.",
-            kind="stat",
-            unit=RATIO,
-            span=4,
-            height=4,
-            limits=(Limit("AgentTaskCompletionLow", "below"),),
-            queries=(
-                Query("""
-min(
-  sum by (agent) (increase(<tasks>{<where>, outcome="completed"}[<window>]))
-  /
-  (sum by (agent) (increase(<tasks>{<where>}[<window>])) > 0)
-)
-"""),
-            ),
+        shared.tasks_completed(100),
+        stat(
+            101,
+            "Fallbacks",
+            RATIO,
+            "Share of the user requests that the agent said it cannot help with; of the worst agent.",
+            queries.highest(queries.share("tasks", 'outcome="fallback"', "agent")),
+            limit=Limit("AgentFallbackRateHigh", "above"),
         ),
-        Panel(
-            id=101,
-            title="Fallbacks",
-            description="Share of the user requests that the agent said it cannot help with; of the worst agent.",
-            kind="stat",
-            unit=RATIO,
-            span=4,
-            height=4,
-            limits=(Limit("AgentFallbackRateHigh", "above"),),
-            queries=(
-                Query("""
-max(
-  sum by (agent) (increase(<tasks>{<where>, outcome="fallback"}[<window>]))
-  /
-  (sum by (agent) (increase(<tasks>{<where>}[<window>])) > 0)
-)
-"""),
-            ),
+        stat(
+            102,
+            "Model turns a task",
+            COUNT,
+            "Mean LLM calls that plan or answer, to a completed task; of the worst agent.",
+            queries.highest(queries.mean("task_turns", "agent")),
+            limit=Limit("AgentTurnsIncreasing", "above"),
         ),
-        Panel(
-            id=102,
-            title="Model turns a task",
-            description="Mean LLM calls that plan or answer, to a completed task; of the worst agent.",
-            kind="stat",
-            unit=COUNT,
-            span=4,
-            height=4,
-            limits=(Limit("AgentTurnsIncreasing", "above"),),
-            queries=(
-                Query("""
-max(
-  sum by (agent) (increase(<task_turns.sum>{<where>}[<window>]))
-  /
-  (sum by (agent) (increase(<task_turns.count>{<where>}[<window>])) > 0)
-)
-"""),
-            ),
+        shared.answer_p95(103),
+        stat(
+            104,
+            "LLM p95",
+            SECONDS,
+            "95 % of the LLM calls of the last 5 minutes were faster than this; of the slowest model.",
+            queries.highest(queries.quantile(0.95, "llm_duration", "model", over="5m")),
         ),
-        Panel(
-            id=103,
-            title="Answer p95",
-            description="95 % of the answers came faster than this in the alert's window; of the slowest agent.",
-            kind="stat",
-            unit=SECONDS,
-            span=4,
-            height=4,
-            limits=(Limit("AgentLatencySpike", "above"),),
-            queries=(
-                Query("""
-max(histogram_quantile(0.95, sum by (agent, le) (rate(<turn_duration.bucket>{<where>}[<window>])))) >= 0
-"""),
-            ),
-        ),
-        Panel(
-            id=104,
-            title="LLM p95",
-            description="95 % of the LLM calls of the last 5 minutes were faster than this; of the slowest model.",
-            kind="stat",
-            unit=SECONDS,
-            span=4,
-            height=4,
-            queries=(
-                Query("""
-max(histogram_quantile(0.95, sum by (model, le) (rate(<llm_duration.bucket>{<where>}[5m]))) >= 0)
-"""),
-            ),
-        ),
-        Panel(
-            id=105,
-            title="LLM attempts failed",
-            description="Failed share of the HTTP attempts of the last 5 minutes, also those a retry made good.",
-            kind="stat",
-            unit=RATIO,
-            span=4,
-            height=4,
-            queries=(
-                Query("""
-sum(increase(<llm_calls>{<where>, outcome="error"}[5m]))
-/
-(sum(increase(<llm_calls>{<where>}[5m])) > 0)
-"""),
-            ),
+        stat(
+            105,
+            "LLM attempts failed",
+            RATIO,
+            "Failed share of the HTTP attempts of the last 5 minutes, also those a retry made good.",
+            queries.share("llm_calls", 'outcome="error"', over="5m"),
         ),
     ),
 )
@@ -131,76 +51,45 @@ sum(increase(<llm_calls>{<where>, outcome="error"}[5m]))
 TASKS = Row(
     "Tasks",
     (
-        Panel(
-            id=106,
-            title="How tasks end",
-            description=(
-                "Share of each outcome over the last hour; fallback means the agent said that it cannot help, "
-                "abandoned that the user left."
-            ),
-            kind="timeseries",
-            unit=RATIO,
-            span=8,
-            stacked=True,
-            queries=(
-                Query(
-                    """
-sum by (outcome) (increase(<tasks>{<where>}[1h]))
+        stack(
+            106,
+            "How tasks end",
+            RATIO,
+            "Share of each outcome over the last hour; fallback means the agent said that it cannot help, abandoned "
+            "that the user left.",
+            Query(
+                f"""
+{queries.increase("tasks", "1h", "outcome")}
 / ignoring (outcome) group_left ()
-(sum(increase(<tasks>{<where>}[1h])) > 0)
+({queries.increase("tasks", "1h")} > 0)
 """,
-                    legend="{{outcome}}",
-                ),
+                "{{outcome}}",
             ),
         ),
-        Panel(
-            id=links.FALLBACK_RATE.panel_id,
-            title="Fallback rate",
-            description="Share of the user requests that ended in \"I can't help with that\", over the alert's window.",
-            kind="timeseries",
-            unit=RATIO,
-            span=8,
+        lines(
+            links.FALLBACK_RATE.panel_id,
+            "Fallback rate",
+            RATIO,
+            "Share of the user requests that ended in \"I can't help with that\", over the alert's window.",
+            Query(queries.share("tasks", 'outcome="fallback"', "agent"), "{{agent}}"),
             limits=(Limit("AgentFallbackRateHigh", "above"),),
-            queries=(
-                Query(
-                    """
-sum by (agent) (increase(<tasks>{<where>, outcome="fallback"}[<window>]))
-/
-(sum by (agent) (increase(<tasks>{<where>}[<window>])) > 0)
-""",
-                    legend="{{agent}}",
-                ),
-            ),
         ),
-        Panel(
-            id=links.TASK_TURNS.panel_id,
-            title="Model turns to completion",
-            description=(
-                "Mean LLM calls that plan or answer, to a completed task, over the alert's window. The alert also asks "
-                "for more than in the 24 h before."
+        lines(
+            links.TASK_TURNS.panel_id,
+            "Model turns to completion",
+            COUNT,
+            "Mean LLM calls that plan or answer, to a completed task, over the alert's window. The alert also asks "
+            "for more than in the 24 h before.",
+            Query(queries.mean("task_turns", "agent"), "{{agent}}"),
+            Query(
+                f"""
+sum_over_time({TURNS_SUM}{{<where>}}[1d:5m] offset <window>)
+/
+(sum_over_time({TURNS_COUNT}{{<where>}}[1d:5m] offset <window>) > 0)
+""",
+                "{{agent}}, 24 h before",
             ),
-            kind="timeseries",
-            unit=COUNT,
-            span=8,
             limits=(Limit("AgentTurnsIncreasing", "above"),),
-            queries=(
-                Query(
-                    """
-sum by (agent) (increase(<task_turns.sum>{<where>}[<window>]))
-/
-(sum by (agent) (increase(<task_turns.count>{<where>}[<window>])) > 0)
-""",
-                    legend="{{agent}}",
-                ),
-                Query(
-                    f"""
-sum_over_time({TURNS_SUM}{{{OF_AGENT}}}[1d:5m] offset <window>)
-/
-(sum_over_time({TURNS_COUNT}{{{OF_AGENT}}}[1d:5m] offset <window>) > 0)
-""",
-                    legend="{{agent}}, 24 h before",
-                ),
-            ),
         ),
     ),
 )
@@ -208,145 +97,76 @@ sum_over_time({TURNS_SUM}{{{OF_AGENT}}}[1d:5m] offset <window>)
 TURNS = Row(
     "Turns",
     (
-        Panel(
-            id=107,
-            title="Time to answer",
-            description="From the user's message to the answer, over the alert's window.",
-            kind="timeseries",
-            unit=SECONDS,
-            span=8,
-            limits=(Limit("AgentLatencySpike", "above"),),
-            queries=(
-                Query(
-                    """
-histogram_quantile(0.95, sum by (agent, le) (rate(<turn_duration.bucket>{<where>}[<window>]))) >= 0
-""",
-                    legend="{{agent}} p95",
-                ),
-                Query(
-                    """
-histogram_quantile(0.5, sum by (agent, le) (rate(<turn_duration.bucket>{<where>}[<window>]))) >= 0
-""",
-                    legend="{{agent}} p50",
-                ),
-            ),
+        shared.time_to_answer(107, span=8),
+        heatmap(
+            108,
+            "Duration of turns",
+            SECONDS,
+            "How many answers took how long; darker is more. A second band at the top is a slow minority.",
+            "turn_duration",
         ),
-        Panel(
-            id=108,
-            title="Duration of turns",
-            description="How many answers took how long; darker is more. A second band at the top is a slow minority.",
-            kind="heatmap",
-            unit=SECONDS,
-            span=8,
-            queries=(Query("sum by (le) (increase(<turn_duration.bucket>{<where>}[$__rate_interval]))"),),
+        heatmap(
+            109,
+            "Turns of completed tasks",
+            COUNT,
+            "How many tasks took how many model turns; a band that climbs is an agent going in circles.",
+            "task_turns",
         ),
-        Panel(
-            id=109,
-            title="Turns of completed tasks",
-            description="How many tasks took how many model turns; a band that climbs is an agent going in circles.",
-            kind="heatmap",
-            unit=COUNT,
-            span=8,
-            queries=(Query("sum by (le) (increase(<task_turns.bucket>{<where>}[$__rate_interval]))"),),
-        ),
+    ),
+)
+
+APPROVALS = Row(
+    "Approvals",
+    (
+        shared.approval_rate(118, span=12),
+        shared.waiting_time(119, span=12),
     ),
 )
 
 LLM_CALLS = Row(
     "LLM calls",
     (
-        Panel(
-            id=110,
-            title="LLM latency",
-            description="From the call to its last byte, over 5 minutes, by model.",
-            kind="timeseries",
-            unit=SECONDS,
+        lines(
+            110,
+            "LLM latency",
+            SECONDS,
+            "From the call to its last byte, over 5 minutes, by model.",
+            *percentiles("llm_duration", "model", over="5m"),
             span=12,
-            queries=(
-                Query(
-                    """
-histogram_quantile(0.95, sum by (model, le) (rate(<llm_duration.bucket>{<where>}[5m]))) >= 0
-""",
-                    legend="{{model}} p95",
-                ),
-                Query(
-                    """
-histogram_quantile(0.5, sum by (model, le) (rate(<llm_duration.bucket>{<where>}[5m]))) >= 0
-""",
-                    legend="{{model}} p50",
-                ),
-            ),
         ),
-        Panel(
-            id=111,
-            title="First token",
-            description="From the call to its first token, over 5 minutes, by model; of streamed calls only.",
-            kind="timeseries",
-            unit=SECONDS,
+        lines(
+            111,
+            "First token",
+            SECONDS,
+            "From the call to its first token, over 5 minutes, by model; of streamed calls only.",
+            *percentiles("llm_time_to_first_token", "model", over="5m"),
             span=12,
-            queries=(
-                Query(
-                    """
-histogram_quantile(0.95, sum by (model, le) (rate(<llm_time_to_first_token.bucket>{<where>}[5m]))) >= 0
-""",
-                    legend="{{model}} p95",
-                ),
-                Query(
-                    """
-histogram_quantile(0.5, sum by (model, le) (rate(<llm_time_to_first_token.bucket>{<where>}[5m]))) >= 0
-""",
-                    legend="{{model}} p50",
-                ),
-            ),
         ),
-        Panel(
-            id=112,
-            title="LLM calls",
-            description="HTTP attempts per minute by model, retries included.",
-            kind="timeseries",
-            unit=PER_MINUTE,
+        stack(
+            112,
+            "LLM calls",
+            PER_MINUTE,
+            "HTTP attempts per minute by model, retries included.",
+            Query(f"{queries.per_minute('llm_calls', 'model')} > 0", "{{model}}"),
             span=6,
-            stacked=True,
-            queries=(
-                Query("60 * sum by (model) (rate(<llm_calls>{<where>}[$__rate_interval])) > 0", legend="{{model}}"),
-            ),
         ),
-        Panel(
-            id=113,
-            title="Attempts and retries",
-            description=(
-                "HTTP attempts per minute by how they ended. An error is followed by a retry, unless it was the last."
-            ),
-            kind="timeseries",
-            unit=PER_MINUTE,
+        stack(
+            113,
+            "Attempts and retries",
+            PER_MINUTE,
+            "HTTP attempts per minute by how they ended. An error is followed by a retry, unless it was the last.",
+            Query(queries.per_minute("llm_calls", "outcome"), "{{outcome}}"),
             span=6,
-            stacked=True,
-            queries=(
-                Query("60 * sum by (outcome) (rate(<llm_calls>{<where>}[$__rate_interval]))", legend="{{outcome}}"),
-            ),
         ),
-        Panel(
-            id=114,
-            title="LLM errors",
-            description="Failed HTTP attempts of the last 5 minutes by model and cause, also those a retry made good.",
-            kind="timeseries",
-            unit=COUNT,
+        stack(
+            114,
+            "LLM errors",
+            COUNT,
+            "Failed HTTP attempts of the last 5 minutes by model and cause, also those a retry made good.",
+            Query(queries.newly_counted("llm_errors", "model, error_type", "5m"), "{{model}} {{error_type}}"),
             span=12,
-            # A cause is born at its first error, which is no increase: where the series is new, its value counts.
-            queries=(
-                Query(
-                    """
-(
-  sum by (model, error_type) (<llm_errors>{<where>})
-  unless
-  sum by (model, error_type) (<llm_errors>{<where>} offset 5m)
-)
-or
-sum by (model, error_type) (increase(<llm_errors>{<where>}[5m])) > 0
-""",
-                    legend="{{model}} {{error_type}}",
-                ),
-            ),
+            empty="No attempt failed",
+            drawn="bars",
         ),
     ),
 )
@@ -354,48 +174,26 @@ sum by (model, error_type) (increase(<llm_errors>{<where>}[5m])) > 0
 TOKENS_OF_CALLS = Row(
     "Tokens",
     (
-        Panel(
-            id=115,
-            title="Tokens",
-            description="Tokens per minute. The kinds do not overlap: input is the uncached part of the prompt.",
-            kind="timeseries",
-            unit=TOKENS,
-            span=8,
-            stacked=True,
-            queries=(
-                Query("60 * sum by (kind) (rate(<llm_tokens>{<where>}[$__rate_interval])) > 0", legend="{{kind}}"),
-            ),
+        stack(
+            115,
+            "Tokens",
+            TOKENS,
+            "Tokens per minute. The kinds do not overlap: input is the uncached part of the prompt.",
+            Query(f"{queries.per_minute('llm_tokens', 'kind')} > 0", "{{kind}}"),
         ),
-        Panel(
-            id=116,
-            title="Prompt size",
-            description="How many LLM calls had a prompt of how many tokens, the cached part included; darker is more.",
-            kind="heatmap",
-            unit=TOKENS,
-            span=8,
-            queries=(Query("sum by (le) (increase(<llm_input_tokens.bucket>{<where>}[$__rate_interval]))"),),
+        heatmap(
+            116,
+            "Prompt size",
+            TOKENS,
+            "How many LLM calls had a prompt of how many tokens, the cached part included; darker is more.",
+            "llm_input_tokens",
         ),
-        Panel(
-            id=117,
-            title="Output size",
-            description="Tokens that an LLM call wrote, over 5 minutes, by model.",
-            kind="timeseries",
-            unit=TOKENS,
-            span=8,
-            queries=(
-                Query(
-                    """
-histogram_quantile(0.95, sum by (model, le) (rate(<llm_output_tokens.bucket>{<where>}[5m]))) >= 0
-""",
-                    legend="{{model}} p95",
-                ),
-                Query(
-                    """
-histogram_quantile(0.5, sum by (model, le) (rate(<llm_output_tokens.bucket>{<where>}[5m]))) >= 0
-""",
-                    legend="{{model}} p50",
-                ),
-            ),
+        lines(
+            117,
+            "Output size",
+            TOKENS,
+            "Tokens that an LLM call wrote, over 5 minutes, by model.",
+            *percentiles("llm_output_tokens", "model", over="5m"),
         ),
     ),
 )
@@ -406,5 +204,6 @@ AGENT = Dashboard(
     description="Do people get what they asked for, how fast, and what the model has to do with it.",
     source="dashboards/agent.py",
     variables=("job", "instance", "agent", "model"),
-    rows=(AT_A_GLANCE, TASKS, TURNS, LLM_CALLS, TOKENS_OF_CALLS),
+    annotations=EVERYWHERE,
+    rows=(AT_A_GLANCE, TASKS, TURNS, APPROVALS, LLM_CALLS, TOKENS_OF_CALLS),
 )

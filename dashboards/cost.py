@@ -4,153 +4,82 @@ from __future__ import annotations
 
 from alerts import links
 from alerts.areas.cost import SPEND_DAY, SPEND_USUAL, TOOL_SPEND_DAY, TOOL_SPEND_USUAL
-from dashboards.model import (
-    COUNT,
-    FACTOR,
-    OF_AGENT,
-    RATIO,
-    TOKENS,
-    USD,
-    Dashboard,
-    Limit,
-    Panel,
-    Query,
-    Row,
-)
-
-# `> 0` below a fraction and `>= 0` around a quantile drop NaN: where nothing happened there is no value.
+from dashboards import queries, shared
+from dashboards.annotations import EVERYWHERE
+from dashboards.model import Dashboard, Limit, Panel, Query, Row
+from dashboards.shapes import heatmap, lines, stack, stat, table
+from dashboards.style import COUNT, FACTOR, RATIO, TOKENS, USD
 
 AT_A_GLANCE = Row(
     "At a glance",
     (
-        Panel(
-            id=100,
-            title="Spend, last 24 h",
-            description="LLM and tool spend of the last 24 hours.",
-            kind="stat",
-            unit=USD,
-            span=4,
-            height=4,
-            queries=(
-                Query("sum(increase(<llm_cost>{<where>}[24h]) or increase(<tool_cost>{<where>}[24h]))", instant=True),
-            ),
+        shared.spend_of_a_day(100),
+        shared.spend_against_usual(101),
+        stat(
+            102,
+            "Tool spend ÷ usual day",
+            FACTOR,
+            "The same for what the external APIs behind the tools charge.",
+            queries.highest(f"{TOOL_SPEND_DAY}{{<where>}} / ({TOOL_SPEND_USUAL}{{<where>}} > 0)"),
+            limit=Limit("AgentToolSpendAnomaly", "above"),
         ),
-        Panel(
-            id=101,
-            title="Against a usual day",
-            description=(
-                "Spend of the last 24 hours by the daily mean of the 7 days before, of the agent furthest from it; "
-                "needs three days of history."
-            ),
-            kind="stat",
-            unit=FACTOR,
-            span=4,
-            height=4,
-            limits=(Limit("AgentCostSpike", "above"),),
-            queries=(Query(f"max({SPEND_DAY}{{{OF_AGENT}}} / ({SPEND_USUAL}{{{OF_AGENT}}} > 0))"),),
+        stat(
+            103,
+            "Cost of a session",
+            USD,
+            "Mean LLM and tool cost of the sessions closed in the alert's window; of the dearest agent.",
+            queries.highest(queries.mean("session_cost", "agent")),
+            limit=Limit("AgentSessionCostHigh", "above"),
         ),
-        Panel(
-            id=102,
-            title="Tools against a usual day",
-            description="The same for what the external APIs behind the tools charge.",
-            kind="stat",
-            unit=FACTOR,
-            span=4,
-            height=4,
-            limits=(Limit("AgentToolSpendAnomaly", "above"),),
-            queries=(Query(f"max({TOOL_SPEND_DAY}{{{OF_AGENT}}} / ({TOOL_SPEND_USUAL}{{{OF_AGENT}}} > 0))"),),
+        stat(
+            104,
+            "Prompt of a call",
+            TOKENS,
+            "Mean tokens of a prompt in the alert's window, the cached part included; of the worst agent.",
+            queries.highest(queries.mean("llm_input_tokens", "agent")),
+            limit=Limit("AgentInputTokensHigh", "above"),
         ),
-        Panel(
-            id=103,
-            title="Cost of a session",
-            description="Mean LLM and tool cost of the sessions closed in the alert's window; of the dearest agent.",
-            kind="stat",
-            unit=USD,
-            span=4,
-            height=4,
-            limits=(Limit("AgentSessionCostHigh", "above"),),
-            queries=(
-                Query("""
-max(
-  sum by (agent) (increase(<session_cost.sum>{<where>}[<window>]))
-  /
-  (sum by (agent) (increase(<session_cost.count>{<where>}[<window>])) > 0)
-)
-"""),
-            ),
-        ),
-        Panel(
-            id=104,
-            title="Prompt of a call",
-            description="Mean tokens of a prompt in the alert's window, the cached part included; of the worst agent.",
-            kind="stat",
-            unit=TOKENS,
-            span=4,
-            height=4,
-            limits=(Limit("AgentInputTokensHigh", "above"),),
-            queries=(
-                Query("""
-max(
-  sum by (agent) (increase(<llm_input_tokens.sum>{<where>}[<window>]))
-  /
-  (sum by (agent) (increase(<llm_input_tokens.count>{<where>}[<window>])) > 0)
-)
-"""),
-            ),
-        ),
-        Panel(
-            id=105,
-            title="Prompt read from cache",
-            description="Share of the prompt tokens of the last hour that the provider read from its cache.",
-            kind="stat",
-            unit=RATIO,
-            span=4,
-            height=4,
-            queries=(
-                Query("""
-sum(increase(<llm_tokens>{<where>, kind="cache_read"}[1h]))
-/
-(sum(increase(<llm_tokens>{<where>, kind!="output"}[1h])) > 0)
-"""),
-            ),
+        stat(
+            105,
+            "Prompt read from cache",
+            RATIO,
+            "Share of the prompt tokens of the last hour that the provider read from its cache.",
+            queries.share("llm_tokens", 'kind="cache_read"', of='kind!="output"', over="1h"),
         ),
     ),
 )
 
+
+def _against_usual(id: int, title: str, day: str, usual: str, description: str) -> Panel:
+    """Spend of a day beside a usual one; of all models, or of the tools alone."""
+    return lines(
+        id,
+        title,
+        USD,
+        f"{description} The baseline is the daily mean of the 7 days before, once there are three days of history.",
+        Query(f"{day}{{<where>}}", "{{agent}}"),
+        Query(f"{usual}{{<where>}}", "{{agent}}, usual day"),
+        Query(f"<threshold> * {usual}{{<where>}}", "{{agent}}, limit", is_limit=True),
+        span=12,
+    )
+
+
 USUAL = Row(
     "Against a usual day",
     (
-        Panel(
-            id=links.SPEND.panel_id,
-            title="Spend of 24 hours",
-            description=(
-                "LLM and tool spend of the 24 hours up to each moment, of all models. The baseline is the daily mean "
-                "of the 7 days before, once there are three days of history."
-            ),
-            kind="timeseries",
-            unit=USD,
-            span=12,
-            queries=(
-                Query(f"{SPEND_DAY}{{{OF_AGENT}}}", legend="{{agent}}"),
-                Query(f"{SPEND_USUAL}{{{OF_AGENT}}}", legend="{{agent}}, usual day"),
-                Query(f"<threshold> * {SPEND_USUAL}{{{OF_AGENT}}}", legend="{{agent}}, limit", is_limit=True),
-            ),
+        _against_usual(
+            links.SPEND.panel_id,
+            "Spend of 24 hours",
+            SPEND_DAY,
+            SPEND_USUAL,
+            "LLM and tool spend of the 24 hours up to each moment, of all models.",
         ),
-        Panel(
-            id=links.TOOL_SPEND.panel_id,
-            title="Tool spend of 24 hours",
-            description=(
-                "What the external APIs behind the tools charged in the 24 hours up to each moment. The baseline is "
-                "the daily mean of the 7 days before, once there are three days of history."
-            ),
-            kind="timeseries",
-            unit=USD,
-            span=12,
-            queries=(
-                Query(f"{TOOL_SPEND_DAY}{{{OF_AGENT}}}", legend="{{agent}}"),
-                Query(f"{TOOL_SPEND_USUAL}{{{OF_AGENT}}}", legend="{{agent}}, usual day"),
-                Query(f"<threshold> * {TOOL_SPEND_USUAL}{{{OF_AGENT}}}", legend="{{agent}}, limit", is_limit=True),
-            ),
+        _against_usual(
+            links.TOOL_SPEND.panel_id,
+            "Tool spend of 24 hours",
+            TOOL_SPEND_DAY,
+            TOOL_SPEND_USUAL,
+            "What the external APIs behind the tools charged in the 24 hours up to each moment.",
         ),
     ),
 )
@@ -158,51 +87,37 @@ USUAL = Row(
 WHERE_IT_GOES = Row(
     "Where it goes",
     (
-        Panel(
-            id=106,
-            title="Spend per model and hour",
-            description="What the LLM calls cost at the current rate, by model.",
-            kind="timeseries",
-            unit=USD,
-            span=8,
-            stacked=True,
-            queries=(
-                Query("3600 * sum by (model) (rate(<llm_cost>{<where>}[$__rate_interval])) > 0", legend="{{model}}"),
-            ),
+        stack(
+            106,
+            "Spend per model and hour",
+            USD,
+            "What the LLM calls cost at the current rate, by model.",
+            Query(f"{queries.per_hour('llm_cost', 'model')} > 0", "{{model}}"),
         ),
-        Panel(
-            id=107,
-            title="Spend per step and hour",
-            description="What the LLM calls cost at the current rate, by the step of the task that they serve.",
-            kind="timeseries",
-            unit=USD,
-            span=8,
-            stacked=True,
-            queries=(
-                Query("3600 * sum by (step) (rate(<llm_cost>{<where>}[$__rate_interval])) > 0", legend="{{step}}"),
-            ),
+        stack(
+            107,
+            "Spend per step and hour",
+            USD,
+            "What the LLM calls cost at the current rate, by the step of the task that they serve.",
+            Query(f"{queries.per_hour('llm_cost', 'step')} > 0", "{{step}}"),
         ),
-        Panel(
-            id=108,
-            title="Spend per tool, last 24 h",
-            description="What the external API behind each tool charged in the last 24 hours, and per call.",
-            kind="table",
-            unit=USD,
-            span=8,
-            columns=("agent", "tool"),
-            most_first="spend",
-            queries=(
-                Query("sum by (agent, tool) (increase(<tool_cost>{<where>}[24h])) > 0", legend="spend", unit=USD),
-                Query(
-                    """
-sum by (agent, tool) (increase(<tool_cost>{<where>}[24h]) > 0)
+        table(
+            108,
+            "Spend per tool, last 24 h",
+            "What the external API behind each tool charged in the last 24 hours, and per call.",
+            ("agent", "tool"),
+            Query(f"{queries.increase('tool_cost', '24h', 'agent, tool')} > 0", "spend", USD),
+            Query(
+                f"""
+({queries.increase("tool_cost", "24h", "agent, tool")} > 0)
 /
-(sum by (agent, tool) (increase(<tool_calls>{<where>}[24h])) > 0)
+({queries.increase("tool_calls", "24h", "agent, tool")} > 0)
 """,
-                    legend="per call",
-                    unit=USD,
-                ),
+                "per call",
+                USD,
             ),
+            unit=USD,
+            most_first="spend",
         ),
     ),
 )
@@ -210,66 +125,42 @@ sum by (agent, tool) (increase(<tool_cost>{<where>}[24h]) > 0)
 SESSIONS_AND_USERS = Row(
     "Sessions and users",
     (
-        Panel(
-            id=links.SESSION_COST.panel_id,
-            title="Cost per session",
-            description=(
-                "Lines: mean and p95 of the sessions closed in the alert's window. Bars, right axis: live sessions "
-                "that passed the limit, the moment they did."
+        lines(
+            links.SESSION_COST.panel_id,
+            "Cost per session",
+            USD,
+            "Lines: mean and p95 of the sessions closed in the alert's window. Bars, right axis: live sessions that "
+            "passed the limit, the moment they did.",
+            Query(queries.mean("session_cost", "agent"), "{{agent}} mean"),
+            Query(queries.quantile(0.95, "session_cost", "agent"), "{{agent}} p95"),
+            Query(
+                queries.counted("sessions_over_limit", queries.RATE, having='limit="cost"') + " > 0",
+                "past the limit",
+                COUNT,
+                bars=True,
             ),
-            kind="timeseries",
-            unit=USD,
-            span=8,
             limits=(Limit("AgentSessionCostHigh", "above"),),
-            queries=(
-                Query(
-                    """
-sum by (agent) (increase(<session_cost.sum>{<where>}[<window>]))
-/
-(sum by (agent) (increase(<session_cost.count>{<where>}[<window>])) > 0)
-""",
-                    legend="{{agent}} mean",
-                ),
-                Query(
-                    """
-histogram_quantile(0.95, sum by (agent, le) (rate(<session_cost.bucket>{<where>}[<window>]))) >= 0
-""",
-                    legend="{{agent}} p95",
-                ),
-                Query(
-                    'round(sum(increase(<sessions_over_limit>{<where>, limit="cost"}[$__rate_interval]))) > 0',
-                    legend="past the limit",
-                    unit=COUNT,
-                    bars=True,
-                ),
+        ),
+        heatmap(
+            109,
+            "Distribution of session cost",
+            USD,
+            "How many sessions cost how much, at their close; darker is more.",
+            "session_cost",
+        ),
+        table(
+            links.USER_COST.panel_id,
+            "Top spenders today",
+            "The costliest users since 00:00 UTC, at most ten, by pseudonym.",
+            ("agent", "user"),
+            Query(
+                f"{queries.ledger_gauge('user_cost', 'agent, user')} > 0",
+                "spend",
+                USD,
+                limit=Limit("AgentUserDailyCostHigh", "above"),
             ),
-        ),
-        Panel(
-            id=109,
-            title="Distribution of session cost",
-            description="How many sessions cost how much, at their close; darker is more.",
-            kind="heatmap",
             unit=USD,
-            span=8,
-            queries=(Query("sum by (le) (increase(<session_cost.bucket>{<where>}[$__rate_interval]))"),),
-        ),
-        Panel(
-            id=links.USER_COST.panel_id,
-            title="Top spenders today",
-            description="The costliest users since 00:00 UTC, at most ten, by pseudonym.",
-            kind="table",
-            unit=USD,
-            span=8,
-            columns=("agent", "user"),
             most_first="spend",
-            queries=(
-                Query(
-                    "max by (agent, user) (<user_cost>{<where>}) > 0",
-                    legend="spend",
-                    unit=USD,
-                    limit=Limit("AgentUserDailyCostHigh", "above"),
-                ),
-            ),
         ),
     ),
 )
@@ -277,60 +168,78 @@ histogram_quantile(0.95, sum by (agent, le) (rate(<session_cost.bucket>{<where>}
 PROMPTS = Row(
     "Prompts and prices",
     (
-        Panel(
-            id=links.INPUT_TOKENS.panel_id,
-            title="Prompt size",
-            description="Mean tokens of a prompt, the cached part included, over the alert's window.",
-            kind="timeseries",
-            unit=TOKENS,
-            span=8,
+        lines(
+            links.INPUT_TOKENS.panel_id,
+            "Prompt size",
+            TOKENS,
+            "Mean tokens of a prompt, the cached part included, over the alert's window.",
+            Query(queries.mean("llm_input_tokens", "agent"), "{{agent}}"),
+            span=12,
             limits=(Limit("AgentInputTokensHigh", "above"),),
-            queries=(
-                Query(
-                    """
-sum by (agent) (increase(<llm_input_tokens.sum>{<where>}[<window>]))
-/
-(sum by (agent) (increase(<llm_input_tokens.count>{<where>}[<window>])) > 0)
-""",
-                    legend="{{agent}}",
-                ),
+        ),
+        lines(
+            links.UNPRICED_TOKENS.panel_id,
+            "Unpriced tokens",
+            TOKENS,
+            "Tokens of a model with no price, in the alert's window: their cost is missing from every figure. Any at "
+            "all fires the alert.",
+            Query(queries.increase("llm_unpriced_tokens", "<window>", "agent"), "{{agent}}, all"),
+            Query(
+                f"{queries.increase('llm_unpriced_tokens', '<window>', 'agent, model')} > 0",
+                "{{agent}} {{model}}",
+            ),
+            span=12,
+        ),
+    ),
+)
+
+# What a hit saved is what a look-up that had to be answered by the API cost on average.
+SAVED_BY_CACHE = f"""
+sum(
+  {queries.increase("cache_requests", "1h", "tool", 'result="hit"')}
+  *
+  {queries.increase("tool_cost", "1h", "tool")}
+  /
+  ({queries.increase("cache_requests", "1h", "tool", 'result!="hit"')} > 0)
+)
+"""
+
+# What all tokens would have cost at the mean price of the model whose tokens are dearest, less what they did cost.
+SAVED_BY_TIERS = f"""
+{queries.increase("llm_tokens", "1h")}
+*
+max({queries.increase("llm_cost", "1h", "model")} / ({queries.increase("llm_tokens", "1h", "model")} > 0))
+-
+{queries.increase("llm_cost", "1h")}
+"""
+
+LEVERS = Row(
+    "What the levers save",
+    (
+        lines(
+            110,
+            "Prompt read from cache",
+            RATIO,
+            "Share of the prompt tokens of the last hour that the provider read from its cache, by model.",
+            Query(
+                queries.share("llm_tokens", 'kind="cache_read"', "model", of='kind!="output"', over="1h"), "{{model}}"
             ),
         ),
-        Panel(
-            id=110,
-            title="Prompt read from cache",
-            description="Share of the prompt tokens of the last hour that the provider read from its cache, by model.",
-            kind="timeseries",
-            unit=RATIO,
-            span=8,
-            queries=(
-                Query(
-                    """
-sum by (model) (increase(<llm_tokens>{<where>, kind="cache_read"}[1h]))
-/
-(sum by (model) (increase(<llm_tokens>{<where>, kind!="output"}[1h])) > 0)
-""",
-                    legend="{{model}}",
-                ),
-            ),
+        lines(
+            111,
+            "Saved by the tool cache, per hour",
+            USD,
+            "An estimate: the hits of the last hour at what the external API charged for an average look-up that "
+            "missed.",
+            Query(SAVED_BY_CACHE, "saved"),
         ),
-        Panel(
-            id=links.UNPRICED_TOKENS.panel_id,
-            title="Unpriced tokens",
-            description=(
-                "Tokens of a model with no price, in the alert's window: their cost is missing from every figure. Any "
-                "at all fires the alert."
-            ),
-            kind="timeseries",
-            unit=TOKENS,
-            span=8,
-            queries=(
-                Query("sum by (agent) (increase(<llm_unpriced_tokens>{<where>}[<window>]))", legend="{{agent}}, all"),
-                Query(
-                    "sum by (agent, model) (increase(<llm_unpriced_tokens>{<where>}[<window>])) > 0",
-                    legend="{{agent}} {{model}}",
-                ),
-            ),
+        lines(
+            112,
+            "Saved by model tiers, per hour",
+            USD,
+            "An estimate: what the tokens of the last hour would have cost at the mean price of the dearest model, "
+            "less what they did cost.",
+            Query(SAVED_BY_TIERS, "saved"),
         ),
     ),
 )
@@ -341,6 +250,7 @@ COST = Dashboard(
     description="What the agent spends, whether that is usual, and on what and whom.",
     source="dashboards/cost.py",
     variables=("job", "instance", "agent", "model"),
-    rows=(AT_A_GLANCE, USUAL, WHERE_IT_GOES, SESSIONS_AND_USERS, PROMPTS),
+    annotations=EVERYWHERE,
+    rows=(AT_A_GLANCE, USUAL, WHERE_IT_GOES, SESSIONS_AND_USERS, PROMPTS, LEVERS),
     since="now-24h",
 )

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from alerts import thresholds
 from dashboards.agent import AGENT
+from dashboards.autonomy import AUTONOMY
 from dashboards.cost import COST
+from dashboards.evaluations import EVALUATIONS
 from dashboards.overview import OVERVIEW
 from dashboards.panels import to_json
 from dashboards.stack import STACK
@@ -23,6 +25,8 @@ DASHBOARDS = {
     "agent.json": AGENT,
     "cost.json": COST,
     "users.json": USERS,
+    "evaluations.json": EVALUATIONS,
+    "autonomy.json": AUTONOMY,
     "stack.json": STACK,
 }
 """File name → dashboard."""

@@ -1,6 +1,6 @@
-"""The nouns of a dashboard (Panel, Row, Dashboard), its units, and what every dashboard shares.
+"""The nouns of a dashboard: Query, Limit, State, Panel, Row, Annotation, Dashboard.
 
-What they look like in Grafana is in ``panels.py``.
+What they look like in Grafana is in ``style.py`` and ``panels.py``.
 """
 
 from __future__ import annotations
@@ -9,86 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from dashboards import queries
+from dashboards.style import NO_DATA, RED
 
-# Grafana's names of units.
-RATIO = "percentunit"
-SECONDS = "s"
-USD = "currencyUSD"
-COUNT = "short"
-TOKENS = "short"  # 50 K; Grafana has no unit for them
-FACTOR = "suffix: ×"
-DAYS = "d"
-BYTES = "decbytes"
-CORES = "suffix: cores"
-AGO = "dateTimeFromNow"
-PER_MINUTE = "suffix:/min"
-
-UNIT_OF_THRESHOLD = {
-    "ratio": RATIO,
-    "seconds": SECONDS,
-    "count": COUNT,
-    "usd": USD,
-    "tokens": TOKENS,
-    "factor": FACTOR,
-    "days": DAYS,
-}
-"""The panel unit that fits a unit of thresholds.yml."""
-
-GREEN, AMBER, RED = "#56a64b", "#ff780a", "#e02f44"
-BLUE, PURPLE, YELLOW, GREY = "#3274d9", "#a352cc", "#e0b400", "#808a94"
-
-COLOURS = {
-    "completed": GREEN, "fallback": AMBER, "failed": RED, "abandoned": GREY,
-    "critical": RED, "warning": AMBER, "info": BLUE, "none": GREY,
-    "input": BLUE, "cache_read": GREEN, "cache_write_5m": AMBER, "cache_write_1h": YELLOW, "output": PURPLE,
-    "success": GREEN, "error": RED, "up": GREEN, "down": RED, "wrong_answer": RED,
-    "past the limit": RED,
-}  # fmt: skip  # one label a line
-"""What a colour means, by the name of the series or the value in a cell; other series take the palette."""
-
-VARIABLES = {
-    "job": queries.fill("label_values(<build_info>, job)", ()),
-    "instance": queries.fill("label_values(<build_info>{<where>}, instance)", ("job",)),
-    "agent": queries.fill("label_values(<build_info>{<where>}, agent)", ("job", "instance")),
-    "tool": queries.fill("label_values(<tool_calls>{<where>}, tool)", ("job", "instance", "agent")),
-    "model": queries.fill("label_values(<llm_calls>{<where>}, model)", ("job", "instance", "agent")),
-}
-"""Every variable a dashboard can have, and the query for its choices."""
+Kind = Literal["stat", "timeseries", "table", "heatmap", "state-timeline"]
+"""Grafana's names of the kinds of panels in use."""
 
 
-@dataclass(frozen=True)
-class Annotation:
-    """A mark on every time series while, or when, its query has a result; ``title`` is a legend template."""
-
-    name: str
-    colour: str
-    expr: str
-    title: str
-
-
-ALERT_SELECTOR = 'alertstate="firing", agent=~"$agent|"'
-"""Firing alerts of the chosen agents, and those of no agent at all, such as a target that is down."""
-
-OF_AGENT = 'agent=~"$agent"'
-"""What narrows the series of a recording rule, which has no label of a scrape target."""
-
-ANNOTATIONS = (
-    Annotation(
-        "Firing alerts", RED, f'ALERTS{{{ALERT_SELECTOR}, severity!="none"}}', "{{alertname}} {{tool}} {{model}}"
-    ),
-    Annotation(
-        "Deploys",
-        BLUE,
-        """
-max by (agent, version, prompt_version) (<build_info>{<where>})
-unless
-max by (agent, version, prompt_version) (<build_info>{<where>} offset 1m)
-""",
-        "{{agent}} {{version}}, prompts {{prompt_version}}",
-    ),
-)
-"""What every dashboard marks on its time series."""
+Drawn = Literal["lines", "stack", "bars"]
+"""How a time series is drawn; a stack is of areas, bars are stacked as well."""
 
 
 class PanelError(ValueError):
@@ -105,6 +33,14 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class State:
+    """A value that stands for a state, shown as a text in a colour."""
+
+    text: str
+    colour: str
+
+
+@dataclass(frozen=True)
 class Query:
     """One query of a panel: a template of ``dashboards.queries`` and the name of its series.
 
@@ -113,7 +49,8 @@ class Query:
     last value only.
 
     ``is_limit`` draws a limit that moves, such as a multiple of a usual day, as a threshold is drawn. ``<threshold>``
-    in it is the factor of the alert that watches the panel.
+    in it is the factor of the alert that watches the panel. ``judged_by`` is the alert whose window is meant by
+    ``<window>``, where several alerts watch the panel.
     """
 
     expr: str
@@ -123,14 +60,17 @@ class Query:
     bars: bool = False
     instant: bool = False
     is_limit: bool = False
+    judged_by: str = ""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel. ``span`` is of 24 columns, ``height`` in grid rows.
+    """One panel. ``span`` is of 24 columns, ``height`` in grid rows; ``empty`` is what it says where there is no data.
 
     Of a table, ``columns`` are the label columns in order and ``most_first`` the heading that its rows are sorted by.
-    Of a stat, ``opens`` is the uid of the dashboard that a click leads to.
+    Of a stat, ``opens`` is the uid of the dashboard that a click leads to. ``states`` are what the values 0, 1, 2… of a
+    stat or state timeline stand for. ``near_zero`` says of a ratio without limit that it should be small, so that its
+    axis shows that part.
 
     In the queries ``<window>`` is the window of the alert that watches the panel or lends it a limit: the panel then
     shows just what the alert judges.
@@ -139,16 +79,24 @@ class Panel:
     id: int
     title: str
     description: str
-    kind: Literal["stat", "timeseries", "table", "heatmap"]
+    kind: Kind
     unit: str
     span: int
+    height: int
     queries: tuple[Query, ...]
-    height: int = 8
     limits: tuple[Limit, ...] = ()
-    stacked: bool = False
+    drawn: Drawn = "lines"
+    near_zero: bool = False
+    empty: str = NO_DATA
     columns: tuple[str, ...] = ()
     most_first: str = ""
     opens: str = ""
+    states: tuple[State, ...] = ()
+
+    @property
+    def all_limits(self) -> tuple[Limit, ...]:
+        """The panel's limits and those of its columns."""
+        return (*self.limits, *(query.limit for query in self.queries if query.limit))
 
 
 @dataclass(frozen=True)
@@ -160,8 +108,18 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Annotation:
+    """A mark on every time series while, or when, its query has a result; ``title`` is a legend template."""
+
+    name: str
+    colour: str
+    expr: str
+    title: str
+
+
+@dataclass(frozen=True)
 class Dashboard:
-    """One dashboard. ``source`` is the file it is written in; ``variables`` are names out of ``VARIABLES``.
+    """One dashboard. ``source`` is the file it is written in; ``variables`` are names out of ``queries.VARIABLES``.
 
     ``since`` is where its time range starts when it is opened without one.
     """
@@ -171,6 +129,7 @@ class Dashboard:
     description: str
     source: str
     variables: tuple[str, ...]
+    annotations: tuple[Annotation, ...]
     rows: tuple[Row, ...]
     since: str = "now-1h"
 

@@ -1,238 +1,128 @@
-"""Overview: is the agent well? Ten seconds for the first row, the reason in the rows below."""
+"""Overview: is the agent well? Ten seconds for the first row, the reason in the rows below and one click away."""
 
 from __future__ import annotations
 
 from alerts import links
-from dashboards.model import (
-    AGO,
-    ALERT_SELECTOR,
-    AMBER,
-    COUNT,
-    PER_MINUTE,
-    RATIO,
-    SECONDS,
-    USD,
-    Dashboard,
-    Limit,
-    Panel,
-    Query,
-    Row,
-)
-
-# `> 0` below a fraction and `>= 0` around a quantile drop NaN: where nothing happened there is no value.
+from dashboards import queries, shared
+from dashboards.annotations import EVERYWHERE, GENERATED_VERSION
+from dashboards.model import Dashboard, Limit, Query, Row, State
+from dashboards.shapes import lines, stack, stat, table, timeline
+from dashboards.style import AGO, AMBER, BLUE, COUNT, GREEN, RATIO, SECONDS, USD
 
 HEALTH = Row(
-    "Health now",
+    "Is it well?",
     (
-        Panel(
-            id=links.AGENTS_UP.panel_id,
-            title="Agents up",
-            description="Share of the agents' metrics endpoints that answer Prometheus; 0 % also when there is none.",
-            kind="stat",
-            unit=RATIO,
+        stat(
+            100,
+            "Critical alerts",
+            COUNT,
+            "Critical alerts firing now: each has paged somebody.",
+            'count(ALERTS{<where>, alertstate="firing", severity="critical"}) or vector(0)',
             span=3,
-            height=4,
+            limit=Limit(1, "above"),
+        ),
+        stat(
+            101,
+            "Warnings",
+            COUNT,
+            "Warnings firing now: work for today, nobody was paged.",
+            'count(ALERTS{<where>, alertstate="firing", severity="warning"}) or vector(0)',
+            span=3,
+            limit=Limit(1, "above", AMBER),
+        ),
+        stat(
+            links.AGENTS_UP.panel_id,
+            "Agents up",
+            RATIO,
+            "Share of the agents' metrics endpoints that answer Prometheus; 0 % also when there is none.",
+            'avg(up{<where>, job="<job>"}) or vector(0)',
+            span=3,
+            limit=Limit(1, "below"),
             opens=links.STACK,
-            limits=(Limit(1, "below"),),
-            queries=(Query('avg(up{job="<job>", job=~"$job", instance=~"$instance"}) or vector(0)'),),
         ),
-        Panel(
-            id=100,
-            title="Critical alerts",
-            description="Critical alerts firing now: each has paged somebody.",
-            kind="stat",
-            unit=COUNT,
+        shared.tasks_completed(102, span=3, opens=links.AGENT),
+        stat(
+            104,
+            "Tool success",
+            RATIO,
+            "Successful share of the tool calls in the alert's window, all tools together.",
+            queries.share("tool_calls", 'outcome="success"'),
             span=3,
-            height=4,
-            limits=(Limit(1, "above"),),
-            queries=(Query(f'count(ALERTS{{{ALERT_SELECTOR}, severity="critical"}}) or vector(0)'),),
-        ),
-        Panel(
-            id=101,
-            title="Warnings",
-            description="Warnings firing now: work for today, nobody was paged.",
-            kind="stat",
-            unit=COUNT,
-            span=3,
-            height=4,
-            limits=(Limit(1, "above", AMBER),),
-            queries=(Query(f'count(ALERTS{{{ALERT_SELECTOR}, severity="warning"}}) or vector(0)'),),
-        ),
-        Panel(
-            id=102,
-            title="Tasks completed",
-            description="Completed share of the user requests in the alert's window; of the worst agent.",
-            kind="stat",
-            unit=RATIO,
-            span=3,
-            height=4,
-            opens=links.AGENT,
-            limits=(Limit("AgentTaskCompletionLow", "below"),),
-            queries=(
-                Query("""
-min(
-  sum by (agent) (increase(<tasks>{<where>, outcome="completed"}[<window>]))
-  /
-  (sum by (agent) (increase(<tasks>{<where>}[<window>])) > 0)
-)
-"""),
-            ),
-        ),
-        Panel(
-            id=103,
-            title="Answer p95",
-            description="95 % of the answers came faster than this in the alert's window; of the slowest agent.",
-            kind="stat",
-            unit=SECONDS,
-            span=3,
-            height=4,
-            opens=links.AGENT,
-            limits=(Limit("AgentLatencySpike", "above"),),
-            queries=(
-                Query("""
-max(histogram_quantile(0.95, sum by (agent, le) (rate(<turn_duration.bucket>{<where>}[<window>])))) >= 0
-"""),
-            ),
-        ),
-        Panel(
-            id=104,
-            title="Tool success",
-            description="Successful share of the tool calls in the alert's window, all tools together.",
-            kind="stat",
-            unit=RATIO,
-            span=3,
-            height=4,
+            limit=Limit("AgentToolSuccessRateLow", "below"),
             opens=links.TOOLS,
-            limits=(Limit("AgentToolSuccessRateLow", "below"),),
-            queries=(
-                Query("""
-sum(increase(<tool_calls>{<where>, outcome="success"}[<window>]))
-/
-(sum(increase(<tool_calls>{<where>}[<window>])) > 0)
-"""),
-            ),
         ),
-        Panel(
-            id=105,
-            title="Sessions open",
-            description="Conversations open now.",
-            kind="stat",
-            unit=COUNT,
+        shared.answer_p95(103, span=3, opens=links.AGENT),
+        shared.scenarios_passed(120, span=3, opens=links.EVALUATIONS),
+        shared.thumbs_down(121, span=3, opens=links.USERS),
+        shared.stage(122, span=3, opens=links.AUTONOMY),
+        shared.approved(123, span=3, opens=links.AUTONOMY),
+        shared.approvals_waiting(124, span=3, opens=links.AUTONOMY),
+        shared.active_users(125, "Users today", "1d", "24 hours", span=3, opens=links.USERS),
+        stat(
+            105,
+            "Sessions open",
+            COUNT,
+            "Conversations open now.",
+            "sum(<sessions_active>{<where>})",
             span=3,
-            height=4,
             opens=links.USERS,
-            queries=(Query("sum(<sessions_active>{<where>})"),),
         ),
-        Panel(
-            id=106,
-            title="Spend, last 24 h",
-            description="LLM and tool spend of the last 24 hours.",
-            kind="stat",
-            unit=USD,
+        shared.spend_of_a_day(106, span=3, opens=links.COST),
+        shared.spend_against_usual(126, span=3, opens=links.COST),
+        stat(
+            127,
+            "Data in range",
+            COUNT,
+            "Whether the time range reaches into history that was generated for the demonstration; charts mark it in "
+            "grey.",
+            f"max(max_over_time(<build_info>{{<where>, {GENERATED_VERSION}}}[$__range])) or vector(0)",
             span=3,
-            height=4,
-            opens=links.COST,
-            queries=(
-                Query("sum(increase(<llm_cost>{<where>}[24h]) or increase(<tool_cost>{<where>}[24h]))", instant=True),
-            ),
+            instant=True,
+            states=(State("measured", GREEN), State("partly generated", AMBER)),
         ),
     ),
 )
 
 ALERTS_AND_TASKS = Row(
-    "Alerts and tasks",
+    "What is wrong",
     (
-        Panel(
-            id=links.FIRING_ALERTS.panel_id,
-            title="Firing alerts",
-            description=(
-                "Alerts firing now; the name opens the runbook. The Watchdog always fires: if it is missing, "
-                "Prometheus evaluates no rules."
-            ),
-            kind="table",
-            unit=AGO,
-            span=12,
-            columns=("severity", "alertname", "agent", "tool", "error_type", "model", "user", "instance"),
-            queries=(
-                Query(
-                    f"""
-1000 * max by (severity, alertname, agent, tool, error_type, model, user, instance) (
-  ALERTS_FOR_STATE{{agent=~"$agent|"}} and ignoring (alertstate) ALERTS{{{ALERT_SELECTOR}}}
+        table(
+            links.FIRING_ALERTS.panel_id,
+            "Firing alerts",
+            "Alerts firing now; the name opens the runbook. The Watchdog always fires: if it is missing, Prometheus "
+            "evaluates no rules.",
+            ("severity", "alertname", "agent", "tool", "error_type", "model", "user", "suite", "instance"),
+            Query(
+                """
+1000 * max by (severity, alertname, agent, tool, error_type, model, user, suite, instance) (
+  ALERTS_FOR_STATE{<where>} and ignoring (alertstate) ALERTS{<where>, alertstate="firing"}
 )
 """,
-                    legend="since",
-                    unit=AGO,
-                ),
+                "since",
+                AGO,
             ),
+            span=12,
+            unit=AGO,
+            empty="No alert fires, not even the Watchdog: Prometheus evaluates no rules",
         ),
-        Panel(
-            id=links.TASK_COMPLETION.panel_id,
-            title="Task completion",
-            description="Completed share of all user requests, over the alert's window.",
-            kind="timeseries",
-            unit=RATIO,
+        lines(
+            links.TASK_COMPLETION.panel_id,
+            "Task completion",
+            RATIO,
+            "Completed share of all user requests, over the alert's window.",
+            Query(queries.share("tasks", 'outcome="completed"', "agent"), "{{agent}}"),
             span=12,
             limits=(Limit("AgentTaskCompletionLow", "below"),),
-            queries=(
-                Query(
-                    """
-sum by (agent) (increase(<tasks>{<where>, outcome="completed"}[<window>]))
-/
-(sum by (agent) (increase(<tasks>{<where>}[<window>])) > 0)
-""",
-                    legend="{{agent}}",
-                ),
-            ),
         ),
-    ),
-)
-
-ANSWERS = Row(
-    "Answers",
-    (
-        Panel(
-            id=links.TURN_LATENCY.panel_id,
-            title="Time to answer",
-            description="From the user's message to the answer, over the alert's window.",
-            kind="timeseries",
-            unit=SECONDS,
+        shared.time_to_answer(links.TURN_LATENCY.panel_id, span=12),
+        lines(
+            links.ALL_TOOL_SUCCESS.panel_id,
+            "Tool success, all tools",
+            RATIO,
+            "Successful share of all tool calls, over the alert's window. At 0 % with five failures or more "
+            "AgentAllToolCallsFailing fires.",
+            Query(queries.share("tool_calls", 'outcome="success"', "agent"), "{{agent}}"),
             span=12,
-            limits=(Limit("AgentLatencySpike", "above"),),
-            queries=(
-                Query(
-                    """
-histogram_quantile(0.95, sum by (agent, le) (rate(<turn_duration.bucket>{<where>}[<window>]))) >= 0
-""",
-                    legend="{{agent}} p95",
-                ),
-                Query(
-                    """
-histogram_quantile(0.5, sum by (agent, le) (rate(<turn_duration.bucket>{<where>}[<window>]))) >= 0
-""",
-                    legend="{{agent}} p50",
-                ),
-            ),
-        ),
-        Panel(
-            id=links.ALL_TOOL_SUCCESS.panel_id,
-            title="Tool success, all tools",
-            description=(
-                "Successful share of all tool calls, over the alert's window. At 0 % with five failures or more "
-                "AgentAllToolCallsFailing fires."
-            ),
-            kind="timeseries",
-            unit=RATIO,
-            span=12,
-            queries=(
-                Query(
-                    """
-sum by (agent) (increase(<tool_calls>{<where>, outcome="success"}[<window>]))
-/
-(sum by (agent) (increase(<tool_calls>{<where>}[<window>])) > 0)
-""",
-                    legend="{{agent}}",
-                ),
-            ),
         ),
     ),
 )
@@ -240,48 +130,22 @@ sum by (agent) (increase(<tool_calls>{<where>, outcome="success"}[<window>]))
 USE = Row(
     "Use",
     (
-        Panel(
-            id=107,
-            title="Sessions",
-            description="Conversations open now, and conversations opened per minute.",
-            kind="timeseries",
-            unit=COUNT,
-            span=8,
-            queries=(
-                Query("sum(<sessions_active>{<where>})", legend="open"),
-                Query("60 * sum(rate(<sessions_opened>{<where>}[$__rate_interval]))", legend="opened per minute"),
-            ),
+        lines(
+            107,
+            "Sessions",
+            COUNT,
+            "Conversations open now, and conversations opened per minute.",
+            Query("sum(<sessions_active>{<where>})", "open"),
+            Query(queries.per_minute("sessions_opened"), "opened per minute"),
         ),
-        Panel(
-            id=108,
-            title="Tasks by outcome",
-            description=(
-                "User requests per minute by how they ended; fallback means the agent said that it cannot help, "
-                "abandoned that the user left."
-            ),
-            kind="timeseries",
-            unit=PER_MINUTE,
-            span=8,
-            stacked=True,
-            queries=(Query("60 * sum by (outcome) (rate(<tasks>{<where>}[$__rate_interval]))", legend="{{outcome}}"),),
-        ),
-        Panel(
-            id=109,
-            title="Thumbs down",
-            description="Share of thumbs down among all ratings of the last hour.",
-            kind="timeseries",
-            unit=RATIO,
-            span=8,
-            queries=(
-                Query(
-                    """
-sum by (agent) (increase(<feedback>{<where>, rating="down"}[1h]))
-/
-(sum by (agent) (increase(<feedback>{<where>}[1h])) > 0)
-""",
-                    legend="{{agent}}",
-                ),
-            ),
+        shared.tasks_by_outcome(108, span=8),
+        lines(
+            109,
+            "Thumbs down",
+            RATIO,
+            "Share of thumbs down among all ratings of the last hour.",
+            Query(queries.share("feedback", 'rating="down"', "agent", over="1h"), "{{agent}}"),
+            near_zero=True,
         ),
     ),
 )
@@ -289,52 +153,28 @@ sum by (agent) (increase(<feedback>{<where>, rating="down"}[1h]))
 MODELS = Row(
     "Models and money",
     (
-        Panel(
-            id=110,
-            title="Spend per hour",
-            description="What LLM calls and the external APIs behind the tools cost at the current rate.",
-            kind="timeseries",
-            unit=USD,
-            span=8,
-            stacked=True,
-            queries=(
-                Query("3600 * sum(rate(<llm_cost>{<where>}[$__rate_interval]))", legend="LLM"),
-                Query("3600 * sum(rate(<tool_cost>{<where>}[$__rate_interval]))", legend="tools"),
-            ),
+        stack(
+            110,
+            "Spend per hour",
+            USD,
+            "What LLM calls and the external APIs behind the tools cost at the current rate.",
+            Query(queries.per_hour("llm_cost"), "LLM"),
+            Query(queries.per_hour("tool_cost"), "tools"),
         ),
-        Panel(
-            id=113,
-            title="LLM p95",
-            description="95 % of the LLM calls were faster than this, to their last byte, by model.",
-            kind="timeseries",
-            unit=SECONDS,
-            span=8,
-            queries=(
-                Query(
-                    """
-histogram_quantile(0.95, sum by (model, le) (rate(<llm_duration.bucket>{<where>}[5m]))) >= 0
-""",
-                    legend="{{model}}",
-                ),
-            ),
+        lines(
+            113,
+            "LLM p95",
+            SECONDS,
+            "95 % of the LLM calls were faster than this, to their last byte, by model.",
+            Query(queries.quantile(0.95, "llm_duration", "model", over="5m"), "{{model}}"),
         ),
-        Panel(
-            id=114,
-            title="LLM attempts failed",
-            description="Failed share of the HTTP attempts of 5 minutes by model, also those that a retry made good.",
-            kind="timeseries",
-            unit=RATIO,
-            span=8,
-            queries=(
-                Query(
-                    """
-sum by (model) (increase(<llm_calls>{<where>, outcome="error"}[5m]))
-/
-(sum by (model) (increase(<llm_calls>{<where>}[5m])) > 0)
-""",
-                    legend="{{model}}",
-                ),
-            ),
+        lines(
+            114,
+            "LLM attempts failed",
+            RATIO,
+            "Failed share of the HTTP attempts of 5 minutes by model, also those that a retry made good.",
+            Query(queries.share("llm_calls", 'outcome="error"', "model", over="5m"), "{{model}}"),
+            near_zero=True,
         ),
     ),
 )
@@ -342,35 +182,34 @@ sum by (model) (increase(<llm_calls>{<where>, outcome="error"}[5m]))
 WHO_AND_WHAT = Row(
     "Who uses it, and what runs",
     (
-        Panel(
-            id=119,
-            title="Active users",
-            description="Distinct users of the day, of the 7 and of the 28 days up to each moment.",
-            kind="timeseries",
-            unit=COUNT,
-            span=12,
+        lines(
+            119,
+            "Active users",
+            COUNT,
+            "Distinct users of the day, of the 7 and of the 28 days up to each moment.",
+            Query(queries.ledger_gauge("active_users", "agent, window"), "{{agent}} {{window}}"),
             height=6,
-            queries=(Query("max by (agent, window) (<active_users>{<where>})", legend="{{agent}} {{window}}"),),
         ),
-        Panel(
-            id=118,
-            title="Running versions",
-            description="Version of the agent and of its prompts on each instance.",
-            kind="table",
-            unit=COUNT,
-            span=12,
+        timeline(
+            128,
+            "Deploys",
+            "Which version of the agent · of its prompts ran when.",
+            (State("not running", AMBER), State("running", BLUE)),
+            "max by (version, prompt_version) (<build_info>{<where>})",
+            "{{version}} · {{prompt_version}}",
+            span=8,
             height=6,
-            columns=("agent", "version", "prompt_version", "instance"),
-            queries=(Query("max by (agent, version, prompt_version, instance) (<build_info>{<where>})"),),
         ),
+        shared.running_versions(118, span=8, height=6),
     ),
 )
 
 OVERVIEW = Dashboard(
     uid=links.OVERVIEW,
     title="AgentGauge Overview",
-    description="Is the agent well? The first row answers in ten seconds, the rows below say why.",
+    description="Is the agent well? The first row answers in ten seconds; a click on a number says why.",
     source="dashboards/overview.py",
     variables=("job", "instance", "agent"),
-    rows=(HEALTH, ALERTS_AND_TASKS, ANSWERS, USE, MODELS, WHO_AND_WHAT),
+    annotations=EVERYWHERE,
+    rows=(HEALTH, ALERTS_AND_TASKS, USE, MODELS, WHO_AND_WHAT),
 )

@@ -3,68 +3,37 @@
 from __future__ import annotations
 
 from alerts import links
-from dashboards.model import (
-    COUNT,
-    PER_MINUTE,
-    RATIO,
-    SECONDS,
-    USD,
-    Dashboard,
-    Limit,
-    Panel,
-    Query,
-    Row,
-)
-
-# `> 0` below a fraction and `>= 0` around a quantile drop NaN: where nothing happened there is no value.
+from dashboards import queries
+from dashboards.annotations import EVERYWHERE
+from dashboards.model import Dashboard, Limit, Panel, Query, Row
+from dashboards.shapes import heatmap, lines, percentiles, stack, table
+from dashboards.style import COUNT, PER_MINUTE, RATIO, SECONDS, USD
 
 AT_A_GLANCE = Row(
     "At a glance",
     (
-        Panel(
-            id=100,
-            title="Tools now",
-            description="Each tool that was called in the last 5 minutes.",
-            kind="table",
-            unit=COUNT,
+        table(
+            100,
+            "Tools now",
+            "Each tool that was called in the last 5 minutes.",
+            ("agent", "tool"),
+            Query(f"{queries.counted('tool_calls', '5m', 'agent, tool')} > 0", "calls in 5 min", COUNT),
+            Query(
+                queries.share("tool_calls", 'outcome="success"', "agent, tool", over="5m"),
+                "success",
+                RATIO,
+                limit=Limit("AgentToolSuccessRateLow", "below"),
+            ),
+            Query(queries.quantile(0.5, "tool_duration", "agent, tool", over="5m"), "p50", SECONDS),
+            Query(
+                queries.quantile(0.95, "tool_duration", "agent, tool", over="5m"),
+                "p95",
+                SECONDS,
+                limit=Limit("AgentToolLatencyHigh", "above"),
+            ),
+            Query(f"{queries.increase('tool_cost', '24h', 'agent, tool')} > 0", "spend in 24 h", USD),
             span=24,
             height=7,
-            columns=("agent", "tool"),
-            queries=(
-                Query(
-                    "sum by (agent, tool) (increase(<tool_calls>{<where>}[5m])) > 0",
-                    legend="calls in 5 min",
-                    unit=COUNT,
-                ),
-                Query(
-                    """
-sum by (agent, tool) (increase(<tool_calls>{<where>, outcome="success"}[5m]))
-/
-(sum by (agent, tool) (increase(<tool_calls>{<where>}[5m])) > 0)
-""",
-                    legend="success",
-                    unit=RATIO,
-                    limit=Limit("AgentToolSuccessRateLow", "below"),
-                ),
-                Query(
-                    """
-histogram_quantile(0.5, sum by (agent, tool, le) (rate(<tool_duration.bucket>{<where>}[5m]))) >= 0
-""",
-                    legend="p50",
-                    unit=SECONDS,
-                ),
-                Query(
-                    """
-histogram_quantile(0.95, sum by (agent, tool, le) (rate(<tool_duration.bucket>{<where>}[5m]))) >= 0
-""",
-                    legend="p95",
-                    unit=SECONDS,
-                    limit=Limit("AgentToolLatencyHigh", "above"),
-                ),
-                Query(
-                    "sum by (agent, tool) (increase(<tool_cost>{<where>}[24h])) > 0", legend="spend in 24 h", unit=USD
-                ),
-            ),
         ),
     ),
 )
@@ -72,143 +41,109 @@ histogram_quantile(0.95, sum by (agent, tool, le) (rate(<tool_duration.bucket>{<
 RELIABILITY = Row(
     "Reliability",
     (
-        Panel(
-            id=links.TOOL_SUCCESS.panel_id,
-            title="Success rate per tool",
-            description="Successful share of each tool's calls, over the alert's window.",
-            kind="timeseries",
-            unit=RATIO,
+        lines(
+            links.TOOL_SUCCESS.panel_id,
+            "Success rate per tool",
+            RATIO,
+            "Successful share of each tool's calls, over the alert's window.",
+            Query(queries.share("tool_calls", 'outcome="success"', "agent, tool"), "{{tool}}"),
             span=12,
-            height=9,
             limits=(Limit("AgentToolSuccessRateLow", "below"),),
-            queries=(
-                Query(
-                    """
-sum by (agent, tool) (increase(<tool_calls>{<where>, outcome="success"}[<window>]))
-/
-(sum by (agent, tool) (increase(<tool_calls>{<where>}[<window>])) > 0)
-""",
-                    legend="{{tool}}",
-                ),
-            ),
         ),
-        Panel(
-            id=links.TOOL_ERRORS.panel_id,
-            title="Errors by type",
-            description="Failed calls in the alert's window by cause. A new cause counts from its first error.",
-            kind="timeseries",
-            unit=COUNT,
-            span=12,
-            height=9,
-            # A cause is born at its first error, which is no increase: where the series is new, its value counts.
-            queries=(
-                Query(
-                    """
-(
-  sum by (agent, tool, error_type) (<tool_errors>{<where>})
-  unless
-  sum by (agent, tool, error_type) (<tool_errors>{<where>} offset <window>)
-)
-or
-sum by (agent, tool, error_type) (increase(<tool_errors>{<where>}[<window>])) > 0
-""",
-                    legend="{{tool}} {{error_type}}",
-                ),
+        stack(
+            links.TOOL_ERRORS.panel_id,
+            "Errors by type",
+            COUNT,
+            "Failed calls in the alert's window by cause. A new cause counts from its first error.",
+            Query(
+                queries.newly_counted("tool_errors", "agent, tool, error_type", "<window>"), "{{tool}} {{error_type}}"
             ),
+            span=12,
+            empty="No call failed",
+            drawn="bars",
         ),
     ),
 )
 
 
-def _quantile(id: int, quantile: str, window: str = "5m", limits: tuple[Limit, ...] = ()) -> Panel:
+def _latency(id: int, q: float, window: str = "5m", limits: tuple[Limit, ...] = ()) -> Panel:
     """One of the three latency panels; they differ in nothing but the quantile, and the alert's line on p95."""
-    percent = f"{float(quantile):.0%}".replace("%", " %")
-    return Panel(
-        id=id,
-        title=f"Latency p{quantile.removeprefix('0.')}",
-        description=f"{percent} of a tool's calls were faster than this, over 5 minutes or the alert's window.",
-        kind="timeseries",
-        unit=SECONDS,
-        span=8,
-        height=9,
+    return lines(
+        id,
+        f"Latency p{100 * q:.0f}",
+        SECONDS,
+        f"{100 * q:.0f} % of a tool's calls were faster than this, over 5 minutes or the alert's window.",
+        Query(queries.quantile(q, "tool_duration", "agent, tool", over=window), "{{tool}}"),
         limits=limits,
-        queries=(
-            Query(
-                f"""
-histogram_quantile({quantile}, sum by (agent, tool, le) (rate(<tool_duration.bucket>{{<where>}}[{window}]))) >= 0
-""",
-                legend="{{tool}}",
-            ),
-        ),
     )
 
 
 SPEED = Row(
     "Speed",
     (
-        _quantile(101, "0.50"),
-        _quantile(links.TOOL_LATENCY.panel_id, "0.95", "<window>", (Limit("AgentToolLatencyHigh", "above"),)),
-        _quantile(102, "0.99"),
+        _latency(101, 0.5),
+        _latency(links.TOOL_LATENCY.panel_id, 0.95, "<window>", (Limit("AgentToolLatencyHigh", "above"),)),
+        _latency(102, 0.99),
     ),
 )
 
 LOAD = Row(
     "Load",
     (
-        Panel(
-            id=103,
-            title="Calls per tool",
-            description="Finished calls per minute.",
-            kind="timeseries",
-            unit=PER_MINUTE,
-            span=8,
-            height=9,
-            stacked=True,
-            queries=(
-                Query("60 * sum by (tool) (rate(<tool_calls>{<where>}[$__rate_interval])) > 0", legend="{{tool}}"),
-            ),
+        stack(
+            103,
+            "Calls per tool",
+            PER_MINUTE,
+            "Finished calls per minute.",
+            Query(f"{queries.per_minute('tool_calls', 'tool')} > 0", "{{tool}}"),
         ),
-        Panel(
-            id=links.SESSION_TOOL_CALLS.panel_id,
-            title="Tool calls per session",
-            description=(
-                "Lines: tool calls of the sessions closed in the alert's window. Bars, right axis: live sessions that "
-                "passed the limit in it, counted the moment they do."
+        lines(
+            links.SESSION_TOOL_CALLS.panel_id,
+            "Tool calls per session",
+            COUNT,
+            "Lines: tool calls of the sessions closed in the alert's window. Bars, right axis: live sessions that "
+            "passed the limit in it, counted the moment they do.",
+            *percentiles("session_tool_calls", ""),
+            Query(
+                queries.counted("sessions_over_limit", "<window>", having='limit="tool_calls"') + " > 0",
+                "past the limit",
+                bars=True,
             ),
-            kind="timeseries",
-            unit=COUNT,
-            span=8,
-            height=9,
             limits=(Limit("AgentSessionLooping", "above"),),
-            queries=(
-                Query(
-                    """
-histogram_quantile(0.95, sum by (le) (rate(<session_tool_calls.bucket>{<where>}[<window>]))) >= 0
-""",
-                    legend="p95",
-                ),
-                Query(
-                    """
-histogram_quantile(0.5, sum by (le) (rate(<session_tool_calls.bucket>{<where>}[<window>]))) >= 0
-""",
-                    legend="p50",
-                ),
-                Query(
-                    'round(sum(increase(<sessions_over_limit>{<where>, limit="tool_calls"}[<window>]))) > 0',
-                    legend="past the limit",
-                    bars=True,
-                ),
-            ),
         ),
-        Panel(
-            id=104,
-            title="Duration of calls",
-            description="How many calls took how long; darker is more. A second band at the top is a slow minority.",
-            kind="heatmap",
-            unit=SECONDS,
-            span=8,
-            height=9,
-            queries=(Query("sum by (le) (increase(<tool_duration.bucket>{<where>}[$__rate_interval]))"),),
+        heatmap(
+            104,
+            "Duration of calls",
+            SECONDS,
+            "How many calls took how long; darker is more. A second band at the top is a slow minority.",
+            "tool_duration",
+        ),
+    ),
+)
+
+CACHE = Row(
+    "Cache",
+    (
+        lines(
+            107,
+            "Served from the cache",
+            RATIO,
+            "Hits among the look-ups of 15 minutes; a bypass counts as none.",
+            Query(queries.share("cache_requests", 'result="hit"', "tool", over="15m"), "{{tool}}"),
+        ),
+        stack(
+            108,
+            "Cache look-ups",
+            PER_MINUTE,
+            "Look-ups per minute by how they ended; expired means that it was there but too old.",
+            Query(queries.per_minute("cache_requests", "result"), "{{result}}"),
+        ),
+        lines(
+            109,
+            "Age of cached results, p95",
+            SECONDS,
+            "How old a result was when it was served from the cache: 95 % were younger. The TTL is its limit.",
+            Query(queries.quantile(0.95, "cache_age", "tool", over="15m"), "{{tool}}"),
         ),
     ),
 )
@@ -216,35 +151,21 @@ histogram_quantile(0.5, sum by (le) (rate(<session_tool_calls.bucket>{<where>}[<
 SPEND = Row(
     "Spend and batches",
     (
-        Panel(
-            id=105,
-            title="Spend per tool and hour",
-            description="What the external APIs behind the tools charge at the current rate.",
-            kind="timeseries",
-            unit=USD,
+        stack(
+            105,
+            "Spend per tool and hour",
+            USD,
+            "What the external APIs behind the tools charge at the current rate.",
+            Query(f"{queries.per_hour('tool_cost', 'tool')} > 0", "{{tool}}"),
             span=12,
-            stacked=True,
-            queries=(
-                Query("3600 * sum by (tool) (rate(<tool_cost>{<where>}[$__rate_interval])) > 0", legend="{{tool}}"),
-            ),
         ),
-        Panel(
-            id=106,
-            title="Batch size",
-            description="Mean number of items per batched call; 1 means that nothing was batched.",
-            kind="timeseries",
-            unit=COUNT,
+        lines(
+            106,
+            "Batch size",
+            COUNT,
+            "Mean number of items per batched call; 1 means that nothing was batched.",
+            Query(queries.mean("tool_batch_size", "tool", over="5m"), "{{tool}}"),
             span=12,
-            queries=(
-                Query(
-                    """
-sum by (tool) (rate(<tool_batch_size.sum>{<where>}[5m]))
-/
-(sum by (tool) (rate(<tool_batch_size.count>{<where>}[5m])) > 0)
-""",
-                    legend="{{tool}}",
-                ),
-            ),
         ),
     ),
 )
@@ -255,5 +176,6 @@ TOOLS = Dashboard(
     description="Which tool fails, is slow, loops or costs too much. Pick one agent if several share tool names.",
     source="dashboards/tools.py",
     variables=("job", "instance", "agent", "tool"),
-    rows=(AT_A_GLANCE, RELIABILITY, SPEED, LOAD, SPEND),
+    annotations=EVERYWHERE,
+    rows=(AT_A_GLANCE, RELIABILITY, SPEED, LOAD, CACHE, SPEND),
 )

@@ -5,90 +5,40 @@ from __future__ import annotations
 from agentgauge import metrics
 from alerts import links
 from alerts.areas.users import DAILY_USERS, RATINGS
-from dashboards.model import (
-    COUNT,
-    OF_AGENT,
-    PER_MINUTE,
-    RATIO,
-    Dashboard,
-    Limit,
-    Panel,
-    Query,
-    Row,
-)
-
-# Every replica shows the same ledger: its gauges are queried with max, never sum.
-# `> 0` below a fraction drops NaN: where nothing happened there is no value.
-
-NO_TURN = metrics.SESSION_TURNS.le(0.0)
-"""The bucket of sessions that were closed without a turn."""
+from dashboards import queries, shared
+from dashboards.annotations import EVERYWHERE
+from dashboards.model import Dashboard, Limit, Query, Row
+from dashboards.shapes import heatmap, lines, stack, stat
+from dashboards.style import COUNT, PER_MINUTE, RATIO
 
 
-def _active(id: int, title: str, window: str, days: str) -> Panel:
-    """One of the three counts of active users; they differ in nothing but the window."""
-    return Panel(
-        id=id,
-        title=title,
-        description=f"Distinct users of the last {days}; of the agent that has most.",
-        kind="stat",
-        unit=COUNT,
-        span=4,
-        height=4,
-        queries=(Query(f'max(<active_users>{{<where>, window="{window}"}})'),),
-    )
+def _without_turn(by: str = "") -> str:
+    """Share of the sessions closed in the last hour in the histogram's bucket of no turn at all."""
+    none = queries.increase("session_turns.bucket", "1h", by, f'le="{metrics.SESSION_TURNS.le(0.0)}"')
+    return f"{none}\n/\n({queries.increase('session_turns.count', '1h', by)} > 0)"
 
 
 AT_A_GLANCE = Row(
     "At a glance",
     (
-        _active(100, "Active today", "1d", "24 hours"),
-        _active(101, "Active this week", "7d", "7 days"),
-        _active(102, "Active this month", "28d", "28 days"),
-        Panel(
-            id=103,
-            title="Came back",
-            description="Of the users active 14 to 7 days ago, the share active in the last 7; of the worst agent.",
-            kind="stat",
-            unit=RATIO,
-            span=4,
-            height=4,
-            limits=(Limit("AgentRetentionLow", "below"),),
-            queries=(Query("min(max by (agent) (<user_retention>{<where>}))"),),
+        shared.active_users(100, "Active today", "1d", "24 hours"),
+        shared.active_users(101, "Active this week", "7d", "7 days"),
+        shared.active_users(102, "Active this month", "28d", "28 days"),
+        stat(
+            103,
+            "Came back",
+            RATIO,
+            "Of the users active 14 to 7 days ago, the share active in the last 7; of the worst agent.",
+            queries.lowest(queries.ledger_gauge("user_retention", "agent")),
+            limit=Limit("AgentRetentionLow", "below"),
         ),
-        Panel(
-            id=104,
-            title="Thumbs down",
-            description="Share of thumbs down among all ratings in the alert's window; of the worst agent.",
-            kind="stat",
-            unit=RATIO,
-            span=4,
-            height=4,
-            limits=(Limit("AgentNegativeFeedbackHigh", "above"),),
-            queries=(
-                Query(f"""
-max(
-  sum by (agent) (sum_over_time({RATINGS}{{{OF_AGENT}, rating="down"}}[<window>:5m]))
-  /
-  (sum by (agent) (sum_over_time({RATINGS}{{{OF_AGENT}}}[<window>:5m])) > 0)
-)
-"""),
-            ),
-        ),
-        Panel(
-            id=105,
-            title="Left without a word",
-            description="Share of the sessions closed in the last hour that had no turn.",
-            kind="stat",
-            unit=RATIO,
-            span=4,
-            height=4,
-            queries=(
-                Query(f"""
-sum(increase(<session_turns.bucket>{{<where>, le="{NO_TURN}"}}[1h]))
-/
-(sum(increase(<session_turns.count>{{<where>}}[1h])) > 0)
-"""),
-            ),
+        shared.thumbs_down(104),
+        stat(
+            105,
+            "Left without a word",
+            RATIO,
+            "Share of the sessions closed in the last hour that had no turn.",
+            _without_turn(),
         ),
     ),
 )
@@ -96,56 +46,46 @@ sum(increase(<session_turns.bucket>{{<where>, le="{NO_TURN}"}}[1h]))
 COMING = Row(
     "Coming, and coming back",
     (
-        Panel(
-            id=links.ACTIVE_USERS.panel_id,
-            title="Daily active users",
-            description=(
-                "Distinct users of the 24 hours up to each moment, and their mean over the alert's window. Dashed "
-                "line: that mean one window earlier, the baseline of AgentActiveUsersDeclining."
+        lines(
+            links.ACTIVE_USERS.panel_id,
+            "Daily active users",
+            COUNT,
+            "Distinct users of the 24 hours up to each moment, and their mean over the alert's window. Dashed line: "
+            "that mean one window earlier, the baseline of AgentActiveUsersDeclining.",
+            Query(f"{DAILY_USERS}{{<where>}}", "{{agent}} daily"),
+            Query(f"avg_over_time({DAILY_USERS}{{<where>}}[<window>:1h])", "{{agent}}, mean of a week"),
+            Query(
+                f"avg_over_time({DAILY_USERS}{{<where>}}[<window>:1h] offset <window>)",
+                "{{agent}}, the week before",
+                is_limit=True,
             ),
-            kind="timeseries",
-            unit=COUNT,
             span=12,
-            queries=(
-                Query(f"{DAILY_USERS}{{{OF_AGENT}}}", legend="{{agent}} daily"),
-                Query(f"avg_over_time({DAILY_USERS}{{{OF_AGENT}}}[<window>:1h])", legend="{{agent}}, mean of a week"),
-                Query(
-                    f"avg_over_time({DAILY_USERS}{{{OF_AGENT}}}[<window>:1h] offset <window>)",
-                    legend="{{agent}}, the week before",
-                    is_limit=True,
-                ),
-            ),
         ),
-        Panel(
-            id=106,
-            title="Weekly and monthly active users",
-            description="Distinct users of the 7 and of the 28 days up to each moment.",
-            kind="timeseries",
-            unit=COUNT,
+        lines(
+            106,
+            "Weekly and monthly active users",
+            COUNT,
+            "Distinct users of the 7 and of the 28 days up to each moment.",
+            Query(queries.ledger_gauge("active_users", "agent", 'window="7d"'), "{{agent}} weekly"),
+            Query(queries.ledger_gauge("active_users", "agent", 'window="28d"'), "{{agent}} monthly"),
             span=12,
-            queries=(
-                Query('max by (agent) (<active_users>{<where>, window="7d"})', legend="{{agent}} weekly"),
-                Query('max by (agent) (<active_users>{<where>, window="28d"})', legend="{{agent}} monthly"),
-            ),
         ),
-        Panel(
-            id=links.RETENTION.panel_id,
-            title="Weekly retention",
-            description="Of the users active 14 to 7 days ago, the share active in the last 7 days.",
-            kind="timeseries",
-            unit=RATIO,
+        lines(
+            links.RETENTION.panel_id,
+            "Weekly retention",
+            RATIO,
+            "Of the users active 14 to 7 days ago, the share active in the last 7 days.",
+            Query(queries.ledger_gauge("user_retention", "agent"), "{{agent}}"),
             span=12,
             limits=(Limit("AgentRetentionLow", "below"),),
-            queries=(Query("max by (agent) (<user_retention>{<where>})", legend="{{agent}}"),),
         ),
-        Panel(
-            id=107,
-            title="Cohort of the retention",
-            description="Users active 14 to 7 days ago: how many people the retention is a share of.",
-            kind="timeseries",
-            unit=COUNT,
+        lines(
+            107,
+            "Cohort of the retention",
+            COUNT,
+            "Users active 14 to 7 days ago: how many people the retention is a share of.",
+            Query(queries.ledger_gauge("user_retention_cohort", "agent"), "{{agent}}"),
             span=12,
-            queries=(Query("max by (agent) (<user_retention_cohort>{<where>})", legend="{{agent}}"),),
         ),
     ),
 )
@@ -153,51 +93,28 @@ COMING = Row(
 SESSIONS = Row(
     "Sessions",
     (
-        Panel(
-            id=links.SESSION_LENGTH.panel_id,
-            title="Session length",
-            description="Mean user turns of the sessions closed in the alert's window; one without a turn counts 0.",
-            kind="timeseries",
-            unit=COUNT,
-            span=8,
+        lines(
+            links.SESSION_LENGTH.panel_id,
+            "Session length",
+            COUNT,
+            "Mean user turns of the sessions closed in the alert's window; one without a turn counts 0.",
+            Query(queries.mean("session_turns", "agent"), "{{agent}}"),
             limits=(Limit("AgentSessionsAbandoned", "below"),),
-            queries=(
-                Query(
-                    """
-sum by (agent) (increase(<session_turns.sum>{<where>}[<window>]))
-/
-(sum by (agent) (increase(<session_turns.count>{<where>}[<window>])) > 0)
-""",
-                    legend="{{agent}}",
-                ),
-            ),
         ),
-        Panel(
-            id=108,
-            title="Sessions without a turn",
-            description="Share of the sessions closed in the last hour in which nobody said a word.",
-            kind="timeseries",
-            unit=RATIO,
-            span=8,
-            queries=(
-                Query(
-                    f"""
-sum by (agent) (increase(<session_turns.bucket>{{<where>, le="{NO_TURN}"}}[1h]))
-/
-(sum by (agent) (increase(<session_turns.count>{{<where>}}[1h])) > 0)
-""",
-                    legend="{{agent}}",
-                ),
-            ),
+        lines(
+            108,
+            "Sessions without a turn",
+            RATIO,
+            "Share of the sessions closed in the last hour in which nobody said a word.",
+            Query(_without_turn("agent"), "{{agent}}"),
+            near_zero=True,
         ),
-        Panel(
-            id=109,
-            title="Turns per session",
-            description="How many sessions had how many user turns, at their close; darker is more.",
-            kind="heatmap",
-            unit=COUNT,
-            span=8,
-            queries=(Query("sum by (le) (increase(<session_turns.bucket>{<where>}[$__rate_interval]))"),),
+        heatmap(
+            109,
+            "Turns per session",
+            COUNT,
+            "How many sessions had how many user turns, at their close; darker is more.",
+            "session_turns",
         ),
     ),
 )
@@ -205,48 +122,28 @@ sum by (agent) (increase(<session_turns.bucket>{{<where>, le="{NO_TURN}"}}[1h]))
 THUMBS = Row(
     "Thumbs",
     (
-        Panel(
-            id=links.NEGATIVE_FEEDBACK.panel_id,
-            title="Thumbs down",
-            description="Share of thumbs down among all ratings, over the alert's window.",
-            kind="timeseries",
-            unit=RATIO,
-            span=8,
+        lines(
+            links.NEGATIVE_FEEDBACK.panel_id,
+            "Thumbs down",
+            RATIO,
+            "Share of thumbs down among all ratings, over the alert's window.",
+            Query(queries.share_recorded(RATINGS, "5m", 'rating="down"'), "{{agent}}"),
             limits=(Limit("AgentNegativeFeedbackHigh", "above"),),
-            queries=(
-                Query(
-                    f"""
-sum by (agent) (sum_over_time({RATINGS}{{{OF_AGENT}, rating="down"}}[<window>:5m]))
-/
-(sum by (agent) (sum_over_time({RATINGS}{{{OF_AGENT}}}[<window>:5m])) > 0)
-""",
-                    legend="{{agent}}",
-                ),
-            ),
         ),
-        Panel(
-            id=links.WRONG_ANSWERS.panel_id,
-            title="Why thumbs go down",
-            description="Thumbs down in the alert's window by the reason given; the alert counts wrong answers alone.",
-            kind="timeseries",
-            unit=COUNT,
-            span=8,
-            queries=(
-                Query(
-                    'sum by (reason) (increase(<feedback>{<where>, rating="down"}[<window>]))',
-                    legend="{{reason}}",
-                ),
-            ),
+        stack(
+            links.WRONG_ANSWERS.panel_id,
+            "Why thumbs go down",
+            COUNT,
+            "Thumbs down in the alert's window by the reason given; the alert counts wrong answers alone.",
+            Query(queries.increase("feedback", "<window>", "reason", 'rating="down"'), "{{reason}}"),
+            drawn="bars",
         ),
-        Panel(
-            id=110,
-            title="Ratings",
-            description="Thumbs per minute.",
-            kind="timeseries",
-            unit=PER_MINUTE,
-            span=8,
-            stacked=True,
-            queries=(Query("60 * sum by (rating) (rate(<feedback>{<where>}[$__rate_interval]))", legend="{{rating}}"),),
+        stack(
+            110,
+            "Ratings",
+            PER_MINUTE,
+            "Thumbs per minute.",
+            Query(queries.per_minute("feedback", "rating"), "{{rating}}"),
         ),
     ),
 )
@@ -257,6 +154,7 @@ USERS = Dashboard(
     description="Do people come, come back, and like what they get.",
     source="dashboards/users.py",
     variables=("job", "instance", "agent"),
+    annotations=EVERYWHERE,
     rows=(AT_A_GLANCE, COMING, SESSIONS, THUMBS),
     since="now-7d",
 )

@@ -73,7 +73,8 @@ def create_app(folder: Path, prometheus: Prometheus) -> Starlette:
             return _not_found(f"{dashboard['title']} has no panel {asked_for}.")
         variables, problem = _variables(dashboard, request)
         from_, to = _asked_range(dashboard, request)
-        view = View(dashboard, panel, tuple(dashboards.values()), variables, from_, to, problem)
+        theme = request.query_params.get("theme", "")
+        view = View(dashboard, panel, tuple(dashboards.values()), variables, from_, to, theme, problem)
         return HTMLResponse(page.render(view))
 
     def draw(request: Request) -> Response:

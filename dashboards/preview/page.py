@@ -16,7 +16,9 @@ RANGES = {
     "now-5m": "Last 5 minutes",
     "now-15m": "Last 15 minutes",
     "now-1h": "Last hour",
+    "now-3h": "Last 3 hours",
     "now-6h": "Last 6 hours",
+    "now-12h": "Last 12 hours",
     "now-24h": "Last 24 hours",
     "now-7d": "Last 7 days",
     "now-28d": "Last 28 days",
@@ -35,7 +37,10 @@ class Variable:
 
 @dataclass(frozen=True)
 class View:
-    """What a page shows: a dashboard, or one panel of it, over a time range (``from_`` and ``to`` as in the URL)."""
+    """What a page shows: a dashboard, or one panel of it, over a time range (``from_`` and ``to`` as in the URL).
+
+    ``theme`` is light or dark; empty follows the reader's system, as in Grafana.
+    """
 
     dashboard: dict[str, Any]
     panel: dict[str, Any] | None
@@ -43,6 +48,7 @@ class View:
     variables: tuple[Variable, ...]
     from_: str
     to: str
+    theme: str = ""
     problem: str = ""
 
 
@@ -56,8 +62,10 @@ def render(view: View) -> str:
         heading=_heading(view),
         navigation=_navigation(view),
         variables="".join(_variable(variable) for variable in view.variables),
+        marks="".join(_mark(annotation) for annotation in dashboard["annotations"]["list"]),
         ranges=_ranges(view),
-        kept=f'<input type="hidden" name="viewPanel" value="panel-{panel["id"]}">' if panel else "",
+        kept=_kept(view),
+        theme=escape(view.theme),
         problem=f'<p class="problem">{escape(view.problem)}</p>' if view.problem else "",
         mode="single" if panel else "grid",
         panels="".join(_panel(item, view) for item in panels),
@@ -78,7 +86,16 @@ def _template(name: str) -> Template:
 
 def _query(view: View, **more: str) -> str:
     pairs = [(f"var-{variable.name}", value) for variable in view.variables for value in variable.chosen]
-    return escape(urlencode([*pairs, ("from", view.from_), ("to", view.to), *more.items()]))
+    theme = [("theme", view.theme)] if view.theme else []
+    return escape(urlencode([*pairs, ("from", view.from_), ("to", view.to), *theme, *more.items()]))
+
+
+def _kept(view: View) -> str:
+    """What the bar does not show but must not lose."""
+    kept = {"to": view.to, "theme": view.theme, "viewPanel": f"panel-{view.panel['id']}" if view.panel else ""}
+    return "".join(
+        f'<input type="hidden" name="{name}" value="{escape(value)}">' for name, value in kept.items() if value
+    )
 
 
 def _heading(view: View) -> str:
@@ -111,8 +128,17 @@ def _variable(variable: Variable) -> str:
     )
 
 
+def _mark(annotation: dict[str, Any]) -> str:
+    """A box that shows or hides the marks of one annotation query."""
+    name, colour = escape(annotation["name"]), escape(annotation["iconColor"])
+    return (
+        f'<label class="mark"><input type="checkbox" checked data-mark="{name}" style="accent-color:{colour}"> '
+        f"{name}</label>"
+    )
+
+
 def _ranges(view: View) -> str:
-    ranges = dict(RANGES) if view.from_ in RANGES else {view.from_: f"from {view.from_}", **RANGES}
+    ranges = dict(RANGES) if view.from_ in RANGES else {view.from_: "Range of the link", **RANGES}
     return "".join(
         f'<option value="{escape(value)}"{" selected" if value == view.from_ else ""}>{escape(name)}</option>'
         for value, name in ranges.items()

@@ -100,11 +100,21 @@ def query_variables(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
     return [variable for variable in dashboard["templating"]["list"] if variable["type"] == "query"]
 
 
-def substitute(expr: str, time: TimeRange, step: int, choices: Choices) -> str:
+def least_step_of(target: dict[str, Any]) -> int:
+    """Seconds that two points of a query are apart at the least."""
+    return round(Duration.parse(target["interval"]).seconds) if "interval" in target else SCRAPE_SECONDS
+
+
+def step_of(target: dict[str, Any], time: TimeRange) -> int:
+    """Seconds between two points of a query in a time range."""
+    return max(time.step, least_step_of(target))
+
+
+def substitute(expr: str, time: TimeRange, step: int, choices: Choices, least_step: int = SCRAPE_SECONDS) -> str:
     """Fill in Grafana's own variables and the dashboard's; KeyError for one that the dashboard does not have."""
     own = {
         "__interval": f"{step}s",
-        "__rate_interval": f"{max(step + SCRAPE_SECONDS, 4 * SCRAPE_SECONDS)}s",
+        "__rate_interval": f"{max(step + least_step, 4 * least_step)}s",
         "__range": f"{time.end - time.start:.0f}s",
     }
 
@@ -117,11 +127,11 @@ def substitute(expr: str, time: TimeRange, step: int, choices: Choices) -> str:
 
 def run_panel(panel: dict[str, Any], prometheus: Prometheus, time: TimeRange, choices: Choices) -> list[list[Series]]:
     """The series of each of the panel's queries, asked for at the same time; PrometheusError if one fails."""
-    step = time.step
-    span = time.counted_back(step)
 
     def run(target: dict[str, Any]) -> list[Series]:
-        expr = substitute(target["expr"], time, step, choices)
+        step = step_of(target, time)
+        span = time.counted_back(step)
+        expr = substitute(target["expr"], time, step, choices, least_step_of(target))
         if target.get("instant"):
             return prometheus.instant(expr, time.end)
         return prometheus.range(expr, span.start, span.end, step)

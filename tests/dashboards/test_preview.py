@@ -209,6 +209,29 @@ def test_links_keep_the_chosen_variables_and_time(client: TestClient) -> None:
     assert '<option value="now-6h" selected>' in text
 
 
+def test_the_theme_of_the_link_is_kept(client: TestClient) -> None:
+    """As in Grafana, ``?theme=dark``; without, the page follows the reader's system."""
+    text = client.get("/d/agentgauge-overview?theme=dark").text
+    assert '<html lang="en" data-theme="dark">' in text
+    assert 'href="/d/agentgauge-tools?from=now-1h&amp;to=now&amp;theme=dark"' in text
+    assert '<input type="hidden" name="theme" value="dark">' in text
+    assert '<html lang="en" data-theme="">' in client.get("/d/agentgauge-overview").text
+
+
+def test_a_fixed_time_range_is_kept(client: TestClient) -> None:
+    """Choosing an agent on a page opened from a link about yesterday stays with yesterday."""
+    text = client.get("/d/agentgauge-overview?from=5000000&to=6000000").text
+    assert '<option value="5000000" selected>' in text
+    assert '<input type="hidden" name="to" value="6000000">' in text
+
+
+def test_each_kind_of_mark_can_be_hidden(client: TestClient) -> None:
+    """The page names what the coloured lines mean."""
+    text = client.get("/d/agentgauge-autonomy").text
+    for name in ("Firing alerts", "Deploys", "Generated history", "Promotions and demotions"):
+        assert f'checked data-mark="{name}"' in text
+
+
 # Queries
 
 
@@ -253,6 +276,20 @@ def test_a_quote_in_a_variable_does_not_leave_the_string() -> None:
 def test_the_rate_interval_spans_four_scrapes_at_least() -> None:
     """So that a rate on a short range still has points to work with."""
     assert substitute("$__rate_interval", LAST_HOUR, 10, Choices({})) == "40s"
+
+
+def test_rates_are_never_taken_over_less_than_four_minutes(client: TestClient, canned: CannedPrometheus) -> None:
+    """Nor asked for more often than every minute: the query's own least step holds in the preview as in Grafana."""
+    (trace, _) = drawn(client, PanelRef(links.OVERVIEW, 110))["data"]
+    assert {query["step"] for query in canned.asked} == {"60"}
+    assert all("[240s]" in query["query"] for query in canned.asked)
+    assert trace["x"][2] - trace["x"][1] == 60_000
+
+
+def test_what_is_no_rate_has_a_point_for_every_scrape(client: TestClient, canned: CannedPrometheus) -> None:
+    """On a short range."""
+    drawn(client, links.TOOL_SUCCESS)
+    assert {query["step"] for query in canned.asked} == {"10"}
 
 
 @pytest.mark.parametrize(
@@ -366,7 +403,7 @@ def test_a_table_of_most_first_starts_with_the_most(client: TestClient, canned: 
 def test_a_limit_that_is_a_series_is_dashed_and_red(client: TestClient) -> None:
     """Three times the usual day, beside the day and the usual day."""
     lines = {trace["name"]: trace["line"] for trace in drawn(client, links.SPEND)["data"]}
-    assert lines["sales_companion, limit"] == {"color": "#e02f44", "width": 1, "dash": "dash"}
+    assert lines["sales_companion, limit"] == {"color": "#e02f44", "width": 2, "dash": "dash"}
     assert {line["dash"] for name, line in lines.items() if "limit" not in name} == {"solid"}
 
 
@@ -407,6 +444,36 @@ def test_series_with_a_meaning_keep_its_colour_and_others_differ_from_each_other
     assert len(set(colours.values())) == len(names)
 
 
+def test_a_state_is_shown_as_its_name_in_its_colour(client: TestClient, canned: CannedPrometheus) -> None:
+    """Not as the number that stands for it."""
+    canned.value = "2"
+    (stage,) = drawn(client, PanelRef(links.AUTONOMY, 100))["values"]
+    assert (stage["text"], stage["colour"], stage["points"]) == ("semi-autonomous", "#3274d9", [])
+
+
+def test_a_timeline_has_a_band_for_each_series_and_an_entry_for_each_state() -> None:
+    """Each state is a trace of its own; where a series is in another state it has no cell."""
+    panel = panel_of(PanelRef(links.AUTONOMY, 107))
+    series = [
+        Series({"tool": "a"}, ((7200.0, 0.0), (7260.0, 1.0))),
+        Series({"tool": "b"}, ((7200.0, 1.0),)),
+    ]
+    traces = figure(panel, [series], LAST_HOUR)["data"]
+    assert [(trace["name"], trace["y"], trace["z"]) for trace in traces] == [
+        ("suggests", ["b", "a"], [[None, None], [1, None]]),
+        ("asks first", ["b", "a"], [[1, None], [None, 1]]),
+    ]
+
+
+def test_a_single_band_does_not_fill_a_timeline() -> None:
+    """Every band has its name, and four are the least that there is room for."""
+    panel = panel_of(PanelRef(links.AUTONOMY, 106))
+    for names, expected in ((["a"], [-2, 2]), (list("abcdef"), [-0.5, 5.5])):
+        series = [Series({"agent": name}, ((7200.0, 1.0),)) for name in names]
+        axis = figure(panel, [series], LAST_HOUR)["layout"]["yaxis"]
+        assert (axis["range"], axis["dtick"]) == (expected, 1)
+
+
 @pytest.mark.parametrize(("ref", "value"), [(links.AGENTS_UP, "NaN"), (links.TOOL_SUCCESS, "NaN")])
 def test_a_panel_without_data_says_so(client: TestClient, canned: CannedPrometheus, ref: PanelRef, value: str) -> None:
     """No series, or nothing but NaN."""
@@ -414,6 +481,13 @@ def test_a_panel_without_data_says_so(client: TestClient, canned: CannedPromethe
     assert drawn(client, ref) == {"kind": "message", "text": "No data in this range"}
     canned.labels = []
     assert drawn(client, ref) == {"kind": "message", "text": "No data in this range"}
+
+
+def test_where_no_data_is_good_or_bad_news_the_panel_says_which(client: TestClient, canned: CannedPrometheus) -> None:
+    """No error is good; no alert at all means that the Watchdog is missing."""
+    canned.labels = []
+    assert drawn(client, links.TOOL_ERRORS)["text"] == "No call failed"
+    assert drawn(client, links.FIRING_ALERTS)["text"].startswith("No alert fires, not even the Watchdog")
 
 
 def test_firing_alerts_and_deploys_are_marked_on_the_charts(client: TestClient, canned: CannedPrometheus) -> None:
@@ -427,7 +501,7 @@ def test_firing_alerts_and_deploys_are_marked_on_the_charts(client: TestClient, 
 
 def test_an_alert_that_still_fires_is_marked_up_to_now() -> None:
     """The mark does not end at the last point, up to a step ago."""
-    annotation = {"titleFormat": "{{alertname}}", "iconColor": "red"}
+    annotation = {"name": "Firing alerts", "titleFormat": "{{alertname}}", "iconColor": "red"}
     series = Series({"alertname": "A"}, ((60.0, 1.0), (120.0, 1.0), (180.0, 1.0)))
     assert [(mark["from"], mark["to"]) for mark in marks_of(annotation, [series], 60, 200.0)] == [(60000, 200000)]
     assert [(mark["from"], mark["to"]) for mark in marks_of(annotation, [series], 60, 300.0)] == [(60000, 180000)]
@@ -489,6 +563,8 @@ def test_a_folder_without_dashboards_is_an_error(tmp_path: Path) -> None:
         (0.0412, "s", "41.2 ms"),
         (0.0000885, "s", "88.5 µs"),
         (1.353, "s", "1.35 s"),
+        (0.99999, "s", "1 s"),
+        (999.999, "short", "1 K"),
         (90, "s", "1.5 min"),
         (0, "s", "0 s"),
         (0.0421, "currencyUSD", "$0.0421"),
@@ -508,3 +584,17 @@ def test_a_folder_without_dashboards_is_an_error(tmp_path: Path) -> None:
 def test_values_are_written_for_people(value: float, unit: str, text: str) -> None:
     """Three digits are enough; units as Grafana has them. Now is 1000 s."""
     assert units.written(value, unit, now=1000.0) == text
+
+
+@pytest.mark.parametrize(
+    ("highest", "ticks"),
+    [
+        (280.0, ["0 s", "1 min", "2 min", "3 min", "4 min", "5 min"]),
+        (0.012, ["0 s", "2 ms", "4 ms", "6 ms", "8 ms", "10 ms", "12 ms", "14 ms"]),
+        (12.0, ["0 s", "2 s", "4 s", "6 s", "8 s", "10 s", "12 s", "14 s"]),
+        (7200.0, ["0 s", "30 min", "1 h", "1.5 h", "2 h", "2.5 h"]),
+    ],
+)
+def test_an_axis_of_time_has_ticks_that_people_count_in(highest: float, ticks: list[str]) -> None:
+    """Five minutes, not 250 s."""
+    assert units.axis("s", highest)["ticktext"] == ticks

@@ -8,7 +8,16 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 // Plotly writes times in UTC; people read their own clock.
 const local = (milliseconds) => milliseconds - new Date(milliseconds).getTimezoneOffset() * 60000;
 
-bar.addEventListener("change", () => bar.submit());
+bar.addEventListener("change", (event) => {
+  if (event.target.dataset.mark) return refresh();
+  if (event.target.name === "from") bar.elements.to.value = "now";
+  bar.submit();
+});
+document.getElementById("theme").addEventListener("click", () => {
+  const url = new URL(location.href);
+  url.searchParams.set("theme", document.documentElement.dataset.theme === "dark" ? "light" : "dark");
+  location.assign(url);
+});
 document.addEventListener("click", (event) => {
   for (const open of document.querySelectorAll("details[open]")) if (!open.contains(event.target)) open.open = false;
 });
@@ -37,6 +46,7 @@ const draw = {
       const shown = element(value.link ? "a" : "div", "value", value.text);
       if (value.link) shown.href = `${value.link}?${chosen()}`;
       shown.style.color = value.colour;
+      shown.style.setProperty("--length", Math.max(4, value.text.length));
       return shown;
     }));
     if (figure.values[0].points.length) content.prepend(sparkline(figure.values[0]));
@@ -60,7 +70,7 @@ const draw = {
     }
     content.hiddenNames ??= new Set();
     for (const trace of figure.data) trace.x = trace.x.map(local);
-    plotAndLegend(content, figure, marks);
+    return plotAndLegend(content, figure, marks);
   },
 };
 
@@ -68,37 +78,49 @@ function plotAndLegend(content, figure, marks) {
   const hidden = content.hiddenNames;
   for (const trace of figure.data) trace.visible = hidden.has(trace.name) ? "legendonly" : true;
   legend(content.querySelector(".legend"), figure, hidden, () => plotAndLegend(content, figure, marks));
-  Plotly.react(content.querySelector(".plot"), figure.data, layout(figure, marks), { displayModeBar: false });
+  return Plotly.react(content.querySelector(".plot"), figure.data, layout(figure, marks), { displayModeBar: false });
 }
 
 function layout(figure, marks) {
-  const line = { gridcolor: colour("--grid"), linecolor: colour("--grid"), zeroline: false, automargin: true };
+  const line = { gridcolor: colour("--grid"), linecolor: colour("--grid"), zeroline: false, automargin: true,
+    ticks: "", ticklabelstandoff: 4 };
   const given = figure.layout;
-  const stretches = marks.flatMap((mark) => [
+  const stretches = united(marks).map((mark) => (
     { type: "rect", yref: "paper", y0: 0, y1: 1, x0: local(mark.from), x1: local(mark.to), fillcolor: mark.colour,
-      opacity: 0.07, line: { width: 0 }, layer: "below" },
+      opacity: 0.07, line: { width: 0 }, layer: "below" }));
+  const starts = marks.map((mark) => (
     { type: "line", yref: "paper", y0: 0, y1: 1, x0: local(mark.from), x1: local(mark.from),
-      line: { color: mark.colour, width: 1, dash: "dot" } },
-  ]);
+      line: { color: mark.colour, width: 1, dash: "dot" } }));
   // Shapes have no tooltip: an invisible point at the foot of each mark carries its title.
   const titles = marks.map((mark) => ({ x: local(mark.from), yref: "paper", y: 0, text: "▲", showarrow: false,
     yanchor: "top", hovertext: mark.title, font: { color: mark.colour, size: 9 } }));
   return {
     ...given,
-    xaxis: { ...line, ...given.xaxis, range: given.xaxis.range.map(local), nticks: 8, hoverformat: "%H:%M:%S",
+    xaxis: { ...line, ...given.xaxis, range: given.xaxis.range.map(local), nticks: 8, ticklabelstandoff: 7, hoverformat: "%H:%M:%S",
       tickformat: given.xaxis.range[1] - given.xaxis.range[0] > 86400000 ? "%b %d" : "%H:%M" },
     yaxis: { ...line, nticks: 6, ...given.yaxis },
     ...(given.yaxis2 && { yaxis2: { ...line, nticks: 4, ...given.yaxis2 } }),
-    shapes: [...(given.shapes ?? []), ...stretches],
+    shapes: [...(given.shapes ?? []), ...stretches, ...starts],
     annotations: [...(given.annotations ?? []), ...titles],
     showlegend: false,
     hovermode: given.yaxis.type === "category" ? "closest" : "x unified",
     hoverlabel: { bgcolor: colour("--panel"), bordercolor: colour("--edge"), font: { color: colour("--text") } },
-    margin: { l: 44, r: 14, t: 10, b: 26 },
+    margin: { l: 44, r: 14, t: 10, b: 30 },
     paper_bgcolor: "transparent",
     plot_bgcolor: "transparent",
     font: { color: colour("--dim"), size: 11, family: getComputedStyle(document.body).fontFamily },
   };
+}
+
+// One band where several marks of a kind overlap: ten alerts at once must not hide what they are about.
+function united(marks) {
+  const bands = [];
+  for (const mark of [...marks].sort((a, b) => a.from - b.from)) {
+    const last = bands.findLast((band) => band.name === mark.name && mark.from <= band.to);
+    if (last) last.to = Math.max(last.to, mark.to);
+    else bands.push({ ...mark });
+  }
+  return bands;
 }
 
 function legend(box, figure, hidden, changed) {
@@ -154,9 +176,11 @@ function sparkline(value) {
 
 async function refresh() {
   const answer = await fetch(`/annotations/${main.dataset.uid}${location.search}`).catch(() => null);
-  const marks = answer?.ok ? await answer.json() : [];
+  const shown = new Set([...document.querySelectorAll("[data-mark]:checked")].map((box) => box.dataset.mark));
+  const marks = answer?.ok ? (await answer.json()).filter((mark) => shown.has(mark.name)) : [];
   const answers = [...document.querySelectorAll(".panel")].map((panel) => load(panel, marks));
   const reached = (await Promise.all(answers)).every(Boolean);
+  main.dataset.drawn = "";
   state.textContent = reached ? `Updated ${new Date().toLocaleTimeString()}` : "The preview does not answer.";
 }
 
@@ -166,7 +190,7 @@ async function load(panel, marks) {
     const answer = await fetch(`/panel/${main.dataset.uid}/${panel.dataset.panel}${location.search}`);
     const figure = await answer.json();
     if (!answer.ok) figure.bad = true;
-    draw[figure.kind](content, figure, marks);
+    await draw[figure.kind](content, figure, marks);
     return true;
   } catch (error) {
     console.error(error);
@@ -179,5 +203,5 @@ async function keepFresh() {
   setTimeout(keepFresh, 1000 * main.dataset.refresh);
 }
 
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", refresh);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => location.reload());
 keepFresh();

@@ -1,0 +1,51 @@
+"""Tables, their rows joined by labels as Grafana's transformations do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dashboards.preview import units
+from dashboards.preview.fields import Figure, settings_of, step_colour
+from dashboards.preview.prometheus import Series
+from dashboards.preview.query import TimeRange
+
+
+def table(panel: dict[str, Any], results: list[list[Series]], time: TimeRange) -> Figure:
+    """A row for each set of labels, a column for each query."""
+    rows: dict[tuple[tuple[str, str], ...], dict[str, str | float]] = {}
+    for index, found in enumerate(results):
+        field = "Value" if len(results) == 1 else f"Value #{panel['targets'][index]['refId']}"
+        for series in found:
+            labels = {name: value for name, value in series.labels.items() if name != "__name__"}
+            row = rows.setdefault(tuple(sorted(labels.items())), dict(labels))
+            row[field] = series.points[-1][1]
+    organized = next(step["options"] for step in panel["transformations"] if step["id"] == "organize")
+    present = {field for row in rows.values() for field in row} - set(organized["excludeByName"])
+    columns = sorted(present, key=lambda field: (organized["indexByName"].get(field, len(present)), field))
+    headings = [settings_of(panel, column).get("displayName", column) for column in columns]
+    ordered = sorted(rows.values(), key=lambda row: [str(row.get(column, "")) for column in columns])
+    for most_first in panel["options"].get("sortBy", []):
+        column = columns[headings.index(most_first["displayName"])]
+        ordered.sort(key=lambda row: float(row.get(column, "-inf")), reverse=most_first["desc"])
+    return {
+        "kind": "table",
+        "columns": headings,
+        "rows": [[_cell(settings_of(panel, column), row.get(column), time) for column in columns] for row in ordered],
+    }
+
+
+def _cell(settings: dict[str, Any], value: str | float | None, time: TimeRange) -> dict[str, str]:
+    if value is None:
+        return {"text": ""}
+    if not isinstance(value, str):
+        cell = {"text": units.written(value, settings["unit"], time.end)}
+        if "custom.cellOptions" in settings:
+            cell["colour"] = step_colour(settings["thresholds"]["steps"], value)
+        return cell
+    cell = {"text": value}
+    for mapping in settings.get("mappings", []):
+        if value in mapping["options"]:
+            cell["colour"] = mapping["options"][value]["color"]
+    for link in settings.get("links", []):
+        cell["link"] = link["url"].replace("${__value.text}", value)
+    return cell
