@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from anthropic import AsyncStream, Middleware, Stream
 
 from agentgauge.calls import LLMCall
-from agentgauge.pricing import TokenUsage
+from agentgauge.pricing import Terms, TokenUsage
 
 if TYPE_CHECKING:
     from anthropic import APIResponse, AsyncAPIResponse
@@ -83,7 +83,11 @@ class GaugeMiddleware(Middleware):
 
 
 def usage_of(usage: Any) -> TokenUsage:
-    """The token kinds of the API's ``usage``, made disjoint; ``input_tokens`` there already excludes the cache."""
+    """The token kinds of the API's ``usage``, made disjoint; ``input_tokens`` there already excludes the cache.
+
+    For the results of a message batch, which the middleware does not see, as they can be read more than once:
+    ``gauge.llm_call(message.model).finish(usage_of(message.usage))``.
+    """
     written = getattr(usage, "cache_creation", None)
     total_written = getattr(usage, "cache_creation_input_tokens", None) or 0
     written_1h = getattr(written, "ephemeral_1h_input_tokens", None) or 0
@@ -95,7 +99,14 @@ def usage_of(usage: Any) -> TokenUsage:
         cache_write_1h=written_1h,
         output=getattr(usage, "output_tokens", None) or 0,
         web_searches=searches,
+        terms=_terms_of(usage),
     )
+
+
+def _terms_of(usage: Any) -> Terms:
+    if getattr(usage, "service_tier", None) == "batch":
+        return "batch"
+    return "fast" if getattr(usage, "speed", None) == "fast" else "standard"
 
 
 def error_type_of(error: BaseException) -> str:
@@ -246,4 +257,5 @@ def _with_final_counts(started: TokenUsage, delta: Any) -> TokenUsage:
         cache_write_1h=written_1h,
         output=final.output or started.output,
         web_searches=final.web_searches or started.web_searches,
+        terms=started.terms,
     )

@@ -131,7 +131,8 @@ class LLMCall:
         instruments.counter(metrics.LLM_CALLS, label, "error" if error_type else "success").inc()
         if error_type:
             instruments.counter(metrics.LLM_ERRORS, label, error_type).inc()
-        instruments.histogram(metrics.LLM_DURATION, label).observe(perf_counter() - self._started)
+        if usage.terms != "batch":  # read when it is all there: nobody saw how long the model took
+            instruments.histogram(metrics.LLM_DURATION, label).observe(perf_counter() - self._started)
         if self._first_token_seconds is not None:
             instruments.histogram(metrics.LLM_TIME_TO_FIRST_TOKEN, label).observe(self._first_token_seconds)
         if not error_type:

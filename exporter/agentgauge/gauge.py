@@ -7,8 +7,9 @@ import inspect
 import logging
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
@@ -17,7 +18,7 @@ from agentgauge.calls import LLMCall, ToolCall, record_tool_call, tool_error_typ
 from agentgauge.endpoint import MetricsServer, serve_metrics
 from agentgauge.instruments import Instruments, LabelBounds
 from agentgauge.pricing import PriceTable
-from agentgauge.session import Session, SessionLimits
+from agentgauge.session import Session, SessionLimits, current_scope
 
 if TYPE_CHECKING:
     from anthropic import Middleware
@@ -29,6 +30,8 @@ log = logging.getLogger("agentgauge")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+CacheResult = Literal["hit", "miss", "expired", "bypass"]
+
 
 class AgentGauge:
     """Metrics of one agent.
@@ -36,8 +39,9 @@ class AgentGauge:
     ``agent`` is the label on every series; ``tools`` and ``models`` are those known from the start, whose series
     exist at 0 before the first call; ``version`` and ``prompt_version`` go on ``agent_build_info``. ``ledger`` is
     where usage by user and feedback are kept, a URL (``sqlite:///ledger.sqlite``, ``postgresql+psycopg://…``) or a
-    Ledger of yours; without one, there are no user gauges. Bad arguments and a ledger that cannot be opened raise here,
-    at start-up; after that nothing in the library raises into the agent.
+    Ledger of yours; without one, there are no user gauges. ``prices`` is a YAML file of your own prices, see
+    ``own_prices``. Bad arguments, a ledger that cannot be opened and a price file that cannot be used raise here, at
+    start-up; after that nothing in the library raises into the agent.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class AgentGauge:
         limits: SessionLimits | None = None,
         registry: CollectorRegistry = REGISTRY,
         ledger: str | Ledger | None = None,
+        prices: str | Path | None = None,
     ) -> None:
         if not agent or not agent.strip():
             raise ValueError("AgentGauge needs the agent's name: AgentGauge('sales_companion')")
@@ -59,7 +64,7 @@ class AgentGauge:
         self.agent = agent
         self.limits = limits or SessionLimits()
         self.registry = registry
-        self.prices = PriceTable()
+        self.prices = PriceTable(prices)
         self._bounds = LabelBounds(self.prices.canonical_name, models)
         self._bounds.tools.update(tools)
         self._model_labels: dict[str, str] = {}
@@ -73,6 +78,11 @@ class AgentGauge:
     def session(self, user_id: str | None = None, *, session_id: str | None = None) -> Session:
         """Open a conversation: ``with gauge.session(user_id="rep-7") as session:``. Ids never become labels."""
         return Session(self, user_id, session_id)
+
+    def current_session(self) -> Session | None:
+        """The session that the code running here works for; None outside of this agent's sessions."""
+        session = current_scope().session
+        return session if session is not None and session.belongs_to(self) else None
 
     def tool(self, name: str | None = None, *, cost_usd: float = 0.0) -> Callable[[F], F]:
         """Instrument and register a tool: sync or async function or generator; ``name`` defaults to the function's.
@@ -90,6 +100,17 @@ class AgentGauge:
     def tool_call(self, name: str, *, cost_usd: float = 0.0) -> ToolCall:
         """Instrument one call where a decorator does not fit: ``with gauge.tool_call("send_email") as call:``."""
         return ToolCall(self, name, cost_usd)
+
+    def cache_lookup(self, tool: str, result: CacheResult, age_seconds: float | None = None) -> None:
+        """Count one look-up in your cache of tool results; ``age_seconds`` is how old the result was that a hit served.
+
+        It is no tool call: those are executions. A session's tool calls are what its model asked for, so that a loop is
+        seen even if the cache answers it: for a call that led to no execution, call ``session.add_tool_call()``.
+        """
+        with self.swallowing("tool"):
+            self.instruments.counter(metrics.CACHE_REQUESTS, tool, result).inc()
+            if age_seconds is not None:
+                self.instruments.histogram(metrics.CACHE_AGE, tool).observe(age_seconds)
 
     def register_tools(self, names: Iterable[str]) -> None:
         """Add tools to the registered ones and create their series at 0."""
@@ -178,12 +199,14 @@ def _opened(ledger: str | Ledger) -> Ledger:
 
 
 def _recorder(gauge: AgentGauge, ledger: Ledger) -> Recorder:
+    from agentgauge.ledger.eval_gauges import EvalGauges
     from agentgauge.ledger.outbox import OutboxCounts
     from agentgauge.ledger.recorder import Recorder
     from agentgauge.ledger.user_gauges import UserGauges
 
     shown = (
         UserGauges(ledger, gauge.agent, gauge.instruments),
+        EvalGauges(ledger, gauge.agent, gauge.instruments),
         OutboxCounts(ledger, gauge.agent, gauge.instruments),
     )
     on_fault = functools.partial(gauge.swallow, "ledger")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 import threading
@@ -176,20 +177,22 @@ class Instruments:
             self._objects[spec.name].remove(self._agent, *key[1:])
 
     def remove(self, spec: MetricSpec, *values: str) -> None:
-        """Remove one series of a gauge, which frees the places of its values within their labels' bounds.
+        """Remove one series of a gauge; values that no other series of it has free their places within the bounds.
 
-        Several processes under PROMETHEUS_MULTIPROC_DIR cannot remove a series: there it stays, at 0.
+        Several processes under PROMETHEUS_MULTIPROC_DIR cannot remove a series: there it stays, as NaN, which is on
+        neither side of any threshold.
         """
         child = self._children.get((spec.name, *values))
         if child is None:
             return
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-            child.set(0)
+            child.set(math.nan)
         else:
             self._objects[spec.name].remove(self._agent, *values)
         del self._children[(spec.name, *values)]
-        for label, value in zip(spec.labels, values, strict=True):
-            self._bounds.forget(label, value)
+        for place, (label, value) in enumerate(zip(spec.labels, values, strict=True), start=1):
+            if not any(key[0] == spec.name and key[place] == value for key in self._children):
+                self._bounds.forget(label, value)
 
     def _child(self, spec: MetricSpec, values: tuple[str, ...]) -> Any:
         found = self._children.get((spec.name, *values))

@@ -174,6 +174,11 @@ class Session:
         if crossed:
             self._gauge.instruments.counter(metrics.SESSIONS_OVER_LIMIT, "tool_calls").inc()
 
+    @property
+    def is_over_tool_calls(self) -> bool:
+        """Whether it made more tool calls than a session should."""
+        return self.tool_calls > self._gauge.limits.tool_calls
+
     def add_cost(self, usd: float) -> None:
         """Add LLM or tool cost in USD; crossing the limit is counted at once, not at the close."""
         with self._lock:

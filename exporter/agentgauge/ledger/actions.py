@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -24,9 +24,11 @@ Risk = Literal["low", "medium", "high"]
 Disposition = Literal["suggested", "auto", "approval", "denied"]
 Decision = Literal["approved", "edited", "rejected", "expired"]
 Verdict = Literal["ok", "problem"]
+Match = Literal["aligned", "misaligned"]
 
 WAITING = and_(ACTIONS.c.disposition == "approval", ACTIONS.c.decision.is_(None))
 TO_AUDIT = and_(ACTIONS.c.sampled == 1, ACTIONS.c.verdict.is_(None))
+TO_COMPARE = and_(ACTIONS.c.disposition == "suggested", ACTIONS.c.shadow_match.is_(None))
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,11 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Action:
-    """A proposal as the ledger keeps it, with what became of it; times are UTC."""
+    """A proposal as the ledger keeps it, with what became of it; times are UTC.
+
+    ``decided_*`` is what a person made of it: of a proposal the decision, of a suggestion what they did themselves.
+    ``started_at`` without ``finished_at`` means that it is under way, or that nobody knows whether it happened.
+    """
 
     id: str
     proposal: Proposal
@@ -60,6 +66,10 @@ class Action:
     decided_by: str | None
     decided_arguments: Mapping[str, Any] | None
     reason: str | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    result: Mapping[str, Any] | None
+    shadow_match: Match | None
     verdict: Verdict | None
 
     @property
@@ -68,15 +78,31 @@ class Action:
         return self.proposal.arguments if self.decided_arguments is None else self.decided_arguments
 
 
+@dataclass(frozen=True)
+class TrackRecord:
+    """What people made of a tool's proposals in some time, and of its actions in audits."""
+
+    approved: int = 0
+    edited: int = 0
+    rejected: int = 0
+    expired: int = 0
+    problems: int = 0
+
+    @property
+    def decisions(self) -> int:
+        """How often a person decided: what expired was not decided by anybody."""
+        return self.approved + self.edited + self.rejected
+
+
 class UnknownActionError(LookupError):
     """No action of this agent has that id."""
 
 
 class AlreadyDecidedError(Exception):
-    """Somebody was faster, or it expired; ``action`` says who and how."""
+    """Somebody was faster, it expired, or it never waited for this; ``action`` says what became of it."""
 
     def __init__(self, action: Action) -> None:
-        super().__init__(f"{action.id} was {action.decision} before, by {action.decided_by}")
+        super().__init__(f"{action.id} {_became(action)}")
         self.action = action
 
 
@@ -87,30 +113,19 @@ class Actions:
         self._ledger = ledger
         self._agent = agent
 
+    def now(self) -> datetime:
+        """The time it is for the ledger, in UTC."""
+        return self._ledger.now()
+
     def propose(self, proposal: Proposal) -> Action:
         """Keep a proposal; when this returns, it survives a crash."""
-        now = self._ledger.now()
-        expires = None if proposal.expires_in_seconds is None else now.timestamp() + proposal.expires_in_seconds
-        row = {
-            "id": uuid.uuid4().hex[:12],
-            "agent": self._agent,
-            "tool": proposal.tool,
-            "risk": proposal.risk,
-            "disposition": proposal.disposition,
-            "arguments": json.dumps(proposal.arguments),
-            "context": json.dumps(proposal.context),
-            "session_id": proposal.session_id,
-            "user_id": proposal.user_id,
-            "version": proposal.version,
-            "prompt_version": proposal.prompt_version,
-            "model": proposal.model,
-            "at": now.timestamp(),
-            "expires_at": expires,
-            "sampled": int(proposal.sampled),
-        }
+        (action,) = self.propose_all([proposal])
+        return action
+
+    def propose_all(self, proposals: Iterable[Proposal]) -> list[Action]:
+        """Keep proposals, all of them or, if it raises, none; returned in their order."""
         with self._ledger.writing() as connection:
-            connection.execute(ACTIONS.insert(), row)
-            return self._get(connection, str(row["id"]))
+            return insert(connection, self._agent, self._ledger.now(), proposals)
 
     def get(self, action_id: str) -> Action:
         """One action; UnknownActionError if there is none."""
@@ -121,6 +136,10 @@ class Actions:
         """Those that wait for a decision, oldest first."""
         return self._list(WAITING)
 
+    def overdue(self) -> list[Action]:
+        """Those that have waited until they expire, and are not decided yet."""
+        return self._list(WAITING, ACTIONS.c.expires_at <= self.now().timestamp())
+
     def waiting_count(self) -> int:
         """How many wait for a decision."""
         counting = select(func.count()).select_from(ACTIONS).where(ACTIONS.c.agent == self._agent, WAITING)
@@ -129,7 +148,43 @@ class Actions:
 
     def decided_since(self, since: datetime) -> list[Action]:
         """Those decided from then on, oldest first."""
-        return self._list(ACTIONS.c.decided_at >= since.timestamp())
+        return self._list(ACTIONS.c.decided_at >= since.timestamp(), ACTIONS.c.decision.is_not(None))
+
+    def last_decided(self, tools: Collection[str], since: datetime, count: int) -> list[Action]:
+        """The ``count`` last decisions on these tools from then on, newest first."""
+        # By their ids, which an index by tool leads to: sorting whole rows would read every conversation in them.
+        last = (
+            select(ACTIONS.c.id)
+            .where(ACTIONS.c.agent == self._agent, ACTIONS.c.tool.in_(tools))
+            .where(ACTIONS.c.decided_at >= since.timestamp(), ACTIONS.c.decision.is_not(None))
+            .order_by(ACTIONS.c.decided_at.desc())
+            .limit(count)
+        )
+        return sorted(self._list(ACTIONS.c.id.in_(last)), key=lambda action: action.decided_at or since, reverse=True)
+
+    def to_compare(self) -> list[Action]:
+        """Suggestions of which nobody said yet what a person did instead, oldest first."""
+        return self._list(TO_COMPARE)
+
+    def compared_since(self, since: datetime) -> list[Action]:
+        """Suggestions of which somebody said from then on what a person did instead, oldest first."""
+        return self._list(ACTIONS.c.decided_at >= since.timestamp(), ACTIONS.c.shadow_match.is_not(None))
+
+    def track_record(self, tool: str, since: datetime) -> TrackRecord:
+        """What became of a tool's proposals that were decided, and actions that were audited, from then on."""
+        decisions = (
+            select(ACTIONS.c.decision, func.count().label("number"))
+            .where(self._of(tool), ACTIONS.c.decided_at >= since.timestamp(), ACTIONS.c.decision.is_not(None))
+            .group_by(ACTIONS.c.decision)
+        )
+        problems = (
+            select(func.count())
+            .select_from(ACTIONS)
+            .where(self._of(tool), ACTIONS.c.audited_at >= since.timestamp(), ACTIONS.c.verdict == "problem")
+        )
+        with self._ledger.reading() as connection:
+            counts = {row.decision: row.number for row in connection.execute(decisions)}
+            return TrackRecord(**counts, problems=connection.execute(problems).scalar_one())
 
     def to_audit(self) -> list[Action]:
         """Those sampled for an audit that nobody judged yet, oldest first."""
@@ -171,6 +226,39 @@ class Actions:
             )
         return action
 
+    def start(self, action_id: str) -> bool:
+        """Claim the execution of an approved action; True for one caller once, whoever else asks and whenever."""
+        due = and_(self._is(action_id), ACTIONS.c.started_at.is_(None), ACTIONS.c.decision.in_(("approved", "edited")))
+        starting = update(ACTIONS).where(due).values(started_at=self._ledger.now().timestamp())
+        with self._ledger.writing() as connection:
+            return connection.execute(starting).rowcount == 1
+
+    def finish(self, action_id: str, result: Mapping[str, Any]) -> None:
+        """Keep what came of an execution."""
+        values = {"finished_at": self._ledger.now().timestamp(), "result": json.dumps(result)}
+        with self._ledger.writing() as connection:
+            connection.execute(update(ACTIONS).where(self._is(action_id)).values(values))
+
+    def compare(self, action_id: str, match: Match, arguments: Mapping[str, Any] | None, by: str) -> Action:
+        """Commit what a person did instead of a suggestion: the tool's arguments, or None for something else.
+
+        Raises UnknownActionError, and AlreadyDecidedError if it is no suggestion or was compared before.
+        """
+        values = {
+            "shadow_match": match,
+            "decided_at": self._ledger.now().timestamp(),
+            "decided_by": by,
+            "decided_arguments": None if arguments is None else json.dumps(arguments),
+        }
+        with self._ledger.writing() as connection:
+            comparing = update(ACTIONS).where(self._is(action_id), TO_COMPARE).values(values)
+            first = connection.execute(comparing).rowcount == 1
+            action = self._get(connection, action_id)
+            if not first:
+                raise AlreadyDecidedError(action)
+            put(connection, self._agent, Measurement(metrics.SHADOW_DECISIONS, (action.proposal.tool, match)))
+        return action
+
     def audit(self, action_id: str, verdict: Verdict, by: str) -> Action:
         """Commit the verdict on a sampled action.
 
@@ -198,8 +286,52 @@ class Actions:
             raise UnknownActionError(f"{self._agent} has no action {action_id!r}")
         return _action(row)
 
+    def _of(self, tool: str) -> ColumnElement[bool]:
+        return and_(ACTIONS.c.agent == self._agent, ACTIONS.c.tool == tool)
+
     def _is(self, action_id: str) -> ColumnElement[bool]:
         return and_(ACTIONS.c.agent == self._agent, ACTIONS.c.id == action_id)
+
+
+def insert(connection: Connection, agent: str, now: datetime, proposals: Iterable[Proposal]) -> list[Action]:
+    """Keep proposals, in their order, within the caller's transaction; what needs no decision counts as started."""
+    actions = []
+    for proposal in proposals:
+        expires = None if proposal.expires_in_seconds is None else now.timestamp() + proposal.expires_in_seconds
+        row = {
+            "id": uuid.uuid4().hex[:12],
+            "agent": agent,
+            "tool": proposal.tool,
+            "risk": proposal.risk,
+            "disposition": proposal.disposition,
+            "arguments": json.dumps(proposal.arguments),
+            "context": json.dumps(proposal.context),
+            "session_id": proposal.session_id,
+            "user_id": proposal.user_id,
+            "version": proposal.version,
+            "prompt_version": proposal.prompt_version,
+            "model": proposal.model,
+            "at": now.timestamp(),
+            "expires_at": expires,
+            "started_at": now.timestamp() if proposal.disposition == "auto" else None,
+            "sampled": int(proposal.sampled),
+        }
+        connection.execute(ACTIONS.insert(), row)
+        inserted = connection.execute(select(ACTIONS).where(ACTIONS.c.id == row["id"])).one()
+        actions.append(_action(inserted))
+    return actions
+
+
+def _became(action: Action) -> str:
+    if action.decision == "expired":
+        return "has expired: nobody decided in time"
+    if action.decision is not None:
+        return f"was {action.decision} before, by {action.decided_by}"
+    if action.verdict is not None:
+        return f"was audited before: {action.verdict}"
+    if action.shadow_match is not None:
+        return f"was compared before: {action.shadow_match}"
+    return f"does not wait for that: the policy decided {action.proposal.disposition!r}"
 
 
 def _action(row: Row[Any]) -> Action:
@@ -220,16 +352,24 @@ def _action(row: Row[Any]) -> Action:
     return Action(
         id=row.id,
         proposal=proposal,
-        at=_utc(row.at),
-        expires_at=None if row.expires_at is None else _utc(row.expires_at),
+        at=datetime.fromtimestamp(row.at, UTC),
+        expires_at=_utc(row.expires_at),
         decision=row.decision,
-        decided_at=None if row.decided_at is None else _utc(row.decided_at),
+        decided_at=_utc(row.decided_at),
         decided_by=row.decided_by,
-        decided_arguments=None if row.decided_arguments is None else json.loads(row.decided_arguments),
+        decided_arguments=_decoded(row.decided_arguments),
         reason=row.reason,
+        started_at=_utc(row.started_at),
+        finished_at=_utc(row.finished_at),
+        result=_decoded(row.result),
+        shadow_match=row.shadow_match,
         verdict=row.verdict,
     )
 
 
-def _utc(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+def _utc(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _decoded(document: str | None) -> Any:
+    return None if document is None else json.loads(document)

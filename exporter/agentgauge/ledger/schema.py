@@ -63,12 +63,28 @@ ACTIONS = Table(
     Column("decided_by", Text),
     Column("decided_arguments", Text),  # JSON
     Column("reason", Text),
-    Column("resumed_at", Double),
+    Column("started_at", Double),
     Column("finished_at", Double),
+    Column("result", Text),  # JSON
+    Column("shadow_match", Text),
     Column("sampled", Integer, nullable=False),
     Column("verdict", Text),
     Column("audited_at", Double),
     Column("audited_by", Text),
+)
+
+SUSPENSIONS = Table(
+    "agentgauge_suspension",
+    tables,
+    Column("id", Text, primary_key=True),
+    Column("agent", Text, nullable=False),
+    Column("session_id", Text, nullable=False),
+    Column("user_id", Text),
+    Column("at", Double, nullable=False),
+    Column("action_ids", Text, nullable=False),  # JSON
+    Column("state", Text, nullable=False),  # JSON
+    Column("leased_until", Double),
+    Column("answer", Text),  # JSON
 )
 
 AUTONOMY_CHANGES = Table(
@@ -104,6 +120,7 @@ EVAL_RUNS = Table(
     Column("prompt_version", Text, nullable=False),
     Column("model", Text, nullable=False),
     Column("source_commit", Text, nullable=False),
+    Column("partial", Integer, nullable=False),
     Column("started_at", Double, nullable=False),
     Column("finished_at", Double),
     Column("result", Text),
@@ -119,6 +136,7 @@ EVAL_TRIALS = Table(
     Column("passed", Integer, nullable=False),
     Column("turns", Integer, nullable=False),
     Column("cost_usd", Double, nullable=False),
+    Column("judge_cost_usd", Double, nullable=False),
     Column("seconds", Double, nullable=False),
     Column("failures", Text, nullable=False),  # JSON
     Column("transcript", Text, nullable=False),  # JSON
@@ -140,10 +158,12 @@ THROTTLES = Table(
     tables,
     Column("agent", Text, primary_key=True),
     Column("user_id", Text, primary_key=True),
+    Column("level", Text, primary_key=True),
     Column("since", Double, nullable=False),
     Column("until", Double),
     Column("set_by", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("lifted_by", Text),
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -193,8 +213,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             decided_by TEXT,
             decided_arguments TEXT,
             reason TEXT,
-            resumed_at DOUBLE PRECISION,
+            started_at DOUBLE PRECISION,
             finished_at DOUBLE PRECISION,
+            result TEXT,
+            shadow_match TEXT,
             sampled INTEGER NOT NULL,
             verdict TEXT,
             audited_at DOUBLE PRECISION,
@@ -202,11 +224,28 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )
         """,
         "CREATE INDEX agentgauge_action_agent_at ON agentgauge_action (agent, at)",
+        # These hold all that a track record needs: the rows themselves are long, with whole conversations in them.
+        "CREATE INDEX agentgauge_action_decisions ON agentgauge_action (agent, tool, decided_at, decision)",
+        "CREATE INDEX agentgauge_action_audits ON agentgauge_action (agent, tool, audited_at, verdict)",
         # What waits is few among many.
         """
         CREATE INDEX agentgauge_action_waiting ON agentgauge_action (agent)
         WHERE disposition = 'approval' AND decision IS NULL
         """,
+        """
+        CREATE TABLE agentgauge_suspension (
+            id TEXT NOT NULL PRIMARY KEY,
+            agent TEXT NOT NULL,
+            session_id TEXT NOT NULL,
+            user_id TEXT,
+            at DOUBLE PRECISION NOT NULL,
+            action_ids TEXT NOT NULL,
+            state TEXT NOT NULL,
+            leased_until DOUBLE PRECISION,
+            answer TEXT
+        )
+        """,
+        "CREATE INDEX agentgauge_suspension_session ON agentgauge_suspension (agent, session_id)",
         """
         CREATE TABLE agentgauge_autonomy_change (
             id TEXT NOT NULL PRIMARY KEY,
@@ -237,6 +276,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             prompt_version TEXT NOT NULL,
             model TEXT NOT NULL,
             source_commit TEXT NOT NULL,
+            partial INTEGER NOT NULL,
             started_at DOUBLE PRECISION NOT NULL,
             finished_at DOUBLE PRECISION,
             result TEXT
@@ -251,6 +291,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             passed INTEGER NOT NULL,
             turns INTEGER NOT NULL,
             cost_usd DOUBLE PRECISION NOT NULL,
+            judge_cost_usd DOUBLE PRECISION NOT NULL,
             seconds DOUBLE PRECISION NOT NULL,
             failures TEXT NOT NULL,
             transcript TEXT NOT NULL,
@@ -271,11 +312,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         CREATE TABLE agentgauge_throttle (
             agent TEXT NOT NULL,
             user_id TEXT NOT NULL,
+            level TEXT NOT NULL,
             since DOUBLE PRECISION NOT NULL,
             until DOUBLE PRECISION,
             set_by TEXT NOT NULL,
             reason TEXT NOT NULL,
-            PRIMARY KEY (agent, user_id)
+            lifted_by TEXT,
+            PRIMARY KEY (agent, user_id, level)
         )
         """,
     ),

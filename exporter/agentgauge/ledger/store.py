@@ -17,7 +17,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from agentgauge.ledger.forks import in_forked_children
-from agentgauge.ledger.schema import FEEDBACK, USAGE, NewerSchemaError, migrate
+from agentgauge.ledger.schema import (
+    ACTIONS,
+    EVAL_RUNS,
+    EVAL_TRIALS,
+    FEEDBACK,
+    SUSPENSIONS,
+    THROTTLES,
+    USAGE,
+    NewerSchemaError,
+    migrate,
+)
 
 RETENTION_DAYS = 90
 LONGEST_WINDOW_DAYS = 28
@@ -88,7 +98,7 @@ class Ledger:
         self._reading_engine = engine.execution_options(**{ONLY_READS: True})
         self._retention_days = retention_days
         self._now = now
-        self._upserting = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        self.upserting = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
         with self.writing() as connection:
             self._key = migrate(connection)
         in_forked_children(self._forget_connections)
@@ -130,7 +140,7 @@ class Ledger:
 
         (Unless the connection breaks in the very moment of the commit: then nobody knows.)
         """
-        insert = self._upserting(USAGE)
+        insert = self.upserting(USAGE)
         adding_up = insert.on_conflict_do_update(
             index_elements=[USAGE.c.agent, USAGE.c.day, USAGE.c.user_id],
             set_={
@@ -199,6 +209,13 @@ class Ledger:
         with self.reading() as connection:
             return self._spenders(connection, agent, limit)
 
+    def spend_today(self, agent: str) -> dict[str, float]:
+        """USD since 00:00 UTC by user id, of everybody with any spend."""
+        today = (USAGE.c.agent == agent, USAGE.c.day == self.today().isoformat(), USAGE.c.cost_usd > 0)
+        with self.reading() as connection:
+            rows = connection.execute(select(USAGE.c.user_id, USAGE.c.cost_usd).where(*today))
+            return {row.user_id: row.cost_usd for row in rows}
+
     def pseudonym(self, user_id: str) -> str:
         """The name by which metrics and pages call a user: 12 hex digits, the same on every replica of this ledger."""
         return hmac.new(self._key, user_id.encode(), hashlib.sha256).hexdigest()[:PSEUDONYM_LENGTH]
@@ -217,7 +234,11 @@ class Ledger:
         first_day = self.today() - timedelta(days=self._retention_days)
         with self.writing() as connection:
             connection.execute(delete(USAGE).where(USAGE.c.agent == agent, USAGE.c.day < first_day.isoformat()))
-            connection.execute(delete(FEEDBACK).where(FEEDBACK.c.agent == agent, FEEDBACK.c.at < oldest.timestamp()))
+            for table in (FEEDBACK, ACTIONS, SUSPENSIONS):
+                connection.execute(delete(table).where(table.c.agent == agent, table.c.at < oldest.timestamp()))
+            over = (THROTTLES.c.agent == agent, THROTTLES.c.until < oldest.timestamp())
+            connection.execute(delete(THROTTLES).where(*over))
+            _delete_expired_evals(connection, agent, oldest.timestamp())
 
     def close(self) -> None:
         """Close the connections that wait for use; using the ledger again opens new ones."""
@@ -251,6 +272,20 @@ class Ledger:
 def is_storable(user_id: str) -> bool:
     """Whether an id can be kept: printable, 1 to 200 characters; another would make a database refuse the batch."""
     return 0 < len(user_id) <= LONGEST_USER_ID and user_id.isprintable()
+
+
+def _delete_expired_evals(connection: Connection, agent: str, oldest: float) -> None:
+    """Delete older runs, but not the last whole one of each version: a baseline does not expire."""
+    run = EVAL_RUNS.c
+    kept = (
+        select(func.max(run.finished_at))
+        .where(run.agent == agent, run.partial == 0, run.finished_at.is_not(None))
+        .group_by(run.suite, run.version, run.prompt_version, run.model)
+    )
+    gone = run.finished_at.is_(None) | run.finished_at.not_in(kept)
+    expired = select(run.id).where(run.agent == agent, run.started_at < oldest, gone)
+    connection.execute(delete(EVAL_TRIALS).where(EVAL_TRIALS.c.run_id.in_(expired)))
+    connection.execute(delete(EVAL_RUNS).where(run.id.in_(expired)))
 
 
 def _engine(url: URL) -> Engine:

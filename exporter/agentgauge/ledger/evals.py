@@ -1,0 +1,310 @@
+"""Evaluation runs and their trials: what each version of an agent passed, and what the version before it did.
+
+A trial is committed as it comes, so a run that breaks off keeps what it has and can go on later.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Row, delete, func, select, update
+
+from agentgauge import metrics
+from agentgauge.ledger.outbox import Measurement, put
+from agentgauge.ledger.schema import EVAL_RUNS, EVAL_TRIALS
+from agentgauge.ledger.store import Ledger
+
+Result = Literal["passed", "failed"]
+Verdict = Literal["passed", "flaky", "broken"]
+
+
+@dataclass(frozen=True)
+class Version:
+    """What was evaluated: the agent's own version, that of its prompts, and the model that plans.
+
+    Each of the three changes what an agent does, so a change of any is a new version: a model upgrade is compared with
+    the model before. ``str()`` is the value of the label ``version``.
+    """
+
+    agent: str
+    prompt: str
+    model: str
+
+    def __str__(self) -> str:
+        return f"{self.agent}+{self.prompt}+{self.model}"
+
+    def is_called(self, name: str) -> bool:
+        """Whether a person may mean this one by ``name``: all of it, or one of its three parts."""
+        return name in (str(self), self.agent, self.prompt, self.model)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One evaluation run. ``partial`` says that it left scenarios of the suite out; times are UTC.
+
+    ``finished_at`` and ``result`` are None for one that goes on or broke off.
+    """
+
+    id: str
+    suite: str
+    version: Version
+    commit: str
+    partial: bool
+    started_at: datetime
+    finished_at: datetime | None = None
+    result: Result | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One attempt at one scenario, numbered from 1.
+
+    ``score`` is 0 to 1; ``failures`` say what was wrong; ``turns`` and ``cost_usd`` are the agent's, ``judge_cost_usd``
+    that of a model that judged it; ``transcript`` can be written as JSON.
+    """
+
+    scenario: str
+    number: int
+    score: float
+    passed: bool
+    turns: int
+    cost_usd: float
+    judge_cost_usd: float
+    seconds: float
+    failures: tuple[str, ...]
+    transcript: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one scenario came out of the trials of one run; score, turns, cost and seconds are means."""
+
+    trials: int
+    passed: int
+    score: float
+    turns: float
+    cost_usd: float
+    seconds: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """``broken`` if a majority of the trials failed, ``flaky`` if fewer did: one bad trial is no broken agent."""
+        failed = self.trials - self.passed
+        if not failed:
+            return "passed"
+        return "broken" if 2 * failed > self.trials else "flaky"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a version stands in a suite: each scenario as the last run with it left it; ``at`` is when that ended."""
+
+    version: Version
+    at: datetime
+    outcomes: Mapping[str, Outcome]
+
+    @property
+    def pass_ratio(self) -> float:
+        """The share of scenarios that are not broken."""
+        return sum(one.verdict != "broken" for one in self.outcomes.values()) / len(self.outcomes)
+
+
+class EvalHistory:
+    """The evaluation runs of one agent. Methods work at once and raise SQLAlchemyError when the database cannot."""
+
+    def __init__(self, ledger: Ledger, agent: str) -> None:
+        self._ledger = ledger
+        self._agent = agent
+
+    def start(self, suite: str, version: Version, commit: str, *, partial: bool = False) -> Run:
+        """Begin a run."""
+        run = Run(uuid.uuid4().hex[:12], suite, version, commit, partial, self._ledger.now())
+        row = {
+            "id": run.id,
+            "agent": self._agent,
+            "suite": suite,
+            "version": version.agent,
+            "prompt_version": version.prompt,
+            "model": version.model,
+            "source_commit": commit,
+            "partial": int(partial),
+            "started_at": run.started_at.timestamp(),
+        }
+        with self._ledger.writing() as connection:
+            connection.execute(EVAL_RUNS.insert(), row)
+        return run
+
+    def broken_off(self, suite: str, version: Version, commit: str, *, partial: bool = False) -> Run | None:
+        """The run to resume: the suite's last one, if it was of the same version and commit and did not finish."""
+        runs = self.runs(suite, limit=1)
+        alike = [one for one in runs if (one.version, one.commit, one.partial) == (version, commit, partial)]
+        return next((one for one in alike if one.result is None), None)
+
+    def add(self, run: Run, trial: Trial) -> None:
+        """Commit one trial; when this returns, it survives a crash."""
+        row = {
+            "run_id": run.id,
+            "scenario": trial.scenario,
+            "trial": trial.number,
+            "score": trial.score,
+            "passed": int(trial.passed),
+            "turns": trial.turns,
+            "cost_usd": trial.cost_usd,
+            "judge_cost_usd": trial.judge_cost_usd,
+            "seconds": trial.seconds,
+            "failures": json.dumps(trial.failures),
+            "transcript": json.dumps(trial.transcript),
+        }
+        with self._ledger.writing() as connection:
+            connection.execute(EVAL_TRIALS.insert(), row)
+
+    def finish(self, run: Run, result: Result) -> Run:
+        """Commit how the run ended, and count it; ValueError if it has no trial."""
+        with self._ledger.writing() as connection:
+            if connection.execute(select(EVAL_TRIALS.c.run_id).where(EVAL_TRIALS.c.run_id == run.id)).first() is None:
+                raise ValueError(f"run {run.id} of suite {run.suite} has no trial, so it has no result")
+            values = {"finished_at": self._ledger.now().timestamp(), "result": result}
+            connection.execute(update(EVAL_RUNS).where(EVAL_RUNS.c.id == run.id).values(values))
+            put(connection, self._agent, Measurement(metrics.EVAL_RUNS, (run.suite, result)))
+            return _run(connection.execute(select(EVAL_RUNS).where(EVAL_RUNS.c.id == run.id)).one())
+
+    def count_error(self, suite: str) -> None:
+        """Count a run of the suite that could not be finished."""
+        with self._ledger.writing() as connection:
+            put(connection, self._agent, Measurement(metrics.EVAL_RUNS, (suite, "error")))
+
+    def suites(self) -> list[str]:
+        """The suites that were ever run, by name."""
+        names = select(EVAL_RUNS.c.suite).where(EVAL_RUNS.c.agent == self._agent).distinct().order_by(EVAL_RUNS.c.suite)
+        with self._ledger.reading() as connection:
+            return list(connection.execute(names).scalars())
+
+    def runs(self, suite: str, limit: int | None = None) -> list[Run]:
+        """The runs of a suite, newest first."""
+        own = select(EVAL_RUNS).where(EVAL_RUNS.c.agent == self._agent, EVAL_RUNS.c.suite == suite)
+        newest_first = own.order_by(EVAL_RUNS.c.started_at.desc(), EVAL_RUNS.c.id).limit(limit)
+        with self._ledger.reading() as connection:
+            return [_run(row) for row in connection.execute(newest_first)]
+
+    def trials(self, run: Run) -> list[Trial]:
+        """The trials of a run by scenario and number, transcripts included."""
+        own = select(EVAL_TRIALS).where(EVAL_TRIALS.c.run_id == run.id)
+        with self._ledger.reading() as connection:
+            rows = connection.execute(own.order_by(EVAL_TRIALS.c.scenario, EVAL_TRIALS.c.trial)).all()
+        return [_trial(row) for row in rows]
+
+    def outcomes(self, run: Run) -> dict[str, Outcome]:
+        """How each scenario came out of a run."""
+        with self._ledger.reading() as connection:
+            return _outcomes(connection, [run.id]).get(run.id, {})
+
+    def standing(self, suite: str) -> Standing | None:
+        """Where the current version stands, which is that of the last finished run; None before the first."""
+        finished = self._finished(suite)
+        return self._standing(finished, finished[0].version) if finished else None
+
+    def baseline(self, suite: str, version: Version) -> Standing | None:
+        """Where the version before ``version`` stood: the other one that was run last; None if there is none."""
+        finished = self._finished(suite)
+        before = next((run.version for run in finished if run.version != version), None)
+        return None if before is None else self._standing(finished, before)
+
+    def standing_of(self, suite: str, name: str, other_than: Version) -> Standing | None:
+        """Where the last version stood that is called so and is another one; see ``Version.is_called``."""
+        finished = self._finished(suite)
+        others = (run.version for run in finished if run.version != other_than)
+        found = next((version for version in others if version.is_called(name)), None)
+        return None if found is None else self._standing(finished, found)
+
+    def forget(self, suite: str) -> int:
+        """Delete all runs of a suite, which ends its gauges; returns how many there were."""
+        own = (EVAL_RUNS.c.agent == self._agent, EVAL_RUNS.c.suite == suite)
+        with self._ledger.writing() as connection:
+            connection.execute(delete(EVAL_TRIALS).where(EVAL_TRIALS.c.run_id.in_(select(EVAL_RUNS.c.id).where(*own))))
+            return connection.execute(delete(EVAL_RUNS).where(*own)).rowcount
+
+    def _finished(self, suite: str) -> list[Run]:
+        """Newest first, without those of versions of which only parts were run: a part compares with nothing."""
+        runs = sorted((run for run in self.runs(suite) if run.finished_at), key=_end, reverse=True)
+        whole = {run.version for run in runs if not run.partial}
+        return [run for run in runs if run.version in whole]
+
+    def _standing(self, finished: list[Run], version: Version) -> Standing:
+        """From the version's last whole run, and the partial ones after it, which say anew what they hold."""
+        runs: list[Run] = []
+        for run in finished:
+            if run.version == version:
+                runs.append(run)
+                if not run.partial:
+                    break
+        with self._ledger.reading() as connection:
+            by_run = _outcomes(connection, [run.id for run in runs])
+        outcomes: dict[str, Outcome] = {}
+        for run in reversed(runs):
+            outcomes |= by_run.get(run.id, {})
+        return Standing(version, _end(runs[0]), outcomes)
+
+
+def _outcomes(connection: Connection, run_ids: Iterable[str]) -> dict[str, dict[str, Outcome]]:
+    each = (
+        select(
+            EVAL_TRIALS.c.run_id,
+            EVAL_TRIALS.c.scenario,
+            func.count().label("trials"),
+            func.sum(EVAL_TRIALS.c.passed).label("passed"),
+            func.avg(EVAL_TRIALS.c.score).label("score"),
+            func.avg(EVAL_TRIALS.c.turns).label("turns"),
+            func.avg(EVAL_TRIALS.c.cost_usd).label("cost_usd"),
+            func.avg(EVAL_TRIALS.c.seconds).label("seconds"),
+        )
+        .where(EVAL_TRIALS.c.run_id.in_(run_ids))
+        .group_by(EVAL_TRIALS.c.run_id, EVAL_TRIALS.c.scenario)
+        .order_by(EVAL_TRIALS.c.scenario)
+    )
+    found: dict[str, dict[str, Outcome]] = {}
+    for row in connection.execute(each):
+        passed, turns = int(row.passed), float(row.turns)  # PostgreSQL answers with decimals
+        outcome = Outcome(row.trials, passed, row.score, turns, row.cost_usd, row.seconds)
+        found.setdefault(row.run_id, {})[row.scenario] = outcome
+    return found
+
+
+def _end(run: Run) -> datetime:
+    return run.finished_at or run.started_at
+
+
+def _run(row: Row[Any]) -> Run:
+    return Run(
+        id=row.id,
+        suite=row.suite,
+        version=Version(row.version, row.prompt_version, row.model),
+        commit=row.source_commit,
+        partial=bool(row.partial),
+        started_at=_utc(row.started_at),
+        finished_at=None if row.finished_at is None else _utc(row.finished_at),
+        result=row.result,
+    )
+
+
+def _trial(row: Row[Any]) -> Trial:
+    return Trial(
+        scenario=row.scenario,
+        number=row.trial,
+        score=row.score,
+        passed=bool(row.passed),
+        turns=row.turns,
+        cost_usd=row.cost_usd,
+        judge_cost_usd=row.judge_cost_usd,
+        seconds=row.seconds,
+        failures=tuple(json.loads(row.failures)),
+        transcript=json.loads(row.transcript),
+    )
+
+
+def _utc(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,205 @@
+"""Worked examples of what a call costs, each with its sum written out, and prices of one's own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace as Api
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from agentgauge import AgentGauge, TokenUsage
+from agentgauge.anthropic_middleware import usage_of
+from agentgauge.own_prices import PriceError
+from agentgauge.pricing import PriceTable
+
+OPUS = "claude-opus-5-5"  # $4 in, $20 out, cache: $0.20 read, $5 and $8 written
+HAIKU = "claude-haiku-5-5"  # $0.10 in, $0.50 out; beyond 100 000 tokens of prompt $0.50 and $2.50
+PROMPT = TokenUsage(input=1000)
+BOTH = TokenUsage(input=1000, output=1000)
+BATCH = TokenUsage(input=1000, terms="batch")
+LONG = TokenUsage(input=200_000)
+OURS = "ours: {input: 1, output: 2}"
+
+
+@pytest.fixture(scope="module")
+def prices() -> PriceTable:
+    """The list's prices."""
+    return PriceTable()
+
+
+@pytest.mark.parametrize(
+    ("model", "usage", "usd"),
+    [
+        pytest.param(OPUS, TokenUsage(input=1000, output=200), 0.004 + 0.004, id="uncached and output"),
+        pytest.param(OPUS, TokenUsage(cache_read=10_000), 0.002, id="cache read"),
+        pytest.param(OPUS, TokenUsage(cache_write_5m=10_000), 0.05, id="5-minute write"),
+        pytest.param(OPUS, TokenUsage(cache_write_1h=10_000), 0.08, id="1-hour write"),
+        pytest.param(HAIKU, TokenUsage(input=100_000, output=1000), 0.01 + 0.0005, id="prompt at the tier's edge"),
+        pytest.param(HAIKU, TokenUsage(input=100_001, output=1000), 0.0500005 + 0.0025, id="prompt beyond it"),
+        pytest.param(
+            HAIKU, TokenUsage(input=1, cache_read=99_999, cache_write_5m=1), 0.0000005 + 0.00499995 + 0.000000625,
+            id="the cached part counts for the tier",
+        ),
+        pytest.param(OPUS, TokenUsage(input=1000, output=200, terms="batch"), 0.004, id="batch"),
+        pytest.param(
+            OPUS, TokenUsage(cache_read=10_000, cache_write_1h=1000, terms="batch"), 0.001 + 0.004, id="cached batch"
+        ),
+        pytest.param(HAIKU, TokenUsage(input=200_000, terms="batch"), 0.05, id="batch beyond the tier"),
+        pytest.param(OPUS, TokenUsage(input=1000, output=200, terms="fast"), 0.016, id="fast mode"),
+        pytest.param("claude-sonnet-5-5", TokenUsage(input=1000, terms="fast"), 0.002, id="no fast mode on the list"),
+        pytest.param(OPUS, TokenUsage(input=1000, web_searches=3), 0.004 + 0.03, id="web search"),
+        pytest.param(OPUS, TokenUsage(input=1000, web_searches=3, terms="batch"), 0.002 + 0.03, id="search in a batch"),
+        pytest.param(f"{HAIKU}-20261007", TokenUsage(input=1000), 0.0001, id="dated alias"),
+        pytest.param("claude-opus-4-8", TokenUsage(input=500_000), 2.5, id="long prompt at one price"),
+    ],
+)  # fmt: skip  # one example reads better on one line
+def test_a_call_costs_what_the_list_says(prices: PriceTable, model: str, usage: TokenUsage, usd: float) -> None:
+    """USD, from the provider's list."""
+    assert prices.cost_usd(model, usage) == pytest.approx(usd, rel=1e-12)
+
+
+def test_an_unknown_model_has_no_price(prices: PriceTable) -> None:
+    """None, which is not $0."""
+    assert prices.cost_usd("gibberish-model", TokenUsage(input=1000)) is None
+
+
+def test_a_price_follows_its_date(prices: PriceTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long prompts of Opus 4.6 cost twice as much before 13 March 2026; a process that runs on sees the change."""
+    asked = TokenUsage(input=300_000)
+    costs = []
+    for unix_time in (1773359999, 1773360000):  # the last second of 12 March, UTC, and the first of the 13th
+        monkeypatch.setattr("agentgauge.pricing.time", lambda at=unix_time: at)
+        costs.append(prices.cost_usd("claude-opus-4-6", asked))
+    assert costs == [pytest.approx(3.0), pytest.approx(1.5)]
+
+
+@pytest.mark.parametrize(
+    ("reported", "usage"),
+    [
+        pytest.param(
+            Api(input_tokens=5, output_tokens=90, output_tokens_details=Api(thinking_tokens=80)),
+            TokenUsage(input=5, output=90),
+            id="thinking is part of the output",
+        ),
+        pytest.param(
+            Api(input_tokens=5, output_tokens=9, service_tier="batch", speed=None),
+            TokenUsage(input=5, output=9, terms="batch"),
+            id="batch",
+        ),
+        pytest.param(
+            Api(input_tokens=5, output_tokens=9, service_tier="standard", speed="fast"),
+            TokenUsage(input=5, output=9, terms="fast"),
+            id="fast mode",
+        ),
+        pytest.param(
+            Api(input_tokens=5, output_tokens=9, service_tier="priority"),
+            TokenUsage(input=5, output=9),
+            id="priority tier",
+        ),
+        pytest.param(
+            Api(
+                input_tokens=5,
+                output_tokens=9,
+                cache_read_input_tokens=7,
+                cache_creation_input_tokens=30,
+                cache_creation=Api(ephemeral_5m_input_tokens=10, ephemeral_1h_input_tokens=20),
+                server_tool_use=Api(web_search_requests=2, web_fetch_requests=4),
+            ),
+            TokenUsage(input=5, cache_read=7, cache_write_5m=10, cache_write_1h=20, output=9, web_searches=2),
+            id="cache and server tools",
+        ),
+    ],
+)
+def test_the_usage_of_the_api_is_read_as_billed(reported: Api, usage: TokenUsage) -> None:
+    """Page fetches are free, so they are not counted."""
+    assert usage_of(reported) == usage
+
+
+def own(tmp_path: Path, text: str) -> PriceTable:
+    """The price table with this file of one's own."""
+    path = tmp_path / "prices.yml"
+    path.write_text(text, encoding="utf-8")
+    return PriceTable(path)
+
+
+@pytest.mark.parametrize(
+    ("own_price", "model", "usage", "usd"),
+    [
+        pytest.param(f"{OPUS}: {{factor: 0.85}}", OPUS, BOTH, 0.0034 + 0.017, id="15 % off"),
+        pytest.param(f"{HAIKU}: {{factor: 0.5}}", HAIKU, LONG, 0.05, id="off each tier"),
+        pytest.param(f"{OPUS}: {{factor: 0.5}}", OPUS, BATCH, 0.001, id="off a batch"),
+        pytest.param(f"{OPUS}: {{factor: 1.1}}", OPUS, BOTH, 0.0044 + 0.022, id="a surcharge"),
+        pytest.param(f"{OPUS}: {{input: 3}}", OPUS, BOTH, 0.003 + 0.02, id="one kind"),
+        pytest.param(f"{OPUS}: {{input: 3, factor: 0.5}}", OPUS, BOTH, 0.003 + 0.01, id="one kind, off the others"),
+        pytest.param(f"{OPUS}: {{input: 3}}", OPUS, BATCH, 0.002, id="list price of a batch"),
+        pytest.param(f"{OPUS}: {{web_searches: 5}}", OPUS, TokenUsage(web_searches=2), 0.01, id="searches"),
+        pytest.param(f"{HAIKU}: {{input: 0.2}}", HAIKU, LONG, 0.04, id="one price for all sizes"),
+        pytest.param(f"{HAIKU}-20261007: {{input: 1}}", HAIKU, PROMPT, 0.001, id="by an alias"),
+        pytest.param(f"{HAIKU}: {{input: 1}}", f"{HAIKU}-20261007", PROMPT, 0.001, id="for an alias"),
+        pytest.param(f"{OPUS}: {{input: 3}}", HAIKU, PROMPT, 0.0001, id="other models stay"),
+        pytest.param(OURS, "ours", BOTH, 0.003, id="on no list"),
+        pytest.param(OURS, "ours", TokenUsage(cache_read=1000), 0.001, id="cache of one on no list"),
+        pytest.param(OURS, "ours", BATCH, 0.001, id="batch of one on no list"),
+    ],
+)
+def test_a_price_of_ones_own_is_used(tmp_path: Path, own_price: str, model: str, usage: TokenUsage, usd: float) -> None:
+    """What is given is used as it stands, the rest comes from the list, times the factor."""
+    assert own(tmp_path, f"models:\n  {own_price}\n").cost_usd(model, usage) == pytest.approx(usd, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "prices.yml:1: the file: expected fields: models"),
+        ("models:\n", "prices.yml:1: models: expected fields: a model and what it costs"),
+        ("prices: {}", "prices.yml:1: prices: unknown field; the known ones are models"),
+        ("models: {a: [}", "prices.yml is not YAML: "),
+        ("models:\n  ours:\n    input: cheap", "prices.yml:3: models.ours.input: 'cheap' is no number"),
+        ("models:\n  ours:\n    input: [1]", "prices.yml:3: models.ours.input: '' is no number"),
+        ("models:\n  ours: {output: -1}", "prices.yml:2: models.ours.output: -1 is no price"),
+        ("models:\n  ours: {output: NaN}", "prices.yml:2: models.ours.output: NaN is no price"),
+        ("models:\n  ours:\n    thinking: 1", "prices.yml:3: models.ours.thinking: unknown field; the known ones"),
+        ("models:\n  ours:\n    input: 1\n    input: 2", "prices.yml:4: models.ours.input: is given twice"),
+        (
+            f"models:\n  {HAIKU}: {{input: 1}}\n  {HAIKU}-20261007: {{input: 2}}",
+            f"prices.yml:3: models.{HAIKU}-20261007: {HAIKU} is given twice, by two of its names",
+        ),
+        ("models:\n  ours: {factor: 0.5}", "prices.yml:2: models.ours: this model is on no price list, so there is"),
+        (
+            "models:\n  ours: {input: 1}",
+            "prices.yml:2: models.ours: this model is on no price list: give its price for",
+        ),
+    ],
+)
+def test_a_slip_in_the_file_names_file_line_and_field(tmp_path: Path, text: str, says: str) -> None:
+    """At start-up, where somebody reads it."""
+    with pytest.raises(PriceError) as raised:
+        own(tmp_path, text)
+    assert str(raised.value).startswith(says)
+
+
+def test_a_file_that_is_missing_is_one_clear_line(tmp_path: Path) -> None:
+    """With its path."""
+    with pytest.raises(PriceError, match=r"/prices\.yml cannot be read: No such file"):
+        PriceTable(tmp_path / "prices.yml")
+
+
+def test_the_gauge_counts_at_ones_own_prices(tmp_path: Path, registry: CollectorRegistry) -> None:
+    """A model of one's own has its name on the series, and no token of it is unpriced."""
+    path = tmp_path / "prices.yml"
+    path.write_text("models:\n  ours: {input: 1, output: 2}\n", encoding="utf-8")
+    gauge = AgentGauge("a", registry=registry, prices=path)
+    gauge.llm_call("ours").finish(TokenUsage(input=1000, output=1000))
+    labels = {"agent": "a", "model": "ours"}
+    assert registry.get_sample_value("agent_llm_cost_usd_total", labels | {"step": "other"}) == pytest.approx(0.003)
+    assert registry.get_sample_value("agent_llm_unpriced_tokens_total", labels) == 0
+
+
+def test_without_pyyaml_the_error_says_what_to_install(tmp_path: Path) -> None:
+    """The wheel does not bring it; only a price file needs it."""
+    code = "import sys; sys.modules['yaml'] = None; from agentgauge.pricing import PriceTable; PriceTable('p.yml')"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert 'p.yml needs PyYAML to be read, which is not installed: pip install "agentgauge[prices]"' in result.stderr

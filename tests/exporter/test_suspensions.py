@@ -1,0 +1,156 @@
+"""Requests that wait for people: kept with their actions, gone on with by one process at a time, over any crash."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from threading import Barrier
+
+import pytest
+
+from agentgauge.ledger import Ledger
+from agentgauge.ledger.actions import Actions, Proposal
+from agentgauge.ledger.suspensions import LEASE_SECONDS, ClaimLostError, Suspensions
+from tests.exporter.conftest import Clock
+
+SEND = Proposal("send_email", "high", "approval", {"draft_id": 7}, {}, session_id="s", user_id="rep-1")
+STATE = {"messages": [{"role": "user", "content": "send it – now"}]}
+
+
+@pytest.fixture
+def suspensions(ledger: Ledger) -> Suspensions:
+    """The suspended requests of agent ``a``."""
+    return Suspensions(ledger, "a")
+
+
+@pytest.fixture
+def actions(ledger: Ledger) -> Actions:
+    """The actions of agent ``a``."""
+    return Actions(ledger, "a")
+
+
+def test_a_request_can_be_claimed_once_all_that_it_waits_for_is_decided(
+    suspensions: Suspensions, actions: Actions
+) -> None:
+    """Not before, whoever looks; and it is as it was kept."""
+    kept = suspensions.suspend("s", "rep-1", STATE, [SEND, SEND])
+    first, second = kept.action_ids
+    assert {action.id for action in actions.waiting()} == {first, second}
+    actions.decide(first, "approved", "ann")
+    assert suspensions.resumable() == []
+    assert suspensions.claim(kept.id) is None
+    actions.decide(second, "rejected", "ann")
+    assert suspensions.resumable() == [kept]
+    assert suspensions.claim(kept.id) == kept
+    assert kept.state == STATE
+
+
+def test_a_claim_keeps_the_others_off_until_it_runs_out(
+    suspensions: Suspensions, actions: Actions, clock: Clock
+) -> None:
+    """A process that died does not hold a request for ever, one that renews its claim does."""
+    kept = suspensions.suspend("s", "rep-1", STATE, [SEND])
+    actions.decide(kept.action_ids[0], "approved", "ann")
+    assert suspensions.claim(kept.id)
+    clock.forward(seconds=LEASE_SECONDS * 0.9)
+    assert suspensions.claim(kept.id) is None
+    suspensions.renew(kept.id)
+    clock.forward(seconds=LEASE_SECONDS * 0.9)
+    assert suspensions.claim(kept.id) is None
+    assert suspensions.resumable() == []
+    clock.forward(seconds=LEASE_SECONDS * 0.2)
+    assert suspensions.resumable() == [kept]
+    assert suspensions.claim(kept.id) == kept
+
+
+def test_of_several_replicas_one_claims_a_request(url: str) -> None:
+    """Two that went on with it would both send the e-mail."""
+    barrier = Barrier(4)
+    with closing(Ledger.open(url)) as ledger:
+        kept = Suspensions(ledger, "a").suspend("s", "rep-1", STATE, [SEND])
+        Actions(ledger, "a").decide(kept.action_ids[0], "approved", "ann")
+
+    def claim(_: int) -> bool:
+        with closing(Ledger.open(url)) as ledger:
+            barrier.wait(timeout=20)
+            return Suspensions(ledger, "a").claim(kept.id) is not None
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(claim, range(4))) == [False, False, False, True]
+
+
+def test_a_replica_that_looked_before_another_went_on_cannot_go_on_with_the_old_state(
+    suspensions: Suspensions, actions: Actions
+) -> None:
+    """It waits for other actions by then."""
+    kept = suspensions.suspend("s", "rep-1", STATE, [SEND])
+    actions.decide(kept.action_ids[0], "approved", "ann")
+    (seen,) = suspensions.resumable()
+    suspensions.claim(kept.id)
+    (waits_for,) = suspensions.suspend_again(kept.id, {"step": 2}, [SEND])
+    assert suspensions.claim(seen.id) is None
+    actions.decide(waits_for, "approved", "ann")
+    claimed = suspensions.claim(seen.id)
+    assert claimed is not None
+    assert (claimed.state, claimed.action_ids) == ({"step": 2}, (waits_for,))
+
+
+def test_a_request_ends_once_and_its_answer_is_kept_until_it_is_forgotten(
+    suspensions: Suspensions, actions: Actions
+) -> None:
+    """Whose claim ran out meanwhile is told, and leaves nothing behind."""
+    kept = suspensions.suspend("s", "rep-1", STATE, [SEND])
+    actions.decide(kept.action_ids[0], "approved", "ann")
+    suspensions.forget(kept.id)
+    assert suspensions.of_session("s") == kept  # it has not ended
+    suspensions.end(kept.id, {"step": 2}, {"text": "Sent."})
+    ended = suspensions.of_session("s")
+    assert ended is not None
+    assert (ended.state, ended.answer) == ({"step": 2}, {"text": "Sent."})
+    with pytest.raises(ClaimLostError):
+        suspensions.end(kept.id, {}, {"text": "Sent again."})
+    with pytest.raises(ClaimLostError):
+        suspensions.suspend_again(kept.id, {}, [SEND])
+    assert actions.waiting() == []
+    assert suspensions.of_session("s") == ended
+    assert suspensions.resumable() == []
+    suspensions.forget(kept.id)
+    assert suspensions.of_session("s") is None
+
+
+def test_only_what_was_decided_some_time_ago_is_anybodys(
+    suspensions: Suspensions, actions: Actions, clock: Clock
+) -> None:
+    """The replica where the conversation is open comes first."""
+    kept = suspensions.suspend("s", "rep-1", STATE, [SEND])
+    actions.decide(kept.action_ids[0], "approved", "ann")
+    clock.forward(seconds=4)
+    assert suspensions.resumable(decided_seconds_ago=5) == []
+    clock.forward(seconds=2)
+    assert suspensions.resumable(decided_seconds_ago=5) == [kept]
+
+
+def test_the_newest_request_of_a_session_counts_and_agents_have_their_own(
+    suspensions: Suspensions, ledger: Ledger, clock: Clock
+) -> None:
+    """One that ended and was not forgotten does not hide the next."""
+    Suspensions(ledger, "b").suspend("s", None, {}, [])
+    assert suspensions.of_session("s") is None
+    suspensions.suspend("s", None, {"number": 1}, [])
+    clock.forward(seconds=1)
+    second = suspensions.suspend("s", None, {"number": 2}, [])
+    assert suspensions.of_session("s") == second
+
+
+def test_what_is_older_than_the_retention_is_deleted(
+    suspensions: Suspensions, actions: Actions, ledger: Ledger, clock: Clock
+) -> None:
+    """Conversations are in it."""
+    suspensions.suspend("s", "rep-1", STATE, [SEND])
+    clock.forward(days=89)
+    ledger.delete_expired("a")
+    assert actions.waiting_count() == 1
+    clock.forward(days=2)
+    ledger.delete_expired("a")
+    assert suspensions.of_session("s") is None
+    assert actions.waiting_count() == 0
