@@ -3,11 +3,13 @@
 PYTHON_ENV = .venv/bin/python
 OFFSET ?= 0
 FAULT ?= crm-outage
+EVAL ?=
+HISTORY ?=
 
-.PHONY: up down test test-mutations lint generate page bench lock
+.PHONY: up down test test-mutations lint generate page bench lock deploy-check
 
-up: .venv/ready ## start everything and run until Ctrl-C (OFFSET=1000 moves the ports, NATIVE=1 ignores Docker)
-	@exec $(PYTHON_ENV) -m stack up --offset $(OFFSET) $(if $(NATIVE),--native)
+up: .venv/ready ## start everything and run until Ctrl-C (OFFSET=1000 moves the ports, NATIVE=1 ignores Docker, HISTORY=healthy makes up three weeks)
+	@exec $(PYTHON_ENV) -m stack up --offset $(OFFSET) $(if $(NATIVE),--native) $(if $(HISTORY),--history $(HISTORY))
 
 down: .venv/ready ## end what `make up` started
 	@$(PYTHON_ENV) -m stack down
@@ -18,8 +20,14 @@ page: .venv/ready ## the whole story: break it, wait for the page, mend it (FAUL
 test: .venv/ready ## all tests, the real Prometheus and Alertmanager included
 	$(PYTHON_ENV) -m pytest -m "not mutation"
 
+drill: .venv/ready ## cause every alert there is on the real programs, and print who was paged and when (half an hour)
+	@$(PYTHON_ENV) -m stack drill $(ALERTS)
+
 test-mutations: .venv/ready ## move every number of every alert: a scenario must notice
 	$(PYTHON_ENV) -m pytest -m mutation
+
+deploy-check: .venv/ready ## evaluations: a scenario that is broken or regressed stops the deploy (EVAL="--model … --prompts …")
+	@$(PYTHON_ENV) -m sample_agent eval run --junit .stack/evals/junit.xml --json .stack/evals/run.json $(EVAL)
 
 lint: .venv/ready ## ruff and mypy
 	.venv/bin/ruff check .

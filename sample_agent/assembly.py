@@ -4,20 +4,49 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from anthropic import AsyncAnthropic
+from starlette.applications import Starlette
 
 from agentgauge import AgentGauge
+from agentgauge.ledger import Ledger
+from agentgauge.ledger.prompts import PromptActivations
+from sample_agent.autonomy.access import token_in
+from sample_agent.autonomy.keeper import Keeper
+from sample_agent.autonomy.parts import Autonomy
+from sample_agent.autonomy.policy_file import PolicyFile
+from sample_agent.autonomy.supervisor import Supervisor
+from sample_agent.autonomy.web import LOOPBACK, approvals_app
+from sample_agent.cost import budgets, cache, tiers
+from sample_agent.cost.batching import Batcher
+from sample_agent.cost.budgets import BudgetPolicy, Budgets
+from sample_agent.cost.cache import ToolCache
+from sample_agent.cost.levers import Levers
+from sample_agent.cost.redis_store import RedisStore
+from sample_agent.cost.store import MemoryStore
+from sample_agent.cost.tiers import Models, TierPolicy
 from sample_agent.faults import FaultFile
+from sample_agent.feedback.prompts import ActivePrompts, PromptLibrary, PromptSource
 from sample_agent.sales import crm
-from sample_agent.sales.companion import CLASSIFYING_MODEL, PLANNING_MODEL, PROMPT_VERSION, SalesCompanion
+from sample_agent.sales.companion import SalesCompanion
+from sample_agent.sales.crm_copy import CrmCopy
+from sample_agent.sales.model_calls import ModelCalls
 from sample_agent.sales.toolbox import Toolbox
-from sample_agent.sales.tools import SALES_TOOLS
+from sample_agent.sales.tools import SALES_TOOLS, TOOLS_BY_NAME, check
 from sample_agent.switches import switch_file
+from sample_agent.transcripts import Transcripts
+from sample_agent.yaml_file import YamlFileError
 
 AGENT = "sales_companion"
 VERSION = "0.1.0"
 FAKE_API_URL = "http://127.0.0.1:8040"
+PROMPTS = Path(crm.__file__).parent / "prompts"
+POLICY = Path(crm.__file__).with_name("policy.yml")
+MODELS = Path(crm.__file__).with_name("models.yml")
+CACHE = Path(crm.__file__).with_name("cache.yml")
+BUDGETS = Path(crm.__file__).with_name("budgets.yml")
+TENANT = "meridian"
 
 
 def ledger_url(state: Path) -> str:
@@ -28,15 +57,16 @@ def ledger_url(state: Path) -> str:
 def build_gauge(state: Path) -> AgentGauge:
     """The Sales Companion's instrumentation: every tool and model is known from the start.
 
-    Raises LedgerError when the ledger cannot be opened.
+    Raises LedgerError when the ledger cannot be opened, YamlFileError when the file of the models cannot be used, and
+    PriceError when that of AGENTGAUGE_PRICES, which holds prices of one's own, cannot.
     """
     return AgentGauge(
         AGENT,
         tools=[tool.name for tool in SALES_TOOLS],
-        models=[PLANNING_MODEL, CLASSIFYING_MODEL],
+        models=[tier.model for tier in tier_policy().tiers.values()],
         version=VERSION,
-        prompt_version=PROMPT_VERSION,
         ledger=ledger_url(state),
+        prices=os.environ.get("AGENTGAUGE_PRICES") or None,
     )
 
 
@@ -48,9 +78,118 @@ def build_client(gauge: AgentGauge) -> AsyncAnthropic:
     return AsyncAnthropic(api_key="fake-local", base_url=url, middleware=[gauge.anthropic()])
 
 
-def build_companion(gauge: AgentGauge, client: AsyncAnthropic, state: Path) -> SalesCompanion:
-    """The agent on its CRM, which is made in the state folder at first use."""
+def tier_policy() -> TierPolicy:
+    """The model of each step; raises YamlFileError if the file cannot be used."""
+    return tiers.load(MODELS, list(TOOLS_BY_NAME))
+
+
+def budget_policy() -> BudgetPolicy:
+    """What sessions and users may cost; raises YamlFileError if the file cannot be used."""
+    return budgets.load(BUDGETS)
+
+
+def build_budgets(gauge: AgentGauge) -> Budgets:
+    """What keeps sessions and users within their budgets, followed in the ledger if there is one."""
+    kept = Budgets(budget_policy(), gauge)
+    if gauge.recorder is not None:
+        gauge.recorder.add_refresher(kept.refresh)
+    return kept
+
+
+def build_cache(gauge: AgentGauge) -> ToolCache:
+    """The cache of tool results: in this process, or in the Redis at AGENTGAUGE_CACHE, which replicas share.
+
+    Raises YamlFileError if its file or that address cannot be used; a Redis that does not answer is no error.
+    """
+    policy = cache.load(CACHE, list(TOOLS_BY_NAME))
+    url = os.environ.get("AGENTGAUGE_CACHE")
+    try:
+        store = RedisStore(url, f"agentgauge:{gauge.agent}:{TENANT}") if url else MemoryStore(policy.most)
+    except ValueError as error:
+        raise YamlFileError(f"AGENTGAUGE_CACHE: expected redis://host:port/0, or nothing ({error})") from None
+    return ToolCache(policy, store, gauge, TENANT)
+
+
+def prompt_library() -> PromptLibrary:
+    """The versions of the Sales Companion's prompts."""
+    return PromptLibrary(PROMPTS, ("system", "classify"), list(TOOLS_BY_NAME))
+
+
+def build_prompts(gauge: AgentGauge) -> PromptSource:
+    """The prompts in force, followed in the ledger and shown on the build info; without a ledger, the newest."""
+    library = prompt_library()
+    if gauge.ledger is None or gauge.recorder is None:
+        return library.load
+    active = ActivePrompts(
+        library, PromptActivations(gauge.ledger, AGENT), lambda version: gauge.set_build_info(VERSION, version)
+    )
+    gauge.recorder.add_refresher(active.refresh)
+    return active
+
+
+def policy_file() -> PolicyFile:
+    """The policy in force: AGENTGAUGE_POLICY, or the one that ships with the Sales Companion.
+
+    Raises YamlFileError if it cannot be used.
+    """
+    arguments = {tool.name: list(tool.arguments.model_fields) for tool in SALES_TOOLS}
+    return PolicyFile(Path(os.environ.get("AGENTGAUGE_POLICY") or POLICY), arguments)
+
+
+def build_autonomy(ledger: Ledger, agent: str = AGENT) -> Autonomy:
+    """What the Sales Companion may do on its own, and the decisions of people on the rest."""
+    return Autonomy.on(ledger, agent, policy_file(), lambda tool, arguments: check(TOOLS_BY_NAME[tool], arguments))
+
+
+def argument_schemas() -> dict[str, dict[str, Any]]:
+    """The JSON schema of each tool's arguments, whole, as people who edit them need it."""
+    return {tool.name: tool.arguments.model_json_schema() for tool in SALES_TOOLS}
+
+
+def allowed_hosts() -> list[str]:
+    """The names under which the agent may be reached: those of loopback, or AGENTGAUGE_HOSTS, separated by commas."""
+    hosts = os.environ.get("AGENTGAUGE_HOSTS")
+    return list(LOOPBACK) if not hosts else [name.strip() for name in hosts.split(",")]
+
+
+def build_approvals_page(autonomy: Autonomy, state: Path) -> Starlette:
+    """The page on which people decide, to be mounted at /approvals.
+
+    Raises TokenError if the login token cannot be used.
+    """
+    return approvals_app(autonomy, argument_schemas(), token_in(state), AGENT, hosts=allowed_hosts())
+
+
+def build_supervisor(gauge: AgentGauge, toolbox: Toolbox, state: Path) -> Supervisor:
+    """What runs the tools under the policy; a gauge without a ledger is given the one of the state folder for it."""
+    autonomy = build_autonomy(gauge.ledger or Ledger.open(ledger_url(state)), gauge.agent)
+    if gauge.recorder is not None:
+        gauge.recorder.add_refresher(Keeper(autonomy, gauge.instruments).refresh)
+    return Supervisor(gauge, autonomy, toolbox.call, toolbox.refuse, VERSION)
+
+
+def build_companion(
+    gauge: AgentGauge, client: AsyncAnthropic, state: Path, levers: Levers | None = None
+) -> SalesCompanion:
+    """The agent on its CRM, which is made in the state folder at first use; all levers on cost are on by default.
+
+    Raises YamlFileError if a file of them cannot be used.
+    """
+    levers = levers or Levers()
     database = state / "crm.sqlite"
     crm.build(database)
     switches = switch_file(state)
-    return SalesCompanion(client, Toolbox(gauge, crm.Crm(database), FaultFile(state), switches), switches)
+    policy = tier_policy()
+    models = Models(policy if levers.tiers else policy.untiered(), switches.value)
+    model = ModelCalls(client, models, prompt_caching=levers.prompt_caching)
+    toolbox = Toolbox(
+        gauge,
+        crm.Crm(database),
+        FaultFile(state),
+        switches,
+        build_cache(gauge) if levers.cache else None,
+        Batcher() if levers.batching else Batcher(window_seconds=0, most=1),
+        CrmCopy(state / "crm-copy.sqlite"),
+    )
+    supervisor = build_supervisor(gauge, toolbox, state)
+    return SalesCompanion(model, toolbox, build_prompts(gauge), supervisor, build_budgets(gauge), Transcripts(state))

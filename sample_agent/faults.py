@@ -18,7 +18,7 @@ FLAKY_PROBABILITY = 0.2
 HTTP_STATUS = {"overloaded": 529, "rate-limited": 429, "provider-error": 500}
 
 STALE_YEARS = 1
-BLOATED_CHARACTERS = {"chatty-tool": 120_000, "bloated-tool": 600_000}
+BLOATED_CHARACTERS = {"chatty-tool": 360_000, "bloated-tool": 760_000}
 """What a tool adds to its answer; about four characters are a token."""
 
 Behaviour = Literal["looping", "declining", "dithering", "hallucinating"]
@@ -41,8 +41,8 @@ FAULTS: dict[str, FaultKind] = {
         "A tool fails with SchemaMismatch, an error type it never raised before.", "tools", "get_deal_history"
     ),
     "stale-data": FaultKind("A tool answers with the dates of a year ago.", "tools", "get_deal_history"),
-    "chatty-tool": FaultKind("A tool adds some 30 000 tokens to its answers.", "tools", "get_deal_history"),
-    "bloated-tool": FaultKind("A tool adds some 150 000 tokens to its answers.", "tools", "get_deal_history"),
+    "chatty-tool": FaultKind("A tool adds some 90 000 tokens to its answers.", "tools", "get_deal_history"),
+    "bloated-tool": FaultKind("A tool adds some 190 000 tokens to its answers.", "tools", "get_deal_history"),
     "looping": FaultKind("The model keeps calling tools and never answers.", "model"),
     "declining": FaultKind('The model answers "I can\'t help with that" to every request.', "model"),
     "dithering": FaultKind("The model looks things up one by one, eleven times, before its first answer.", "model"),
@@ -53,6 +53,9 @@ FAULTS: dict[str, FaultKind] = {
     "provider-error": FaultKind("The model provider answers 500.", "model"),
     "impatient-reps": FaultKind("Reps open conversations and leave without a word.", "reps"),
     "unhappy-reps": FaultKind("Reps rate every answer, most of them down.", "reps"),
+    "picky-reviewers": FaultKind("Reps reject most of what the agent asks them to approve.", "reps"),
+    "rubber-stamping": FaultKind("Reps approve whatever the agent asks them to.", "reps"),
+    "absent-reviewers": FaultKind("Reps decide on nothing that the agent asks them to approve.", "reps"),
 }
 
 

@@ -4,75 +4,93 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from agentgauge import AgentGauge
-from sample_agent.assembly import AGENT
-from sample_agent.sales.companion import Answer, Conversation, SalesCompanion
+from agentgauge.ledger.actions import Action, AlreadyDecidedError, UnknownActionError
+from sample_agent.assembly import AGENT, allowed_hosts
+from sample_agent.autonomy import shadow
+from sample_agent.autonomy.approvals import InvalidEditError, RiskRaisedError
+from sample_agent.conversations import LOOK_SECONDS, Conversations, LiveConversation
+from sample_agent.cost.routes import cache_routes
+from sample_agent.sales.companion import SalesCompanion, WaitsForDecisionError
+from sample_agent.sales.requests import Answer
+from sample_agent.sales.requests import Request as UserRequest
 
 LONGEST_MESSAGE = 20_000
 RATINGS = ("up", "down")
 REASONS = ("wrong_answer", "too_slow", "tone", "incomplete", "none", "other")
-
-
-@dataclass
-class LiveConversation:
-    """A conversation that is open: one message at a time, closed when idle for too long."""
-
-    conversation: Conversation
-    opened: float
-    last_used: float
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    answering: asyncio.Future[Answer] | None = None
+LONGEST_WAIT = 60.0
+NO_SESSION = "no such session; it may have been closed or idle for too long"
+NO_LEDGER = "the ledger cannot be reached; please try again in a minute"
+WAITS = "this conversation waits for a decision: approve, edit or reject what it asked for, then go on"
 
 
 class Service:
     """The routes and the conversations they work on."""
 
-    def __init__(self, gauge: AgentGauge, companion: SalesCompanion, idle_seconds: float = 300.0) -> None:
+    def __init__(
+        self,
+        gauge: AgentGauge,
+        companion: SalesCompanion,
+        idle_seconds: float = 300.0,
+        approvals_page: Starlette | None = None,
+    ) -> None:
         self._gauge = gauge
         self._companion = companion
-        self._idle_seconds = idle_seconds
-        self._live: dict[str, LiveConversation] = {}
+        self._autonomy = companion.supervisor.autonomy
+        self._approvals_page = approvals_page
+        self._conversations = Conversations(gauge, companion, idle_seconds)
 
     def app(self) -> Starlette:
         """The ASGI app."""
         return Starlette(
             lifespan=self._lifespan,
-            exception_handlers={HTTPException: _error_as_json},
+            # A website whose name was made to lead here must not talk to the agent through its reader's browser.
+            middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts(), www_redirect=False)],
+            exception_handlers={HTTPException: _error_as_json, SQLAlchemyError: _ledger_error_as_json},
             routes=[
                 Route("/health", self._health),
+                *cache_routes(self._companion.cache),
                 Route("/sessions", self._list, methods=["GET"]),
                 Route("/sessions", self._open, methods=["POST"]),
                 Route("/sessions/{id}", self._close, methods=["DELETE"]),
                 Route("/sessions/{id}/messages", self._message, methods=["POST"]),
+                Route("/sessions/{id}/answer", self._next_answer, methods=["GET"]),
+                Route("/sessions/{id}/approvals", self._approvals, methods=["GET"]),
+                Route("/sessions/{id}/approvals/{action}", self._decide, methods=["POST"]),
+                Route("/sessions/{id}/suggestions/{action}", self._compare, methods=["POST"]),
                 Route("/sessions/{id}/feedback", self._feedback, methods=["POST"]),
+                *([] if self._approvals_page is None else [Mount("/approvals", self._approvals_page)]),
             ],
         )
 
     async def _health(self, request: Request) -> Response:
-        return JSONResponse({"agent": AGENT, "sessions": len(self._live)})
+        return JSONResponse({"agent": AGENT, "sessions": len(self._conversations)})
 
     async def _list(self, request: Request) -> Response:
         now = time.monotonic()
         rows = [
             {
-                "id": session_id,
+                "id": live.id,
                 "age_seconds": round(now - live.opened, 1),
                 "turns": live.conversation.session.turns,
                 "tool_calls": live.conversation.session.tool_calls,
                 "cost_usd": round(live.conversation.session.cost_usd, 4),
             }
-            for session_id, live in self._live.items()
+            for live in self._conversations
         ]
         return JSONResponse(sorted(rows, key=lambda row: -row["tool_calls"]))
 
@@ -81,20 +99,25 @@ class Service:
         user_id = body.get("user_id")
         if not isinstance(user_id, str) or not user_id:
             raise HTTPException(400, "user_id: expected who is asking, as a text")
-        session = self._gauge.session(user_id)
-        now = time.monotonic()
-        self._live[session.id] = LiveConversation(Conversation(session), now, now)
-        return JSONResponse({"session_id": session.id}, status_code=201)
+        return JSONResponse({"session_id": self._conversations.open(user_id).id}, status_code=201)
 
     async def _message(self, request: Request) -> Response:
-        live = self._find(request)
+        live = await self._find(request)
         text = (await _json_object(request)).get("text")
         if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_MESSAGE:
             raise HTTPException(400, f"text: expected a message of 1 to {LONGEST_MESSAGE} characters")
         async with live.turn:
-            answer = await self._answer(request, live, text)
+            with contextlib.suppress(SQLAlchemyError):  # then it is as this process knows it
+                suspension = await self._conversations.newest_suspension(live)
+                if suspension is not None and suspension.answer is not None:
+                    await asyncio.to_thread(self._autonomy.suspensions.forget, suspension.id)
+            try:
+                answer = await self._answer(request, live, text)
+            except WaitsForDecisionError:
+                raise HTTPException(409, WAITS) from None
         live.last_used = time.monotonic()
-        return JSONResponse({"text": answer.text, "tools": answer.tools})
+        live.told = answer.waiting
+        return await self._told(answer)
 
     async def _answer(self, request: Request, live: LiveConversation, text: str) -> Answer:
         """The answer; given up when the user goes away or the session is closed: it would cost and nobody read it."""
@@ -113,7 +136,7 @@ class Service:
             gone.cancel()
 
     async def _feedback(self, request: Request) -> Response:
-        live = self._find(request)
+        live = await self._find(request)
         body = await _json_object(request)
         rating, reason = body.get("rating"), body.get("reason", "none")
         if rating not in RATINGS:
@@ -124,40 +147,157 @@ class Service:
             raise HTTPException(503, "your rating could not be stored; please try again in a minute")
         return JSONResponse({"ok": True})
 
+    async def _next_answer(self, request: Request) -> Response:
+        """What the conversation came to since people decided: now, or in the seconds that the caller waits."""
+        live = await self._find(request)
+        until = time.monotonic() + _seconds(request)
+        while True:
+            live.changed.clear()
+            answer = await self._news(live)
+            if answer is not None:
+                live.last_used = time.monotonic()
+                return await self._told(answer)
+            left = until - time.monotonic()
+            if left <= 0 or live.conversation.suspension is None:
+                return Response(status_code=204)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(live.changed.wait(), min(left, LOOK_SECONDS))
+
+    async def _news(self, live: LiveConversation) -> Answer | None:
+        """The answer that a request ended with, or what it waits for if its user has not been told."""
+        suspension = await self._conversations.newest_suspension(live)
+        if suspension is None:
+            return None
+        if suspension.answer is not None:
+            return Answer.from_json(suspension.answer)
+        if suspension.action_ids == live.told or not await self._waiting(suspension.action_ids):
+            return None
+        live.told = suspension.action_ids
+        return UserRequest.from_json(suspension.state).waiting_answer(suspension.action_ids)
+
+    async def _approvals(self, request: Request) -> Response:
+        live = await self._find(request)
+        suspension = await self._conversations.newest_suspension(live)
+        waiting = await self._waiting(() if suspension is None else suspension.action_ids)
+        return JSONResponse([_shown(action) for action in waiting])
+
+    async def _decide(self, request: Request) -> Response:
+        """A decision of the chatting user on an action of this conversation."""
+        live = await self._find(request)
+        body = await _json_object(request)
+        decision, arguments, reason = body.get("decision"), body.get("arguments"), body.get("reason")
+        if not isinstance(reason, str | None):
+            raise HTTPException(400, "reason: expected a text")
+        approvals, by = self._autonomy.approvals, live.conversation.session.user_id or "the user"
+        action = await self._action_of(live, request)
+        match decision:
+            case "approve":
+                deciding = functools.partial(approvals.approve, action.id, by)
+            case "edit" if isinstance(arguments, dict):
+                deciding = functools.partial(approvals.edit, action.id, arguments, by, reason)
+            case "edit":
+                raise HTTPException(400, "arguments: expected the edited ones, all of them, as an object")
+            case "reject":
+                deciding = functools.partial(approvals.reject, action.id, by, reason or "")
+            case _:
+                raise HTTPException(400, "decision: expected approve, edit or reject")
+        try:
+            decided = await asyncio.to_thread(deciding)
+        except AlreadyDecidedError as error:
+            raise HTTPException(409, str(error)) from None
+        except (InvalidEditError, RiskRaisedError) as error:
+            raise HTTPException(400, f"arguments: {error}") from None
+        live.last_used = time.monotonic()
+        self._conversations.look_for_decisions()
+        return JSONResponse({"decision": decided.decision})
+
+    async def _compare(self, request: Request) -> Response:
+        """What the user did instead of a suggestion: the arguments, or null for something else."""
+        live = await self._find(request)
+        done = (await _json_object(request)).get("arguments")
+        if not isinstance(done, dict | None):
+            raise HTTPException(400, "arguments: expected those of the tool, or null for something else")
+        action = await self._action_of(live, request)
+        by = live.conversation.session.user_id or "the user"
+        comparing = functools.partial(
+            shadow.record, self._autonomy.actions, self._autonomy.policy(), action.id, done, by
+        )
+        try:
+            compared, differing = await asyncio.to_thread(comparing)
+        except AlreadyDecidedError as error:
+            raise HTTPException(409, str(error)) from None
+        return JSONResponse({"match": compared.shadow_match, "differing": differing})
+
     async def _close(self, request: Request) -> Response:
-        live = self._find(request)
-        self._live.pop(live.conversation.session.id, None)
-        if live.answering is not None:
-            live.answering.cancel()
-        live.conversation.session.close()
+        live = self._conversations.get(request.path_params["id"])
+        if live is None:
+            raise HTTPException(404, NO_SESSION)
+        self._conversations.close(live)
         return Response(status_code=204)
 
-    def _find(self, request: Request) -> LiveConversation:
-        live = self._live.get(request.path_params["id"])
+    async def _find(self, request: Request) -> LiveConversation:
+        live = await self._conversations.find(request.path_params["id"])
         if live is None:
-            raise HTTPException(404, "no such session; it may have been closed or idle for too long")
+            raise HTTPException(404, NO_SESSION)
         return live
+
+    async def _action_of(self, live: LiveConversation, request: Request) -> Action:
+        """The action that the request names, if it is of this conversation."""
+        with contextlib.suppress(UnknownActionError):
+            action = await asyncio.to_thread(self._autonomy.approvals.get, request.path_params["action"])
+            if action.proposal.session_id == live.id:
+                return action
+        raise HTTPException(404, "this conversation has no such action")
+
+    async def _waiting(self, action_ids: Sequence[str]) -> list[Action]:
+        """Those of the actions that nobody decided yet."""
+        return [action for action in await self._actions(action_ids) if action.decision is None]
+
+    async def _actions(self, action_ids: Sequence[str]) -> list[Action]:
+        return [await asyncio.to_thread(self._autonomy.actions.get, action_id) for action_id in action_ids]
+
+    async def _told(self, answer: Answer) -> Response:
+        waiting, suggested = await self._waiting(answer.waiting), await self._actions(answer.suggested)
+        return JSONResponse(
+            {
+                "text": answer.text,
+                "tools": answer.tools,
+                "approvals": [_shown(action) for action in waiting],
+                "suggestions": [_shown(action) for action in suggested],
+            }
+        )
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        sweeper = asyncio.create_task(self._close_idle())
         try:
-            yield
+            async with self._conversations.keeping():
+                yield
         finally:
-            sweeper.cancel()
-            for live in self._live.values():
-                live.conversation.session.close()
             await self._companion.close()
             await asyncio.to_thread(self._gauge.close)
 
-    async def _close_idle(self) -> None:
-        while True:
-            await asyncio.sleep(min(self._idle_seconds, 5.0))
-            oldest = time.monotonic() - self._idle_seconds
-            for session_id, live in list(self._live.items()):
-                if live.last_used < oldest and not live.turn.locked():
-                    del self._live[session_id]
-                    live.conversation.session.close()
+
+def _shown(action: Action) -> dict[str, Any]:
+    """An action as its user sees it."""
+    proposal = action.proposal
+    return {
+        "id": action.id,
+        "tool": proposal.tool,
+        "risk": proposal.risk,
+        "why": proposal.context.get("why"),
+        "arguments": proposal.arguments,
+        "expires_at": None if action.expires_at is None else action.expires_at.isoformat(),
+    }
+
+
+def _seconds(request: Request) -> float:
+    try:
+        seconds = float(request.query_params.get("wait", 0))
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST_WAIT:
+        raise HTTPException(400, f"wait: expected seconds from 0 to {LONGEST_WAIT:g}")
+    return seconds
 
 
 async def _disconnected(request: Request) -> None:
@@ -181,3 +321,7 @@ async def _json_object(request: Request) -> dict[str, Any]:
 async def _error_as_json(request: Request, error: Exception) -> Response:
     status, detail = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, "internal error")
     return JSONResponse({"error": detail}, status_code=status)
+
+
+async def _ledger_error_as_json(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": NO_LEDGER}, status_code=503)

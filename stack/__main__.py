@@ -1,4 +1,4 @@
-"""``python -m stack up | down | status | pause | resume | page``."""
+"""``python -m stack up | down | status | pause | resume | page | drill``."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from rich.console import Console
 
 from alerts.thresholds import ThresholdError
 from stack import compose, native, story
@@ -33,24 +35,36 @@ def up(
     reps: Annotated[int, typer.Option(help="Simulated people.")] = 50,
     pace: Annotated[float, typer.Option(help="2 is twice as busy.")] = 1.0,
     speed: Annotated[float, typer.Option(help="Shorten windows and `for` by this factor.")] = 1.0,
+    history: Annotated[str | None, typer.Option(help="Three made-up weeks first: healthy, cost-spike …")] = None,
     folder: Annotated[Path | None, typer.Option(help="Folder for data and logs.")] = None,
     ports: Annotated[str | None, typer.Option(hidden=True, help="All ports, as JSON.")] = None,
+    parent: Annotated[int | None, typer.Option(hidden=True, help="End with this process, however it ends.")] = None,
 ) -> None:
     """Start everything, wait until it is ready, run until Ctrl-C."""
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     layout = default_layout(offset, speed)
     layout = Layout(Ports(**json.loads(ports)) if ports else layout.ports, (folder or layout.folder).absolute(), speed)
     try:
         if (state := _state(layout.folder)) is not None:
             raise StackError(f"a stack runs already (pid {state['pid']}); `python -m stack down` ends it")
         if not native_only and compose.engine_answers():
+            if history is not None:
+                raise StackError("a made-up history needs the native stack; add NATIVE=1 (or --native)")
             _up_in_containers(layout, reps, pace)
         else:
-            _up_native(layout, reps, pace)
+            _up_native(layout, reps, pace, history)
     except (StackError, ThresholdError) as error:
         _fail(str(error))
     except KeyboardInterrupt:
         _say("stopped before everything was up; nothing is left running")
         raise typer.Exit(130) from None
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _up_in_containers(layout: Layout, reps: int, pace: float) -> None:
@@ -59,9 +73,13 @@ def _up_in_containers(layout: Layout, reps: int, pace: float) -> None:
     raise typer.Exit(status)
 
 
-def _up_native(layout: Layout, reps: int, pace: float) -> None:
+def _up_native(layout: Layout, reps: int, pace: float, history: str | None) -> None:
     _say("no Docker engine in use: running as processes")
     programs = native.prepare(layout, _say)
+    if history is not None:
+        from stack import history as past  # loads the agent and its SDK, which nothing else here needs
+
+        past.write(layout, programs, history, _say)
     board = "Grafana" if grafana() else "preview of the Grafana dashboards (Grafana is not installed)"
     wanted = services(layout, programs, reps, pace)
     _say("starting " + ", ".join(service.name for service in wanted))
@@ -141,6 +159,33 @@ def page(
         _fail(str(error))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+@app.command()
+def drill(
+    alerts: Annotated[list[str] | None, typer.Argument(help="Only these; default: every alert there is.")] = None,
+) -> None:
+    """Cause every alert on the real programs; table of who was paged, how soon, and for what else."""
+    from stack import drill as matrix  # loads the agent and its SDK, which nothing else here needs
+
+    known = [one.alert for scene in matrix.SCENES for one in scene.drills]
+    for name in alerts or ():
+        if name not in known:
+            _fail(f"there is no drill for {name!r}; there is one for {', '.join(known)}")
+    started = time.monotonic()
+
+    def say(text: str) -> None:
+        _say(f"{time.monotonic() - started:6.0f} s  {text}")
+
+    try:
+        outcomes = matrix.run(alerts or (), say)
+    except StackError as error:
+        _fail(str(error))
+    Console(width=None if sys.stdout.isatty() else 160).print(matrix.table(outcomes))
+    wrong = [one.alert for one in outcomes if not one.passed]
+    if wrong:
+        _fail(f"{len(wrong)} of {len(outcomes)} drills went wrong: {', '.join(wrong)}")
+    _say(f"all {len(outcomes)} alerts paged, with runbooks that answer")
 
 
 def _report(told: story.Told) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import yaml
 
@@ -16,7 +17,7 @@ FAST_SCRAPE = "1s"
 
 
 def write(layout: Layout) -> None:
-    """Write ``prometheus.yml`` with rules and target files, and ``alertmanager.yml``, into the layout's folder."""
+    """Write ``prometheus.yml`` with rules and targets, and ``alertmanager.yml`` with templates, into the folder."""
     etc = layout.etc
     for folder in (etc / "rules", etc / "targets", layout.state, layout.logs):
         folder.mkdir(parents=True, exist_ok=True)
@@ -29,6 +30,7 @@ def write(layout: Layout) -> None:
         (etc / "targets" / f"{job}.yml").write_text(text, encoding="utf-8")
     (etc / "prometheus.yml").write_text(_prometheus(layout), encoding="utf-8")
     (etc / "alertmanager.yml").write_text(_alertmanager(layout), encoding="utf-8")
+    shutil.copytree(ROOT / "alerts" / "templates", etc / "templates", dirs_exist_ok=True)
 
 
 def _targets(ports: Ports) -> dict[str, int]:
@@ -45,6 +47,7 @@ def _prometheus(layout: Layout) -> str:
 def _alertmanager(layout: Layout) -> str:
     text = (ROOT / "alerts" / "alertmanager.yml").read_text(encoding="utf-8")
     text = text.replace(f"http://pager:{Ports().pager}", layout.pager)  # in containers, services go by their names
+    text = text.replace("/etc/alertmanager/secrets", str(ROOT / "alerts" / "secrets"))  # and folders by their mounts
     if layout.speed != 1:
         text = re.sub(r"(group_wait|group_interval): \S+", rf"\1: {FAST_SCRAPE}", text)
     return text

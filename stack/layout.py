@@ -88,6 +88,11 @@ class Layout:
         return self.folder / "state"
 
     @property
+    def ledger(self) -> Path:
+        """The Sales Companion's ledger: a SQLite file."""
+        return self.state / "ledger.sqlite"
+
+    @property
     def logs(self) -> Path:
         """One log a service."""
         return self.folder / "logs"

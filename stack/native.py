@@ -198,7 +198,9 @@ def _tail(log: Path, lines: int = 8) -> str:
 
 
 @contextlib.contextmanager
-def temporary(layout: Layout, say: Say, reps: int = 50, pace: float = 1.0) -> Iterator[Path]:
+def temporary(
+    layout: Layout, say: Say, reps: int = 50, pace: float = 1.0, history: str | None = None
+) -> Iterator[Path]:
     """A stack of its own, in a child process, for as long as the block runs; yields its state file's path."""
     command = [sys.executable, "-m", "stack", "up", "--native", "--folder", str(layout.folder)]
     command += [
@@ -207,6 +209,8 @@ def temporary(layout: Layout, say: Say, reps: int = 50, pace: float = 1.0) -> It
         f"--speed={layout.speed}",
         f"--reps={reps}",
         f"--pace={pace}",
+        f"--parent={os.getpid()}",
+        *([] if history is None else [f"--history={history}"]),
     ]
     state = layout.folder / STATE_FILE
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:

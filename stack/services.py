@@ -60,6 +60,7 @@ def services(layout: Layout, programs: dict[str, Path], reps: int = 50, pace: fl
                 str(programs["alertmanager"]),
                 f"--config.file={etc / 'alertmanager.yml'}",
                 f"--storage.path={layout.folder / 'alertmanager'}",
+                f"--web.external-url={layout.alertmanager}",
                 f"--web.listen-address={listen}:{ports.alertmanager}",
                 "--cluster.listen-address=",
                 "--log.level=warn",
@@ -95,6 +96,7 @@ def services(layout: Layout, programs: dict[str, Path], reps: int = 50, pace: fl
             None,
             None,
         ),
+        Service("evals", [*python, "sample_agent", "eval", "nightly"], None, None),
     ]
     return found
 

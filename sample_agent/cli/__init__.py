@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from sample_agent.cli import ops, run
+from sample_agent.cli import approvals, autonomy, chat, cost, evals, feedback, history, ops, prompts, run
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The Sales Companion: run, talk, break, operate.")
 
 app.command()(run.serve)
 app.command("fake-api")(run.fake_api)
-app.command()(run.chat)
+app.command()(chat.chat)
 app.command()(run.simulate)
 app.command()(run.fault)
+app.command()(history.backfill)
 app.add_typer(ops.app, name="ops")
+app.add_typer(approvals.app, name="approvals")
+app.add_typer(autonomy.app, name="autonomy")
+app.add_typer(prompts.app, name="prompts")
+app.add_typer(feedback.app, name="feedback")
+app.add_typer(evals.app, name="eval")
+app.add_typer(cost.app, name="cost")

@@ -30,12 +30,12 @@ def stop(message: str, status: int = 1) -> NoReturn:
 
 
 @contextlib.contextmanager
-def open_ledger() -> Iterator[Ledger]:
-    """The Sales Companion's ledger, closed at the end; stops the command if it cannot be opened."""
+def open_ledger(status: int = 1) -> Iterator[Ledger]:
+    """The Sales Companion's ledger, closed at the end; stops the command with ``status`` if it cannot be opened."""
     try:
         ledger = Ledger.open(assembly.ledger_url(state_directory()))
     except LedgerError as error:
-        stop(str(error))
+        stop(str(error), status)
     with contextlib.closing(ledger):
         yield ledger
 

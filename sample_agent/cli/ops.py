@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from sample_agent import assembly, switches
+from sample_agent import assembly, operations_log, switches
+from sample_agent.cli import cache, throttles
 from sample_agent.cli.common import AGENT_URL, AgentUrl, ask_agent, known_tool, open_ledger, out, stop
+from sample_agent.cost.tiers import STEPS, Models
 from sample_agent.sales.tools import TOOLS_BY_NAME
 from sample_agent.state_file import state_directory
+from sample_agent.transcripts import Transcripts, UnknownTranscriptError, as_text
 
 app = typer.Typer(no_args_is_help=True, help="What the runbooks do to the running agent.")
+app.add_typer(cache.app, name="cache")
+app.command()(throttles.throttle)
+app.command()(throttles.throttles)
+app.command()(throttles.unthrottle)
 
 
 @app.command()
@@ -25,6 +33,34 @@ def sessions(url: AgentUrl = AGENT_URL) -> None:
     out.print(table)
 
 
+@app.command()
+def looping() -> None:
+    """List the latest sessions that passed the limit of tool calls, live ones included, by transcript."""
+    table = Table("transcript", "last step", "turns", "tool calls", "cost")
+    for one in Transcripts(state_directory()).all():
+        table.add_row(one.id, one.at, str(one.turns), str(one.tool_calls), f"${one.cost_usd:.4f}")
+    out.print(table)
+
+
+@app.command()
+def transcript(transcript_id: Annotated[str, typer.Argument(help="As `ops looping` shows it.")]) -> None:
+    """Print what was said and called in a session: it holds what a user wrote, so not for tickets."""
+    try:
+        found = Transcripts(state_directory()).get(transcript_id)
+    except UnknownTranscriptError as error:
+        stop(str(error))
+    out.print(as_text(found), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def log() -> None:
+    """Show what was done by `ops` and when, newest last."""
+    table = Table("at (UTC)", "by", "what")
+    for operation in operations_log.recorded(state_directory()):
+        table.add_row(operation.at, operation.by, operation.what)
+    out.print(table)
+
+
 @app.command("end-session")
 def end_session(
     session: Annotated[str, typer.Argument(help="Id, as `ops sessions` shows it.")], url: AgentUrl = AGENT_URL
@@ -33,17 +69,33 @@ def end_session(
     answer = ask_agent("DELETE", url, f"/sessions/{session}")
     if answer.status_code != 204:
         stop(answer.json()["error"])
+    operations_log.record(state_directory(), f"end-session {session}")
     out.print(f"session {session} is closed")
 
 
 @app.command()
 def tools() -> None:
-    """List the tools and whether the model is offered them."""
-    off = switches.switch_file(state_directory()).value().disabled_tools
-    table = Table("tool", "risk", "state")
+    """List the tools, whether the model is offered them, and which can be answered from the copy of the CRM."""
+    now = switches.switch_file(state_directory()).value()
+    table = Table("tool", "risk", "state", "fallback")
     for tool in TOOLS_BY_NAME.values():
-        table.add_row(tool.name, tool.risk, "off" if tool.name in off else "on")
+        fallback = "in use" if tool.name in now.fallback_tools else "ready" if tool.with_fallback else "none"
+        table.add_row(tool.name, tool.risk, "off" if tool.name in now.disabled_tools else "on", fallback)
     out.print(table)
+
+
+@app.command("use-fallback")
+def use_fallback(
+    tools: Annotated[list[str] | None, typer.Argument(help="Default: all that have a fallback.")] = None,
+    off: Annotated[bool, typer.Option("--off", help="Back to the CRM itself.")] = False,
+) -> None:
+    """Answer look-ups from last night's copy of the CRM while the CRM is down; answers say of which day it is."""
+    chosen = tools or [tool.name for tool in TOOLS_BY_NAME.values() if tool.with_fallback]
+    for name in chosen:
+        if not TOOLS_BY_NAME[known_tool(name)].with_fallback:
+            stop(f"{name} writes, so it has no fallback; `ops disable-tool {name}` stops offering it")
+    now = switches.switch_file(state_directory()).value()
+    _switch(now.without_fallback(*chosen) if off else now.with_fallback(*chosen))
 
 
 @app.command("disable-tool")
@@ -68,8 +120,37 @@ def use_model(
     """Plan and answer with another model from the next call on."""
     if (model is None) != default:
         stop("name a model, or say --default")
+    _switch(replace(switches.switch_file(state_directory()).value(), model=model))
+
+
+@app.command()
+def tiers() -> None:
+    """List the steps, the tier that each runs on, and the models that its calls go to, in turn."""
     now = switches.switch_file(state_directory()).value()
-    _switch(switches.Switches(now.disabled_tools, model))
+    models = Models(assembly.tier_policy(), lambda: now)
+    table = Table("step", "tier", "model", "when that is overloaded")
+    for step in STEPS:
+        model, *others = models.models(step)
+        switched = " (switched)" if models.tier(step) != models.policy.tier_of(step) else ""
+        table.add_row(step, f"{models.tier(step)}{switched}", model, ", ".join(others))
+    out.print(table)
+
+
+@app.command("use-tier")
+def use_tier(
+    step: Annotated[str, typer.Argument(help=f"One of: {', '.join(STEPS)}.")],
+    tier: Annotated[str | None, typer.Argument(help="For example medium.")] = None,
+    default: Annotated[bool, typer.Option("--default", help="Back to the configured tier.")] = False,
+) -> None:
+    """Run a step on another tier from the next call on; planning and synthesis are the slow and costly ones."""
+    known = assembly.tier_policy().tiers
+    if step not in STEPS:
+        stop(f"there is no step {step!r}; the steps are {', '.join(STEPS)}")
+    if (tier is None) != default:
+        stop("name a tier, or say --default")
+    if tier is not None and tier not in known:
+        stop(f"there is no tier {tier!r}; the tiers are {', '.join(known)}")
+    _switch(switches.switch_file(state_directory()).value().with_tier(step, tier))
 
 
 @app.command()
@@ -94,4 +175,9 @@ def who(pseudonym: Annotated[str, typer.Argument(help="12 hex digits, as pages a
 
 def _switch(new: switches.Switches) -> None:
     switches.write(state_directory(), new)
-    out.print(f"tools off: {', '.join(new.disabled_tools) or 'none'}; model: {new.model or 'the configured one'}")
+    tiers = ", ".join(f"{step} on {tier}" for step, tier in new.tiers.items())
+    off, fallback = (", ".join(names) or "none" for names in (new.disabled_tools, new.fallback_tools))
+    model = new.model or "the configured one"
+    now = f"tools off: {off}; on fallback: {fallback}; model: {model}; tiers: {tiers or 'the configured ones'}"
+    operations_log.record(state_directory(), now)
+    out.print(now, soft_wrap=True)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import random
-from typing import Annotated, Any
+from typing import Annotated
 
-import httpx2
 import typer
 import uvicorn
 from anthropic import APIError, AuthenticationError
@@ -17,13 +15,16 @@ from rich.live import Live
 from rich.table import Table
 
 from agentgauge.ledger import LedgerError
+from agentgauge.own_prices import PriceError
 from sample_agent import assembly, faults, service
+from sample_agent.autonomy.access import TokenError
 from sample_agent.cli.common import AGENT_URL, AgentUrl, known_tool, out, problems, stop
 from sample_agent.fake_api.app import create_app
-from sample_agent.local import agent_url
-from sample_agent.sales.companion import check_access
+from sample_agent.feedback.prompts import PromptError
+from sample_agent.sales.model_calls import check_access
 from sample_agent.simulator.floor import Floor, Tally
 from sample_agent.state_file import state_directory
+from sample_agent.yaml_file import YamlFileError
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 
@@ -38,10 +39,12 @@ def serve(
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs each request
     try:
         gauge = assembly.build_gauge(state_directory())
-    except LedgerError as error:
+        companion = assembly.build_companion(gauge, assembly.build_client(gauge), state_directory())
+        page = assembly.build_approvals_page(companion.supervisor.autonomy, state_directory())
+    except (LedgerError, PriceError, PromptError, TokenError, YamlFileError) as error:
         stop(str(error))
     try:
-        asyncio.run(check_access(assembly.build_client(gauge)))
+        asyncio.run(check_access(assembly.build_client(gauge), assembly.tier_policy().model_of("classification")))
     except AuthenticationError:
         stop(
             "the model provider refused the API key (401); check ANTHROPIC_API_KEY, or unset it to use the local server"
@@ -52,8 +55,8 @@ def serve(
         gauge.serve(metrics_port, host)
     except OSError as error:
         stop(str(error.strerror or error))
-    companion = assembly.build_companion(gauge, assembly.build_client(gauge), state_directory())
-    uvicorn.run(service.Service(gauge, companion).app(), host=host, port=port, log_level="warning")
+    app = service.Service(gauge, companion, approvals_page=page).app()
+    uvicorn.run(app, host=host, port=port, log_level="warning")
 
 
 def fake_api(
@@ -65,22 +68,6 @@ def fake_api(
     uvicorn.run(
         create_app(faults.FaultFile(state_directory()), latency=latency), host=host, port=port, log_level="warning"
     )
-
-
-def chat(url: AgentUrl = AGENT_URL) -> None:
-    """Talk to the Sales Companion; starts one in this process if none is running."""
-    with agent_url(url) as base, httpx2.Client(base_url=base, timeout=180) as client:
-        session = client.post("/sessions", json={"user_id": os.environ.get("USER", "you")}).json()["session_id"]
-        out.print('[bold]Sales Companion[/bold]. Try "Tell me about the Globex account". An empty line ends it.')
-        try:
-            while text := out.input("[bold cyan]you[/bold cyan] ").strip():
-                with out.status("thinking"):
-                    reply = client.post(f"/sessions/{session}/messages", json={"text": text}).json()
-                out.print(_said(reply))
-        except (EOFError, KeyboardInterrupt):
-            out.print()
-        finally:
-            client.delete(f"/sessions/{session}")
 
 
 def simulate(
@@ -125,10 +112,3 @@ def fault(
     else:
         now = ", ".join(f"{one.name} ({one.tool})" if one.tool else one.name for one in in_force)
         out.print(f"faults in force: {now or 'none'}")
-
-
-def _said(reply: dict[str, Any]) -> str:
-    if "error" in reply:
-        return f"[red]{reply['error']}[/red]"
-    used = f"  [dim]({', '.join(reply['tools'])})[/dim]" if reply["tools"] else ""
-    return f"[bold green]companion[/bold green] {reply['text']}{used}"

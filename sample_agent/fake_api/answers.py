@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from sample_agent.fake_api.conversation import ToolStep
 
 Record = dict[str, Any]
+Tone = Literal["formal", "warm"]
 
 DECLINED = (
     "I can't help with that. I can look up accounts, deals, products and e-mails, and draft e-mails or CRM notes."
@@ -20,6 +21,8 @@ WHICH_ACCOUNT = "Which account do you mean? Please give me its name."
 NO_DRAFT = "There is no draft yet. Whom shall I write to, and about what?"
 NOTHING = "I found nothing on that in the CRM."
 NOT_APPROVED = "I have not done that: the action was not approved. Tell me what I should change."
+NOT_IN_TIME = "I have not done that: nobody approved it in time. Ask me again if you still need it."
+ONLY_SUGGESTED = "I only suggest at present, so I have not done it. This is what I would do: {tool} with\n{arguments}"
 OUTAGE = "I couldn't reach the CRM: {tools} failed twice. Please try again in a few minutes."
 
 
@@ -63,6 +66,12 @@ def unknown_accounts(names: Sequence[str]) -> list[str]:
     return [f"The CRM has no account named {' or '.join(names)}. Please give me the exact name."]
 
 
+def as_of(steps: Iterable[ToolStep]) -> list[str]:
+    """Say that facts come from a copy, and of which day; no line if they do not."""
+    days = sorted({str(step.result["as_of"]) for step in steps if "as_of" in step.result})
+    return [f"The CRM is not available: this is from the copy of {days[0]}."] if days else []
+
+
 def about_emails(steps: Sequence[ToolStep], person: str | None) -> str:
     """List the latest e-mails, those with `person` only if there are any."""
     emails = [email for step in steps for email in step.records("emails")]
@@ -96,6 +105,14 @@ def about_products(steps: Sequence[ToolStep], question: str) -> str:
     return "\n".join(["List prices:", *lines]) if lines else "The catalogue has no product of that kind."
 
 
+def not_done(step: ToolStep) -> str:
+    """Say that a person, the clock or the policy kept a call from happening."""
+    if "only suggest" in step.text:
+        arguments = "\n".join(f"{name}: {value}" for name, value in step.arguments.items())
+        return ONLY_SUGGESTED.format(tool=step.name, arguments=arguments)
+    return NOT_IN_TIME if step.text.startswith("expired") else NOT_APPROVED
+
+
 def drafted(draft: Record) -> str:
     """Show a draft and say that it waits for approval."""
     return (
@@ -104,10 +121,13 @@ def drafted(draft: Record) -> str:
     )
 
 
-def email_text(question: str, contact: Record, account: Record) -> dict[str, str]:
+def email_text(question: str, contact: Record, account: Record, tone: Tone) -> dict[str, str]:
     """Return subject and body of an e-mail to `contact` about what the question mentions."""
-    first_name = str(contact.get("name", "")).split()[0]
-    name, owner = account.get("name"), str(account.get("owner", "Meridian")).split()[0]
+    full_name, signature = str(contact.get("name", "")), str(account.get("owner", "Meridian"))
+    greeting, closing = f"Dear {full_name}", f"Yours sincerely\n{signature}"
+    if tone == "warm":
+        greeting, closing = f"Hi {full_name.split()[0]}", f"Best regards\n{signature.split()[0]}"
+    name = account.get("name")
     renewal, arr = account.get("next_renewal"), usd(account.get("arr_usd"))
     if re.search(r"renew", question, re.IGNORECASE) and renewal:
         subject = f"Renewal on {renewal}: proposal"
@@ -123,7 +143,7 @@ def email_text(question: str, contact: Record, account: Record) -> dict[str, str
             "thank you for your time. I would like to agree on the next step and bring the figures that you need.\n\n"
             "Could we take half an hour next week?"
         )
-    return {"subject": subject, "body": f"Hi {first_name},\n\n{middle}\n\nBest regards\n{owner}"}
+    return {"subject": subject, "body": f"{greeting},\n\n{middle}\n\n{closing}"}
 
 
 def note(question: str) -> dict[str, str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -36,12 +37,15 @@ PROVIDER_ERRORS = {
 HTTP_ERROR_TYPES = {404: "not_found_error", 405: "invalid_request_error"}
 
 
-def create_app(faults: FaultFile, *, latency: float = 1.0, seed: int = 0) -> Starlette:
+def create_app(
+    faults: FaultFile, *, latency: float = 1.0, seed: int = 0, clock: Callable[[], float] = time.monotonic
+) -> Starlette:
     """Return the server; `latency` scales the usual time of an answer, 0 answers at once.
 
     `seed` fixes the times and which streams break off. A `slow-model` fault takes its time whatever `latency` is.
+    The prompt cache expires by `clock`, in seconds.
     """
-    api = _Api(faults, latency, random.Random(seed), PromptCache())  # noqa: S311 - nothing secret is drawn
+    api = _Api(faults, latency, random.Random(seed), PromptCache(clock))  # noqa: S311 - nothing secret is drawn
     return Starlette(
         routes=[
             Route("/v1/messages", api.messages, methods=["POST"]),

@@ -34,13 +34,14 @@ class Conversation:
     """The conversation so far.
 
     `question` is the latest text that the user typed, `earlier` the ones before it (oldest first), `steps` all tool
-    calls with an answer, and `new_steps` those since the question.
+    calls with an answer, and `new_steps` those since the question. `instructions` is the system prompt.
     """
 
     question: str
     earlier: tuple[str, ...] = ()
     steps: tuple[ToolStep, ...] = ()
     new_steps: tuple[ToolStep, ...] = ()
+    instructions: str = ""
 
 
 def read(request: Request) -> Conversation:
@@ -59,7 +60,8 @@ def read(request: Request) -> Conversation:
                 texts.append(block["text"])
                 steps_before_question = len(steps)
     *earlier, question = texts or [""]
-    return Conversation(question, tuple(earlier), tuple(steps), tuple(steps[steps_before_question:]))
+    instructions = "\n".join(block["text"] for block in blocks(request.get("system")))
+    return Conversation(question, tuple(earlier), tuple(steps), tuple(steps[steps_before_question:]), instructions)
 
 
 def blocks(content: Any) -> Iterator[dict[str, Any]]:

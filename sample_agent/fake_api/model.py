@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from sample_agent.fake_api import answers
-from sample_agent.fake_api.conversation import Conversation, Request, ToolStep, blocks, read
+from sample_agent.fake_api import answers, judging
+from sample_agent.fake_api.conversation import Conversation, Request, ToolStep, read
 from sample_agent.fake_api.intents import Wish, understand
 from sample_agent.fake_api.usage import CHARACTERS_PER_TOKEN
 from sample_agent.faults import Behaviour
@@ -20,6 +20,9 @@ from sample_agent.faults import Behaviour
 StopReason = Literal["end_turn", "tool_use", "max_tokens"]
 
 CLASSIFY_LINE = "Classify the request."
+WARM_LINE = "Tone: warm"
+NO_TOOLS_LINE = "Answer without tools."
+SMALL_MODELS = "claude-haiku"
 TRIES = 2
 LOOK_UPS = ("search_crm_contacts", "get_deal_history")
 LOOPING_TOOLS = ("search_emails", "get_deal_history", "search_crm_contacts")
@@ -49,9 +52,11 @@ def reply(request: Request, behaviour: Behaviour | None = None) -> PlannedReply:
     """Return the answer to a valid request; `behaviour` is how the model misbehaves now, if it does."""
     conversation = read(request)
     wish = understand(conversation)
-    if _is_classification(request):
+    if CLASSIFY_LINE in conversation.instructions.splitlines() and not request.get("tools"):
         return _fit(PlannedReply(_label(wish)), request)
-    offered = _offered(request)
+    if judging.INSTRUCTION in conversation.question.splitlines():
+        return _fit(PlannedReply(judging.verdict(conversation.question)), request)
+    offered = set() if NO_TOOLS_LINE in conversation.instructions.splitlines() else _offered(request)
     if behaviour == "declining":
         return _fit(PlannedReply(answers.DECLINED), request)
     if _keeps_looking(behaviour, conversation) and offered.intersection(LOOPING_TOOLS):
@@ -61,11 +66,11 @@ def reply(request: Request, behaviour: Behaviour | None = None) -> PlannedReply:
     elif forced := _forced_tool(request):
         planned = _call([_tool_use(forced, wish, conversation)])
     else:
-        planned = _next_step(wish, conversation, offered)
-    return _fit(planned, request)
+        planned = _next_step(wish, conversation, offered, small=request.get("model", "").startswith(SMALL_MODELS))
+    return _fit(_in_brief(planned, conversation, request), request)
 
 
-def _next_step(wish: Wish, conversation: Conversation, offered: set[str]) -> PlannedReply:
+def _next_step(wish: Wish, conversation: Conversation, offered: set[str], small: bool) -> PlannedReply:
     match wish.intent:
         case "out_of_scope":
             return PlannedReply(answers.DECLINED)
@@ -77,7 +82,10 @@ def _next_step(wish: Wish, conversation: Conversation, offered: set[str]) -> Pla
         case "look_up" | "draft" | "emails" | "log" | "unclear":
             if not wish.accounts or wish.intent == "unclear":
                 return PlannedReply(answers.WHICH_ACCOUNT)
-    return _work_through(_stages(wish, conversation), wish, conversation, offered)
+    stages = _stages(wish, conversation)
+    if small:  # it thinks less far: of several look-ups it makes the first, and answers from that
+        stages = [stage[:1] for stage in stages]
+    return _work_through(stages, wish, conversation, offered)
 
 
 def _stages(wish: Wish, conversation: Conversation) -> list[tuple[str, ...]]:
@@ -114,8 +122,8 @@ def _work_through(
         if not wanted:
             return PlannedReply(f"I can't help with that here: I have no {' or '.join(stage)} tool.")
         steps = {tool: [step for step in conversation.new_steps if step.name == tool] for tool in wanted}
-        if any(_was_refused(tried[-1]) for tried in steps.values() if tried):
-            return PlannedReply(answers.NOT_APPROVED)
+        if refused := [tried[-1] for tried in steps.values() if tried and _was_refused(tried[-1])]:
+            return PlannedReply(answers.not_done(refused[0]))
         if stage == ("draft_email",) and not steps["draft_email"] and (problem := _no_recipient(wish, conversation)):
             return PlannedReply(problem)
         due = [tool for tool in wanted if not _succeeded(steps[tool]) and len(steps[tool]) < TRIES]
@@ -127,7 +135,8 @@ def _work_through(
             known = answers.about_accounts([step for step in conversation.new_steps if not step.is_error])
             outage = answers.OUTAGE.format(tools=" and ".join(failed))
             return PlannedReply(f"{outage}\nThis is what I have:\n{known}" if known else outage)
-    return PlannedReply(_answer(wish, conversation) or answers.NOTHING)
+    answer = _answer(wish, conversation) or answers.NOTHING
+    return PlannedReply("\n".join([answer, *answers.as_of(conversation.new_steps)]))
 
 
 def _answer(wish: Wish, conversation: Conversation) -> str:
@@ -137,15 +146,14 @@ def _answer(wish: Wish, conversation: Conversation) -> str:
             return answers.drafted({**steps[-1].arguments, **steps[-1].result})
         case "send":
             result = steps[-1].result
-            if result.get("status") == "sent":
-                return f"Sent to {result.get('to')}: {result.get('subject')}."
-            return "The e-mail waits for approval; it goes out as soon as it is approved."
+            return f"Sent to {result.get('to')}: {result.get('subject')}."
         case "catalog":
             return answers.about_products(steps, conversation.question)
         case "emails":
             return answers.about_emails(steps, wish.person)
         case "log":
-            return f"Noted for {steps[-1].arguments.get('account')}: {steps[-1].arguments.get('text')}"
+            note = {**steps[-1].arguments, **steps[-1].result}
+            return f"Noted for {note.get('account')}: {note.get('text')}"
     return answers.about_accounts(steps)
 
 
@@ -168,7 +176,8 @@ def _tool_use(tool: str, wish: Wish, conversation: Conversation) -> ToolUse:
 def _draft_arguments(wish: Wish, conversation: Conversation) -> dict[str, Any]:
     account = _looked_up(wish, conversation)
     contact = _recipient(wish, account) or {"name": wish.person or "there", "email": "unknown@example.com"}
-    return {"to": contact["email"], **answers.email_text(conversation.question, contact, account)}
+    tone: answers.Tone = "warm" if WARM_LINE in conversation.instructions.splitlines() else "formal"
+    return {"to": contact["email"], **answers.email_text(conversation.question, contact, account, tone)}
 
 
 def _looked_up(wish: Wish, conversation: Conversation) -> dict[str, Any]:
@@ -212,7 +221,8 @@ def _succeeded(tried: list[ToolStep]) -> bool:
 
 def _was_refused(step: ToolStep) -> bool:
     """Say whether a person or a policy stopped the call, so that trying again would be wrong."""
-    return step.is_error and re.search(r"reject|denied|not approved|not allowed|expired", step.text, re.I) is not None
+    signs = r"reject|denied|not approved|not allowed|expired|only suggest"
+    return step.is_error and re.search(signs, step.text, re.I) is not None
 
 
 def _keeps_looking(behaviour: Behaviour | None, conversation: Conversation) -> bool:
@@ -257,6 +267,15 @@ def _forced_tool(request: Request) -> str | None:
     return None
 
 
+def _in_brief(planned: PlannedReply, conversation: Conversation, request: Request) -> PlannedReply:
+    """Say only what a call shall do where a tool asks for no more than that."""
+    tools = request.get("tools") or ()
+    asking = {tool["name"] for tool in tools if list(tool["input_schema"].get("properties", ())) == ["brief"]}
+    brief = {"brief": f"As the user asks: {conversation.question}"[:1_000]}
+    uses = tuple(ToolUse(use.name, brief) if use.name in asking else use for use in planned.tool_uses)
+    return replace(planned, tool_uses=uses)
+
+
 def _fit(planned: PlannedReply, request: Request) -> PlannedReply:
     """Apply the limits that the request sets: one tool at a time, at most `max_tokens` of output."""
     if (request.get("tool_choice") or {}).get("disable_parallel_tool_use"):
@@ -265,11 +284,6 @@ def _fit(planned: PlannedReply, request: Request) -> PlannedReply:
     if len(planned.text) + sum(len(json.dumps(use.input)) for use in planned.tool_uses) <= room:
         return planned
     return PlannedReply(planned.text[:room], stop_reason="max_tokens")
-
-
-def _is_classification(request: Request) -> bool:
-    system = "\n".join(block.get("text", "") for block in blocks(request.get("system")))
-    return CLASSIFY_LINE in system.splitlines() and not request.get("tools")
 
 
 def _label(wish: Wish) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -14,7 +15,13 @@ from sample_agent.fake_api.conversation import Request
 from sample_agent.fake_api.schema import prompt_parts
 
 CHARACTERS_PER_TOKEN = 4
-MIN_CACHED_TOKENS = 1024
+MIN_CACHED_TOKENS = {
+    "claude-opus-4-5": 4096,
+    "claude-opus-4-6": 4096,
+    "claude-opus-4-7": 4096,
+    "claude-haiku-4-5": 4096,
+}
+MIN_CACHED_TOKENS_OF_OTHERS = 1024
 LOOK_BACK_PARTS = 20
 MAX_ENTRIES = 10_000
 
@@ -71,7 +78,8 @@ class PromptCache:
     def account(self, request: Request) -> InputUsage:
         """Return what the prompt of a valid request is billed, and remember its cached parts."""
         prefixes = _prefixes(request)
-        ends = [index for index, prefix in enumerate(prefixes) if prefix.ttl and prefix.tokens >= MIN_CACHED_TOKENS]
+        least = min_cached_tokens(request["model"])
+        ends = [index for index, prefix in enumerate(prefixes) if prefix.ttl and prefix.tokens >= least]
         total = prefixes[-1].tokens
         read = self._longest_known(prefixes, ends)
         usage = InputUsage(uncached=total - max([read, *(prefixes[end].tokens for end in ends)]), cache_read=read)
@@ -107,17 +115,28 @@ class PromptCache:
             self._entries.popitem(last=False)
 
 
+def min_cached_tokens(model: str) -> int:
+    """Return how long a prompt has to be for this model to cache it."""
+    return MIN_CACHED_TOKENS.get(re.sub(r"-\d{8}$", "", model), MIN_CACHED_TOKENS_OF_OTHERS)
+
+
 def output_tokens(text: str, tool_inputs: list[str]) -> int:
     """Return about how many tokens an answer has."""
     return max(1, (len(text) + sum(map(len, tool_inputs))) // CHARACTERS_PER_TOKEN)
 
 
 def _prefixes(request: Request) -> list[_Prefix]:
-    """Return the prompt's prefixes, one per part; the model is part of what they are known by."""
+    """Return the prompt's prefixes, one per part; the model is part of what they are known by.
+
+    Another `tool_choice` makes the messages another prompt, not the tools and the system prompt.
+    """
     digest = hashlib.sha256(request["model"].encode())
     characters = 0
     prefixes = []
+    choice = json.dumps(request.get("tool_choice"), sort_keys=True)
     for part in prompt_parts(request):
+        if "role" in part:
+            digest.update(choice.encode())
         text = json.dumps({key: value for key, value in part.items() if key != "cache_control"}, sort_keys=True)
         digest.update(text.encode())
         characters += len(text)

@@ -15,6 +15,16 @@ class Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+class InBrief(Arguments):
+    """What the planning model says of a call whose arguments another model writes."""
+
+    brief: str = Field(
+        min_length=1,
+        max_length=1_000,
+        description="What the call shall do, in a sentence or two: for whom, about what, what must be in it.",
+    )
+
+
 class OfAccounts(Arguments):
     """Arguments of a look-up that answers for several accounts at once."""
 

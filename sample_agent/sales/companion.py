@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Awaitable
+from dataclasses import asdict, dataclass, field, replace
 
-from anthropic import APIError, AsyncAnthropic, AuthenticationError
-from anthropic.types import (
-    CacheControlEphemeralParam,
-    Message,
-    MessageParam,
-    TextBlockParam,
-    ToolResultBlockParam,
-    ToolUseBlock,
-)
+from anthropic import APIError, AuthenticationError
+from anthropic.types import MessageParam
 
-from agentgauge import Session, Task, llm_step
+from agentgauge import Session, Task
+from agentgauge.ledger.suspensions import Suspension
+from sample_agent.autonomy.supervisor import Origin, Round, Supervisor
+from sample_agent.cost.budgets import BudgetReachedError, Budgets
+from sample_agent.cost.cache import ToolCache
+from sample_agent.cost.tiers import Step
+from sample_agent.feedback.prompts import Prompts, PromptSource
+from sample_agent.sales.model_calls import ModelCalls, text_of
+from sample_agent.sales.requests import Answer, Request, interrupted
 from sample_agent.sales.toolbox import Toolbox
-from sample_agent.state_file import WatchedFile
-from sample_agent.switches import Switches
+from sample_agent.transcripts import Transcripts
 
 log = logging.getLogger(__name__)
 
-PLANNING_MODEL = "claude-opus-5-5"
-CLASSIFYING_MODEL = "claude-haiku-5-5"
 MAX_MODEL_TURNS = 24
-MAX_OUTPUT_TOKENS = 2048
-PROMPT_VERSION = "v1"
 
 CANNOT_HELP = "I can't help with that"
 PROVIDER_DOWN = "I can't reach my language model right now. Please try again in a minute."
@@ -38,137 +33,180 @@ KEY_REFUSED = (
 )
 IN_CIRCLES = "I went in circles on this one and stopped. Could you ask it in another way?"
 
-_PROMPTS = Path(__file__).parent / "prompts"
-_CACHED = CacheControlEphemeralParam(type="ephemeral")
-
 
 @dataclass
 class Conversation:
-    """One user's conversation: its AgentGauge session and the messages so far, in the Messages API's shape."""
+    """One user's conversation: its AgentGauge session and the messages so far, in the Messages API's shape.
+
+    ``suspension`` is the id of the request that waits for people; until it ends, the next message has to wait.
+    """
 
     session: Session
     messages: list[MessageParam] = field(default_factory=list)
+    suspension: str | None = None
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What the user sees, and the tools that were called for it."""
-
-    text: str
-    tools: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _ToolOutcome:
-    name: str
-    ok: bool
-    block: ToolResultBlockParam
-
-
-async def check_access(client: AsyncAnthropic) -> None:
-    """Make one tiny call; raises the SDK's AuthenticationError if the API key is refused."""
-    async with client:
-        await client.messages.create(
-            model=CLASSIFYING_MODEL, max_tokens=1, messages=[{"role": "user", "content": "hello"}]
-        )
+class WaitsForDecisionError(Exception):
+    """The conversation cannot go on before people have decided what it waits for."""
 
 
 class SalesCompanion:
-    """Answers sales reps from the CRM. One instance serves all conversations."""
+    """Answers sales reps from the CRM. One instance serves all conversations.
 
-    def __init__(self, client: AsyncAnthropic, toolbox: Toolbox, switches: WatchedFile[Switches]) -> None:
-        self._client = client
+    A request keeps the version of the ``prompts`` that was in force when it began, however long it waits for people.
+    """
+
+    def __init__(
+        self,
+        model: ModelCalls,
+        toolbox: Toolbox,
+        prompts: PromptSource,
+        supervisor: Supervisor,
+        budgets: Budgets,
+        transcripts: Transcripts | None = None,
+    ) -> None:
+        self._model = model
         self._toolbox = toolbox
-        self._switches = switches
-        self._system = (_PROMPTS / "system.md").read_text(encoding="utf-8")
-        self._classify = (_PROMPTS / "classify.md").read_text(encoding="utf-8")
+        self.prompts = prompts
+        self.supervisor = supervisor
+        self._budgets = budgets
+        self._transcripts = transcripts
+        self._suspensions = supervisor.autonomy.suspensions
+
+    @property
+    def cache(self) -> ToolCache | None:
+        """The cache of tool results, if there is one."""
+        return self._toolbox.cache
 
     async def answer(self, conversation: Conversation, text: str) -> Answer:
-        """Answer one message; the conversation keeps it only if an answer came of it."""
+        """Answer one message; the conversation keeps it only if an answer came of it.
+
+        An answer that waits for people is not the last: once they have decided, ``resume`` goes on. Until then a
+        further message raises WaitsForDecisionError.
+        """
+        if conversation.suspension is not None:
+            raise WaitsForDecisionError("this conversation waits for a decision")
         session = conversation.session
+        request = Request([*conversation.messages, {"role": "user", "content": text}])
         with session.attach(), session.task() as task, task.turn():
-            try:
-                return await self._answer(conversation, task, text)
-            except AuthenticationError:
-                log.error("the model provider refused the API key (401): check ANTHROPIC_API_KEY")
-                task.failed()
-                return Answer(KEY_REFUSED)
-            except APIError as error:
-                log.warning("the model provider failed after the SDK's retries: %s", type(error).__name__)
-                task.failed()
-                return Answer(PROVIDER_DOWN)
+            worked = await self._safely(task, self._begin(task, request, session, text))
+            if isinstance(worked, Round):
+                return await self._suspend(conversation, task, request, worked)
+            if request.is_answered:
+                conversation.messages = request.messages
+            return self._with_warning(request.answer(worked))
+
+    async def resume(self, conversation: Conversation) -> Answer | None:
+        """Go on with what waited, once people have decided all of it, and do what they approved.
+
+        None if it waits still, or another process is at it. Where a process died while it was at it, nothing is done
+        any more, and the answer says what is known.
+        """
+        if conversation.suspension is None:
+            return None
+        claimed = await asyncio.to_thread(self._suspensions.claim, conversation.suspension)
+        if claimed is None:
+            return None
+        session = conversation.session
+        request = Request.from_json(claimed.state)
+        with session.attach(), session.task(model_turns=request.model_turns) as task:
+            async with self.supervisor.keeping(claimed):
+                worked = await self._go_on(task, request, session, claimed)
+                if isinstance(worked, Round):
+                    return await self._suspend(conversation, task, request, worked)
+                if not request.is_answered:
+                    # What was done is part of the conversation from here on, whatever came of the answer.
+                    request.add_answer(worked)
+                answer = self._with_warning(request.answer(worked))
+                await asyncio.to_thread(self._suspensions.end, claimed.id, request.as_json(), asdict(answer))
+        conversation.messages, conversation.suspension = request.messages, None
+        return answer
 
     async def close(self) -> None:
-        """Close the connections to the model provider."""
-        await self._client.close()
+        """Close the connections to the model provider and to the cache."""
+        await self._model.close()
+        await self._toolbox.close()
 
-    async def _answer(self, conversation: Conversation, task: Task, text: str) -> Answer:
-        messages: list[MessageParam] = [*conversation.messages, {"role": "user", "content": text}]
-        if await self._classification(text) == "out_of_scope":
+    async def _begin(self, task: Task, request: Request, session: Session, text: str) -> str | Round:
+        self._budgets.admit()
+        prompts = self.prompts()
+        request.prompt_version = prompts.version
+        if await self._model.classification(prompts, text) == "out_of_scope":
             task.fallback()
-            return self._keep(
-                conversation, messages, f"{CANNOT_HELP}. I know your accounts, deals, products and e-mails."
-            )
-        outcomes: list[_ToolOutcome] = []
-        for turn in range(MAX_MODEL_TURNS):
-            with llm_step("synthesis" if turn else "planning"):
-                message = await self._plan(messages)
-            messages.append({"role": "assistant", "content": message.content})
-            calls = [block for block in message.content if isinstance(block, ToolUseBlock)]
-            if not calls:
-                self._judge(task, message, outcomes)
-                conversation.messages = messages
-                return Answer(_text_of(message), tuple(outcome.name for outcome in outcomes))
-            results = await asyncio.gather(*(self._call_tool(call) for call in calls))
-            outcomes.extend(results)
-            messages.append({"role": "user", "content": [result.block for result in results]})
-        task.failed()
-        return Answer(IN_CIRCLES, tuple(outcome.name for outcome in outcomes))
+            declined = f"{CANNOT_HELP}. I know your accounts, deals, products and e-mails."
+            request.add_answer(declined)
+            return declined
+        return await self._work(task, request, session, prompts)
 
-    def _keep(self, conversation: Conversation, messages: list[MessageParam], text: str) -> Answer:
-        conversation.messages = [*messages, {"role": "assistant", "content": text}]
-        return Answer(text)
-
-    def _judge(self, task: Task, message: Message, outcomes: list[_ToolOutcome]) -> None:
-        if _text_of(message).startswith(CANNOT_HELP):
-            task.fallback()
-        elif outcomes and not any(outcome.ok for outcome in outcomes):
+    async def _go_on(self, task: Task, request: Request, session: Session, claimed: Suspension) -> str | Round:
+        left = await self.supervisor.was_interrupted(claimed)
+        if left is not None:
             task.failed()
+            request.add_outcomes(left)
+            return interrupted(left)
+        request.add_outcomes(await self.supervisor.carry_out(claimed))
+        return await self._safely(task, self._work(task, request, session, self.prompts(request.prompt_version)))
 
-    async def _classification(self, text: str) -> str:
-        with llm_step("classification"):
-            message = await self._client.messages.create(
-                model=CLASSIFYING_MODEL,
-                max_tokens=8,
-                system=self._classify,
-                messages=[{"role": "user", "content": text}],
-            )
-        return _text_of(message).strip()
-
-    async def _plan(self, messages: list[MessageParam]) -> Message:
-        switches = self._switches.value()
-        system: list[TextBlockParam] = [{"type": "text", "text": self._system, "cache_control": _CACHED}]
-        off = self._toolbox.switched_off()
-        if off:
-            system.append({"type": "text", "text": f"Switched off at the moment, say so if asked: {', '.join(off)}."})
-        async with self._client.messages.stream(
-            model=switches.model or PLANNING_MODEL,
-            max_tokens=MAX_OUTPUT_TOKENS,
-            system=system,
-            tools=[tool.definition() for tool in self._toolbox.offered()],  # type: ignore[misc]  # JSON
-            messages=messages,
-        ) as stream:
-            return await stream.get_final_message()
-
-    async def _call_tool(self, call: ToolUseBlock) -> _ToolOutcome:
-        arguments = call.input if isinstance(call.input, dict) else {}
+    async def _safely(self, task: Task, working: Awaitable[str | Round]) -> str | Round:
+        """What came of it, or a sentence for the user if the model provider failed or a budget is spent."""
         try:
-            content, ok = json.dumps(await self._toolbox.call(call.name, arguments)), True
-        except Exception as error:
-            content, ok = f"{type(error).__name__}: {error}", False
-        block = ToolResultBlockParam(type="tool_result", tool_use_id=call.id, content=content, is_error=not ok)
-        return _ToolOutcome(call.name, ok, block)
+            return await working
+        except BudgetReachedError as reached:
+            task.failed()  # no fallback: that says what the agent is for, and sends the on-call to its prompts
+            return str(reached)
+        except AuthenticationError:
+            log.error("the model provider refused the API key (401): check ANTHROPIC_API_KEY")
+            task.failed()
+            return KEY_REFUSED
+        except APIError as error:
+            log.warning("the model provider failed after the SDK's retries: %s", type(error).__name__)
+            task.failed()
+            return PROVIDER_DOWN
 
+    async def _work(self, task: Task, request: Request, session: Session, prompts: Prompts) -> str | Round:
+        """Plan and call tools until there is an answer, or until calls wait for people."""
+        while request.model_turns < MAX_MODEL_TURNS:
+            self._budgets.check()
+            step: Step = "synthesis" if request.model_turns else "planning"
+            offered, off = self._toolbox.offered(), self._toolbox.switched_off()
+            message = await self._model.next_message(step, prompts, offered, off, request.messages)
+            calls = request.add_message(message)
+            if not calls:
+                if text_of(message).startswith(CANNOT_HELP):
+                    task.fallback()
+                elif request.failed:
+                    task.failed()
+                return text_of(message)
+            calls = await self._model.with_arguments(prompts, request.messages, calls)
+            origin = Origin(session.id, session.user_id, prompts.version, message.model, request.messages)
+            begun = await self.supervisor.begin(calls, origin)
+            request.suggested += begun.suggested
+            if begun.waiting:
+                request.done = list(begun.outcomes)
+                return begun
+            request.add_outcomes(begun.outcomes)
+            if self._transcripts is not None and session.is_over_tool_calls:
+                # At each step: the on-call is paged while it still goes on.
+                await asyncio.to_thread(self._transcripts.keep, session, request.messages)
+        task.failed()
+        return IN_CIRCLES
 
-def _text_of(message: Message) -> str:
-    return "".join(block.text for block in message.content if block.type == "text")
+    def _with_warning(self, answer: Answer) -> Answer:
+        """The answer, with a note if the conversation or its user has become expensive."""
+        note = self._budgets.warning()
+        return answer if note is None else replace(answer, text=f"{answer.text}\n\n{note}")
+
+    async def _suspend(self, conversation: Conversation, task: Task, request: Request, begun: Round) -> Answer:
+        """Keep the request and what it waits for; from now on any process can go on with it."""
+        session, state = conversation.session, request.as_json()
+        if conversation.suspension is None:
+            suspended = await asyncio.to_thread(
+                self._suspensions.suspend, session.id, session.user_id, state, begun.waiting
+            )
+            conversation.suspension, waiting = suspended.id, suspended.action_ids
+        else:
+            waiting = await asyncio.to_thread(
+                self._suspensions.suspend_again, conversation.suspension, state, begun.waiting
+            )
+        task.suspended()
+        return request.waiting_answer(waiting)

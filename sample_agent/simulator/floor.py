@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx2
 
 from sample_agent.faults import FaultFile
+from sample_agent.simulator import decisions
 from sample_agent.simulator.memory import has_a_wrong_renewal
 
 SECONDS_BETWEEN_SESSIONS = 240.0
@@ -17,6 +20,11 @@ SECONDS_BETWEEN_SESSIONS = 240.0
 
 SECONDS_OF_THOUGHT = 6.0
 """Mean pause between an answer and the rep's next message."""
+
+SECONDS_OF_REVIEW = 8.0
+"""Mean time that a rep takes to decide on an action."""
+
+NO_NEWS = 204
 
 LEAVES_WITHOUT_ASKING = 0.03
 LEAVES_BEFORE_ANSWER = 0.02
@@ -52,8 +60,27 @@ class Tally:
     counts: Counter[str] = field(default_factory=Counter)
 
     def __str__(self) -> str:
-        names = ("sessions", "messages", "answers", "left early", "thumbs up", "thumbs down", "errors")
+        names = (
+            "sessions",
+            "messages",
+            "answers",
+            "decisions",
+            "left waiting",
+            "left early",
+            "thumbs up",
+            "thumbs down",
+            "errors",
+        )
         return "  ".join(f"{name} {self.counts[name]}" for name in names)
+
+
+def questions(rng: random.Random) -> list[str]:
+    """What a rep asks in one conversation."""
+    account, other = rng.sample(ACCOUNTS, 2)
+    texts = [rng.choice(LOOK_UPS), *rng.sample(FOLLOW_UPS, rng.choice((0, 1, 1, 2)))]
+    if rng.random() < SHARE_OUT_OF_SCOPE * len(texts):
+        texts[-1] = rng.choice(OUT_OF_SCOPE)
+    return [text.format(account=account, other=other) for text in texts]
 
 
 @dataclass(frozen=True)
@@ -93,28 +120,51 @@ class Floor:
         try:
             leaves = 1.0 if self.faults.in_force("impatient-reps") else LEAVES_WITHOUT_ASKING
             if self.rng.random() >= leaves:
-                for text in self._questions():
-                    await self._ask(client, session, text)
+                for text in questions(self.rng):
+                    if not await self._ask(client, session, text):
+                        break
                     await self._pause(SECONDS_OF_THOUGHT)
         finally:
             await client.delete(session)
 
-    async def _ask(self, client: httpx2.AsyncClient, session: str, text: str) -> None:
+    async def _ask(self, client: httpx2.AsyncClient, session: str, text: str) -> bool:
+        """Ask one thing, and decide what the agent wants to do; whether the conversation can go on."""
         self.tally.counts["messages"] += 1
         asking = client.post(f"{session}/messages", json={"text": text})
         if self.rng.random() < LEAVES_BEFORE_ANSWER:
             self.tally.counts["left early"] += 1
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asking, timeout=0.3)
-            except TimeoutError:
-                return
-            return
+            return False
         answer = (await asking).raise_for_status().json()
+        while answer["approvals"]:
+            if not await self._decide(client, session, answer["approvals"]):
+                return False
+            going_on = (await client.get(f"{session}/answer", params={"wait": 60})).raise_for_status()
+            if going_on.status_code == NO_NEWS:
+                return False
+            answer = going_on.json()
         self.tally.counts["answers"] += 1
+        for action in answer["suggestions"]:
+            done = {"arguments": decisions.done_instead(action, self.rng)}
+            (await client.post(f"{session}/suggestions/{action['id']}", json=done)).raise_for_status()
         if reason := self._opinion(answer["text"]):
             rating = "up" if reason == "none" else "down"
             self.tally.counts[f"thumbs {rating}"] += 1
             await client.post(f"{session}/feedback", json={"rating": rating, "reason": reason})
+        return True
+
+    async def _decide(self, client: httpx2.AsyncClient, session: str, actions: list[dict[str, Any]]) -> bool:
+        """Decide on what waits; whether all of it was decided."""
+        for action in actions:
+            await self._pause(SECONDS_OF_REVIEW)
+            decision = decisions.decision(action, self.rng, decisions.shares(self.faults))
+            if decision is None:
+                self.tally.counts["left waiting"] += 1
+                return False
+            (await client.post(f"{session}/approvals/{action['id']}", json=decision)).raise_for_status()
+            self.tally.counts["decisions"] += 1
+        return True
 
     def _opinion(self, answer: str) -> str | None:
         """What the rep says of an answer: nothing, ``none`` with a thumb up, or a complaint."""
@@ -126,13 +176,6 @@ class Floor:
         if self.rng.random() < (IS_HAPPY_WHEN_UNHAPPY if unhappy else IS_HAPPY):
             return "none"
         return self.rng.choices(list(COMPLAINTS), weights=list(COMPLAINTS.values()))[0]
-
-    def _questions(self) -> list[str]:
-        account, other = self.rng.sample(ACCOUNTS, 2)
-        texts = [self.rng.choice(LOOK_UPS), *self.rng.sample(FOLLOW_UPS, self.rng.choice((0, 1, 1, 2)))]
-        if self.rng.random() < SHARE_OUT_OF_SCOPE * len(texts):
-            texts[-1] = self.rng.choice(OUT_OF_SCOPE)
-        return [text.format(account=account, other=other) for text in texts]
 
     async def _pause(self, mean_seconds: float) -> None:
         await asyncio.sleep(self.rng.expovariate(self.pace / mean_seconds))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,14 @@ from prometheus_client import CollectorRegistry
 from agentgauge import AgentGauge
 from sample_agent import faults as fault_file
 from sample_agent import switches
-from sample_agent.faults import Fault, FaultFile
-from sample_agent.sales.companion import KEY_REFUSED, PROVIDER_DOWN, Conversation, SalesCompanion, check_access
-from sample_agent.sales.crm import Crm
-from sample_agent.sales.toolbox import Toolbox
+from sample_agent.assembly import build_companion
+from sample_agent.faults import Fault
+from sample_agent.sales.companion import KEY_REFUSED, PROVIDER_DOWN, Conversation, SalesCompanion
+from sample_agent.sales.errors import CrmUnavailable
+from sample_agent.sales.model_calls import check_access
+from sample_agent.sales.requests import Answer
 from sample_agent.sales.tools import SALES_TOOLS
+from sample_agent.transcripts import Transcripts, as_text
 
 
 @pytest.fixture
@@ -27,14 +31,11 @@ def gauge(registry: CollectorRegistry) -> AgentGauge:
 
 
 @pytest.fixture
-async def companion(
-    gauge: AgentGauge, fake_api: str, sales_crm: Crm, faults: FaultFile, tmp_path: Path
-) -> AsyncIterator[SalesCompanion]:
+async def companion(gauge: AgentGauge, fake_api: str, tmp_path: Path) -> AsyncIterator[SalesCompanion]:
     """The agent, without retries."""
     client = AsyncAnthropic(api_key="fake-key", base_url=fake_api, max_retries=0, middleware=[gauge.anthropic()])
     async with client:
-        switched = switches.switch_file(tmp_path)
-        yield SalesCompanion(client, Toolbox(gauge, sales_crm, faults, switched), switched)
+        yield build_companion(gauge, client, tmp_path)
 
 
 def tasks(gauge: AgentGauge) -> dict[str, float]:
@@ -58,16 +59,32 @@ async def test_an_account_is_looked_up_and_told(companion: SalesCompanion, gauge
     assert 0 < conversation.session.cost_usd < 0.10
 
 
-async def test_an_e_mail_is_drafted_and_waits_for_approval(companion: SalesCompanion, gauge: AgentGauge) -> None:
-    """The second scenario of the spec; sending it takes another word of the user."""
+async def approved(companion: SalesCompanion, conversation: Conversation, answer: Answer) -> Answer:
+    """The answer after the user approved all that the one before waits for."""
+    for action_id in answer.waiting:
+        companion.supervisor.autonomy.approvals.approve(action_id, "rep-1")
+    resumed = await companion.resume(conversation)
+    assert resumed is not None
+    return resumed
+
+
+async def test_an_e_mail_is_drafted_and_sent_with_the_users_approval(
+    companion: SalesCompanion, gauge: AgentGauge
+) -> None:
+    """The second scenario of the spec; sending it takes another word of the user, and another approval."""
     conversation = Conversation(gauge.session("rep-1"))
-    answer = await companion.answer(conversation, "Draft a renewal proposal email to Jane at Globex")
-    assert set(answer.tools) == {"search_crm_contacts", "get_deal_history", "draft_email"}
-    assert "approval" in answer.text
-    assert "send" in answer.text
-    sent = await companion.answer(conversation, "send it")
+    asked = await companion.answer(conversation, "Draft a renewal proposal email to Jane at Globex")
+    assert "approval" in asked.text
+    assert tasks(gauge) == {}
+    drafted = await approved(companion, conversation, asked)
+    assert set(drafted.tools) == {"search_crm_contacts", "get_deal_history", "draft_email"}
+    assert "approval" in drafted.text
+    assert "send" in drafted.text
+    sent = await approved(companion, conversation, await companion.answer(conversation, "send it"))
     assert sent.tools == ("send_email",)
+    assert sent.text.startswith("Sent to jane.cooper@globex")
     assert conversation.session.turns == 2
+    assert tasks(gauge) == {"completed": 2}
 
 
 async def test_what_is_out_of_scope_is_a_fallback_without_a_planning_call(
@@ -164,13 +181,45 @@ async def test_a_cancelled_answer_is_abandoned_and_leaves_the_conversation_usabl
 
 
 async def test_a_refused_key_is_said_at_start_and_in_an_answer(
-    gauge: AgentGauge, fake_api: str, sales_crm: Crm, faults: FaultFile, tmp_path: Path
+    gauge: AgentGauge, fake_api: str, tmp_path: Path
 ) -> None:
     """`serve` stops with it; an agent that loses its key later says so to its users without details."""
     with pytest.raises(AuthenticationError):
-        await check_access(AsyncAnthropic(api_key="broken", base_url=fake_api))
+        await check_access(AsyncAnthropic(api_key="broken", base_url=fake_api), "claude-haiku-5-5")
     async with AsyncAnthropic(api_key="broken", base_url=fake_api, middleware=[gauge.anthropic()]) as client:
-        switched = switches.switch_file(tmp_path)
-        companion = SalesCompanion(client, Toolbox(gauge, sales_crm, faults, switched), switched)
+        companion = build_companion(gauge, client, tmp_path)
         answer = await companion.answer(Conversation(gauge.session()), "Tell me about the Globex account")
     assert answer.text == KEY_REFUSED
+
+
+async def test_a_session_that_loops_leaves_a_transcript(
+    companion: SalesCompanion, gauge: AgentGauge, tmp_path: Path
+) -> None:
+    """Its id is the session's; it says what was asked and what was called, up to the latest step."""
+    conversation = Conversation(gauge.session("rep-1"))
+    await companion.answer(conversation, "Tell me about the Hooli account")
+    assert Transcripts(tmp_path).all() == []
+    fault_file.inject(tmp_path, Fault("looping"))
+    await companion.answer(conversation, "Tell me about the Globex account")
+    (transcript,) = Transcripts(tmp_path).all()
+    assert transcript.id == conversation.session.id
+    assert transcript.tool_calls == conversation.session.tool_calls > 15
+    assert as_text(transcript).count("  call    ") == transcript.tool_calls
+    assert "user: Tell me about the Globex account" in as_text(transcript)
+
+
+async def test_on_fallback_look_ups_work_through_an_outage_and_say_so(
+    companion: SalesCompanion, gauge: AgentGauge, tmp_path: Path
+) -> None:
+    """The answer is that of the copy, with its day; what writes fails on."""
+    fault_file.inject(tmp_path, Fault("crm-outage"))
+    now = switches.Switches().with_fallback("search_crm_contacts", "get_deal_history", "update_crm")
+    switches.write(tmp_path, now)
+    answer = await companion.answer(Conversation(gauge.session("rep-1")), "Tell me about the Globex account")
+    assert "$264,000" in answer.text
+    assert f"from the copy of {date.today()}" in answer.text
+    with pytest.raises(CrmUnavailable):
+        await companion._toolbox.call("update_crm", {"account": "Globex", "kind": "note", "text": "hello"})
+    switches.write(tmp_path, now.without_fallback("search_crm_contacts", "get_deal_history"))
+    with pytest.raises(CrmUnavailable):
+        await companion._toolbox.call("search_crm_contacts", {"accounts": ["Globex"]})

@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
+from sample_agent.assembly import prompt_library
 from sample_agent.faults import Fault, FaultFile, inject
+from sample_agent.feedback.prompts import Prompts
 from sample_agent.sales import crm
 from sample_agent.sales.crm import Crm
 from sample_agent.sales.errors import CrmUnavailable, SchemaMismatch, ToolInputError
 from sample_agent.sales.tools import SALES_TOOLS, run_tool
 
-PROMPTS = Path(crm.__file__).parent / "prompts"
+PROMPTS = [prompt_library().load(version) for version in prompt_library().versions()]
 JANE = "jane.cooper@globex.example.com"
 
 
@@ -226,19 +228,21 @@ def test_each_tool_has_a_schema_a_risk_and_a_price() -> None:
         "search_emails": 0.002,
     }
     for tool in SALES_TOOLS:
-        definition = json.loads(json.dumps(tool.definition()))
+        definition = json.loads(json.dumps(tool.definition({tool.name: "A tool."})))
         assert definition["input_schema"]["type"] == "object"
         assert definition["input_schema"]["additionalProperties"] is False
 
 
-def test_the_system_prompt_is_long_enough_to_be_cached() -> None:
+@pytest.mark.parametrize("prompts", PROMPTS, ids=lambda prompts: str(prompts.version))
+def test_the_system_prompt_is_long_enough_to_be_cached(prompts: Prompts) -> None:
     """Below 1024 tokens a provider caches nothing; four characters are about a token."""
-    assert len((PROMPTS / "system.md").read_text(encoding="utf-8")) / 4 >= 1100
+    assert len(prompts.texts["system"]) / 4 >= 1100
 
 
-def test_the_classification_prompt_names_its_three_labels() -> None:
+@pytest.mark.parametrize("prompts", PROMPTS, ids=lambda prompts: str(prompts.version))
+def test_the_classification_prompt_names_its_three_labels(prompts: Prompts) -> None:
     """The words that the agent reads back are the words that the prompt asks for."""
-    text = (PROMPTS / "classify.md").read_text(encoding="utf-8")
+    text = prompts.texts["classify"]
     assert "Classify the request." in text.splitlines()
     assert all(f"`{label}`" in text for label in ("in_scope", "small_talk", "out_of_scope"))
 
@@ -252,10 +256,10 @@ async def test_stale_data_is_a_year_old_in_every_date(sales_crm: Crm, faults: Fa
 
 
 async def test_a_bloated_tool_answers_the_same_and_far_more(sales_crm: Crm, faults: FaultFile, tmp_path: Path) -> None:
-    """Some 150 000 tokens of it."""
+    """Some 190 000 tokens of it."""
     asked = {"accounts": ["Globex"]}
     plain = await run_tool("get_deal_history", asked, sales_crm, faults)
     inject(tmp_path, Fault("bloated-tool"))
     bloated = await run_tool("get_deal_history", asked, sales_crm, faults)
     assert bloated["accounts"] == plain["accounts"]
-    assert len(bloated["trail"]) == 600_000
+    assert len(bloated["trail"]) == 760_000

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from sample_agent.assembly import prompt_library
 from sample_agent.fake_api.model import PlannedReply, reply
 from sample_agent.faults import Behaviour, Fault, FaultFile, clear, inject
-from sample_agent.sales import crm as crm_module
 from sample_agent.sales.crm import Crm
 from sample_agent.sales.tools import SALES_TOOLS, TOOLS_BY_NAME, run_tool
 
-CLASSIFY = (Path(crm_module.__file__).parent / "prompts" / "classify.md").read_text(encoding="utf-8")
+PROMPTS = prompt_library().load()
+CLASSIFY = PROMPTS.texts["classify"]
 
 
 @dataclass
@@ -25,14 +26,17 @@ class Chat:
     crm: Crm
     faults: FaultFile
     behaviour: Behaviour | None = None
-    tools: list[dict[str, Any]] = field(default_factory=lambda: [tool.definition() for tool in SALES_TOOLS])
+    system: str = ""
+    tools: list[dict[str, Any]] = field(
+        default_factory=lambda: [tool.definition(PROMPTS.tool_descriptions) for tool in SALES_TOOLS]
+    )
     messages: list[dict[str, Any]] = field(default_factory=list)
     batches: list[list[str]] = field(default_factory=list)
     """The names of the tools of the latest question, one list per model turn."""
 
     def next_reply(self, **fields: Any) -> PlannedReply:
         """Return what the model says to the messages so far."""
-        request = {"max_tokens": 2000, "messages": self.messages, "tools": self.tools, **fields}
+        request = {"max_tokens": 2000, "system": self.system, "messages": self.messages, "tools": self.tools, **fields}
         return reply(request, self.behaviour)
 
     async def say(self, text: str, max_turns: int = 12) -> str:
@@ -83,11 +87,23 @@ async def test_a_renewal_email_is_looked_up_drafted_and_offered_for_approval(cha
     """The draft goes to the address in the CRM and is not sent."""
     answer = await chat.say("Draft a renewal proposal email to Jane at Globex")
     assert chat.batches == [["search_crm_contacts", "get_deal_history"], ["draft_email"]]
-    for part in ("approval", "send", "jane.cooper@globex.example.com", "Hi Jane", "$264,000", "2027-03-31"):
+    for part in ("approval", "send", "jane.cooper@globex.example.com", "Dear Jane Cooper", "$264,000", "2027-03-31"):
         assert part in answer
     draft = chat.crm.draft(1)
     assert draft is not None
     assert draft["sent_at"] is None
+
+
+async def test_an_email_is_formal_unless_the_system_prompt_asks_for_a_warm_tone(chat: Chat) -> None:
+    """The played model obeys the instruction, wherever in the prompt it stands and whatever the version is called."""
+    formal = await chat.say("Draft a renewal proposal email to Jane at Globex")
+    assert "Dear Jane Cooper,\n" in formal
+    assert "Yours sincerely\n" in formal
+    chat.system = "You sell.\n\nTone: warm\n\nBe brief."
+    warm = await chat.say("Draft a renewal proposal email to Jane at Globex")
+    assert "Hi Jane,\n" in warm
+    assert "Dear" not in warm
+    assert "sincerely" not in warm
 
 
 @pytest.mark.parametrize("words", ["Send it", "yes, go ahead", "Please send the draft email", "Approved"])

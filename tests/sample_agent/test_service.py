@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
 from sample_agent import faults as fault_file
+from sample_agent import operations_log
 from sample_agent.assembly import build_companion
 from sample_agent.faults import Fault
 from sample_agent.sales.tools import SALES_TOOLS
@@ -158,12 +159,18 @@ def test_wrong_commands_are_one_clear_line(tmp_path: Path, arguments: list[str],
 
 
 def test_switches_take_effect_and_are_shown(tmp_path: Path) -> None:
-    """Off, on, another model, back."""
+    """Off, on, another model, back; who did what and when can be read afterwards."""
     env = {"AGENTGAUGE_STATE": str(tmp_path)}
     assert "tools off: send_email" in cli("ops", "disable-tool", "send_email", **env).stdout
     assert "model: claude-haiku-5-5" in cli("ops", "use-model", "claude-haiku-5-5", **env).stdout
-    assert "tools off: none; model: claude-haiku-5-5" in cli("ops", "enable-tool", "send_email", **env).stdout
+    on_again = cli("ops", "enable-tool", "send_email", **env).stdout
+    assert "tools off: none" in on_again
+    assert "model: claude-haiku-5-5" in on_again
+    assert "on fallback: search_emails" in cli("ops", "use-fallback", "search_emails", **env).stdout
+    assert "on fallback: none" in cli("ops", "use-fallback", "search_emails", "--off", **env).stdout
+    assert "writes, so it has no fallback" in cli("ops", "use-fallback", "send_email", **env).stderr
     assert "model: the configured one" in cli("ops", "use-model", "--default", **env).stdout
+    assert len(operations_log.recorded(tmp_path)) == 6
 
 
 def test_chat_starts_an_agent_of_its_own_when_none_runs(tmp_path: Path) -> None:
@@ -188,3 +195,22 @@ def test_the_simulator_works_the_floor(service: str) -> None:
     counts = dict(part.rsplit(" ", 1) for part in " ".join(result.stdout.split("\n")).strip().split("  "))
     assert int(counts["sessions"]) > 5
     assert int(counts["answers"]) > 5
+
+
+def test_a_request_under_a_foreign_host_name_is_refused(service: str) -> None:
+    """A website whose name leads to loopback reads no sessions and approves nothing."""
+    answer = requests.get(f"{service}/sessions", headers={"Host": "evil.example"}, timeout=5)
+    assert answer.status_code == 400
+
+
+def test_the_transcript_of_a_looping_session_can_be_read(service: str, tmp_path: Path) -> None:
+    """Listed while the service runs, by an id that leads to what was said and called."""
+    fault_file.inject(tmp_path, Fault("looping"))
+    session = open_session(service)
+    requests.post(f"{service}/sessions/{session}/messages", json={"text": "Tell me about Globex"}, timeout=20)
+    env = {"AGENTGAUGE_STATE": str(tmp_path), "COLUMNS": "160"}
+    assert session in cli("ops", "looping", **env).stdout
+    read = cli("ops", "transcript", session, **env).stdout
+    assert "user: Tell me about Globex" in read
+    assert read.count("  call    ") > 15
+    assert "ops looping" in cli("ops", "transcript", "unknown", **env).stderr

@@ -33,6 +33,21 @@ def up(folder: Path, ports: Ports, **env: str) -> subprocess.Popen[str]:
     )
 
 
+def test_a_stack_of_its_own_ends_with_the_program_that_started_it(tmp_path: Path, programs: dict[str, Path]) -> None:
+    """However that ends: killed, it can end nothing itself."""
+    ports = json.dumps(vars(Ports.free()))
+    code = (
+        "import json, os, signal, sys, pathlib; from stack import native; from stack.layout import Layout, Ports\n"
+        f"with native.temporary(Layout(Ports(**json.loads('{ports}')), pathlib.Path('{tmp_path}')), print):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False, timeout=120)
+    deadline = time.monotonic() + 30
+    while processes_of(tmp_path):
+        assert time.monotonic() < deadline, "something is left running"
+        time.sleep(0.1)
+
+
 def _as_in_a_terminal() -> None:
     # A test run under nohup, or put into the background, would hand down that a closed terminal or Ctrl-C is ignored.
     for number in (signal.SIGHUP, signal.SIGINT):
@@ -163,12 +178,13 @@ def test_an_unreachable_mirror_is_said(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_the_default_layout_runs_the_committed_configuration(tmp_path: Path) -> None:
-    """What was tested is what is committed: on the default ports, only the pager's host name becomes loopback."""
+    """What was tested is what is committed: on the default ports, only names of containers become those of here."""
     layout = Layout(Ports(), tmp_path)
     config.write(layout)
     rules = [f"rules/{path.name}" for path in (ROOT / "alerts/rules").iterdir()]
     for name in ("prometheus.yml", "alertmanager.yml", *rules):
         committed = (ROOT / "alerts" / name).read_text().replace("http://pager:", "http://127.0.0.1:")
+        committed = committed.replace("/etc/alertmanager/secrets", str(ROOT / "alerts" / "secrets"))
         assert (layout.etc / name).read_text() == committed
 
 

@@ -1,0 +1,122 @@
+"""Decisions of people on what an agent wants to do: in a chat, on the command line, on a page, all by this."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from agentgauge.ledger.actions import Action, Actions, AlreadyDecidedError, Decision, UnknownActionError, Verdict
+from sample_agent.autonomy.policy import Policy, is_higher
+from sample_agent.autonomy.standing import Standings
+
+__all__ = [
+    "Action",
+    "AlreadyDecidedError",
+    "Approvals",
+    "InvalidEditError",
+    "RiskRaisedError",
+    "UnknownActionError",
+]
+
+NOBODY = "nobody"
+"""Who decided what expired."""
+
+
+class InvalidEditError(ValueError):
+    """The edited arguments do not fit the tool; the message names the field."""
+
+
+class RiskRaisedError(Exception):
+    """The edited arguments are of a higher risk than the proposal: they need a decision of their own."""
+
+
+class Approvals:
+    """The approvals of one agent. Every decision is committed, and may demote the tool, before the call returns.
+
+    ``policy`` returns the one in force. ``check`` raises ValueError, with a message that names the field, for arguments
+    that do not fit a tool. All methods raise SQLAlchemyError when the database cannot; those that decide raise
+    UnknownActionError, and AlreadyDecidedError when somebody was faster or it expired.
+    """
+
+    def __init__(
+        self,
+        actions: Actions,
+        standings: Standings,
+        policy: Callable[[], Policy],
+        check: Callable[[str, Mapping[str, Any]], object],
+    ) -> None:
+        self._actions = actions
+        self._standings = standings
+        self._policy = policy
+        self._check = check
+
+    def waiting(self) -> list[Action]:
+        """Those that wait for a decision, oldest first."""
+        self.expire_due()
+        return self._actions.waiting()
+
+    def get(self, action_id: str) -> Action:
+        """One action, waiting or not; UnknownActionError if there is none."""
+        self.expire_due()
+        return self._actions.get(action_id)
+
+    def approve(self, action_id: str, by: str) -> Action:
+        """Let it happen as proposed."""
+        return self._decide(action_id, "approved", by)
+
+    def edit(self, action_id: str, arguments: Mapping[str, Any], by: str, reason: str | None = None) -> Action:
+        """Let it happen with these arguments; with the proposed ones, that is an approval.
+
+        Raises InvalidEditError if they do not fit the tool, RiskRaisedError if they make it riskier than proposed.
+        """
+        action = self._actions.get(action_id)
+        proposal = action.proposal
+        if dict(arguments) == dict(proposal.arguments):
+            return self.approve(action_id, by)
+        try:
+            self._check(proposal.tool, arguments)
+        except ValueError as error:
+            raise InvalidEditError(str(error)) from None
+        risk, why = self._policy().assess(proposal.tool, arguments)
+        if is_higher(risk, proposal.risk):
+            raise RiskRaisedError(
+                f"with these arguments {action_id} would be {_in_words(risk)}, not of {proposal.risk} risk ({why}); "
+                "an edit cannot do that: reject it, and let the agent propose it anew for a decision of its own"
+            )
+        return self._decide(action_id, "edited", by, arguments, reason)
+
+    def reject(self, action_id: str, by: str, reason: str) -> Action:
+        """Keep it from happening; the agent is told the reason. A promoted tool is demoted at once."""
+        action = self._decide(action_id, "rejected", by, reason=reason)
+        self._standings.demote_where_due(self._policy(), action.proposal.tool)
+        return action
+
+    def audit(self, action_id: str, verdict: Verdict, by: str) -> Action:
+        """Judge what ran unasked and was sampled for an audit. A problem counts towards a demotion at once."""
+        action = self._actions.audit(action_id, verdict, by)
+        self._standings.demote_where_due(self._policy(), action.proposal.tool)
+        return action
+
+    def expire_due(self) -> list[Action]:
+        """Decide what waited for too long: it expired. Returns what did."""
+        expired = []
+        for action in self._actions.overdue():
+            with contextlib.suppress(AlreadyDecidedError):
+                expired.append(self._actions.decide(action.id, "expired", NOBODY))
+        return expired
+
+    def _decide(
+        self,
+        action_id: str,
+        decision: Decision,
+        by: str,
+        arguments: Mapping[str, Any] | None = None,
+        reason: str | None = None,
+    ) -> Action:
+        self.expire_due()
+        return self._actions.decide(action_id, decision, by, arguments, reason)
+
+
+def _in_words(risk: str) -> str:
+    return "denied" if risk == "denied" else f"of {risk} risk"

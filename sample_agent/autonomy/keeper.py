@@ -1,0 +1,34 @@
+"""What has to happen all the time: record policy changes, expire, promote and demote, and show how things stand."""
+
+from __future__ import annotations
+
+from agentgauge import metrics
+from agentgauge.instruments import Instruments
+from sample_agent.autonomy.gate import mode_of
+from sample_agent.autonomy.parts import Autonomy
+from sample_agent.autonomy.policy import MODES, STAGES
+
+
+class Keeper:
+    """Keeps one agent's autonomy in order; every replica may do so, each change is made once."""
+
+    def __init__(self, autonomy: Autonomy, instruments: Instruments) -> None:
+        self._autonomy = autonomy
+        self._instruments = instruments
+
+    def refresh(self) -> None:
+        """Bring all up to date, and show it; raises what the database raises."""
+        policy = self._autonomy.policy()
+        standings = self._autonomy.standings
+        standings.note_policy(policy)
+        self._autonomy.approvals.expire_due()
+        standings.demote_where_due(policy)
+        standings.promote_where_earned(policy)
+        standing = standings.now(policy)
+        for stage in STAGES:
+            self._instruments.gauge(metrics.AUTONOMY_STAGE, stage).set(stage == standing.stage)
+        for tool in policy.tools:
+            mode_now = mode_of(policy, standing, tool)
+            for mode in MODES:
+                self._instruments.gauge(metrics.TOOL_AUTONOMY, tool, mode).set(mode == mode_now)
+        self._instruments.gauge(metrics.APPROVALS_PENDING).set(self._autonomy.actions.waiting_count())

@@ -1,0 +1,38 @@
+"""What staged autonomy is made of, for one agent on one ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from agentgauge.ledger import Ledger
+from agentgauge.ledger.actions import Actions
+from agentgauge.ledger.changes import Changes
+from agentgauge.ledger.suspensions import Suspensions
+from sample_agent.autonomy.approvals import Approvals
+from sample_agent.autonomy.policy import Policy
+from sample_agent.autonomy.standing import Standings
+
+Check = Callable[[str, Mapping[str, Any]], object]
+"""Raises ValueError, with a message that names the field, for arguments that do not fit a tool."""
+
+
+@dataclass(frozen=True)
+class Autonomy:
+    """The parts; ``policy`` returns the one in force. Made by ``Autonomy.on``."""
+
+    policy: Callable[[], Policy]
+    actions: Actions
+    changes: Changes
+    standings: Standings
+    suspensions: Suspensions
+    approvals: Approvals
+
+    @classmethod
+    def on(cls, ledger: Ledger, agent: str, policy: Callable[[], Policy], check: Check) -> Self:
+        """The parts for an agent whose actions and decisions are in this ledger."""
+        actions, changes = Actions(ledger, agent), Changes(ledger, agent)
+        standings = Standings(actions, changes)
+        approvals = Approvals(actions, standings, policy, check)
+        return cls(policy, actions, changes, standings, Suspensions(ledger, agent), approvals)

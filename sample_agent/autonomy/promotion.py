@@ -1,0 +1,54 @@
+"""What a tool has earned, judged by the policy's rules and put in words. Pure functions of figures."""
+
+from __future__ import annotations
+
+from agentgauge.ledger.actions import TrackRecord
+from sample_agent.autonomy.policy import Policy
+
+
+def missing(policy: Policy, tool: str, record: TrackRecord) -> list[str]:
+    """What keeps a tool with this record from a promotion, a sentence each; empty if it has earned it."""
+    rule, known = policy.promotion, policy.tools[tool]
+    if known.mode is not None:
+        return [f"another policy: there, its mode is always {known.mode}"]
+    if known.risk == "high":
+        return ["a lower risk: people decide on each call of a high-risk tool"]
+    lacks = []
+    if record.decisions < rule.decisions:
+        more = _times(rule.decisions - record.decisions, "more decision")
+        lacks.append(f"{more}: {record.decisions} of {rule.decisions} were made")
+    if record.decisions and approved_share(record) < rule.approved:
+        lacks.append(f"more approvals: {approved_share(record):.1%} of {rule.approved:.1%}; an edit is no approval")
+    if record.rejected > rule.rejected:
+        lacks.append(f"fewer rejections: {record.rejected}, and {rule.rejected} are allowed")
+    if record.problems:
+        lacks.append(f"clean audits: {_times(record.problems, 'audit')} found a problem")
+    return lacks
+
+
+def demotes(policy: Policy, record: TrackRecord) -> str | None:
+    """Why this record, since a tool runs unasked, takes that back; None if it does not."""
+    against = record.rejected + record.problems
+    if against < policy.demotion.rejected:
+        return None
+    return (
+        f"{_times(record.rejected, 'rejection')} and {_times(record.problems, 'audit')} that found a problem "
+        f"in the last {policy.demotion.days} days"
+    )
+
+
+def approved_share(record: TrackRecord) -> float:
+    """Approvals among the decisions: an edit is a decision, but no approval. 0 without decisions."""
+    return record.approved / record.decisions if record.decisions else 0.0
+
+
+def figures(record: TrackRecord) -> str:
+    """A record as a sentence."""
+    return (
+        f"{_times(record.decisions, 'decision')}: {record.approved} approved ({approved_share(record):.1%}), "
+        f"{record.edited} edited, {record.rejected} rejected; {record.expired} expired undecided"
+    )
+
+
+def _times(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

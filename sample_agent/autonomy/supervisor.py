@@ -1,0 +1,270 @@
+"""Runs an agent's tool calls under the policy: at once, not at all, or after people have decided, and never twice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from agentgauge import AgentGauge, metrics
+from agentgauge.ledger.actions import Action, Proposal
+from agentgauge.ledger.suspensions import LEASE_SECONDS, Suspension
+from sample_agent.autonomy.gate import Ruling, Standing, decide, draw_for
+from sample_agent.autonomy.parts import Autonomy
+from sample_agent.autonomy.policy import Policy, is_higher
+
+log = logging.getLogger(__name__)
+
+Run = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
+"""Runs a tool with arguments; returns its JSON-able result, or raises what the model may read."""
+
+Refuse = Callable[[str, Mapping[str, Any]], object]
+"""Raises what is wrong with a call that cannot run, whoever approves it."""
+
+SUGGESTED = "not done: you only suggest at present. Tell the user what you would do; a person decides and does it"
+UNRECORDED = "not done and not allowed: it could not be recorded. The user can try again in a minute"
+REJECTED = "rejected by the reviewer"
+EXPIRED = "expired: nobody decided in time, so it was not done"
+INTERRUPTED = "interrupted: nobody knows whether it was done. Tell the user to check; do not do it again unasked"
+NOT_BEGUN = "interrupted before it was begun: it was approved, but not done"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A tool call as the model made it."""
+
+    id: str
+    tool: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the model is told of a call; ``refused`` if a person or the policy kept it from happening."""
+
+    call_id: str
+    tool: str
+    status: Literal["done", "failed", "refused"]
+    content: str
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where calls come from: kept with each proposal. ``messages`` is the conversation so far, as JSON."""
+
+    session_id: str
+    user_id: str | None
+    prompt_version: str
+    model: str
+    messages: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Round:
+    """What became of the calls of one message: outcomes of some, proposals of those that wait for people.
+
+    ``suggested`` are the ids of the actions that the agent only suggests; they are among the outcomes.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    waiting: tuple[Proposal, ...]
+    suggested: tuple[str, ...]
+
+
+class Supervisor:
+    """Supervises the calls of one agent of this ``version``, whose tools ``run`` runs, unless ``refuse`` raises."""
+
+    def __init__(self, gauge: AgentGauge, autonomy: Autonomy, run: Run, refuse: Refuse, version: str) -> None:
+        self.autonomy = autonomy
+        self._gauge = gauge
+        self._version = version
+        self._run = run
+        self._refuse = refuse
+
+    async def begin(self, calls: Sequence[Call], origin: Origin) -> Round:
+        """Rule on the calls of one message; run what may run, and record what has, or would have, a side effect."""
+        policy = self.autonomy.policy()
+        standing = await self._standing(policy)
+        outcomes: list[Outcome] = []
+        ruled: list[tuple[Call, Ruling]] = []
+        for call in calls:
+            try:
+                self._refuse(call.tool, call.arguments)
+            except Exception as error:
+                outcomes.append(_failed(call, error))
+                continue
+            ruling = decide(policy, standing, call.tool, call.arguments, draw_for(policy, call.id))
+            self._gauge.instruments.counter(metrics.ACTIONS, call.tool, ruling.risk, ruling.disposition).inc()
+            ruled.append((call, ruling))
+        expire_in = policy.approvals.expire_after_hours * 3600
+        waiting = [self._proposal(call, ruling, origin, expire_in) for call, ruling in ruled if _waits(ruling)]
+        others = [(call, ruling) for call, ruling in ruled if not _waits(ruling)]
+        recorded = await self._record(policy, others, origin)
+        outcomes += await asyncio.gather(*(self._settle(call, ruling, recorded) for call, ruling in others))
+        suggested = [one.id for one in recorded.values() if one and one.proposal.disposition == "suggested"]
+        return Round(tuple(outcomes), tuple(waiting), tuple(suggested))
+
+    async def carry_out(self, claimed: Suspension) -> list[Outcome]:
+        """Do what was approved of a claimed request, each once, and tell what was rejected or expired."""
+        actions = await self._actions_of(claimed)
+        return [await self._carry_out(action) for action in actions]
+
+    async def was_interrupted(self, claimed: Suspension) -> list[Outcome] | None:
+        """What is known, if a process ended while it carried out this request; None if none had begun to."""
+        actions = await self._actions_of(claimed)
+        if all(action.started_at is None for action in actions):
+            return None
+        return [_as_left(action) for action in actions]
+
+    @contextlib.asynccontextmanager
+    async def keeping(self, claimed: Suspension) -> AsyncIterator[None]:
+        """Keep a claim for as long as the block runs."""
+
+        async def renew() -> None:
+            while True:
+                await asyncio.sleep(LEASE_SECONDS / 3)
+                with contextlib.suppress(SQLAlchemyError):
+                    await asyncio.to_thread(self.autonomy.suspensions.renew, claimed.id)
+
+        renewing = asyncio.create_task(renew())
+        try:
+            yield
+        finally:
+            renewing.cancel()
+
+    async def _standing(self, policy: Policy) -> Standing:
+        try:
+            return await asyncio.to_thread(self.autonomy.standings.now, policy)
+        except SQLAlchemyError as error:
+            # Look-ups go on; whatever has a side effect fails when it cannot be recorded.
+            log.warning("the ledger cannot say what the agent may do (%s): nothing but look-ups", type(error).__name__)
+            return Standing("shadow")
+
+    async def _record(
+        self, policy: Policy, ruled: Sequence[tuple[Call, Ruling]], origin: Origin
+    ) -> Mapping[str, Action | None]:
+        """The recorded actions by call; None for one that should have been recorded and could not be."""
+        # A look-up that ran is counted, but not kept: there are many, each with its conversation, and none to judge.
+        kept = [
+            (call, ruling)
+            for call, ruling in ruled
+            if ruling.disposition != "auto" or policy.tools[call.tool].side_effect
+        ]
+        proposals = [self._proposal(call, ruling, origin) for call, ruling in kept]
+        try:
+            actions = await asyncio.to_thread(self.autonomy.actions.propose_all, proposals) if proposals else []
+        except SQLAlchemyError as error:
+            log.warning("%d actions could not be recorded: %s", len(proposals), type(error).__name__)
+            return {call.id: None for call, _ in kept}
+        return {call.id: action for (call, _), action in zip(kept, actions, strict=True)}
+
+    async def _settle(self, call: Call, ruling: Ruling, recorded: Mapping[str, Action | None]) -> Outcome:
+        action = recorded.get(call.id)
+        if call.id in recorded and action is None:
+            return Outcome(call.id, call.tool, "failed", UNRECORDED)
+        if ruling.disposition == "suggested":
+            return Outcome(call.id, call.tool, "refused", SUGGESTED)
+        if ruling.disposition == "denied":
+            return Outcome(call.id, call.tool, "refused", f"denied by the policy: {ruling.why}")
+        outcome = await self._execute(call)
+        if action is not None:
+            await self._finish(action, outcome)
+        return outcome
+
+    async def _carry_out(self, action: Action) -> Outcome:
+        call = Call(action.proposal.context["call_id"], action.proposal.tool, action.final_arguments)
+        if action.decision not in ("approved", "edited"):
+            return Outcome(call.id, call.tool, "refused", _why_not(action))
+        if obstacle := await asyncio.to_thread(self._obstacle, action):
+            return Outcome(call.id, call.tool, "refused", f"approved, but not allowed any more: {obstacle}")
+        if not await asyncio.to_thread(self.autonomy.actions.start, action.id):
+            return _as_left(await asyncio.to_thread(self.autonomy.actions.get, action.id))
+        outcome = await self._execute(call)
+        if action.decision == "edited" and outcome.status == "done":
+            outcome = _as_edited(action, outcome)
+        await self._finish(action, outcome)
+        return outcome
+
+    def _obstacle(self, action: Action) -> str | None:
+        """Why an approved action must not run by now; None if it may."""
+        policy = self.autonomy.policy()
+        standing = self.autonomy.standings.now(policy)
+        proposal = action.proposal
+        ruling = decide(policy, standing, proposal.tool, action.final_arguments)
+        if ruling.disposition in ("suggested", "denied"):
+            return SUGGESTED if ruling.disposition == "suggested" else ruling.why
+        if is_higher(ruling.risk, proposal.risk):
+            return f"it was approved as of {proposal.risk} risk, and is of {ruling.risk} risk ({ruling.why})"
+        return None
+
+    async def _execute(self, call: Call) -> Outcome:
+        try:
+            return Outcome(call.id, call.tool, "done", json.dumps(await self._run(call.tool, call.arguments)))
+        except Exception as error:
+            return _failed(call, error)
+
+    async def _finish(self, action: Action, outcome: Outcome) -> None:
+        result = {"status": outcome.status, "content": outcome.content}
+        try:
+            await asyncio.to_thread(self.autonomy.actions.finish, action.id, result)
+        except SQLAlchemyError as error:
+            # It happened, and the conversation goes on; after a crash it would be reported as interrupted.
+            log.warning("what came of action %s could not be recorded: %s", action.id, type(error).__name__)
+
+    def _proposal(self, call: Call, ruling: Ruling, origin: Origin, expire_in: float | None = None) -> Proposal:
+        return Proposal(
+            call.tool,
+            ruling.risk,
+            ruling.disposition,
+            call.arguments,
+            {"messages": origin.messages, "call_id": call.id, "why": ruling.why},
+            session_id=origin.session_id,
+            user_id=origin.user_id,
+            version=self._version,
+            prompt_version=origin.prompt_version,
+            model=origin.model,
+            expires_in_seconds=expire_in,
+            sampled=ruling.sampled,
+        )
+
+    async def _actions_of(self, suspension: Suspension) -> list[Action]:
+        get = self.autonomy.actions.get
+        return [await asyncio.to_thread(get, action_id) for action_id in suspension.action_ids]
+
+
+def _waits(ruling: Ruling) -> bool:
+    return ruling.disposition == "approval"
+
+
+def _failed(call: Call, error: Exception) -> Outcome:
+    return Outcome(call.id, call.tool, "failed", f"{type(error).__name__}: {error}")
+
+
+def _why_not(action: Action) -> str:
+    return EXPIRED if action.decision == "expired" else f"{REJECTED}: {action.reason or 'no reason given'}"
+
+
+def _as_edited(action: Action, outcome: Outcome) -> Outcome:
+    """The outcome with a word on what the reviewer changed: the model knows only what it asked for."""
+    proposed = action.proposal.arguments
+    edited = {name: value for name, value in action.final_arguments.items() if proposed.get(name) != value}
+    result = json.loads(outcome.content)
+    told = result if isinstance(result, dict) else {"result": result}
+    content = json.dumps({**told, "edited_by_the_reviewer": edited})
+    return Outcome(outcome.call_id, outcome.tool, outcome.status, content)
+
+
+def _as_left(action: Action) -> Outcome:
+    """What a process that ended left of an action."""
+    call_id, tool = action.proposal.context["call_id"], action.proposal.tool
+    if action.result is not None:
+        return Outcome(call_id, tool, action.result["status"], action.result["content"])
+    if action.decision not in ("approved", "edited"):
+        return Outcome(call_id, tool, "refused", _why_not(action))
+    return Outcome(call_id, tool, "failed", NOT_BEGUN if action.started_at is None else INTERRUPTED)

@@ -1,0 +1,83 @@
+"""The arguments of an action, edited in a person's own editor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+import typer
+import yaml
+from rich.text import Text
+
+from sample_agent.autonomy.approvals import InvalidEditError, RiskRaisedError
+from sample_agent.autonomy.edits import FieldError, edited, fields_of
+from sample_agent.autonomy.showing import Piece, changes
+from sample_agent.cli.common import out, problems
+
+_HEAD = "# {tool}: change it, save and close. Close it without saving to decide nothing.\n"
+
+
+def edit_in_editor(
+    tool: str, arguments: Mapping[str, Any], schema: Mapping[str, Any], decide: Callable[[dict[str, Any]], None]
+) -> bool:
+    """Edit in $EDITOR, again and again until ``decide`` takes the arguments or the person gives up; whether it did.
+
+    ``decide`` raises FieldError, InvalidEditError or RiskRaisedError for what it does not take.
+    """
+    texts = {field.name: field.text for field in fields_of(arguments, schema)}
+    document: str | None = _HEAD.format(tool=tool) + yaml.dump(
+        texts, Dumper=_Dumper, sort_keys=False, allow_unicode=True
+    )
+    while document := click.edit(document, extension=".yml"):
+        try:
+            new = edited(arguments, _texts_in(document), schema)
+            show_changes(arguments, new)
+            if typer.confirm("Let it happen so?"):
+                decide(new)
+                return True
+        except (FieldError, InvalidEditError, RiskRaisedError) as error:
+            problems.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+        if not typer.confirm("Edit it again?"):
+            break
+    return False
+
+
+def show_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Print what an edit changes, field by field."""
+    for change in changes(before, after):
+        out.print(Text(f"\n{change.field}, edited", "bold"))
+        out.print(Text.assemble(*(_marked(piece) for piece in change.pieces)), soft_wrap=True)
+
+
+def _marked(piece: Piece) -> tuple[str, str]:
+    """A piece of a diff that can be told without colour, too."""
+    match piece.kind:
+        case "removed":
+            return f"[-{piece.text}-]", "red"
+        case "added":
+            return f"{{+{piece.text}+}}", "green"
+    return piece.text, ""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes a text of several lines as these lines."""
+
+
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None),
+)
+
+
+def _texts_in(document: str) -> dict[str, str]:
+    try:
+        texts = yaml.load(document, Loader=yaml.BaseLoader)  # noqa: S506 - it makes texts of everything
+    except yaml.YAMLError as error:
+        raise FieldError("the file", f"is not YAML: {error}") from None
+    if not isinstance(texts, dict):
+        raise FieldError("the file", "expected lines of the form `field: value`")
+    for name, text in texts.items():
+        if not isinstance(text, str):
+            raise FieldError(name, "expected a text; a list is one with an entry on each line, after `|`")
+    return texts

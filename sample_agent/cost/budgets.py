@@ -1,0 +1,238 @@
+"""What a conversation and a user's day may cost, and what happens beyond: a warning, fewer requests, or a stop.
+
+Nothing here waits for the ledger while a user waits: a thread reads from it what users spent on all replicas and who is
+throttled, and what this process spends in between is added up in memory.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from math import ceil
+from pathlib import Path
+from weakref import WeakKeyDictionary, WeakSet
+
+from pydantic import Field
+
+from agentgauge import AgentGauge, Session
+from agentgauge.ledger.throttles import Level, Throttle, Throttles, end_of_day
+from sample_agent.yaml_file import Part, YamlFile
+
+log = logging.getLogger(__name__)
+
+SET_BY = "the budget"
+STATES: Mapping[Level, str] = {"throttle": "throttled", "stop": "stopped"}
+
+
+class Budget(Part):
+    """USD from which on a user is warned, throttled and stopped; what is left out never happens."""
+
+    warn: float | None = Field(default=None, gt=0)
+    throttle: float | None = Field(default=None, gt=0)
+    stop: float | None = Field(default=None, gt=0)
+
+    def level(self, usd: float) -> Level | None:
+        """What such a spend leads to, a warning aside."""
+        if self.stop is not None and usd >= self.stop:
+            return "stop"
+        return "throttle" if self.throttle is not None and usd >= self.throttle else None
+
+
+class BudgetPolicy(Part):
+    """The whole file. ``contact`` is whom users are told to ask for more."""
+
+    session: Budget
+    user_day: Budget
+    seconds_between_requests: float = Field(gt=0)
+    contact: str = Field(min_length=1)
+
+
+def load(path: Path) -> BudgetPolicy:
+    """Read the file; raises YamlFileError at the first thing wrong with it."""
+    file = YamlFile.read(path)
+    policy = file.parsed(BudgetPolicy)
+    for name in ("session", "user_day"):
+        budget: Budget = getattr(policy, name)
+        given = [(level, usd) for level in ("warn", "throttle", "stop") if (usd := getattr(budget, level)) is not None]
+        for (milder, low), (harder, high) in pairwise(given):
+            if high <= low:
+                raise file.error([name, harder], f"{high:g} has to be more than {milder}, which is {low:g}")
+    return policy
+
+
+class BudgetReachedError(Exception):
+    """The user has to wait, or to stop; the message is for the user."""
+
+
+@dataclass(frozen=True)
+class _Limit:
+    """Why somebody is throttled or stopped, and how that ends, in words for the user."""
+
+    level: Level
+    why: str
+    ends: str
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What all replicas share, as last read: USD by user on a UTC day, and the throttles."""
+
+    day: date | None = None
+    spent: Mapping[str, float] = field(default_factory=dict)
+    throttles: tuple[Throttle, ...] = ()
+
+
+class Budgets:
+    """Keeps the sessions of one agent within a policy. Its methods are about the session in force.
+
+    Without a ledger, a user's day is what this process saw of it. ``now`` is the time in UTC, by default the ledger's.
+    """
+
+    def __init__(self, policy: BudgetPolicy, gauge: AgentGauge, now: Callable[[], datetime] | None = None) -> None:
+        self._policy = policy
+        self._gauge = gauge
+        self._ledger = gauge.ledger
+        self._throttles = Throttles(gauge.ledger, gauge.agent) if gauge.ledger is not None else None
+        self._now = now or (gauge.ledger.now if gauge.ledger is not None else lambda: datetime.now(UTC))
+        self._shared = _Shared()
+        self._lock = threading.Lock()
+        self._added: dict[tuple[date, str], float] = {}
+        self._noted: WeakKeyDictionary[Session, float] = WeakKeyDictionary()
+        self._last_request: dict[str, datetime] = {}
+        self._warned_sessions: WeakSet[Session] = WeakSet()
+        self._warned_users: dict[str, date] = {}
+
+    def admit(self) -> None:
+        """Let a new request begin, or raise BudgetReachedError: its user is stopped, or throttled and too early."""
+        self.check()
+        session = self._gauge.current_session()
+        if session is None:
+            return
+        limit = next((limit for limit in self._limits(session) if limit.level == "throttle"), None)
+        if limit is None:
+            return
+        who, now = session.user_id or session.id, self._now()
+        pause = timedelta(seconds=self._policy.seconds_between_requests)
+        wait = self._last_request.get(who, now - pause) + pause - now
+        if wait > timedelta():
+            raise BudgetReachedError(
+                f"I can take one request every {pause.total_seconds():g} seconds from you: {limit.why}. Please ask "
+                f"again in {ceil(wait.total_seconds())} seconds. {limit.ends} {self._ask_for_more()}"
+            )
+        self._last_request[who] = now
+
+    def check(self) -> None:
+        """Let a call of the model be made, or raise BudgetReachedError if its user or session is stopped."""
+        session = self._gauge.current_session()
+        if session is None:
+            return
+        self._note(session)
+        for limit in self._limits(session):
+            if limit.level == "stop":
+                raise BudgetReachedError(f"I have to stop here: {limit.why}. {limit.ends} {self._ask_for_more()}")
+
+    def warning(self) -> str | None:
+        """A sentence for the user at the end of a request, the first time that there is something to warn of."""
+        session = self._gauge.current_session()
+        if session is None:
+            return None
+        self._note(session)
+        usual = self._policy.session.warn
+        if usual is not None and session.cost_usd >= usual and session not in self._warned_sessions:
+            self._warned_sessions.add(session)
+            return (
+                f"Note: this conversation has cost ${session.cost_usd:.2f} so far, and ${usual:.2f} is usual. "
+                "For another topic, please start a new one."
+            )
+        usual, user, today = self._policy.user_day.warn, session.user_id, self._now().date()
+        if usual is not None and user is not None and self._warned_users.get(user) != today:
+            spent = self._spent(user)
+            if spent >= usual:
+                self._warned_users[user] = today
+                return f"Note: you have used ${spent:.2f} today, and ${usual:.2f} is usual."
+        return None
+
+    def refresh(self) -> None:
+        """Read what users spent and who is throttled, and throttle whoever's day is over budget, for all replicas.
+
+        Raises what the database raises, and then all stays as it was.
+        """
+        if self._ledger is None or self._throttles is None:
+            return
+        with self._lock:
+            written = dict(self._added)  # just before, by the same thread
+        day, spent = self._ledger.today(), self._ledger.spend_today(self._gauge.agent)
+        throttles = self._with_budgets(self._throttles, spent)
+        self._log_changes(set(throttles) - set(self._shared.throttles))
+        with self._lock:
+            self._shared = _Shared(day, spent, tuple(throttles))
+            rest = {key: usd - written.get(key, 0.0) for key, usd in self._added.items()}
+            self._added = {key: usd for key, usd in rest.items() if usd > 0}
+
+    def _with_budgets(self, throttles: Throttles, spent: Mapping[str, float]) -> list[Throttle]:
+        """The throttles there are, after everybody whose day is over budget has got one."""
+        current = throttles.current()
+        known = {(throttle.user_id, throttle.level) for throttle in current}
+        over = {(user, level): usd for user, usd in spent.items() if (level := self._policy.user_day.level(usd))}
+        for user, level in over.keys() - known:
+            reason = f"spent ${over[user, level]:.2f} today"
+            throttles.put_first(user, level, end_of_day(self._now()), SET_BY, reason)
+        return current if over.keys() <= known else throttles.current()
+
+    def _limits(self, session: Session) -> Iterator[_Limit]:
+        if level := self._policy.session.level(session.cost_usd):
+            usd = getattr(self._policy.session, level)
+            why = f"this conversation has reached its budget of ${usd:.2f}"
+            yield _Limit(level, why, "A new conversation starts at zero.")
+        user, now = session.user_id, self._now()
+        if user is None:
+            return
+        own = [throttle for throttle in self._shared.throttles if throttle.user_id == user]
+        level = self._policy.user_day.level(self._spent(user))
+        if level and level not in {throttle.level for throttle in own}:
+            yield _day_over(level)
+        for throttle in own:
+            if throttle.lifted_by is None and (throttle.until is None or throttle.until > now):
+                yield _day_over(throttle.level) if throttle.set_by == SET_BY else _set_by_people(throttle)
+
+    def _spent(self, user: str) -> float:
+        """What a user spent today, in USD."""
+        today = self._now().date()
+        with self._lock:
+            shared = self._shared.spent.get(user, 0.0) if self._shared.day == today else 0.0
+            return shared + self._added.get((today, user), 0.0)
+
+    def _note(self, session: Session) -> None:
+        """Add what a session cost since the last time to its user's day."""
+        if session.user_id is None:
+            return
+        cost = session.cost_usd
+        key = (self._now().date(), session.user_id)
+        with self._lock:
+            self._added[key] = self._added.get(key, 0.0) + cost - self._noted.get(session, 0.0)
+        self._noted[session] = cost
+
+    def _ask_for_more(self) -> str:
+        return f"If you need more, please ask {self._policy.contact}."
+
+    def _log_changes(self, changed: Iterable[Throttle]) -> None:
+        for throttle in sorted(changed, key=lambda one: one.since):
+            user = self._ledger.pseudonym(throttle.user_id) if self._ledger else ""
+            if throttle.lifted_by is not None:
+                log.warning("user %s is not %s any more", user, STATES[throttle.level])
+            else:
+                until = f"until {throttle.until:%Y-%m-%d %H:%M} UTC" if throttle.until else "until somebody lifts it"
+                log.warning("user %s is %s %s, set by %s", user, STATES[throttle.level], until, throttle.set_by)
+
+
+def _day_over(level: Level) -> _Limit:
+    return _Limit(level, "you have reached your budget for today", "It starts anew at 00:00 UTC.")
+
+
+def _set_by_people(throttle: Throttle) -> _Limit:
+    ends = f"at {throttle.until:%H:%M UTC on %d %B}" if throttle.until else "when they lift it"
+    return _Limit(throttle.level, "the people who run me have set a limit for you", f"That ends {ends}.")

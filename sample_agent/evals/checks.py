@@ -1,0 +1,111 @@
+"""Holds a transcript against its scenario: what was demanded, and in one phrase each, what was wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sample_agent.evals.scenario import Scenario
+from sample_agent.evals.transcript import Transcript
+
+
+@dataclass(frozen=True)
+class Check:
+    """One demand; ``failure`` says why it was not met and is None if it was."""
+
+    failure: str | None = None
+
+    @property
+    def met(self) -> bool:
+        """Whether it was met."""
+        return self.failure is None
+
+
+def check(scenario: Scenario, transcript: Transcript) -> list[Check]:
+    """Every demand of the scenario, met or not."""
+    called = [call.tool for call in transcript.calls]
+    output = transcript.output.casefold()
+    return [
+        *_tools(scenario, called),
+        *(_demand(tool not in called, f"forbidden tool {tool}") for tool in scenario.forbidden_tools),
+        *_arguments(scenario, transcript),
+        *(
+            _demand(phrase.casefold() in output, f"phrase absent: “{phrase}”")
+            for phrase in scenario.expected_output_contains
+        ),
+        _demand(transcript.turns <= scenario.max_turns, f"{transcript.turns} turns > {scenario.max_turns}"),
+        _demand(transcript.cost_usd <= scenario.max_cost, f"{usd(transcript.cost_usd)} > {usd(scenario.max_cost)}"),
+    ]
+
+
+def score(checks: list[Check]) -> float:
+    """The share of demands that were met, 0 to 1."""
+    return sum(one.met for one in checks) / len(checks)
+
+
+def usd(amount: float) -> str:
+    """An amount as $0.10; a small one with more digits, so that it can be told from nothing."""
+    if amount == 0 or amount >= 0.1:
+        return f"${amount:.2f}"
+    return f"${amount:.4f}" if amount >= 0.0001 else "< $0.0001"
+
+
+def _demand(met: bool, failure: str) -> Check:
+    return Check(None if met else failure)
+
+
+def _tools(scenario: Scenario, called: list[str]) -> Iterator[Check]:
+    expected = scenario.expected_tools
+    missing, unexpected = Counter(expected) - Counter(called), Counter(called) - Counter(expected)
+    if scenario.match != "subset":
+        for tool in dict.fromkeys(expected):
+            yield _demand(tool not in missing, f"missing tool {tool}")
+    if scenario.match != "superset":
+        yield _demand(not unexpected, f"unexpected tool {', '.join(unexpected)}")
+    sequence = expected if scenario.match == "strict" else scenario.expected_tool_sequence
+    if sequence:
+        # What is missing was said above; the order is that of what is there.
+        wanted = [tool for tool in sequence if tool in called]
+        got = [tool for tool in called if tool in sequence]
+        in_order = got == wanted if scenario.match == "strict" else _is_within(wanted, got)
+        yield _demand(in_order, f"wrong order: expected {' → '.join(wanted)}, got {' → '.join(got)}")
+
+
+def _is_within(sequence: list[str], called: list[str]) -> bool:
+    """Whether the tools were called in this order, with any others in between."""
+    rest = iter(called)
+    return all(tool in rest for tool in sequence)
+
+
+def _arguments(scenario: Scenario, transcript: Transcript) -> Iterator[Check]:
+    for tool, expected in scenario.expected_arguments.items():
+        calls = [call.arguments for call in transcript.calls if call.tool == tool]
+        # The call that comes closest says best what was wrong.
+        differences = min(
+            (_differences(tool, expected, call) for call in calls), key=len, default=[f"no call of {tool}"]
+        )
+        yield _demand(not differences, "; ".join(differences))
+
+
+def _differences(tool: str, expected: Mapping[str, Any], got: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{tool} got {name}={_short(got.get(name))}, expected {_short(value)}"
+        for name, value in expected.items()
+        if not _holds(got.get(name), value)
+    ]
+
+
+def _holds(got: Any, expected: Any) -> bool:
+    """Whether an argument is as expected: a text holds the phrase, a list the entries, all else is equal."""
+    if isinstance(expected, str) and isinstance(got, str):
+        return expected.casefold() in got.casefold()
+    if isinstance(expected, list) and isinstance(got, list):
+        return all(any(_holds(one, entry) for one in got) for entry in expected)
+    return bool(got == expected)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"

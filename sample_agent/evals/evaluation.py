@@ -1,0 +1,95 @@
+"""One evaluation from start to verdict: what is run, kept in the history, and compared with the version before."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from agentgauge.ledger.evals import EvalHistory, Run, Trial, Version
+from sample_agent.evals.judge import Judge
+from sample_agent.evals.report import Report, report
+from sample_agent.evals.runner import Attempt, Ended, attempts, run
+from sample_agent.evals.scenario import Scenario
+from sample_agent.evals.transcript import Transcript
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run and the trials it still lacks: all of them, or what one that broke off left."""
+
+    run: Run
+    todo: list[Attempt]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """How it ended. ``report`` is None if no trial has a result; the run is finished if ``ended`` is complete."""
+
+    report: Report | None
+    ended: Ended
+
+
+def plan(
+    history: EvalHistory,
+    suite: str,
+    version: Version,
+    scenarios: Sequence[Scenario],
+    *,
+    trials: int,
+    partial: bool = False,
+    resume: bool = False,
+) -> Plan:
+    """Begin a run, or with ``resume`` go on with one that broke off, if there is one of this very version."""
+    at = commit()
+    broken_off = history.broken_off(suite, version, at, partial=partial) if resume else None
+    begun = broken_off or history.start(suite, version, at, partial=partial)
+    done = [(trial.scenario, trial.number) for trial in history.trials(begun)]
+    return Plan(begun, attempts(scenarios, trials, done))
+
+
+async def evaluate(
+    history: EvalHistory,
+    planned: Plan,
+    answer: Callable[[Scenario], Awaitable[Transcript]],
+    on_trial: Callable[[Trial], None],
+    *,
+    parallel: int = 8,
+    max_cost_usd: float | None = None,
+    judge: Judge | None = None,
+) -> Evaluated:
+    """Run the trials of a plan and keep each as it ends; ``on_trial`` is told of it.
+
+    Only a run in which every trial has a result is finished; another can be resumed, and is counted as an error.
+    """
+
+    def keep(trial: Trial) -> None:
+        history.add(planned.run, trial)
+        on_trial(trial)
+
+    suite, version = planned.run.suite, planned.run.version
+    ended = await run(planned.todo, answer, keep, parallel=parallel, max_cost_usd=max_cost_usd, judge=judge)
+    trials = history.trials(planned.run)
+    baseline = history.baseline(suite, version)
+    if not ended.complete:
+        history.count_error(suite)
+        return Evaluated(report(planned.run, trials, baseline) if trials else None, ended)
+    result = report(planned.run, trials, baseline).result
+    return Evaluated(report(history.finish(planned.run, result), trials, baseline), ended)
+
+
+def sample(scenarios: Sequence[Scenario], size: int, day: date) -> list[Scenario]:
+    """So many of the scenarios, others each day: after enough days each had its turn."""
+    first = day.toordinal() * size
+    return [scenarios[(first + place) % len(scenarios)] for place in range(min(size, len(scenarios)))]
+
+
+def commit() -> str:
+    """The commit of the working folder, with ``-dirty`` if something was changed since; ``unknown`` without git."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=8"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return said.stdout.strip() or "unknown"

@@ -1,0 +1,132 @@
+"""Runs trials, several at a time: each is one attempt at one scenario, judged and handed on as soon as it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+from agentgauge.ledger.evals import Trial
+from sample_agent.evals import checks
+from sample_agent.evals.judge import Judge
+from sample_agent.evals.scenario import Scenario
+from sample_agent.evals.transcript import Transcript
+
+MOST_ERRORS = 3
+"""Trials that may come to nothing before no more are started: then it is not the agent that is broken."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A trial to come, numbered from 1."""
+
+    scenario: Scenario
+    number: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a batch of trials ended: what it spent in USD, how many trials never began, what kept some from ending."""
+
+    spent_usd: float
+    not_begun: int
+    errors: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every trial has a result."""
+        return not self.not_begun and not self.errors
+
+
+def attempts(scenarios: Sequence[Scenario], trials: int, done: Iterable[tuple[str, int]] = ()) -> list[Attempt]:
+    """The trials to run, without those done: the first of every scenario, then the second, so that all show early.
+
+    A scenario that says itself how many it needs gets so many.
+    """
+    already = set(done)
+    most = max(one.trials or trials for one in scenarios)
+    return [
+        Attempt(scenario, number)
+        for number in range(1, most + 1)
+        for scenario in scenarios
+        if number <= (scenario.trials or trials) and (scenario.name, number) not in already
+    ]
+
+
+async def run(
+    todo: Sequence[Attempt],
+    answer: Callable[[Scenario], Awaitable[Transcript]],
+    keep: Callable[[Trial], None],
+    *,
+    parallel: int = 8,
+    max_cost_usd: float | None = None,
+    judge: Judge | None = None,
+) -> Ended:
+    """Run the trials, ``parallel`` at a time.
+
+    ``answer`` has the agent do what the scenario says; ``keep`` gets each trial as it ends, in a thread, to store it.
+    What either raises is no verdict on the agent: the trial stays undone. No trial begins once ``max_cost_usd`` is
+    spent; those under way end.
+    """
+    state = _State(iter(todo), max_cost_usd)
+
+    async def work() -> None:
+        while (attempt := state.next()) is not None:
+            try:
+                trial = await _trial(attempt, answer, judge)
+                state.spent_usd += trial.cost_usd + trial.judge_cost_usd
+                await asyncio.to_thread(keep, trial)
+            except Exception as error:
+                state.errors.append(f"{attempt.scenario.name}: {type(error).__name__}: {error}")
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(parallel, len(todo))):
+            group.create_task(work())
+    return Ended(state.spent_usd, len(todo) - state.begun, tuple(state.errors))
+
+
+class _State:
+    """What the workers share."""
+
+    def __init__(self, todo: Iterator[Attempt], max_cost_usd: float | None) -> None:
+        self._todo = todo
+        self._max_cost_usd = max_cost_usd
+        self.begun = 0
+        self.spent_usd = 0.0
+        self.errors: list[str] = []
+
+    def next(self) -> Attempt | None:
+        """The next trial to begin; None if there is none, or none may begin any more."""
+        broke = self._max_cost_usd is not None and self.spent_usd >= self._max_cost_usd
+        if broke or len(self.errors) >= MOST_ERRORS:
+            return None
+        attempt = next(self._todo, None)
+        self.begun += attempt is not None
+        return attempt
+
+
+async def _trial(attempt: Attempt, answer: Callable[[Scenario], Awaitable[Transcript]], judge: Judge | None) -> Trial:
+    scenario = attempt.scenario
+    started = perf_counter()
+    transcript = await answer(scenario)
+    seconds = perf_counter() - started
+    checked = checks.check(scenario, transcript)
+    judge_cost_usd = 0.0
+    if judge is not None and scenario.judge is not None:
+        verdict = await judge(scenario.judge, transcript)
+        judge_cost_usd = verdict.cost_usd
+        checked.append(checks.Check(None if verdict.passed else f"judge: {verdict.reason}"))
+    failures = tuple(one.failure for one in checked if one.failure is not None)
+    return Trial(
+        scenario=scenario.name,
+        number=attempt.number,
+        score=checks.score(checked),
+        passed=not failures,
+        turns=transcript.turns,
+        cost_usd=transcript.cost_usd,
+        judge_cost_usd=judge_cost_usd,
+        seconds=seconds,
+        failures=failures,
+        transcript=transcript.as_json(),
+    )

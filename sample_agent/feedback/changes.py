@@ -1,0 +1,86 @@
+"""What an edit changed, field by field: added, removed, shortened, its greeting, and so on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+NOTICEABLE = 0.1
+"""The share by which a text must be longer or shorter to be called so."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happened to a field, such as ``tag added``; ``by`` is the share by which a text or number grew or shrank."""
+
+    what: str
+    field: str
+    by: float | None = None
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+    """The changes from the proposed arguments to those that a person made of them, in the order of the fields."""
+    found = []
+    for field in dict.fromkeys([*before, *after]):
+        old, new = before.get(field), after.get(field)
+        if old != new:
+            found += [Change(what.format(field=field), field, by) for what, by in _changes_of(old, new)]
+    return found
+
+
+def _changes_of(old: Any, new: Any) -> Iterator[tuple[str, float | None]]:
+    """What changed in one field, with a hole for its name, and by how much."""
+    match old, new:
+        case _ if _is_empty(old) and _is_empty(new):
+            return
+        case _ if _is_empty(old):
+            yield "{field} added", None
+        case _ if _is_empty(new):
+            yield "{field} removed", None
+        case list(), list():
+            added = any(entry not in old for entry in new)
+            removed = any(entry not in new for entry in old)
+            if added:
+                yield "entry added to {field}", None
+            if removed:
+                yield "entry removed from {field}", None
+            if not added and not removed:
+                yield "{field} reordered", None
+        case str(), str() if _is_prose(old) or _is_prose(new):
+            yield from _changes_of_text(old, new)
+        case ((int() | float()), (int() | float())) if not isinstance(old, bool) and not isinstance(new, bool):
+            yield "{field} raised" if new > old else "{field} lowered", abs(new - old) / abs(old) if old else None
+        case _:
+            yield "{field} changed", None
+
+
+def _changes_of_text(old: str, new: str) -> Iterator[tuple[str, float | None]]:
+    old_greeting, old_rest = _greeting_and_rest(old)
+    new_greeting, new_rest = _greeting_and_rest(new)
+    if old_greeting != new_greeting:
+        yield "greeting of {field} changed", None
+    if old_rest == new_rest:
+        return
+    growth = len(new_rest) / max(1, len(old_rest)) - 1
+    if growth <= -NOTICEABLE:
+        yield "{field} shortened", -growth
+    elif growth >= NOTICEABLE:
+        yield "{field} lengthened", growth
+    else:
+        yield "{field} reworded", None
+
+
+def _greeting_and_rest(text: str) -> tuple[str, str]:
+    """A first line such as ``Dear Jane,`` apart from what follows; no greeting if there is none."""
+    found = re.match(r"([^\n]{1,80}[,!:])\s*\n(.*)", text, re.DOTALL)
+    return (found[1], found[2].strip()) if found else ("", text.strip())
+
+
+def _is_prose(text: str) -> bool:
+    return len(text.split()) > 1
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value in ("", [], {})

@@ -1,0 +1,52 @@
+"""Reads the conversation that led to an action, as the ledger keeps it: messages in the Messages API's shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from agentgauge.ledger.actions import Action
+
+
+def messages_before(action: Action) -> list[Mapping[str, Any]]:
+    """The messages to which the agent answered with this action, oldest first; none if it kept none."""
+    messages = _messages(action)
+    by_agent = bool(messages) and messages[-1]["role"] == "assistant"
+    return messages[:-1] if by_agent else messages
+
+
+def user_texts(action: Action) -> list[str]:
+    """What the user typed, oldest first. Text in tool results is not the user's."""
+    return [
+        block["text"]
+        for message in _messages(action)
+        if message["role"] == "user"
+        for block in _blocks(message)
+        if block["type"] == "text" and block["text"].strip()
+    ]
+
+
+def tools_called(action: Action) -> list[str]:
+    """The tools that the agent called up to this action and beside it, and its own, each once, in their order."""
+    called = [
+        block["name"]
+        for message in _messages(action)
+        if message["role"] == "assistant"
+        for block in _blocks(message)
+        if block["type"] == "tool_use"
+    ]
+    return list(dict.fromkeys([*called, action.proposal.tool]))
+
+
+def _messages(action: Action) -> list[Mapping[str, Any]]:
+    """The conversation as kept: with the message that proposed the action as its last one, or without."""
+    return list(action.proposal.context.get("messages", ()))
+
+
+def _blocks(message: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The content as blocks, whichever of its two forms it has."""
+    content = message["content"]
+    if isinstance(content, str):
+        yield {"type": "text", "text": content}
+    else:
+        yield from content

@@ -1,0 +1,122 @@
+"""What people decided as files: examples and pairs to learn from, and scenarios that hold a rejection's lesson.
+
+They hold what users wrote: whoever may read the ledger may read them, nobody else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agentgauge.ledger.actions import Action
+from sample_agent.feedback.conversation import messages_before, tools_called, user_texts
+from sample_agent.feedback.themes import theme_of
+
+EXAMPLES = "positive_examples.jsonl"
+PREFERENCES = "preference_pairs.jsonl"
+SHADOW = "shadow_pairs.jsonl"
+SCENARIOS = "scenarios.yml"
+
+MAX_TURNS, MAX_COST_USD = 6, 0.15
+"""Of a scenario, for each message of its user."""
+
+
+def export(
+    folder: Path, decided: Iterable[Action], compared: Iterable[Action], tools: Collection[str]
+) -> dict[str, int]:
+    """Write the files, in place of those that are there; returns how many entries each has, by file name.
+
+    ``tools`` are those that a scenario may expect. Raises OSError when a file cannot be written.
+    """
+    decided = list(decided)
+    lines = {
+        EXAMPLES: [positive_example(action) for action in decided if action.decision == "approved"],
+        PREFERENCES: [preference_pair(action) for action in decided if action.decision == "edited"],
+        SHADOW: [shadow_pair(action) for action in compared],
+    }
+    scenarios = scenarios_of((action for action in decided if action.decision == "rejected"), tools)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, entries in lines.items():
+        _write(folder / name, "".join(f"{json.dumps(entry, ensure_ascii=False)}\n" for entry in entries))
+    _write(folder / SCENARIOS, yaml.safe_dump(scenarios, sort_keys=False, allow_unicode=True, width=120))
+    return {**{name: len(entries) for name, entries in lines.items()}, SCENARIOS: len(scenarios)}
+
+
+def positive_example(action: Action) -> dict[str, Any]:
+    """A conversation and the call that people approved in it."""
+    return {**_origin(action), "arguments": action.proposal.arguments}
+
+
+def preference_pair(action: Action) -> dict[str, Any]:
+    """A conversation, the arguments that a person chose in it, and those that they replaced."""
+    return {
+        **_origin(action),
+        "chosen": action.final_arguments,
+        "rejected": action.proposal.arguments,
+        "reason": action.reason,
+    }
+
+
+def shadow_pair(action: Action) -> dict[str, Any]:
+    """A conversation, what the agent suggested in it, and what a person did: null is something else altogether."""
+    return {
+        **_origin(action),
+        "suggested": action.proposal.arguments,
+        "done": action.decided_arguments,
+        "match": action.shadow_match,
+    }
+
+
+def scenarios_of(rejected: Iterable[Action], tools: Collection[str]) -> list[dict[str, Any]]:
+    """A scenario for each rejected request; the same request rejected for the same reason again makes no other."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for action in rejected:
+        texts = user_texts(action)
+        lesson = (action.proposal.tool, theme_of(action.reason).name, *texts)
+        if texts and lesson not in found:
+            found[lesson] = _scenario(action, texts, tools)
+    return list(found.values())
+
+
+def _scenario(action: Action, texts: list[str], tools: Collection[str]) -> dict[str, Any]:
+    tool, reason = action.proposal.tool, action.reason
+    unwanted = [tool] if theme_of(reason).name == "not wanted" else []
+    called = [name for name in tools_called(action) if name in tools and name not in unwanted]
+    scenario: dict[str, Any] = {
+        "name": f"rejected_{tool}_{action.id}",
+        "input": texts[0],
+        "turns": texts[1:],
+        "expected_tools": called,
+        "forbidden_tools": unwanted,
+        "expected_output_contains": [],
+        "max_turns": MAX_TURNS * len(texts),
+        "max_cost": MAX_COST_USD * len(texts),
+        # Whichever of them wait are approved, so that the conversation comes to its end.
+        "approvals": ["approve"] * len(called),
+        "tags": ["rejected"],
+    }
+    if reason:
+        scenario["judge"] = f"Never give a reviewer of {tool} cause to say again: “{reason}”."
+    needed = ("expected_tools", "expected_output_contains")
+    return {field: value for field, value in scenario.items() if value or field in needed}
+
+
+def _origin(action: Action) -> dict[str, Any]:
+    proposal = action.proposal
+    return {
+        "action": action.id,
+        "tool": proposal.tool,
+        "version": proposal.version,
+        "prompt_version": proposal.prompt_version,
+        "model": proposal.model,
+        "messages": messages_before(action),
+    }
+
+
+def _write(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,171 @@
+"""Prompts and tool descriptions as versions: folders of files, one of them in force, as the ledger says.
+
+A version is a folder ``v1``, ``v2``, … with a file ``<name>.md`` for each text and ``tools.yml`` for what the model is
+told of each tool. A version that was in force is never edited: a change is a new folder.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import yaml
+
+from agentgauge.ledger.prompts import PromptActivations
+
+log = logging.getLogger(__name__)
+
+TOOLS_FILE = "tools.yml"
+
+
+class PromptError(Exception):
+    """A version that is not there or not complete; the message says where, and what to do."""
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """One version: the texts by name, and what the model is told of each tool."""
+
+    version: str
+    texts: Mapping[str, str]
+    tool_descriptions: Mapping[str, str]
+
+    def files(self) -> dict[str, str]:
+        """The same as file name → content, as people read it."""
+        tools = "\n\n".join(f"{tool}: {description}" for tool, description in self.tool_descriptions.items())
+        return {**{f"{name}.md": text for name, text in self.texts.items()}, TOOLS_FILE: f"{tools}\n"}
+
+
+class PromptSource(Protocol):
+    """Gives a request its prompts: the version in force as it begins, and the same ``version`` when it goes on."""
+
+    def __call__(self, version: str | None = None) -> Prompts:
+        """The version in force, or this one."""
+
+
+class PromptLibrary:
+    """The versions in a folder; each has all of these texts, and describes all of these tools and no other."""
+
+    def __init__(self, folder: Path, texts: Collection[str], tools: Collection[str]) -> None:
+        self._folder = folder
+        self._texts = texts
+        self._tools = tools
+
+    def versions(self) -> list[str]:
+        """The names of the versions, oldest first."""
+        names = [path.name for path in self._folder.iterdir() if re.fullmatch(r"v\d+", path.name)]
+        return sorted(names, key=lambda name: int(name[1:]))
+
+    def load(self, version: str | None = None) -> Prompts:
+        """Read a version, or the newest; raises PromptError if there is no such one, or if it is not complete."""
+        versions = self.versions()
+        if not versions:
+            raise PromptError(f"{self._folder} holds no prompts; a version is a folder v1, v2, … there")
+        if version is None:
+            version = versions[-1]
+        if version not in versions:
+            raise PromptError(
+                f"there are no prompts {version!r} in {self._folder}; the versions are {', '.join(versions)}"
+            )
+        folder = self._folder / version
+        texts = {name: _read(folder / f"{name}.md") for name in self._texts}
+        return Prompts(version, texts, self._descriptions(folder / TOOLS_FILE))
+
+    def _descriptions(self, path: Path) -> dict[str, str]:
+        try:
+            document = yaml.compose(_read(path), Loader=yaml.SafeLoader)
+        except yaml.YAMLError as error:
+            raise PromptError(f"{path} is not YAML: {error}") from None
+        if not isinstance(document, yaml.MappingNode):
+            raise PromptError(f"{path}: expected a description for each tool, as `name: text`")
+        described: dict[str, str] = {}
+        for tool, description in document.value:
+            where = f"{path}:{tool.start_mark.line + 1}"
+            if tool.value not in self._tools:
+                raise PromptError(f"{where}: there is no tool {tool.value!r}; the tools are {', '.join(self._tools)}")
+            if tool.value in described:
+                raise PromptError(f"{where}: {tool.value} is described twice")
+            if not isinstance(description, yaml.ScalarNode) or not description.value.strip():
+                raise PromptError(f"{where}: {tool.value}: expected what the model is told of this tool, as a text")
+            described[tool.value] = description.value.strip()
+        if missing := [tool for tool in self._tools if tool not in described]:
+            raise PromptError(f"{path}: describe {', '.join(missing)} as well")
+        return described
+
+
+class ActivePrompts:
+    """The PromptSource of an agent: the version in force is kept in memory, asking for it reads no file or database.
+
+    An agent that starts on a ledger without one puts the newest version in force. ``on_change`` is told each version
+    that comes into force here, the first one included.
+    """
+
+    def __init__(
+        self, library: PromptLibrary, activations: PromptActivations, on_change: Callable[[str], None]
+    ) -> None:
+        self._library = library
+        self._activations = activations
+        self._on_change = on_change
+        self._current = library.load()
+        self._refused: str | None = None
+        self._follow(activations.start_with(self._current.version).version)
+        on_change(self._current.version)
+
+    def __call__(self, version: str | None = None) -> Prompts:
+        """The version in force; or this one, for a request that began with it and goes on."""
+        current = self._current
+        if version is None or version == current.version:
+            return current
+        try:
+            return self._library.load(version)
+        except PromptError:
+            return current  # a deployment took it away meanwhile
+
+    def refresh(self) -> None:
+        """Follow the ledger; raises what the database raises. A version that cannot be loaded changes nothing."""
+        active = self._activations.active()
+        before = self._current.version
+        if active is not None and self._follow(active.version):
+            log.info("prompts %s are in force, %s are not any more", active.version, before)
+            self._on_change(active.version)
+
+    def _follow(self, version: str) -> bool:
+        """Say whether another version came into force."""
+        if version == self._current.version:
+            return False
+        try:
+            self._current = self._library.load(version)
+        except PromptError as error:
+            if version != self._refused:
+                self._refused = version
+                log.error("prompts %s stay in force: %s", self._current.version, error)
+            return False
+        return True
+
+
+def difference(before: Prompts, after: Prompts) -> list[str]:
+    """The lines of a unified diff over all files of two versions; none if they say the same."""
+    old, new = before.files(), after.files()
+    return [
+        line
+        for name in old
+        for line in difflib.unified_diff(
+            old[name].splitlines(),
+            new[name].splitlines(),
+            f"{before.version}/{name}",
+            f"{after.version}/{name}",
+            lineterm="",
+        )
+    ]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise PromptError(f"{path} cannot be read: {error.strerror or error}") from None

@@ -1,0 +1,151 @@
+"""What people's decisions say of the prompts: where planning fails, which parameters are off, and what to change."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from statistics import median
+
+from agentgauge.ledger.actions import Action, TrackRecord
+from sample_agent.feedback.changes import Change, changes
+from sample_agent.feedback.themes import theme_of
+
+LEAST_TIMES = 3
+"""What was said less often may be chance: no improvement is named for it."""
+LEAST_SHARE = 0.5
+"""Of the edits of a tool: what is done in fewer of them is no habit."""
+
+THUMB_REMEDIES = {
+    "wrong_answer": "check the age of what the tools return (cache, source) before you change a prompt",
+    "too_slow": "the prompts are not at fault: look at latency per tool, or plan with a faster model",
+    "tone": "describe the tone of answers in the system prompt, with an example",
+    "incomplete": "say in the system prompt what an answer always holds",
+}
+
+
+@dataclass(frozen=True)
+class PlanningFailure:
+    """A theme of rejections: ``times`` of so many ``rejections`` of a tool under a prompt version."""
+
+    prompt_version: str
+    tool: str
+    theme: str
+    times: int
+    rejections: int
+    remedy: str
+
+
+@dataclass(frozen=True)
+class ParameterChange:
+    """What edits have in common: ``times`` of so many ``edits`` of a tool under a prompt version.
+
+    ``by`` is the median share by which a text or number grew or shrank, where it is known.
+    """
+
+    prompt_version: str
+    tool: str
+    field: str
+    what: str
+    times: int
+    edits: int
+    by: float | None
+
+    def __str__(self) -> str:
+        """As in "body shortened by 40 % in 8 of 10 edits of draft_email"."""
+        by = "" if self.by is None else f" by {100 * self.by:.0f} %"
+        return f"{self.what}{by} in {self.times} of {self.edits} edits of {self.tool}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What people decided, by prompt version, and what it points at.
+
+    ``improvements`` are for the version in force: what was wrong with an older one may be mended.
+    """
+
+    in_force: str
+    records: Mapping[str, TrackRecord]
+    failures: tuple[PlanningFailure, ...]
+    changes: tuple[ParameterChange, ...]
+    thumbs: Mapping[tuple[str, str], int]
+    improvements: tuple[str, ...]
+
+
+def report(
+    decided: Iterable[Action],
+    thumbs: Mapping[tuple[str, str], int],
+    records: Mapping[str, TrackRecord],
+    in_force: str,
+) -> Report:
+    """Sum up decisions, thumbs by rating and reason, and track records by prompt version."""
+    decided = list(decided)
+    failures = planning_failures(action for action in decided if action.decision == "rejected")
+    edits = parameter_changes(action for action in decided if action.decision == "edited")
+    improvements = (
+        *(_improvement_of_planning(one) for one in failures if _counts(one, in_force)),
+        *(_improvement_of_parameters(one) for one in edits if _counts(one, in_force) and _is_habit(one)),
+        *_improvements_of_thumbs(thumbs),
+    )
+    return Report(in_force, records, failures, edits, thumbs, improvements)
+
+
+def planning_failures(rejected: Iterable[Action]) -> tuple[PlanningFailure, ...]:
+    """Rejections by version, tool and theme of the reason, the most frequent first."""
+    themes: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    remedies = {}
+    for action in rejected:
+        theme = theme_of(action.reason)
+        themes[action.proposal.prompt_version, action.proposal.tool][theme.name] += 1
+        remedies[theme.name] = theme.remedy
+    found = [
+        PlanningFailure(version, tool, theme, times, counts.total(), remedies[theme].format(tool=tool))
+        for (version, tool), counts in themes.items()
+        for theme, times in counts.items()
+    ]
+    return tuple(sorted(found, key=lambda one: (-one.times, one.prompt_version, one.tool, one.theme)))
+
+
+def parameter_changes(edited: Iterable[Action]) -> tuple[ParameterChange, ...]:
+    """Edits by version, tool and what they changed, the most frequent first."""
+    edits: Counter[tuple[str, str]] = Counter()
+    made: dict[tuple[str, str, str, str], list[Change]] = defaultdict(list)
+    for action in edited:
+        version, tool = action.proposal.prompt_version, action.proposal.tool
+        edits[version, tool] += 1
+        for change in changes(action.proposal.arguments, action.final_arguments):
+            made[version, tool, change.field, change.what].append(change)
+    found = [
+        ParameterChange(version, tool, field, what, len(alike), edits[version, tool], _median(alike))
+        for (version, tool, field, what), alike in made.items()
+    ]
+    return tuple(sorted(found, key=lambda one: (-one.times, one.prompt_version, one.tool, one.what)))
+
+
+def _median(alike: list[Change]) -> float | None:
+    known = [change.by for change in alike if change.by is not None]
+    return median(known) if known else None
+
+
+def _counts(one: PlanningFailure | ParameterChange, in_force: str) -> bool:
+    return one.prompt_version == in_force and one.times >= LEAST_TIMES
+
+
+def _is_habit(one: ParameterChange) -> bool:
+    return one.times >= LEAST_SHARE * one.edits
+
+
+def _improvement_of_planning(one: PlanningFailure) -> str:
+    return f"{one.tool} was rejected as {one.theme!r} {one.times} times of {one.rejections}: {one.remedy}."
+
+
+def _improvement_of_parameters(one: ParameterChange) -> str:
+    return f"{one}: say in the description of {one.tool} how {one.field} has to be."
+
+
+def _improvements_of_thumbs(thumbs: Mapping[tuple[str, str], int]) -> list[str]:
+    return [
+        f"{thumbs['down', reason]} thumbs down for {reason}: {remedy}."
+        for reason, remedy in THUMB_REMEDIES.items()
+        if thumbs.get(("down", reason), 0) >= LEAST_TIMES
+    ]

@@ -1,0 +1,75 @@
+"""What reasons have in common: a few themes, told by words, each with the change that it asks for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Theme:
+    """A kind of objection; ``remedy`` says what to change, with a hole for the tool's name."""
+
+    name: str
+    words: str
+    remedy: str
+
+
+THEMES = (
+    Theme(
+        "too casual",
+        r"casual|informal|flippant|chatty|(more|not|little) formal",
+        "ask for a more formal tone in the system prompt, with a greeting to imitate",
+    ),
+    Theme(
+        "too formal",
+        r"formal|stiff|cold|impersonal|warmer|friendlier",
+        "ask for a warmer tone in the system prompt, with a greeting to imitate",
+    ),
+    Theme(
+        "wrong recipient",
+        r"recipients?|wrong (person|people|contact|address|customer|account)",
+        "say in the description of {tool} where the recipient comes from, and to ask when it is not clear",
+    ),
+    Theme(
+        "not wanted",
+        r"not (asked|needed|wanted|now|yet)|(did|do)(n't| not) (ask|want|need)|unnecessary|too (early|soon)|premature",
+        "say in the description of {tool} when not to call it",
+    ),
+    Theme(
+        "against the rules",
+        r"rules?|polic(y|ies)|allowed|authori[sz]ed|confidential|promis\w+",
+        "write the rule into the system prompt, and into the policy if no {tool} may ever break it",
+    ),
+    Theme(
+        "done before",
+        r"already|twice|again|duplicate",
+        "say in the description of {tool} to look up first what was done before",
+    ),
+    Theme("too long", r"long|lengthy|wordy|verbose|shorter", "set a limit of length in the description of {tool}"),
+    Theme(
+        "wrong facts",
+        r"wrong|incorrect|false|outdated|stale|old|invented|made up",
+        "say in the system prompt which look-ups come before {tool}, and to use no figure that none of them returned",
+    ),
+    Theme(
+        "incomplete",
+        r"missing|lacks?|forg(o|e)t\w*|incomplete|too short|vague|unclear",
+        "list in the description of {tool} what has to be in it",
+    ),
+)
+"""In this order: a reason belongs to the first whose words it holds."""
+
+UNEXPLAINED = Theme("no reason given", "", "ask the reviewers for reasons: a rejection without one teaches nothing")
+UNTHEMED_REMEDY = "read these conversations (`feedback export`), and write what they have in common into the prompts"
+
+
+def theme_of(reason: str | None) -> Theme:
+    """The theme of a reason; one that fits none is a theme of its own, whatever its case and punctuation."""
+    words = " ".join(re.findall(r"[\w'%-]+", (reason or "").lower()))
+    if not words:
+        return UNEXPLAINED
+    for theme in THEMES:
+        if re.search(rf"\b({theme.words})\b", words):
+            return theme
+    return Theme(words, "", UNTHEMED_REMEDY)

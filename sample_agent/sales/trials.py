@@ -1,0 +1,150 @@
+"""The Sales Companion on trial: each scenario is answered by one of its own, with nothing of the running agent's.
+
+A trial has its own CRM, cache, faults and conversation. All trials share a ledger in a temporary folder, a registry
+that nobody scrapes, and the model client. The policy is the one in force, but in the stage approval_required: so a
+suite asks the same of an agent, whatever it has earned. The models are pinned: no other one steps in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from anthropic import AsyncAnthropic
+from prometheus_client import CollectorRegistry
+
+from agentgauge import AgentGauge
+from agentgauge.ledger import Ledger
+from agentgauge.ledger.evals import Version
+from sample_agent import assembly, faults
+from sample_agent.autonomy.parts import Autonomy
+from sample_agent.autonomy.policy import Policy
+from sample_agent.autonomy.supervisor import Supervisor
+from sample_agent.cost import cache
+from sample_agent.cost.budgets import Budgets
+from sample_agent.cost.cache import ToolCache
+from sample_agent.cost.store import MemoryStore
+from sample_agent.cost.tiers import STEPS, Models, Steps, Tier, TierPolicy
+from sample_agent.evals.scenario import Scenario
+from sample_agent.evals.transcript import Transcript
+from sample_agent.fake_api.app import create_app
+from sample_agent.faults import FAULTS, Fault, FaultFile
+from sample_agent.feedback.prompts import Prompts
+from sample_agent.sales import crm
+from sample_agent.sales.companion import SalesCompanion
+from sample_agent.sales.model_calls import ModelCalls, text_of
+from sample_agent.sales.toolbox import Toolbox
+from sample_agent.sales.tools import TOOLS_BY_NAME, check
+from sample_agent.sales.trial import converse
+from sample_agent.serving import serving
+from sample_agent.switches import Switches, switch_file
+
+SCENARIOS = Path(__file__).with_name("scenarios")
+TOOL_FAULTS = [name for name, kind in FAULTS.items() if kind.acts_on == "tools"]
+"""The faults that a scenario may name: a fault of the model provider would hit all trials at once."""
+
+RETRIES = 5
+"""More than the running agent's: nobody waits, and a trial that comes to nothing breaks the run off."""
+
+LONGEST_JUDGEMENT = 300
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is put on trial, under which version; each step runs on one model, under a policy that lets actions wait."""
+
+    version: Version
+    prompts: Prompts
+    models: TierPolicy
+    policy: Policy
+
+    @classmethod
+    def of(cls, agent_version: str, prompts: Prompts, switches: Switches) -> Self:
+        """The Sales Companion with these prompts and switches.
+
+        Raises YamlFileError if the file of the models or the policy cannot be used.
+        """
+        models = _pinned(assembly.tier_policy(), switches)
+        planning, synthesis = models.model_of("planning"), models.model_of("synthesis")
+        model = planning if planning == synthesis else f"{planning}/{synthesis}"
+        policy = assembly.policy_file()().model_copy(update={"stage": "approval_required"})
+        return cls(Version(agent_version, prompts.version, model), prompts, models, policy)
+
+
+def _pinned(configured: TierPolicy, switches: Switches) -> TierPolicy:
+    """Each step on its model and no other: a trial that fell back to another would be one of another version."""
+    in_force = Models(configured, lambda: switches)
+    tiers = {step: Tier(model=in_force.models(step)[0]) for step in STEPS}
+    return configured.model_copy(update={"tiers": tiers, "steps": Steps(**{step: step for step in STEPS})})
+
+
+@contextlib.asynccontextmanager
+async def on_trial(candidate: Candidate) -> AsyncIterator[Trials]:
+    """A candidate ready for its trials: on the real API if there is a key, else on a fake one in this process."""
+    gauge = AgentGauge(assembly.AGENT, tools=list(TOOLS_BY_NAME), registry=CollectorRegistry())
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="agentgauge-evals-")))
+        provider = stack.enter_context(_provider(folder))
+        ledger = stack.enter_context(contextlib.closing(Ledger.open(f"sqlite:///{folder / 'ledger.sqlite'}")))
+        crm.build(folder / "crm.sqlite")
+        async with AsyncAnthropic(middleware=[gauge.anthropic()], max_retries=RETRIES, **provider) as client:
+            yield Trials(candidate, gauge, client, ledger, folder)
+
+
+@contextlib.contextmanager
+def _provider(folder: Path) -> Iterator[Mapping[str, Any]]:
+    """Where the SDK finds the model provider."""
+    if os.environ.get("ANTHROPIC_API_KEY"):
+        yield {}
+    else:
+        with serving(create_app(FaultFile(folder), latency=0)) as url:
+            yield {"api_key": "fake-local", "base_url": url}
+
+
+class Trials:
+    """Answers scenarios, any number at a time. Made by ``on_trial``."""
+
+    def __init__(
+        self, candidate: Candidate, gauge: AgentGauge, client: AsyncAnthropic, ledger: Ledger, folder: Path
+    ) -> None:
+        self._candidate = candidate
+        self._gauge = gauge
+        self._client = client
+        self._folder = folder
+        self._caching = cache.load(assembly.CACHE, list(TOOLS_BY_NAME))
+        self._model = ModelCalls(client, Models(candidate.models, Switches))
+        self._autonomy = Autonomy.on(
+            ledger, assembly.AGENT, lambda: candidate.policy, lambda tool, it: check(TOOLS_BY_NAME[tool], it)
+        )
+
+    async def answer(self, scenario: Scenario) -> Transcript:
+        """Have a new agent do what a scenario says. Raises ProviderFailedError."""
+        with tempfile.TemporaryDirectory(dir=self._folder) as name:
+            folder = Path(name)
+            if scenario.fault is not None:
+                faults.inject(folder, Fault(scenario.fault))
+            shutil.copy(self._folder / "crm.sqlite", folder)
+            with contextlib.closing(crm.Crm(folder / "crm.sqlite")) as database:
+                return await converse(self._companion(folder, database), self._gauge, scenario)
+
+    async def judge(self, model: str, prompt: str) -> tuple[str, float]:
+        """Ask a model; returns its answer and what that cost in USD."""
+        with self._gauge.session() as session:
+            message = await self._client.messages.create(
+                model=model, max_tokens=LONGEST_JUDGEMENT, messages=[{"role": "user", "content": prompt}]
+            )
+        return text_of(message), session.cost_usd
+
+    def _companion(self, folder: Path, database: crm.Crm) -> SalesCompanion:
+        kept = ToolCache(self._caching, MemoryStore(self._caching.most), self._gauge, assembly.TENANT)
+        toolbox = Toolbox(self._gauge, database, FaultFile(folder), switch_file(folder), kept)
+        version, prompts = self._candidate.version, self._candidate.prompts
+        supervisor = Supervisor(self._gauge, self._autonomy, toolbox.call, toolbox.refuse, version.agent)
+        budgets = Budgets(assembly.budget_policy(), self._gauge)
+        return SalesCompanion(self._model, toolbox, lambda _version=None: prompts, supervisor, budgets)

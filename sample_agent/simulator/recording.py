@@ -1,0 +1,164 @@
+"""What Prometheus would have recorded of a history by its rules, computed by a Prometheus of our own.
+
+Alerts over weeks read recorded series, and one with a long ``for`` goes on from its recorded state: both have to be in
+the history, or nothing could fire for days.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from sample_agent.simulator.blocks import Line
+
+STEP_SECONDS = 300
+"""Between two recorded samples; the alerts' subqueries ask every five minutes, or less often."""
+STATE_HOURS = 24
+"""How far back alerts are followed; the longest ``for`` is six hours."""
+READY_SECONDS = 30.0
+
+
+class PrometheusError(Exception):
+    """The Prometheus of our own does not start or does not answer; the message is its own."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A recording rule, or an alert with its ``for`` in seconds."""
+
+    name: str
+    query: str
+    labels: dict[str, str]
+    is_alert: bool
+    hold_seconds: float
+
+
+class Prometheus:
+    """A running Prometheus that answers questions about a folder of blocks."""
+
+    def __init__(self, client: httpx2.Client) -> None:
+        self._client = client
+
+    def rules(self) -> list[Rule]:
+        """The rules it was started with, in their order."""
+        groups = self._ask("rules", {})["groups"]
+        return [
+            Rule(
+                rule["name"], rule["query"], rule.get("labels", {}), rule["type"] == "alerting", rule.get("duration", 0)
+            )
+            for group in groups
+            for rule in group["rules"]
+        ]
+
+    def over(self, query: str, start: int, end: int) -> list[tuple[dict[str, str], list[tuple[float, str]]]]:
+        """Labels and values of each series of the query, every STEP_SECONDS."""
+        first = -(-start // STEP_SECONDS) * STEP_SECONDS
+        asked = {"query": query, "start": first, "end": end, "step": STEP_SECONDS}
+        return [(one["metric"], one["values"]) for one in self._ask("query_range", asked)["result"]]
+
+    def _ask(self, path: str, parameters: dict[str, Any]) -> Any:
+        answer = self._client.get(f"/api/v1/{path}", params=parameters).json()
+        if answer["status"] != "success":
+            raise PrometheusError(f"Prometheus refused {parameters.get('query', path)!r}: {answer['error']}")
+        return answer["data"]
+
+
+@contextmanager
+def serving(program: Path, blocks: Path, rule_files: list[Path]) -> Iterator[Prometheus]:
+    """A Prometheus on this folder of blocks, for as long as the block runs; it scrapes and evaluates nothing."""
+    config, log = blocks / "prometheus.yml", blocks / "prometheus.log"
+    rules = [str(file.absolute()) for file in rule_files]
+    config.write_text(json.dumps({"global": {"evaluation_interval": "1d"}, "rule_files": rules}), encoding="utf-8")
+    address = f"127.0.0.1:{_free_port()}"
+    command = [
+        str(program),
+        f"--config.file={config}",
+        f"--storage.tsdb.path={blocks}",
+        f"--web.listen-address={address}",
+    ]
+    command += ["--storage.tsdb.retention.time=10y", "--log.level=warn"]
+    with log.open("w", encoding="utf-8") as output:
+        # Debian's build, unpacked, finds its files from its own folder.
+        process = subprocess.Popen(command, cwd=program.resolve().parent, stdout=output, stderr=output)
+    try:
+        with httpx2.Client(base_url=f"http://{address}", timeout=120) as client:
+            _wait_until_ready(client, process, log)
+            yield Prometheus(client)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def records(prometheus: Prometheus, rules: list[Rule], start: int, end: int) -> Iterator[Line]:
+    """What these recording rules would have recorded."""
+    for rule in rules:
+        for labels, samples in prometheus.over(rule.query, start, end):
+            yield Line(rule.name, _without_name(labels) | rule.labels, samples)
+
+
+def rounds(rules: list[Rule]) -> Iterator[list[Rule]]:
+    """The recording rules in rounds: none reads what another of its round records, or one of a later round."""
+    left = [rule for rule in rules if not rule.is_alert]
+    while left:
+        ready = [rule for rule in left if not any(other.name in rule.query for other in left)]
+        if not ready:
+            raise PrometheusError(f"recording rules that read each other: {', '.join(rule.name for rule in left)}")
+        yield ready
+        left = [rule for rule in left if rule not in ready]
+
+
+def alert_states(prometheus: Prometheus, rules: list[Rule], end: int) -> Iterator[Line]:
+    """``ALERTS`` and ``ALERTS_FOR_STATE`` of the last day.
+
+    From the latter a Prometheus that starts knows since when a condition holds, and goes on with its ``for``.
+    """
+    for rule in rules:
+        if rule.is_alert:
+            for labels, samples in prometheus.over(rule.query, end - STATE_HOURS * 3600, end):
+                own = {"alertname": rule.name} | _without_name(labels) | rule.labels
+                since = active_since([at for at, _ in samples])
+                yield Line("ALERTS_FOR_STATE", own, since)
+                pending = [(at, 1) for at, begun in since if at - begun < rule.hold_seconds]
+                firing = [(at, 1) for at, begun in since if at - begun >= rule.hold_seconds]
+                yield Line("ALERTS", own | {"alertstate": "pending"}, pending)
+                yield Line("ALERTS", own | {"alertstate": "firing"}, firing)
+
+
+def active_since(moments: list[float]) -> list[tuple[float, float]]:
+    """Each moment with the first of its unbroken run."""
+    since: list[tuple[float, float]] = []
+    for at in moments:
+        unbroken = since and at - since[-1][0] <= STEP_SECONDS
+        since.append((at, since[-1][1] if unbroken else at))
+    return since
+
+
+def _without_name(labels: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in labels.items() if name != "__name__"}
+
+
+def _wait_until_ready(client: httpx2.Client, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            if client.get("/-/ready").is_success:
+                return
+        except httpx2.TransportError:
+            time.sleep(0.05)
+    said = log.read_text(encoding="utf-8").strip().splitlines()
+    raise PrometheusError(f"Prometheus did not start: {said[-1] if said else 'it says nothing'}")
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

@@ -1,0 +1,90 @@
+"""The stories that a made-up history can tell: a healthy month, and what goes wrong at the end of the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Who comes. Regulars come on most days; a guest comes on one day and never again.
+
+    The counts are those of the seven days that end today; ``…_growth`` is by how much they grew from the week before,
+    and that from the one before it.
+    """
+
+    regulars: int
+    regulars_growth: int
+    guests: int
+    guests_growth: int = 0
+
+    def regulars_of(self, weeks_ago: int) -> int:
+        """Regulars of a week; 0 is the one that ends today."""
+        return max(0, self.regulars - weeks_ago * self.regulars_growth)
+
+    def guests_of(self, weeks_ago: int) -> int:
+        """Guests of a week; 0 is the one that ends today."""
+        return max(0, self.guests - weeks_ago * self.guests_growth)
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How agent and users behave; the defaults are a healthy Sales Companion."""
+
+    turns_to_completion: float = 2.05
+    output_tokens: float = 50
+    """Of one call that plans or answers."""
+    tool_prices: float = 1
+    """What the APIs behind the tools charge, against the usual price."""
+    happy: float = 0.94
+    approved: float = 0.93
+    audits_ok: float = 0.985
+
+
+@dataclass(frozen=True)
+class Story:
+    """Weeks of a crowd and a healthy agent, whose last ``hours`` are different."""
+
+    description: str
+    crowd: Crowd
+    lately: Behaviour = Behaviour()
+    hours: float = 0
+
+
+GROWING = Crowd(regulars=50, regulars_growth=3, guests=5)
+
+STORIES: dict[str, Story] = {
+    "healthy": Story("More people every week, nothing wrong.", GROWING),
+    "adoption-declines": Story(
+        "Every week fewer people use it than the week before.", Crowd(regulars=24, regulars_growth=-9, guests=5)
+    ),
+    "retention-low": Story(
+        "People try it once and do not come back.", Crowd(regulars=10, regulars_growth=0, guests=52, guests_growth=5)
+    ),
+    "cost-spike": Story(
+        "Since yesterday the model answers at great length, at seven times the cost.",
+        GROWING,
+        Behaviour(output_tokens=1400),
+        hours=26,
+    ),
+    "tool-prices": Story(
+        "Since yesterday the APIs behind the tools charge five times as much.",
+        GROWING,
+        Behaviour(tool_prices=5),
+        hours=26,
+    ),
+    "thumbs-down": Story("Since yesterday one rating in three is bad.", GROWING, Behaviour(happy=0.65), hours=26),
+    "rubber-stamping": Story(
+        "Since yesterday people approve whatever is proposed.", GROWING, Behaviour(approved=0.995), hours=26
+    ),
+    "audits-fail": Story(
+        "For four days one audit in seven has found a mistake.", GROWING, Behaviour(audits_ok=0.85), hours=96
+    ),
+    "more-turns": Story(
+        "For an hour and a half tasks have taken three times the turns.",
+        GROWING,
+        Behaviour(turns_to_completion=7),
+        hours=1.5,
+    ),
+}
+"""What ``python -m sample_agent backfill --story`` takes."""

@@ -1,0 +1,171 @@
+"""What can go wrong, and how it is put right: the faults of the demo, and what befalls the stack around the agent."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from agentgauge.ledger import Ledger, Usage
+from agentgauge.ledger.actions import Actions, Proposal, Verdict
+from agentgauge.ledger.evals import EvalHistory, Trial, Version
+from sample_agent import faults, switches
+from sample_agent.assembly import AGENT
+from stack.layout import STATE_FILE, Layout
+
+Cause = Callable[[Layout], AbstractContextManager[None]]
+"""Something that is wrong for as long as the block runs."""
+
+UNPRICED_MODEL = "claude-mythos-preview"
+SPENDER = "rep-1"
+LOST_USERS = [f"lost-{number}" for number in range(20)]
+
+
+def fault(name: str, tool: str | None = None) -> Cause:
+    """One of the demo's faults is in force."""
+
+    @contextmanager
+    def in_force(layout: Layout) -> Iterator[None]:
+        faults.inject(layout.state, faults.Fault(name, tool))
+        try:
+            yield
+        finally:
+            faults.clear(layout.state, name)
+
+    return in_force
+
+
+@contextmanager
+def nothing(layout: Layout) -> Iterator[None]:
+    """Nothing needs to happen: it lies in the past of the stack, or always is."""
+    yield
+
+
+@contextmanager
+def unpriced_model(layout: Layout) -> Iterator[None]:
+    """The agent plans with a model that has no price."""
+    before = switches.switch_file(layout.state).value()
+    switches.write(layout.state, replace(before, model=UNPRICED_MODEL))
+    try:
+        yield
+    finally:
+        switches.write(layout.state, before)
+
+
+@contextmanager
+def frozen_agent(layout: Layout) -> Iterator[None]:
+    """The agent's process hangs: it keeps its ports and answers nothing."""
+    pid = json.loads((layout.folder / STATE_FILE).read_text(encoding="utf-8"))["services"]["agent"]
+    os.killpg(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.killpg(pid, signal.SIGCONT)
+
+
+@contextmanager
+def no_targets(layout: Layout) -> Iterator[None]:
+    """A deploy left Prometheus without any agent to scrape."""
+    targets = layout.etc / "targets" / "agents.yml"
+    before = targets.read_text(encoding="utf-8")
+    targets.write_text("[]\n", encoding="utf-8")
+    try:
+        yield
+    finally:
+        targets.write_text(before, encoding="utf-8")
+
+
+@contextmanager
+def locked_ledger(layout: Layout) -> Iterator[None]:
+    """Another program holds the ledger's lock, so that the agent cannot write what it measured."""
+    with closing(sqlite3.connect(layout.ledger, isolation_level=None, timeout=30)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            connection.execute("ROLLBACK")
+
+
+@contextmanager
+def costly_user(layout: Layout) -> Iterator[None]:
+    """One user has spent six dollars today; mended by taking them off the account."""
+    with _ledger(layout) as ledger:
+        ledger.add_usage(AGENT, {(ledger.today(), SPENDER): Usage(cost_usd=6.0)})
+    try:
+        yield
+    finally:
+        with _ledger(layout) as ledger:
+            ledger.add_usage(AGENT, {(ledger.today(), SPENDER): Usage(cost_usd=-6.0)})
+
+
+@contextmanager
+def lost_users(layout: Layout) -> Iterator[None]:
+    """Of those who used the agent the week before last, nobody came back; mended when they do."""
+    with _ledger(layout) as ledger:
+        ten_days_ago = ledger.today() - timedelta(days=10)
+        ledger.add_usage(AGENT, {(ten_days_ago, user): Usage(turns=1) for user in LOST_USERS})
+    try:
+        yield
+    finally:
+        with _ledger(layout) as ledger:
+            ledger.add_usage(AGENT, {(ledger.today(), user): Usage(turns=1) for user in LOST_USERS})
+
+
+@contextmanager
+def bad_audits(layout: Layout) -> Iterator[None]:
+    """Auditors find a fifth of the sampled actions wrong; mended when the next eighty are fine."""
+    _audit(layout, {"ok": 20, "problem": 5})
+    try:
+        yield
+    finally:
+        _audit(layout, {"ok": 80})
+
+
+@contextmanager
+def worse_version(layout: Layout) -> Iterator[None]:
+    """A new version fails a scenario that the one before it passed; mended when it passes."""
+    _evaluate(layout, "1", {"look-up": True, "draft": True})
+    _evaluate(layout, "2", {"look-up": True, "draft": False})
+    try:
+        yield
+    finally:
+        _evaluate(layout, "2", {"look-up": True, "draft": True})
+
+
+@contextmanager
+def forgotten_evals(layout: Layout) -> Iterator[None]:
+    """The evaluations ran eight days ago for the last time; mended when they run again."""
+    _evaluate(layout, "1", {"look-up": True}, suite="forgotten", days_ago=8)
+    try:
+        yield
+    finally:
+        _evaluate(layout, "1", {"look-up": True}, suite="forgotten")
+
+
+def _evaluate(layout: Layout, version: str, passed: dict[str, bool], suite: str = "drill", days_ago: float = 0) -> None:
+    then = datetime.now(UTC) - timedelta(days=days_ago)
+    with closing(Ledger.open(f"sqlite:///{layout.ledger}", now=lambda: then)) as ledger:
+        history = EvalHistory(ledger, AGENT)
+        run = history.start(suite, Version(version, "v1", "drill"), "drill")
+        for scenario, fine in passed.items():
+            failures = () if fine else ("missing tool",)
+            history.add(run, Trial(scenario, 1, float(fine), fine, 2, 0.01, 0.0, 1.0, failures, {}))
+        history.finish(run, "passed" if all(passed.values()) else "failed")
+
+
+def _audit(layout: Layout, verdicts: dict[Verdict, int]) -> None:
+    with _ledger(layout) as ledger:
+        actions = Actions(ledger, AGENT)
+        for verdict, times in verdicts.items():
+            for _ in range(times):
+                action = actions.propose(Proposal("update_crm", "medium", "auto", {}, {}, sampled=True))
+                actions.audit(action.id, verdict, "drill")
+
+
+def _ledger(layout: Layout) -> closing[Ledger]:
+    return closing(Ledger.open(f"sqlite:///{layout.ledger}"))

@@ -1,0 +1,250 @@
+"""The fault matrix: cause each alert on the real programs, and see who is paged, how soon, and for what else."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import requests
+from rich.table import Table
+
+from stack import causes, native, story
+from stack.causes import Cause, fault
+from stack.errors import StackError
+from stack.layout import Layout, Ports
+
+SPEED = 20.0
+"""How much faster than real the clocks run: windows of an hour are three minutes."""
+PACE = 8.0
+"""How much busier than usual the reps are, so that shortened windows hold evidence enough."""
+PAGE_SECONDS = 420.0
+"""How long to wait for a page on shortened clocks."""
+RESOLVED_SECONDS = 900.0
+QUIET_SECONDS = 900.0
+WATCHDOG = "AgentGaugeWatchdog"
+STACKS = 3
+"""So many at a time keep two cores busy, and no busier."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Drill:
+    """One row of the matrix: ``cause`` is expected to page for ``alert``."""
+
+    alert: str
+    what: str
+    cause: Cause
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Drills that share a stack, one after the other; ``history`` is the past that is made up for it."""
+
+    drills: tuple[Drill, ...]
+    speed: float = SPEED
+    pace: float = PACE
+    history: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a row went, in seconds since the cause began or was mended; None if it did not happen in time.
+
+    ``noise`` are other alerts that somebody was told of meanwhile: what was muted does not count. ``resolves`` is False
+    where the alert looks back over days: nobody waits for that to end.
+    """
+
+    alert: str
+    what: str
+    seconds_to_page: float | None
+    noise: tuple[str, ...] = ()
+    runbook_answers: bool = False
+    seconds_to_resolved: float | None = None
+    resolves: bool = True
+
+    @property
+    def passed(self) -> bool:
+        """Paged, its runbook answered, and resolved."""
+        resolved = self.seconds_to_resolved is not None or not self.resolves
+        return self.seconds_to_page is not None and self.runbook_answers and resolved
+
+
+def _row(alert: str, name: str, tool: str | None = None) -> Drill:
+    return Drill(alert, f"fault {name}" + (f" --tool {tool}" if tool else ""), fault(name, tool))
+
+
+def _past(alert: str, story: str) -> Scene:
+    """An alert that looks back over days, on real clocks and a made-up past that has it coming."""
+    return Scene((Drill(alert, f"history {story}", causes.nothing),), speed=1, pace=1, history=story)
+
+
+# What costs much comes last in its scene: what users have spent today is not forgotten before midnight.
+SCENES: tuple[Scene, ...] = (
+    Scene(
+        (
+            _row("AgentTaskCompletionLow", "provider-error"),
+            _row("AgentApprovalQueueStalled", "absent-reviewers"),
+            _row("AgentLabelOverflow", "hallucinating"),
+            _row("AgentSessionCostHigh", "chatty-tool"),
+        )
+    ),
+    Scene(
+        (
+            _row("AgentFallbackRateHigh", "declining"),
+            _row("AgentApprovalRateLow", "picky-reviewers"),
+            _row("AgentSessionsAbandoned", "impatient-reps"),
+            _row("AgentTurnsIncreasing", "dithering"),
+            Drill("AgentUnpricedModel", "ops use-model, one without a price", causes.unpriced_model),
+            _row("AgentInputTokensHigh", "bloated-tool"),
+        )
+    ),
+    Scene(
+        (
+            Drill(WATCHDOG, "nothing: it always fires", causes.nothing),
+            _row("AgentToolSuccessRateLow", "flaky-tool"),
+            _row("AgentSessionLooping", "looping"),
+            _row("AgentToolLatencyHigh", "slow-tool"),
+            Drill("AgentExporterDown", "the agent hangs", causes.frozen_agent),
+            _row("AgentAllToolCallsFailing", "crm-outage"),
+            _row("AgentLatencySpike", "slow-model"),
+            Drill("AgentExporterAbsent", "no target to scrape", causes.no_targets),
+            Drill("AgentUserDailyCostHigh", "a user spends $6", causes.costly_user),
+            Drill("AgentTelemetryErrors", "the ledger is locked", causes.locked_ledger),
+            Drill("AgentEvalRegression", "a new version fails a scenario", causes.worse_version),
+            Drill("AgentEvalStale", "no evaluation for eight days", causes.forgotten_evals),
+            _row("AgentWrongAnswersReported", "stale-data"),
+        )
+    ),
+    # It is silent in an agent's first day, so the agent needs a past.
+    Scene((_row("AgentToolNewErrorType", "new-error"),), speed=1, history="healthy"),
+    _past("AgentCostSpike", "cost-spike"),
+    _past("AgentToolSpendAnomaly", "tool-prices"),
+    _past("AgentActiveUsersDeclining", "adoption-declines"),
+    _past("AgentRetentionLow", "retention-low"),
+    _past("AgentNegativeFeedbackHigh", "thumbs-down"),
+    _past("AgentApprovalRateHigh", "rubber-stamping"),
+    _past("AgentAuditProblems", "audits-fail"),
+)
+
+
+def run(only: Collection[str], say: Say) -> list[Outcome]:
+    """Drill all alerts, or only these, some stacks at a time; in the order of SCENES."""
+    wanted = [
+        replace(scene, drills=drills)
+        for scene in SCENES
+        if (drills := tuple(drill for drill in scene.drills if not only or drill.alert in only))
+    ]
+    with ThreadPoolExecutor(STACKS) as pool:
+        played = pool.map(lambda scene: _play(scene, say), wanted)
+        return [outcome for outcomes in played for outcome in outcomes]
+
+
+def _play(scene: Scene, say: Say) -> list[Outcome]:
+    with tempfile.TemporaryDirectory(prefix="agentgauge-drill-") as folder:
+        layout = Layout(Ports.free(), Path(folder), scene.speed)
+        with native.temporary(layout, lambda _line: None, pace=scene.pace, history=scene.history):
+            story.wait_until_working(layout)
+            return [_drill(layout, drill, say) for drill in scene.drills]
+
+
+def _drill(layout: Layout, drill: Drill, say: Say) -> Outcome:
+    happens_by_itself = drill.cause is causes.nothing
+    if not happens_by_itself:
+        _wait_until_quiet(layout, say)
+    say(f"{drill.alert}: {drill.what}")
+    began, since = time.monotonic(), "" if happens_by_itself else _now()
+    with drill.cause(layout):
+        page = _page(layout, drill.alert, "firing", since, PAGE_SECONDS)
+        paged = time.monotonic() - began
+        if page is None:
+            say(f"{drill.alert}: NOT PAGED within {PAGE_SECONDS:.0f} s")
+            return Outcome(drill.alert, drill.what, None, _others(layout, drill.alert, since))
+        runbook_answers = _answers(page["runbook_url"])
+    say(f"{drill.alert}: paged after {paged:.0f} s")
+    mended = time.monotonic()
+    to_resolved = None
+    if not happens_by_itself and _page(layout, drill.alert, "resolved", _now(), RESOLVED_SECONDS):
+        to_resolved = time.monotonic() - mended
+        say(f"{drill.alert}: resolved after {to_resolved:.0f} s")
+    noise = _others(layout, drill.alert, since)
+    return Outcome(drill.alert, drill.what, paged, noise, runbook_answers, to_resolved, not happens_by_itself)
+
+
+def _page(layout: Layout, alert: str, status: str, since: str, patience: float) -> dict[str, Any] | None:
+    deadline = time.monotonic() + patience
+    if alert == WATCHDOG:  # it goes to the dead-man switch, which keeps no pages
+        return _heartbeat(layout, deadline)
+    query = {"alert": alert, "status": status, "since": since, "timeout": "5"}
+    while time.monotonic() < deadline:
+        answer = requests.get(f"{layout.pager}/pages/wait", params=query, timeout=15)
+        if answer.status_code == 200:
+            page: dict[str, Any] = answer.json()
+            return page
+    return None
+
+
+def _heartbeat(layout: Layout, deadline: float) -> dict[str, Any] | None:
+    while not requests.get(f"{layout.pager}/health", timeout=10).json()["last_heartbeat"]:
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(0.5)
+    return {"runbook_url": f"{layout.runbooks}/{WATCHDOG}/"}
+
+
+def _others(layout: Layout, alert: str, since: str) -> tuple[str, ...]:
+    """The other alerts that the pager was told of since then."""
+    pages = requests.get(f"{layout.pager}/pages", timeout=10).json()
+    firing = (page for page in pages if page["status"] == "firing" and page["received_at"] >= since)
+    return tuple(sorted({str(page["alert"]) for page in firing} - {alert}))
+
+
+def _answers(url: str) -> bool:
+    return bool(url) and requests.get(url, timeout=10).status_code == 200
+
+
+def _wait_until_quiet(layout: Layout, say: Say) -> None:
+    """Wait until nothing fires or is about to, so that what comes has this cause."""
+    deadline = time.monotonic() + QUIET_SECONDS
+    shown: set[str] = set()
+    while left := _stirring(layout):
+        if time.monotonic() > deadline:
+            raise StackError(f"{', '.join(sorted(left))} did not calm down within {QUIET_SECONDS:.0f} s")
+        if left != shown:
+            say(f"waiting until quiet: {', '.join(sorted(left))}")
+            shown = left
+        time.sleep(1)
+
+
+def _stirring(layout: Layout) -> set[str]:
+    alerts = requests.get(f"{layout.prometheus}/api/v1/alerts", timeout=10).json()["data"]["alerts"]
+    return {str(alert["labels"]["alertname"]) for alert in alerts} - {WATCHDOG}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def table(outcomes: Sequence[Outcome]) -> Table:
+    """The matrix as people read it."""
+    made = Table("alert", "cause", "to page", "runbook", "resolved after", "others that paged")
+    for one in outcomes:
+        made.add_row(
+            one.alert,
+            one.what,
+            _seconds(one.seconds_to_page, "MISSED"),
+            "answers" if one.runbook_answers else "[red]DEAD[/red]",
+            _seconds(one.seconds_to_resolved, "NOT RESOLVED") if one.resolves else "not awaited",
+            ", ".join(one.noise) or "none",
+        )
+    return made
+
+
+def _seconds(value: float | None, otherwise: str) -> str:
+    return f"[red]{otherwise}[/red]" if value is None else f"{value:.0f} s"

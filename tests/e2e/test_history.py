@@ -1,0 +1,172 @@
+"""The real Prometheus on made-up weeks: alerts that look back for days fire, and stay silent, as the story demands."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from agentgauge import metrics
+from sample_agent.simulator import backfill, history
+from sample_agent.simulator.backfill import Agent, Programs
+from sample_agent.simulator.blocks import Line
+from sample_agent.simulator.stories import STORIES
+from stack import binaries
+from stack.layout import ROOT, Ports
+
+RULES = sorted((ROOT / "alerts" / "rules").glob("*.yml"))
+NAMED_BY_RULES = "".join(file.read_text(encoding="utf-8") for file in RULES)
+
+FIRE = {
+    "healthy": set(),
+    "adoption-declines": {"AgentActiveUsersDeclining"},
+    "retention-low": {"AgentRetentionLow"},
+    "cost-spike": {"AgentCostSpike"},
+    "tool-prices": {"AgentToolSpendAnomaly"},
+    "thumbs-down": {"AgentNegativeFeedbackHigh"},
+    "rubber-stamping": {"AgentApprovalRateHigh"},
+    "audits-fail": {"AgentAuditProblems"},
+    "more-turns": {"AgentTurnsIncreasing"},
+}
+"""Story → the alerts that fire at its end, and no others do."""
+
+MAY_FIRE = {"cost-spike": {"AgentUserDailyCostHigh"}}
+"""Late in the UTC day, those who are there have spent too much, too."""
+
+DAYS = {"healthy": 21, "adoption-declines": 21, "retention-low": 21}
+"""Those of the other stories are enough for what their alerts remember."""
+
+EVALUATIONS = 4
+"""After two, a Prometheus that starts takes up the states of the alerts that it finds; the next ones fire."""
+
+
+class Running:
+    """A Prometheus with the generated rules that has started on the histories."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def ask(self, path: str, **parameters: Any) -> Any:
+        """The data of an answer of its API."""
+        answer = requests.get(f"{self._url}/api/v1/{path}", params=parameters, timeout=60)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["data"]
+
+    def firing(self, agent: str) -> list[dict[str, str]]:
+        """The labels of each alert that fires for an agent."""
+        firing = [one["labels"] for one in self.ask("alerts")["alerts"] if one["state"] == "firing"]
+        return [labels for labels in firing if labels.get("agent") == agent]
+
+    def evaluations(self) -> int:
+        """How often every rule has been evaluated, at least."""
+        said = requests.get(f"{self._url}/metrics", timeout=10).text if self._is_ready() else ""
+        counts = re.findall(r"^prometheus_rule_group_iterations_total\{.*\} (\d+)$", said, re.MULTILINE)
+        return min(map(int, counts), default=0)
+
+    def _is_ready(self) -> bool:
+        try:
+            return requests.get(f"{self._url}/-/ready", timeout=5).ok
+        except requests.ConnectionError:
+            return False
+
+
+@pytest.fixture(scope="module")
+def prometheus(programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Running on all stories at once: each is told of an agent that is called after it."""
+    data = tmp_path_factory.mktemp("history")
+    tools = Programs(programs["prometheus"], programs["promtool"])
+    first = int(time.time())
+    for name, story in STORIES.items():
+        told = history.tell(story, DAYS.get(name, 9), datetime.now(UTC), lambda user: user)
+        backfill.write_blocks(tools, named(backfill.parts_of(told, story, Agent(name, name))), data)
+        first = min(first, told.times[0])
+    backfill.write_blocks(tools, [new_error(int(time.time()))], data)
+    backfill.record(tools, RULES, data, first, int(time.time()))
+    with started(programs["prometheus"], data) as running:
+        yield running
+
+
+def named(parts: Iterable[Iterable[Line]]) -> Iterator[list[Line]]:
+    """The series that a rule names; the others would only take time."""
+    for part in parts:
+        yield [line for line in part if line.name in NAMED_BY_RULES]
+
+
+def new_error(now: int) -> list[Line]:
+    """An agent of three days, one of whose tools has always failed in one way, and since five minutes in another."""
+    times = range(now - 3 * 86400, now, history.STEP_SECONDS)
+    agent = Agent("surprised", "surprised").labels
+    failing = agent | {"tool": "get_deal_history"}
+    return [
+        Line(metrics.BUILD_INFO.name, agent, [(at, 1) for at in times]),
+        Line(metrics.TOOL_ERRORS.name, failing | {"error_type": "known"}, [(at, n) for n, at in enumerate(times)]),
+        Line(metrics.TOOL_ERRORS.name, failing | {"error_type": "new"}, [(at, 1) for at in times[-3:]]),
+    ]
+
+
+@contextmanager
+def started(program: Path, data: Path) -> Iterator[Running]:
+    """Prometheus with the generated rules on this folder, once it has evaluated them."""
+    config = data / "prometheus.yml"
+    rules = [str(file) for file in RULES]
+    config.write_text(json.dumps({"global": {"evaluation_interval": "1s"}, "rule_files": rules}), encoding="utf-8")
+    address = f"127.0.0.1:{Ports.free().prometheus}"
+    command = [
+        str(program),
+        f"--config.file={config}",
+        f"--storage.tsdb.path={data}",
+        f"--web.listen-address={address}",
+    ]
+    command += ["--storage.tsdb.retention.time=30d", "--log.level=error"]
+    with subprocess.Popen(command, cwd=binaries.working_folder(program)) as process:
+        try:
+            running = Running(f"http://{address}")
+            deadline = time.monotonic() + 60
+            while running.evaluations() < EVALUATIONS:
+                assert time.monotonic() < deadline, "Prometheus did not evaluate its rules"
+                time.sleep(0.2)
+            yield running
+        finally:
+            process.terminate()
+
+
+@pytest.mark.parametrize("story", FIRE)
+def test_the_alerts_of_a_story_fire_and_no_others(story: str, prometheus: Running) -> None:
+    """At once, although some look back for weeks and have to hold for hours."""
+    firing = {labels["alertname"] for labels in prometheus.firing(story)}
+    assert firing >= FIRE[story]
+    assert firing <= FIRE[story] | MAY_FIRE.get(story, set())
+
+
+def test_an_error_type_that_the_days_before_have_not_seen_fires(prometheus: Running) -> None:
+    """The one that they have seen goes on silently."""
+    (alert,) = prometheus.firing("surprised")
+    assert alert["alertname"] == "AgentToolNewErrorType"
+    assert alert["error_type"] == "new"
+
+
+def test_every_story_is_judged() -> None:
+    """A story without a verdict would be a demonstration that nobody has seen."""
+    assert set(FIRE) == set(STORIES)
+
+
+def test_no_alert_would_have_fired_at_any_hour_of_the_healthy_weeks(prometheus: Running) -> None:
+    """Not in the first week, which has no history, not at night and not at weekends."""
+    end = time.time()
+    noisy = []
+    for group in prometheus.ask("rules")["groups"]:
+        for rule in group["rules"]:
+            if rule["type"] == "alerting":
+                past = {"start": end - 21 * 86400, "end": end, "step": 3600}
+                found = prometheus.ask("query_range", query=rule["query"], **past)["result"]
+                noisy += [(rule["name"], one) for one in found if one["metric"].get("agent") == "healthy"]
+    assert not noisy

@@ -1,0 +1,87 @@
+"""A real Redis for the tests: on loopback, on a port of its own, keeping nothing, gone at the end."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stack import binaries
+from stack.errors import StackError
+
+READY = "Ready to accept connections"
+
+
+def program(home: Path) -> Path:
+    """redis-server: from PATH, or unpacked into a folder of ``home`` from the distribution's packages.
+
+    Raises StackError when there is none.
+    """
+    if on_path := shutil.which("redis-server"):
+        return Path(on_path)
+    own = home / "redis"  # apart from the other programs, which other tests may be unpacking
+    own.mkdir(parents=True, exist_ok=True)
+    unpacked = own / "debian" / "usr" / "bin" / "redis-server"
+    with (own / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not unpacked.exists():
+            binaries.unpack(["redis-server"], own, print, instead="install Redis 6 or newer", with_dependencies=True)
+    return unpacked
+
+
+class RedisServer:
+    """A server that can be stopped and started again at the same address; it forgets everything when it stops."""
+
+    def __init__(self, home: Path) -> None:
+        self._program = program(home)
+        self._libraries = [str(path) for path in (home / "redis" / "debian" / "usr" / "lib").glob("*-linux-gnu*")]
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self._port = listener.getsockname()[1]
+        self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens, or would."""
+        return f"redis://127.0.0.1:{self._port}/0"
+
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+        options = ["--port", str(self._port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        self._process = subprocess.Popen(
+            [str(self._program), *options],
+            env=os.environ | {"LD_LIBRARY_PATH": ":".join(self._libraries)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        said = []
+        for line in self._process.stdout:
+            said.append(line)
+            if READY in line:
+                return
+        raise StackError(f"Redis did not start:\n{''.join(said)}")
+
+    def stop(self) -> None:
+        """End it, if it runs."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+
+@contextmanager
+def running(home: Path) -> Iterator[RedisServer]:
+    """A server with nothing in it."""
+    server = RedisServer(home)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()

@@ -1,0 +1,42 @@
+"""An agent with a policy of its own, on a ledger that lives by the test's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentgauge.ledger import Ledger
+from sample_agent.autonomy.parts import Autonomy
+from sample_agent.autonomy.policy_file import PolicyFile
+from tests.exporter.conftest import Clock
+from tests.sample_agent.autonomy.policies import TOOLS, written
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """It stands still until it is told to move."""
+    return Clock()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
+    """A new one."""
+    with closing(Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}", now=clock)) as opened:
+        yield opened
+
+
+def check(tool: str, arguments: Mapping[str, Any]) -> None:
+    """Only arguments that the tool has."""
+    for name in arguments:
+        if name not in TOOLS[tool]:
+            raise ValueError(f"{tool}: {name}: there is no such argument")
+
+
+@pytest.fixture
+def autonomy(ledger: Ledger, tmp_path: Path) -> Autonomy:
+    """The autonomy of agent ``a``; ``policies.written(tmp_path, …)`` puts another policy in force."""
+    return Autonomy.on(ledger, "a", PolicyFile(written(tmp_path), TOOLS), check)

@@ -1,0 +1,278 @@
+"""`python -m sample_agent approvals …`: the same decisions as on the page, from a terminal."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from anthropic import AsyncAnthropic
+from prometheus_client import CollectorRegistry
+from typer.testing import CliRunner
+
+from agentgauge import AgentGauge
+from agentgauge.ledger import Ledger
+from agentgauge.ledger.actions import Action, Proposal
+from sample_agent import assembly
+from sample_agent.autonomy.access import FILE_NAME, VARIABLE
+from sample_agent.autonomy.parts import Autonomy
+from sample_agent.cli import app
+from sample_agent.sales.tools import SALES_TOOLS
+from sample_agent.service import Service
+from sample_agent.serving import serving
+
+EMAIL = {"to": "jane@globex.example", "subject": "Renewal", "body": "Dear Ms Doe,\n\nplease find our offer.\n\nAnn"}
+SEARCH = {"accounts": ["Globex"], "limit": 10}
+
+
+@pytest.fixture(autouse=True)
+def _installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state folder of its own."""
+    monkeypatch.setenv("AGENTGAUGE_STATE", str(tmp_path))
+    for name in ("AGENTGAUGE_LEDGER", "AGENTGAUGE_POLICY", VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def autonomy(tmp_path: Path) -> Iterator[Autonomy]:
+    """The Sales Companion's, on the ledger that the commands open."""
+    with closing(Ledger.open(assembly.ledger_url(tmp_path))) as ledger:
+        yield assembly.build_autonomy(ledger)
+
+
+@pytest.fixture
+def propose(autonomy: Autonomy) -> Callable[..., Action]:
+    """Let the agent propose an e-mail; keywords are other parts of the Proposal."""
+
+    def made(tool: str = "draft_email", arguments: Any = EMAIL, **different: Any) -> Action:
+        parts = {"risk": "medium", "disposition": "approval", "context": {"why": "draft_email is of medium risk"}}
+        return autonomy.actions.propose(Proposal(tool, arguments=arguments, user_id="rep-1", **parts | different))
+
+    return made
+
+
+def approvals(*arguments: str, typed: str = "", status: int = 0) -> str:
+    """Run `approvals …`, which has to end with this status; returns what it printed."""
+    result = CliRunner().invoke(app, ["approvals", *arguments], input=typed, env={"USER": "ann"})
+    assert result.exit_code == status, result.output
+    return result.output
+
+
+def test_the_list_shows_what_waits_and_what_is_to_be_audited(propose: Callable[..., Action]) -> None:
+    """With how risky it is, for how long it waits and until when."""
+    assert "nothing waits for a decision" in approvals("list")
+    waiting = propose(expires_in_seconds=7300)
+    sampled = propose("update_crm", {"account": "Globex", "text": "Call Jane"}, disposition="auto", sampled=True)
+    printed = " ".join(re.sub("[│┃]", " ", approvals("list")).split())
+    assert printed.startswith("the stage is approval_required waiting for a decision")
+    assert re.search(rf"{waiting.id} draft_email medium \d+ s 2 h jane@", printed)
+    assert re.search(
+        rf"to audit: `approvals audit ID ok\|problem`.* {sampled.id} update_crm medium \d+ s Globex", printed
+    )
+
+
+def test_one_action_is_shown_in_full(propose: Callable[..., Action]) -> None:
+    """Long texts as they are, the user unnamed, and nothing that could rewrite the terminal."""
+    action = propose(arguments=EMAIL | {"body": "Hi,\n\n\x1b[2J[red]all is fine"})
+    printed = approvals("show", action.id)
+    assert "it waits because draft_email is of medium risk" in printed
+    assert "body\nHi,\n\n⟨U+001B⟩[2J[red]all is fine\n" in printed
+    assert "rep-1" not in printed
+
+
+def test_an_approval_is_recorded_with_who_gave_it(propose: Callable[..., Action], autonomy: Autonomy) -> None:
+    """By default whoever is logged in at the terminal."""
+    action = propose()
+    assert approvals("approve", action.id) == f"draft_email {action.id}: approved by ann\n"
+    assert autonomy.approvals.get(action.id).decided_by == "ann"
+    assert f"draft_email {action.id}: approved by ann" in approvals("show", action.id)
+
+
+def test_fields_are_edited_by_name(propose: Callable[..., Action], autonomy: Autonomy) -> None:
+    """What is changed is shown, also without colours."""
+    action = propose()
+    changed = ["--set", "subject=Your renewal", "--set", f"body={EMAIL['body'].replace('Dear Ms Doe', 'Hi Jane')}"]
+    printed = approvals("edit", action.id, *changed, "--reason", "friendlier", "--by", "bob")
+    assert "{+Your +}[-Renewal-]{+renewal+}" in printed or "[-Renewal-]{+Your renewal+}" in printed
+    assert "[-Dear Ms Doe,-]{+Hi Jane,+}\n\nplease find our offer." in printed
+    decided = autonomy.approvals.get(action.id)
+    assert (decided.decision, decided.decided_by, decided.reason) == ("edited", "bob", "friendlier")
+    assert decided.final_arguments["subject"] == "Your renewal"
+    assert "[-Dear Ms Doe,-]{+Hi Jane,+}" in approvals("show", action.id)
+
+
+def test_an_edited_field_keeps_its_type(propose: Callable[..., Action], autonomy: Autonomy) -> None:
+    """A list, a number, and one that the agent had left out."""
+    action = propose("search_emails", SEARCH)
+    approvals("edit", action.id, "--set", "accounts=Globex\nInitech", "--set", "limit=5", "--set", "words=renewal")
+    expected = {"accounts": ["Globex", "Initech"], "limit": 5, "words": "renewal"}
+    assert autonomy.approvals.get(action.id).decided_arguments == expected
+
+
+@pytest.mark.parametrize(
+    ("assignment", "says"),
+    [
+        ("limit=many", "limit: expected a number, not 'many'"),
+        ("limit=1000", "search_emails: limit: Input should be less than or equal to 50"),
+        ("colour=red", "colour: there is no such field; the fields are accounts, limit, words"),
+        ("limit", "limit: expected FIELD=VALUE"),
+    ],
+)
+def test_an_edit_that_does_not_fit_is_refused(
+    propose: Callable[..., Action], autonomy: Autonomy, assignment: str, says: str
+) -> None:
+    """With the field, and it still waits."""
+    action = propose("search_emails", SEARCH)
+    assert says in approvals("edit", action.id, "--set", assignment, status=1)
+    assert autonomy.approvals.waiting() == [action]
+
+
+def test_an_edit_cannot_raise_the_risk(propose: Callable[..., Action], autonomy: Autonomy) -> None:
+    """That takes a decision of its own."""
+    action = propose()
+    printed = approvals("edit", action.id, "--set", "body=We give you 30 % off.", status=1)
+    assert "would be of high risk, not of medium risk" in printed
+    assert autonomy.approvals.waiting() == [action]
+
+
+@pytest.fixture
+def editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Let $EDITOR make a replacement each time it is opened; the folder returned holds what it was shown."""
+
+    def made(*replacements: tuple[str, str]) -> Path:
+        script, seen = tmp_path / "editor.py", tmp_path / "seen"
+        seen.mkdir()
+        script.write_text(
+            "import os, pathlib, sys\n"
+            f"seen, file = pathlib.Path({str(seen)!r}), pathlib.Path(sys.argv[1])\n"
+            "turn = len(list(seen.iterdir()))\n"
+            "(seen / str(turn)).write_text(file.read_text())\n"
+            f"file.write_text(file.read_text().replace(*{list(replacements)!r}[turn]))\n"
+            "os.utime(file, (0, 0))\n"  # another time than before: that is how it is noticed that it was saved
+        )
+        monkeypatch.setenv("VISUAL", "")
+        monkeypatch.setenv("EDITOR", f"{shlex.quote(sys.executable)} {shlex.quote(str(script))}")
+        return seen
+
+    return made
+
+
+def test_an_email_is_edited_in_the_editor(
+    propose: Callable[..., Action], autonomy: Autonomy, editor: Callable[..., Path]
+) -> None:
+    """Its lines as lines; the change is shown before it is confirmed."""
+    action, seen = propose(), editor(("Dear Ms Doe", "Hi Jane"))
+    printed = approvals("edit", action.id, typed="y\n")
+    assert "body: |-\n  Dear Ms Doe,\n\n  please find our offer.\n" in (seen / "0").read_text()
+    assert "[-Dear Ms Doe,-]{+Hi Jane,+}" in printed
+    decided = autonomy.approvals.get(action.id)
+    assert (decided.decision, decided.decided_by) == ("edited", "ann")
+    assert decided.decided_arguments == EMAIL | {"body": EMAIL["body"].replace("Dear Ms Doe", "Hi Jane")}
+
+
+def test_what_does_not_fit_is_edited_again(
+    propose: Callable[..., Action], autonomy: Autonomy, editor: Callable[..., Path]
+) -> None:
+    """Nothing of the work is lost."""
+    action = propose("search_emails", SEARCH)
+    seen = editor(("Globex", "Initech"), ("'10'", "ten"), ("ten", "10"))
+    printed = approvals("edit", action.id, typed="n\ny\ny\ny\n")
+    assert "limit: expected a number, not 'ten'" in printed
+    assert "Initech" in (seen / "2").read_text()
+    assert autonomy.approvals.get(action.id).decided_arguments == {"accounts": ["Initech"], "limit": 10}
+
+
+@pytest.mark.parametrize("to", ["", "- a list", "subject: [1, 2]", "{"])
+def test_a_file_that_is_no_list_of_fields_decides_nothing(
+    propose: Callable[..., Action], autonomy: Autonomy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, to: str
+) -> None:
+    """Nor does one that was emptied."""
+    action = propose()
+    (tmp_path / "new").write_text(to)
+    monkeypatch.setenv("VISUAL", "")
+    monkeypatch.setenv("EDITOR", f"cp {shlex.quote(str(tmp_path / 'new'))}")
+    assert "nothing was decided" in approvals("edit", action.id, typed="n\n", status=1)
+    assert autonomy.approvals.waiting() == [action]
+
+
+def test_a_rejection_needs_a_reason(propose: Callable[..., Action], autonomy: Autonomy) -> None:
+    """The agent is told it."""
+    action = propose()
+    approvals("reject", action.id, status=2)
+    assert "say why: --reason" in approvals("reject", action.id, "--reason", " ", status=1)
+    assert "rejected by ann" in approvals("reject", action.id, "--reason", "too formal")
+    assert autonomy.approvals.get(action.id).reason == "too formal"
+    assert "reason: too formal" in approvals("show", action.id)
+
+
+@pytest.mark.parametrize("command", ["approve", "reject --reason x", "edit --set subject=x"])
+def test_whoever_comes_second_is_told(propose: Callable[..., Action], autonomy: Autonomy, command: str) -> None:
+    """In plain words; a user who decided in the chat is not named."""
+    name, *options = command.split()
+    for by, who in {"bob": "bob", "rep-1": "the user"}.items():
+        action = propose()
+        autonomy.approvals.approve(action.id, by)
+        printed = approvals(name, action.id, *options, status=1)
+        assert re.search(rf"It was approved \d+ s ago by {who}, who was faster", printed)
+
+
+def test_an_unknown_action_is_said(autonomy: Autonomy) -> None:
+    """With where to look."""
+    printed = approvals("approve", "nothing", status=1)
+    assert "sales_companion has no action 'nothing'; `approvals list` shows what there is" in printed
+
+
+def test_an_audit_is_judged_once(propose: Callable[..., Action], autonomy: Autonomy) -> None:
+    """As ok or as a problem."""
+    sampled = propose(disposition="auto", sampled=True)
+    approvals("audit", sampled.id, "so-so", status=2)
+    assert "audited, problem" in approvals("audit", sampled.id, "problem")
+    assert "judged it: problem" in approvals("audit", sampled.id, "ok", status=1)
+    assert autonomy.actions.to_audit() == []
+
+
+def test_the_link_leads_into_the_page_of_the_running_agent(
+    fake_api: str, registry: CollectorRegistry, tmp_path: Path
+) -> None:
+    """And a request that waited is answered after the decision there."""
+    tools = [tool.name for tool in SALES_TOOLS]
+    ledger = assembly.ledger_url(tmp_path)
+    gauge = AgentGauge(assembly.AGENT, tools=tools, registry=registry, ledger=ledger)
+    client = AsyncAnthropic(api_key="fake-key", base_url=fake_api, middleware=[gauge.anthropic()])
+    companion = assembly.build_companion(gauge, client, tmp_path)
+    page = assembly.build_approvals_page(companion.supervisor.autonomy, tmp_path)
+    with serving(Service(gauge, companion, approvals_page=page).app()) as url, requests.Session() as browser:
+        opened = browser.post(f"{url}/sessions", json={"user_id": "rep-1"}, timeout=20).json()
+        session = f"{url}/sessions/{opened['session_id']}"
+        asked = {"text": "Draft a renewal proposal email to Jane at Globex"}
+        (waiting,) = browser.post(f"{session}/messages", json=asked, timeout=20).json()["approvals"]
+
+        link = approvals("link", "--agent", url).strip()
+        assert (tmp_path / FILE_NAME).read_text().strip() in link
+        login = browser.get(link, timeout=20)
+        assert urlsplit(login.url).query == ""
+        listed = send(browser, login, f"{url}/approvals/login", name="ann")
+        assert waiting["id"] in listed.text
+        action = browser.get(f"{url}/approvals/actions/{waiting['id']}", timeout=20)
+        send(browser, action, f"{url}/approvals/actions/{waiting['id']}/approve")
+
+        answer = browser.get(f"{session}/answer?wait=20", timeout=30).json()
+        assert answer["tools"][-1] == "draft_email"
+        assert answer["approvals"] == []
+
+
+def send(browser: requests.Session, page: requests.Response, to: str, **fields: str) -> requests.Response:
+    """Send a form of a page as a browser would."""
+    (csrf, *_) = re.findall(r'name="csrf" value="(.+?)"', page.text)
+    site = urlsplit(to)
+    headers = {"origin": f"{site.scheme}://{site.netloc}", "sec-fetch-site": "same-origin"}
+    answer = browser.post(to, data={"csrf": csrf, **fields}, headers=headers, timeout=20)
+    answer.raise_for_status()
+    return answer

@@ -1,0 +1,135 @@
+"""The policy file: read, checked so that a slip names file, line and field, and read anew while the agent runs."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sample_agent.assembly import policy_file
+from sample_agent.autonomy.policy import load
+from sample_agent.autonomy.policy_file import PolicyFile
+from sample_agent.sales.tools import SALES_TOOLS
+from sample_agent.yaml_file import YamlFileError
+from tests.sample_agent.autonomy.policies import TEXT, TOOLS, policy, written
+
+
+def test_the_sales_companions_policy_asks_for_every_write() -> None:
+    """The stage of the demo, and the numbers of the specification."""
+    shipped = policy_file()()
+    assert shipped.stage == "approval_required"
+    assert {name: tool.risk for name, tool in shipped.tools.items() if tool.side_effect} == {
+        "draft_email": "medium",
+        "send_email": "high",
+        "update_crm": "medium",
+    }
+    assert {name: tool.risk for name, tool in shipped.tools.items()} == {tool.name: tool.risk for tool in SALES_TOOLS}
+    rule = shipped.promotion
+    assert (rule.days, rule.decisions, rule.approved, rule.rejected) == (30, 100, 0.97, 0)
+
+
+def test_what_a_policy_leaves_out_is_as_the_specification_says(tmp_path: Path) -> None:
+    """A short file is a good one."""
+    rule = policy(tmp_path).promotion
+    assert (rule.days, rule.decisions, rule.approved, rule.rejected) == (30, 100, 0.97, 0)
+    assert policy(tmp_path).autonomous.run_up_to == "medium"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("stage: approval_required", "stage: careful", "policy.yml:4: stage: Input should be 'shadow', 'approval_"),
+        ("reason: a test\n", "", "policy.yml:1: reason: is missing"),
+        ("find: { risk: low, side_effect: false }", "find: {}", "policy.yml:7: tools.find.risk: is missing"),
+        ("risk: medium", "risk: medum", "policy.yml:10: tools.write.risk: Input should be 'low', 'medium' or 'high'"),
+        ("send: {", "sned: {", "policy.yml:18: tools.sned: there is no such tool; the tools are find, tidy, write,"),
+        ("  tidy: { risk: low }\n", "", "policy.yml:6: tools: tidy is missing; add it with its risk"),
+        ("risk: high }", "risk: high, mode: auto }", "policy.yml:18: tools.send: a high-risk tool cannot be set to a"),
+        ("then: high", "then: medium", "policy.yml:9: tools.write: a rule can only raise the risk, and medium is not"),
+        ("[subject, body]", "[subject, text]", "policy.yml:12: tools.write.rules.0.when.arguments: write has no arg"),
+        (", above: 50", "", "policy.yml:15: tools.write.rules.1.when: say what to look for: matches, above, or both"),
+        (r"(\d+(?:[.,]\d+)?)", r"\d+", "policy.yml:12: tools.write.rules.0.when: above needs a group in matches"),
+        (r"'(\d+(", "'(((", "policy.yml:12: tools.write.rules.0.when.matches: is no regular expression"),
+        ("share: 0.5", "share: 50", "policy.yml:5: audit.share: Input should be less than or equal to 1"),
+        ("audit:", "audits:", "policy.yml:5: audits: there is no such field"),
+        ("tools:", "tools: {}\ntools:", "policy.yml:7: tools: is there twice; remove one"),
+        ("  tidy: {", "  tidy: [", "policy.yml is not YAML"),
+    ],
+)
+def test_a_slip_is_named_with_file_line_and_field(tmp_path: Path, before: str, after: str, says: str) -> None:
+    """What an engineer who edits it by hand gets wrong."""
+    with pytest.raises(YamlFileError) as raised:
+        policy(tmp_path, (before, after))
+    assert str(raised.value).startswith(says)
+
+
+def test_a_file_with_nothing_in_it_is_a_slip(tmp_path: Path) -> None:
+    """It must not read as a policy that allows everything."""
+    with pytest.raises(YamlFileError, match=r"policy\.yml:1: the file: Input should be"):
+        load(written(tmp_path, ""), TOOLS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "risk"),
+    [
+        ({"body": "Dear Jane, 20 % off."}, "medium"),
+        ({"body": "Dear Jane, 20.5 % off."}, "high"),
+        ({"body": "Dear Jane, 20,5% off."}, "high"),
+        ({"body": "5 % now, and 30 percent for three years"}, "high"),
+        ({"subject": "30 PER CENT!"}, "high"),
+        ({"body": "1,000 % off"}, "high"),
+        ({"body": "\uff13\uff10 \uff05 off"}, "high"),  # full-width
+        ({"body": "3\u200b0 % off"}, "high"),  # a zero-width space between the digits
+        ({"body": "30\u00a0% off"}, "high"),  # a no-break space
+        ({"body": ["fine", {"more": "30 % off"}]}, "high"),
+        ({"body": "room 30, 10 % off"}, "medium"),
+        ({"body": None}, "medium"),
+        ({"discount": 50}, "medium"),
+        ({"discount": 50.1}, "denied"),
+        ({"discount": "60"}, "denied"),
+        ({"discount": "a lot"}, "denied"),  # what cannot be read is not below the bound
+        ({"discount": float("nan")}, "denied"),
+        ({"discount": 60, "body": "30 %"}, "denied"),
+        ({}, "medium"),
+    ],
+)
+def test_the_arguments_of_a_call_can_raise_its_risk(tmp_path: Path, arguments: dict[str, Any], risk: str) -> None:
+    """However the number is written."""
+    assert policy(tmp_path).assess("write", arguments)[0] == risk
+
+
+def test_a_tool_that_the_policy_does_not_know_is_denied(tmp_path: Path) -> None:
+    """What nobody judged must not run."""
+    assert policy(tmp_path).assess("format_disk", {}) == ("denied", "the policy does not know this tool")
+
+
+def test_a_running_agent_sees_a_new_version_and_keeps_the_last_good_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An editor that saves half a file takes no freedom away and gives none."""
+    path = written(tmp_path)
+    current = PolicyFile(path, TOOLS)
+    assert current().stage == "approval_required"
+    written(tmp_path, TEXT.replace("approval_required", "semi_autonomous"))
+    assert current().stage == "semi_autonomous"
+    with caplog.at_level(logging.WARNING):
+        for broken in ("stage: autonomous", "{"):
+            written(tmp_path, broken)
+            assert current().stage == "semi_autonomous"
+            assert current().stage == "semi_autonomous"
+        path.unlink()
+        assert current().stage == "semi_autonomous"
+    assert len(caplog.records) == 3
+    assert "changed_by: is missing" in caplog.text
+    written(tmp_path)
+    assert current().stage == "approval_required"
+
+
+def test_an_agent_does_not_start_on_a_broken_policy(tmp_path: Path) -> None:
+    """There is no good version to go on with."""
+    with pytest.raises(YamlFileError):
+        PolicyFile(written(tmp_path, "stage: shadow"), TOOLS)
+    with pytest.raises(YamlFileError, match=r"no_policy\.yml cannot be read"):
+        PolicyFile(tmp_path / "no_policy.yml", TOOLS)

@@ -1,0 +1,135 @@
+"""What the on-call does to cache and tiers, on a running agent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from anthropic import AsyncAnthropic
+from typer.testing import CliRunner
+
+from agentgauge import AgentGauge
+from sample_agent import assembly
+from sample_agent.cli import app
+from sample_agent.cost.levers import Levers
+from sample_agent.service import Service
+from sample_agent.serving import serving
+from tests.sample_agent.cost.conftest import counted
+
+TOOLS = ("search_crm_contacts", "get_deal_history")
+
+
+@pytest.fixture(autouse=True)
+def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state folder that commands and agent share, and a terminal as wide as the tables."""
+    monkeypatch.setenv("AGENTGAUGE_STATE", str(tmp_path))
+    monkeypatch.setattr("sample_agent.cli.common.out.width", 140)
+
+
+@pytest.fixture
+def agent(gauge: AgentGauge, fake_api: str, tmp_path: Path) -> Iterator[str]:
+    """A running agent that has answered one question; its URL."""
+    client = AsyncAnthropic(api_key="fake-key", base_url=fake_api, middleware=[gauge.anthropic()])
+    with serving(Service(gauge, assembly.build_companion(gauge, client, tmp_path)).app()) as url:
+        ask(url)
+        yield url
+
+
+def ask(url: str) -> None:
+    """Ask about an account, in a session of its own."""
+    session = requests.post(f"{url}/sessions", json={"user_id": "rep-1"}, timeout=5).json()["session_id"]
+    requests.post(f"{url}/sessions/{session}/messages", json={"text": "Tell me about Globex"}, timeout=10)
+
+
+def run(*arguments: str, fails: bool = False) -> str:
+    """What a command prints."""
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == (1 if fails else 0), result.output
+    return result.output
+
+
+def test_the_cache_is_shown_by_tool_without_anybodys_data(agent: str) -> None:
+    """How many, how old, how often they serve."""
+    ask(agent)
+    shown = run("ops", "cache", "show", "--agent", agent)
+    rows = {row[1]: row for line in shown.splitlines() if len(row := [cell.strip() for cell in line.split("│")]) > 6}
+    assert rows["search_crm_contacts"][2:5] == ["300 s", "everybody", "1"]
+    assert rows["search_crm_contacts"][7] == "50%"
+    assert rows["search_emails"][2:8] == ["never", "nobody: by user", "0", "-", "-", "-"]
+    assert "Globex" not in shown
+    assert "rep-1" not in shown
+
+
+def test_what_is_dropped_is_looked_up_anew(agent: str, gauge: AgentGauge) -> None:
+    """One tool, or all of them."""
+    assert run("ops", "cache", "drop", "--tool", "get_deal_history", "--agent", agent) == "results dropped: 1\n"
+    ask(agent)
+    executed = [counted(gauge, "agent_tool_calls_total", tool=tool, outcome="success") for tool in TOOLS]
+    assert executed == [1, 2]
+    assert run("ops", "cache", "drop", "--all", "--agent", agent) == "results dropped: 2\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["cache", "drop"], "error: name a tool with --tool, or say --all"),
+        (["cache", "drop", "--all", "--tool", "search_emails"], "error: name a tool with --tool, or say --all"),
+        (["cache", "drop", "--tool", "search_mail"], "error: there is no tool 'search_mail'; the tools are search_crm"),
+        (["cache", "drop", "--tool", "send_email"], "error: results of 'send_email' are never kept; those kept are of"),
+    ],
+)
+def test_a_wrong_drop_is_one_clear_line(agent: str, arguments: list[str], says: str) -> None:
+    """What was wrong, and what there is."""
+    assert run("ops", *arguments, "--agent", agent, fails=True).startswith(says)
+
+
+def test_an_agent_without_a_cache_says_so(gauge: AgentGauge, fake_api: str, tmp_path: Path) -> None:
+    """The lever may be off."""
+    client = AsyncAnthropic(api_key="fake-key", base_url=fake_api)
+    companion = assembly.build_companion(gauge, client, tmp_path, Levers(cache=False))
+    with serving(Service(gauge, companion).app()) as url:
+        assert "runs without a cache" in run("ops", "cache", "show", "--agent", url, fails=True)
+
+
+def test_a_redis_that_is_down_is_said(
+    gauge: AgentGauge, fake_api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent runs on, the command cannot."""
+    monkeypatch.setenv("AGENTGAUGE_CACHE", "redis://127.0.0.1:9/0")
+    client = AsyncAnthropic(api_key="fake-key", base_url=fake_api, middleware=[gauge.anthropic()])
+    with serving(Service(gauge, assembly.build_companion(gauge, client, tmp_path)).app()) as url:
+        ask(url)
+        assert counted(gauge, "agent_tool_calls_total", tool="get_deal_history", outcome="success") == 1
+        for command in (["show"], ["drop", "--all"]):
+            assert "the cache cannot be reached: Redis" in run("ops", "cache", *command, "--agent", url, fails=True)
+
+
+def test_a_step_is_switched_to_another_tier_and_back(agent: str, gauge: AgentGauge) -> None:
+    """While the agent runs, from the next call on."""
+    for step in ("planning", "synthesis"):
+        said = run("ops", "use-tier", step, "medium")
+    assert "tiers: planning on medium, synthesis on medium" in said
+    assert "medium (switched)" in run("ops", "tiers")
+    ask(agent)
+    assert counted(gauge, "agent_llm_cost_usd_total", model="claude-sonnet-5-5", step="synthesis") > 0
+    assert "model: claude-fable-5-2; tiers: planning on medium" in run("ops", "use-model", "claude-fable-5-2")
+    run("ops", "use-tier", "planning", "--default")
+    assert "tiers: synthesis on medium" in run("ops", "use-model", "--default")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (
+            ["dreaming", "small"],
+            "error: there is no step 'dreaming'; the steps are planning, tool_arguments,",
+        ),
+        (["planning", "tiny"], "error: there is no tier 'tiny'; the tiers are large, medium, small"),
+        (["planning"], "error: name a tier, or say --default"),
+    ],
+)
+def test_a_wrong_switch_is_one_clear_line(arguments: list[str], says: str) -> None:
+    """What was wrong, and what there is."""
+    assert run("ops", "use-tier", *arguments, fails=True).startswith(says)

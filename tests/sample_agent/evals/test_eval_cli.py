@@ -1,0 +1,288 @@
+"""`eval …`: what stops a deploy, what people read, and that the running agent shows it and is not disturbed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry
+from typer.testing import CliRunner, Result
+
+from agentgauge import AgentGauge
+from agentgauge.ledger import Ledger
+from agentgauge.ledger.actions import Actions, Proposal
+from agentgauge.ledger.evals import EvalHistory
+from agentgauge.ledger.prompts import PromptActivations
+from sample_agent import assembly, switches
+from sample_agent.cli import app
+from sample_agent.cli.evaluating import SUITES
+from sample_agent.cli.nightly import Schedule, run_if_due
+from sample_agent.evals.scenario import load
+from sample_agent.fake_api.model import NO_TOOLS_LINE
+from sample_agent.feedback.export import scenarios_of
+from sample_agent.sales.tools import TOOLS_BY_NAME
+from sample_agent.sales.trials import SCENARIOS, TOOL_FAULTS
+
+PROMPTS = assembly.prompt_library().load().version
+LARGE, SMALL = "claude-opus-5-5", "claude-haiku-5-5"
+SHIPPED, ON_SMALL = (f"{assembly.VERSION}+{PROMPTS}+{model}" for model in (LARGE, SMALL))
+DAILY = Schedule(trials=1, parallel=8, every=timedelta(days=1), size=2, max_cost=None)
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state folder of its own, and no key: the trials run against the fake API."""
+    monkeypatch.setenv("AGENTGAUGE_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("COLUMNS", "200")
+    for variable in ("AGENTGAUGE_LEDGER", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(variable, raising=False)
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A suite of three shipped scenarios, as quick as a test should be."""
+    folder = tmp_path / "sales"
+    folder.mkdir()
+    wanted = {"account look-up", "renewal date", "a poem is declined"}
+    found = [one for path in SCENARIOS.glob("*.yml") for one in yaml.safe_load(path.read_text(encoding="utf-8"))]
+    document = yaml.safe_dump([one for one in found if one["name"] in wanted])
+    (folder / "some.yml").write_text(document, encoding="utf-8")
+    monkeypatch.setitem(SUITES, "sales", folder)
+    return folder
+
+
+def evaluate(*arguments: str) -> Result:
+    """Run `python -m sample_agent eval …` in this process."""
+    return CliRunner().invoke(app, ["eval", *arguments])
+
+
+def ledger(state: Path) -> Ledger:
+    """The ledger of the state folder."""
+    return Ledger.open(f"sqlite:///{state / 'ledger.sqlite'}")
+
+
+def shown(state: Path, name: str) -> dict[tuple[str, ...], float]:
+    """A metric as an agent shows it that starts now, by its labels but ``agent``."""
+    registry = CollectorRegistry()
+    with closing(AgentGauge(assembly.AGENT, registry=registry, ledger=ledger(state))) as gauge:
+        gauge.refresh_from_ledger()
+        return {
+            tuple(value for label, value in sample.labels.items() if label != "agent"): sample.value
+            for metric in registry.collect()
+            for sample in metric.samples
+            if sample.name == name
+        }
+
+
+def test_the_shipped_agent_passes_the_shipped_suite() -> None:
+    """All scenarios, on the fake API; this is what `make deploy-check` runs, with more trials."""
+    result = evaluate("--trials", "1")
+    assert result.exit_code == 0, result.output
+    count = len(load(SCENARIOS, TOOLS_BY_NAME, TOOL_FAULTS))
+    assert count >= 22
+    assert f"{count} of {count} scenarios passed" in result.output
+
+
+@pytest.mark.usefixtures("suite")
+def test_a_worse_model_fails_the_gate_and_the_message_names_the_scenarios(state: Path) -> None:
+    """What it broke, since which version, and why; what it still does is not blamed."""
+    assert evaluate("--trials", "3").exit_code == 0
+    worse = evaluate("run", "--trials", "3", "--model", SMALL)
+    assert worse.exit_code == 1
+    assert f"regressed since {SHIPPED}: account look-up (" in worse.stderr
+    assert "missing tool get_deal_history" in worse.output
+    assert shown(state, "agent_eval_pass_ratio") == {("sales", ON_SMALL): pytest.approx(2 / 3)}
+    assert shown(state, "agent_eval_baseline_pass_ratio") == {("sales",): 1}
+
+
+@pytest.mark.usefixtures("suite")
+def test_a_worse_prompt_fails_the_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that forbids tools: the played model obeys, and the look-ups are gone."""
+    prompts = tmp_path / "prompts"
+    shutil.copytree(assembly.PROMPTS, prompts)
+    worse = f"v{len(list(prompts.iterdir())) + 1}"
+    shutil.copytree(prompts / PROMPTS, prompts / worse)
+    with (prompts / worse / "system.md").open("a", encoding="utf-8") as system:
+        system.write(f"\n{NO_TOOLS_LINE}\n")
+    monkeypatch.setattr(assembly, "PROMPTS", prompts)
+    assert evaluate("--trials", "1", "--prompts", PROMPTS).exit_code == 0
+    result = evaluate("--trials", "1", "--prompts", worse)
+    assert result.exit_code == 1
+    assert f"regressed since {SHIPPED}: account look-up, renewal date (" in result.stderr
+
+
+@pytest.mark.usefixtures("suite")
+def test_ci_gets_junit_and_json_and_people_two_versions_side_by_side(tmp_path: Path) -> None:
+    """Also when the run failed."""
+    evaluate("--trials", "1")
+    junit, said = tmp_path / "out" / "junit.xml", tmp_path / "out" / "run.json"
+    files = ("--junit", str(junit), "--json", str(said))
+    result = evaluate("--trials", "1", "--model", SMALL, "--compare", PROMPTS, *files)
+    assert result.exit_code == 1
+    assert "broken 0/1" in result.output
+    assert 'type="regressed"' in junit.read_text(encoding="utf-8")
+    assert json.loads(said.read_text(encoding="utf-8"))["regressed"] == ["account look-up"]
+
+
+@pytest.mark.usefixtures("suite")
+def test_a_spent_budget_breaks_the_run_off_and_it_can_be_resumed(state: Path) -> None:
+    """Status 2, since nothing was proven; then only the rest is run."""
+    broke = evaluate("--trials", "2", "--parallel", "1", "--max-cost", "0.005")
+    assert broke.exit_code == 2
+    assert "the budget is spent" in broke.stderr
+    with closing(ledger(state)) as opened:
+        history = EvalHistory(opened, assembly.AGENT)
+        (run,) = history.runs("sales")
+        kept = len(history.trials(run))
+        assert run.result is None
+        assert 0 < kept < 6
+        assert evaluate("--trials", "2", "--resume").exit_code == 0
+        assert [one.result for one in history.runs("sales")] == ["passed"]
+        assert len(history.trials(run)) == 6
+    assert shown(state, "agent_eval_runs_total")["sales", "error"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--suite", "support"], "there is no suite 'support' but sales"),
+        (["--prompts", "v99"], "there are no prompts 'v99'"),
+        (["--tag", "nonsense"], "no scenario of the suite sales has the tag 'nonsense'"),
+        (["--compare", "v99"], "no other version called 'v99' ran the suite sales"),
+        (["--scenarios", "nowhere"], "there is no folder nowhere"),
+    ],
+)
+def test_what_cannot_be_run_is_one_line_and_status_2(arguments: list[str], says: str) -> None:
+    """Told apart from an agent that fails."""
+    result = evaluate(*arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: {says}")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_bad_scenario_is_told_with_file_line_and_field(suite: Path) -> None:
+    """By the command as by the loader."""
+    (suite / "bad.yml").write_text("name: x\ninput: y\nexpected_tools: [fly]\n", encoding="utf-8")
+    result = evaluate()
+    assert result.exit_code == 2
+    assert f"{suite / 'bad.yml'}:1: expected_output_contains: Field required" in result.stderr
+
+
+@pytest.mark.usefixtures("suite")
+def test_a_kept_transcript_is_shown_word_for_word() -> None:
+    """The first trial that failed, of the last run with that scenario; or the one asked for."""
+    evaluate("--trials", "2", "--model", SMALL)
+    shown_trial = evaluate("show", "account look-up")
+    assert "trial 1" in shown_trial.output
+    assert "missing tool get_deal_history" in shown_trial.output
+    assert "Tell me about the Globex account" in shown_trial.output
+    assert '"jane.cooper@globex.example.com"' in shown_trial.output
+    assert "trial 2" in evaluate("show", "account look-up", "--trial", "2").output
+    assert "holds a scenario 'nonsense'" in evaluate("show", "nonsense").stderr
+
+
+@pytest.mark.usefixtures("suite")
+def test_the_history_draws_the_trend_until_it_is_forgotten(state: Path) -> None:
+    """Newest first in the table, oldest first in the line of bars."""
+    evaluate("--trials", "1")
+    evaluate("--trials", "1", "--model", SMALL)
+    said = evaluate("history").output
+    assert "oldest to newest  █▆" in said
+    assert said.index(SMALL) < said.index(LARGE)
+    assert evaluate("forget", "sales").output == "2 runs of sales are deleted\n"
+    assert evaluate("history").exit_code == 1
+    assert shown(state, "agent_eval_pass_ratio") == {}
+
+
+@pytest.mark.usefixtures("suite")
+def test_a_run_leaves_no_trace_in_the_demo_but_its_result(state: Path) -> None:
+    """No CRM, no faults, no proposed actions, no tool calls, tokens or sessions on the agent's metrics."""
+    evaluate("--trials", "1")
+    assert {path.name.partition("-")[0] for path in state.iterdir()} <= {"ledger.sqlite"}
+    with closing(ledger(state)) as opened:
+        assert Actions(opened, assembly.AGENT).waiting() == []
+        assert opened.top_spenders(assembly.AGENT, 10) == ()
+    assert shown(state, "agent_sessions_opened_total") == {(): 0}
+    assert shown(state, "agent_tool_calls_total") == {("other", "success"): 0, ("other", "error"): 0}
+
+
+@pytest.mark.usefixtures("suite")
+def test_a_judge_is_asked_once_and_its_cost_is_said() -> None:
+    """Behind its flag; the second time its verdicts are known."""
+    first, again = evaluate("--trials", "1", "--judge"), evaluate("--trials", "1", "--judge")
+    assert first.exit_code == again.exit_code == 0
+    assert "the judge cost " in first.output
+    assert "the judge cost " not in again.output
+
+
+@pytest.mark.usefixtures("suite")
+def test_the_live_version_is_run_when_it_changes_and_when_a_day_has_passed(state: Path) -> None:
+    """In whole when it is new: by another model or other prompts; later a sample will do."""
+
+    def versions() -> list[tuple[str, bool]]:
+        with closing(ledger(state)) as opened:
+            return [(str(run.version), run.partial) for run in EvalHistory(opened, assembly.AGENT).runs("sales")]
+
+    on_v1 = f"{assembly.VERSION}+v1+{LARGE}"
+    assert run_if_due("sales", DAILY)
+    assert run_if_due("sales", DAILY)
+    assert versions() == [(SHIPPED, False)]
+    switches.write(state, switches.Switches(model=SMALL))
+    assert run_if_due("sales", DAILY)
+    assert versions() == [(ON_SMALL, False), (SHIPPED, False)]
+    switches.write(state, switches.Switches())
+    with closing(ledger(state)) as opened:
+        PromptActivations(opened, assembly.AGENT).activate("v1", "ann", "calmer")
+    assert run_if_due("sales", DAILY)
+    assert versions()[0] == (on_v1, False)
+    assert run_if_due("sales", Schedule(trials=1, parallel=8, every=timedelta(), size=2, max_cost=None))
+    assert versions()[0] == (on_v1, True)
+
+
+@pytest.mark.usefixtures("suite")
+def test_a_live_run_that_breaks_off_says_so_and_goes_on_the_next_time() -> None:
+    """With what its budget left over."""
+    poor = Schedule(trials=2, parallel=1, every=timedelta(days=1), size=None, max_cost=0.005)
+    runs = [run_if_due("sales", poor)]
+    while not runs[-1]:
+        runs.append(run_if_due("sales", poor))
+    assert 2 <= len(runs) <= 6
+
+
+def test_a_live_run_that_cannot_start_says_why_and_the_watch_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whether the ledger or a file of the agent is at fault; a service that ended would end the whole stack."""
+    monkeypatch.setenv("AGENTGAUGE_LEDGER", "mysql://nowhere")
+    assert not run_if_due("sales", DAILY)
+    assert "the ledger mysql://nowhere is neither" in capsys.readouterr().err
+    monkeypatch.delenv("AGENTGAUGE_LEDGER")
+    (tmp_path / "cache.yml").write_text("most: none", encoding="utf-8")
+    monkeypatch.setattr(assembly, "CACHE", tmp_path / "cache.yml")
+    assert not run_if_due("sales", DAILY)
+    assert "cache.yml:1: most: " in capsys.readouterr().err
+    result = evaluate("--trials", "1")
+    assert (result.exit_code, "cache.yml:1: most: " in result.stderr) == (2, True)
+
+
+def test_scenarios_made_from_rejections_run_unchanged(tmp_path: Path, state: Path) -> None:
+    """As `feedback export` writes them."""
+    messages = [{"role": "user", "content": "Draft a renewal proposal email to Jane at Globex"}]
+    proposal = Proposal("draft_email", "medium", "approval", {"to": "x"}, {"messages": messages, "call_id": "c"})
+    state.mkdir()
+    with closing(ledger(state)) as opened:
+        actions = Actions(opened, assembly.AGENT)
+        rejected = actions.decide(actions.propose(proposal).id, "rejected", "ann", reason="too formal")
+    folder = tmp_path / "rejections"
+    folder.mkdir()
+    document = yaml.safe_dump(scenarios_of([rejected], list(TOOLS_BY_NAME)))
+    (folder / "scenarios.yml").write_text(document, encoding="utf-8")
+    result = evaluate("--scenarios", str(folder), "--trials", "1", "--judge")
+    assert result.exit_code == 0, result.output
+    assert "suite rejections, version" in result.output

@@ -1,0 +1,90 @@
+"""Scenario files: what people may write, and what they are told when they slip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sample_agent.evals.scenario import Approval, ScenarioError, load
+
+TOOLS = ("look_up", "send")
+RIGHT = """\
+- name: look-up
+  input: Tell me about Globex
+  expected_tools: [look_up]
+  expected_output_contains: [Globex]
+  max_turns: 4
+  max_cost: 0.10
+"""
+
+
+def read(folder: Path, *texts: str) -> list[str]:
+    """The names of the scenarios in files with these texts."""
+    for number, text in enumerate(texts):
+        (folder / f"{number}.yml").write_text(text, encoding="utf-8")
+    return [scenario.name for scenario in load(folder, TOOLS, ["outage"])]
+
+
+def test_a_file_holds_one_scenario_or_a_list_of_them(tmp_path: Path) -> None:
+    """They come by name, from all files."""
+    alone = RIGHT.replace("- name: look-up", "  name: alone")
+    assert read(tmp_path, RIGHT + RIGHT.replace("look-up", "another"), alone) == ["alone", "another", "look-up"]
+
+
+def test_everything_but_the_first_fields_may_be_left_out(tmp_path: Path) -> None:
+    """As in a scenario of the spec."""
+    read(tmp_path, RIGHT)
+    (scenario,) = load(tmp_path, TOOLS)
+    assert (scenario.match, scenario.expected_tool_sequence, scenario.approvals) == ("superset", [], [])
+
+
+def test_the_scripted_approver_says_a_word_or_more(tmp_path: Path) -> None:
+    """An edit says what it changes."""
+    script = "  approvals: [approve, {decision: edit, arguments: {to: jane}}, {decision: reject, reason: too long}]\n"
+    read(tmp_path, RIGHT + script)
+    (scenario,) = load(tmp_path, TOOLS)
+    assert scenario.approvals == [
+        Approval(decision="approve"),
+        Approval(decision="edit", arguments={"to": "jane"}),
+        Approval(decision="reject", reason="too long"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (RIGHT.replace("  max_cost: 0.10\n", ""), ":1: max_cost: Field required"),
+        (RIGHT.replace("max_turns: 4", "max_turns: four"), ":5: max_turns: Input should be a valid integer"),
+        (RIGHT.replace("max_turns: 4", "max_turns: 0"), ":5: max_turns: Input should be greater than or equal to 1"),
+        (RIGHT + "  max_cots: 1\n", ":7: max_cots: Extra inputs are not permitted"),
+        (RIGHT + "  max_turns: 9\n", ":7: max_turns: given twice"),
+        (
+            RIGHT.replace("[look_up]", "\n  - look_up\n  - sned"),
+            ":5: expected_tools.1: there is no tool 'sned'; the tools",
+        ),
+        (RIGHT + "  forbidden_tools: [look_up]\n", ":7: forbidden_tools.0: look_up is in expected_tools as well"),
+        (RIGHT + "  expected_arguments: {fetch: {}}\n", ":7: expected_arguments.fetch: there is no tool 'fetch'"),
+        (RIGHT + "  fault: flood\n", ":7: fault: there is no fault 'flood'; the faults are outage"),
+        (RIGHT + "  match: exact\n", ":7: match: Input should be 'strict', 'unordered', 'subset' or 'superset'"),
+        (RIGHT + "  approvals: [edit]\n", ":7: approvals.0: arguments say what an edit changes"),
+        (RIGHT + "  approvals:\n  - approve\n  - maybe\n", ":9: approvals.1.decision: Input should be 'approve'"),
+        (RIGHT + RIGHT, ":7: name: there is a scenario 'look-up' already"),
+        (RIGHT + "- just text\n", ":7: expected a scenario"),
+        ("", ":1: expected a scenario"),
+        ("- [", " is not YAML: "),
+    ],
+)
+def test_a_slip_is_told_with_file_line_and_field(tmp_path: Path, text: str, says: str) -> None:
+    """And with what is wrong."""
+    with pytest.raises(ScenarioError) as raised:
+        read(tmp_path, text)
+    assert str(raised.value).startswith(f"{tmp_path / '0.yml'}{says}")
+
+
+def test_a_folder_without_scenarios_is_an_error(tmp_path: Path) -> None:
+    """A suite of nothing would pass."""
+    with pytest.raises(ScenarioError, match="holds no scenarios"):
+        load(tmp_path, TOOLS)
+    with pytest.raises(ScenarioError, match="there is no folder"):
+        load(tmp_path / "nowhere", TOOLS)
