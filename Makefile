@@ -1,4 +1,4 @@
-# make up | test | page | generate | lint | lock: each sets up what it needs first.
+# make up | test | page | drill | deploy-check | generate | lint | lock: each sets up what it needs first.
 
 PYTHON_ENV = .venv/bin/python
 OFFSET ?= 0
@@ -6,7 +6,7 @@ FAULT ?= crm-outage
 EVAL ?=
 HISTORY ?=
 
-.PHONY: up down test test-mutations lint generate page bench lock deploy-check
+.PHONY: up down test test-mutations drill deploy-check lint generate page bench lock
 
 up: .venv/ready ## start everything and run until Ctrl-C (OFFSET=1000 moves the ports, NATIVE=1 ignores Docker, HISTORY=healthy makes up three weeks)
 	@exec $(PYTHON_ENV) -m stack up --offset $(OFFSET) $(if $(NATIVE),--native) $(if $(HISTORY),--history $(HISTORY))
@@ -18,7 +18,7 @@ page: .venv/ready ## the whole story: break it, wait for the page, mend it (FAUL
 	@$(PYTHON_ENV) -m stack page $(FAULT)
 
 test: .venv/ready ## all tests, the real Prometheus and Alertmanager included
-	$(PYTHON_ENV) -m pytest -m "not mutation"
+	$(PYTHON_ENV) -m pytest -m "not mutation" -n 3 --dist loadfile
 
 drill: .venv/ready ## cause every alert there is on the real programs, and print who was paged and when (half an hour)
 	@$(PYTHON_ENV) -m stack drill $(ALERTS)

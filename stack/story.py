@@ -17,13 +17,16 @@ from stack.errors import StackError
 from stack.layout import Layout
 
 ALERT_OF_FAULT = {
-    "crm-outage": "AgentToolSuccessRateLow",
+    "crm-outage": "AgentAllToolCallsFailing",
     "flaky-tool": "AgentToolSuccessRateLow",
     "slow-tool": "AgentToolLatencyHigh",
     "looping": "AgentSessionLooping",
     "slow-model": "AgentLatencySpike",
     "declining": "AgentTaskCompletionLow",
     "overloaded": "AgentTaskCompletionLow",
+    "stale-data": "AgentWrongAnswersReported",
+    "picky-reviewers": "AgentApprovalRateLow",
+    "absent-reviewers": "AgentApprovalQueueStalled",
 }
 """The first alert that a fault of the demo fires."""
 

@@ -21,7 +21,15 @@ def test_the_target_is_a_command_that_exists(tmp_path: Path) -> None:
     for name in ("requirements.lock", "pyproject.toml", "stack/setup.sh", ".venv/ready"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    command = ["make", "--dry-run", "-f", str(ROOT / "Makefile"), "deploy-check", "EVAL=--model claude-haiku-5-5"]
+    command = [
+        "make",
+        "--no-print-directory",
+        "--dry-run",
+        "-f",
+        str(ROOT / "Makefile"),
+        "deploy-check",
+        "EVAL=--model claude-haiku-5-5",
+    ]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     said = result.stdout.strip().splitlines()[-1]
     python, _, module, *arguments = shlex.split(said)
