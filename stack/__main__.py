@@ -208,6 +208,7 @@ Everything is up.
   Prometheus    {layout.prometheus}
   Alertmanager  {layout.alertmanager}
   /metrics      http://127.0.0.1:{layout.ports.metrics}/metrics
+  approvals     {layout.agent}/approvals   (python -m sample_agent approvals link logs you in)
 
 Try, in another terminal (first: . .venv/bin/activate):
   python -m sample_agent chat                  talk to the Sales Companion

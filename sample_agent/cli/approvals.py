@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from agentgauge.ledger.actions import Action, AlreadyDecidedError, UnknownActionError, Verdict
+from agentgauge.ledger.actions import Action, AlreadyDecidedError, UnknownActionError
 from sample_agent import assembly
 from sample_agent.autonomy.access import TokenError, token_in
 from sample_agent.autonomy.approvals import Approvals, InvalidEditError, RiskRaisedError
@@ -23,7 +23,7 @@ from sample_agent.cli.editing import edit_in_editor, show_changes
 from sample_agent.state_file import state_directory
 from sample_agent.yaml_file import YamlFileError
 
-app = typer.Typer(no_args_is_help=True, help="What waits for a decision: list, show, approve, edit, reject, audit.")
+app = typer.Typer(no_args_is_help=True, help="What waits for a decision: list, show, approve, edit, reject.")
 
 Id = Annotated[str, typer.Argument(help="As `approvals list` shows it.")]
 By = Annotated[str, typer.Option(envvar="USER", help="Who decides.")]
@@ -31,9 +31,9 @@ By = Annotated[str, typer.Option(envvar="USER", help="Who decides.")]
 
 @app.command("list")
 def list_all() -> None:
-    """List what waits, oldest first, and what ran unasked and is to be audited."""
+    """List what waits, oldest first."""
     with _autonomy() as autonomy:
-        waiting, audits = autonomy.approvals.waiting(), autonomy.actions.to_audit()
+        waiting, audits = autonomy.approvals.waiting(), len(autonomy.actions.to_audit())
         stage = autonomy.standings.now(autonomy.policy()).stage
     out.print(f"the stage is {stage}", highlight=False)
     if not waiting:
@@ -41,7 +41,7 @@ def list_all() -> None:
     if waiting:
         out.print(_table(waiting, "waiting for a decision"))
     if audits:
-        out.print(_table(audits, "to audit: `approvals audit ID ok|problem`"))
+        out.print(f"{audits} ran unasked and wait for an audit: `autonomy audits` lists them")
 
 
 @app.command()
@@ -90,13 +90,6 @@ def reject(
         stop("say why: --reason")
     with _approvals() as approvals:
         _say(approvals.reject(action_id, by, reason))
-
-
-@app.command()
-def audit(action_id: Id, verdict: Verdict, by: By = "unknown") -> None:
-    """Judge what ran unasked and was sampled for an audit."""
-    with _approvals() as approvals:
-        _say(approvals.audit(action_id, verdict, by))
 
 
 @app.command()
@@ -193,5 +186,4 @@ def _show(action: Action) -> None:
 
 def _say(action: Action) -> None:
     by = f" by {decided_by(action)}" if action.decision not in (None, "expired") else ""
-    became = action.decision or f"audited, {action.verdict}"
-    out.print(Text(visible(f"{action.proposal.tool} {action.id}: {became}{by}")), soft_wrap=True)
+    out.print(Text(visible(f"{action.proposal.tool} {action.id}: {action.decision}{by}")), soft_wrap=True)

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from sample_agent import operations_log
 from sample_agent.cli.common import AGENT_URL, AgentUrl, ask_agent, known_tool, out, stop
+from sample_agent.state_file import state_directory
 
 app = typer.Typer(no_args_is_help=True, help="The cache of tool results: show its ages, drop what is stale.")
 
@@ -40,6 +42,7 @@ def drop(
     if (tool is None) != everything:
         stop("name a tool with --tool, or say --all")
     dropped = _asked("DELETE", url, "" if tool is None else f"?tool={known_tool(tool)}")["dropped"]
+    operations_log.record(state_directory(), f"cache drop {tool or '--all'}: {dropped} results")
     out.print(f"results dropped: {dropped}", highlight=False)
 
 

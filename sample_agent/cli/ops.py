@@ -163,6 +163,16 @@ def spend(top: Annotated[int, typer.Option(min=1, help="Show so many users.")] =
     out.print(table)
 
 
+def users(
+    pseudonym: Annotated[str | None, typer.Option("--who", help="Print the user id behind this pseudonym.")] = None,
+) -> None:
+    """Show what users spent today, by pseudonym, or who one of them is: see `ops spend` and `ops who`."""
+    if pseudonym is None:
+        spend()
+    else:
+        who(pseudonym)
+
+
 @app.command()
 def who(pseudonym: Annotated[str, typer.Argument(help="12 hex digits, as pages and `ops spend` show.")]) -> None:
     """Print the user id behind a pseudonym: for the on-call, not for logs or tickets."""

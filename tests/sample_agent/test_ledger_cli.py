@@ -49,7 +49,12 @@ def session(service: str) -> str:
 
 def ops(state: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Run `python -m sample_agent ops …` on this state folder."""
-    command = [sys.executable, "-m", "sample_agent", "ops", *arguments]
+    return run(state, "ops", *arguments, **env)
+
+
+def run(state: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m sample_agent …` on this state folder."""
+    command = [sys.executable, "-m", "sample_agent", *arguments]
     settings = os.environ | {"AGENTGAUGE_STATE": str(state), "AGENTGAUGE_LEDGER": ""} | env
     return subprocess.run(command, env=settings, capture_output=True, text=True, check=False, timeout=60)
 
@@ -69,6 +74,8 @@ def test_the_pseudonym_on_a_page_leads_to_spend_and_user(session: str, gauge: Ag
     shown = ops(tmp_path, "spend").stdout
     assert f"{pseudonym} │ ${page.value:.4f}" in " ".join(shown.split())
     assert ops(tmp_path, "who", pseudonym).stdout == f"{USER}\n"
+    assert run(tmp_path, "users", "--who", pseudonym).stdout == f"{USER}\n"
+    assert pseudonym in run(tmp_path, "users").stdout
 
 
 def test_no_raw_id_is_in_the_metrics_or_in_the_list_of_spenders(

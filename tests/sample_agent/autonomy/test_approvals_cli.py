@@ -65,17 +65,15 @@ def approvals(*arguments: str, typed: str = "", status: int = 0) -> str:
     return result.output
 
 
-def test_the_list_shows_what_waits_and_what_is_to_be_audited(propose: Callable[..., Action]) -> None:
+def test_the_list_shows_what_waits_and_says_what_is_to_be_audited(propose: Callable[..., Action]) -> None:
     """With how risky it is, for how long it waits and until when."""
     assert "nothing waits for a decision" in approvals("list")
     waiting = propose(expires_in_seconds=7300)
-    sampled = propose("update_crm", {"account": "Globex", "text": "Call Jane"}, disposition="auto", sampled=True)
+    propose("update_crm", {"account": "Globex", "text": "Call Jane"}, disposition="auto", sampled=True)
     printed = " ".join(re.sub("[│┃]", " ", approvals("list")).split())
     assert printed.startswith("the stage is approval_required waiting for a decision")
     assert re.search(rf"{waiting.id} draft_email medium \d+ s 2 h jane@", printed)
-    assert re.search(
-        rf"to audit: `approvals audit ID ok\|problem`.* {sampled.id} update_crm medium \d+ s Globex", printed
-    )
+    assert "1 ran unasked and wait for an audit: `autonomy audits` lists them" in printed
 
 
 def test_one_action_is_shown_in_full(propose: Callable[..., Action]) -> None:
@@ -227,15 +225,6 @@ def test_an_unknown_action_is_said(autonomy: Autonomy) -> None:
     """With where to look."""
     printed = approvals("approve", "nothing", status=1)
     assert "sales_companion has no action 'nothing'; `approvals list` shows what there is" in printed
-
-
-def test_an_audit_is_judged_once(propose: Callable[..., Action], autonomy: Autonomy) -> None:
-    """As ok or as a problem."""
-    sampled = propose(disposition="auto", sampled=True)
-    approvals("audit", sampled.id, "so-so", status=2)
-    assert "audited, problem" in approvals("audit", sampled.id, "problem")
-    assert "judged it: problem" in approvals("audit", sampled.id, "ok", status=1)
-    assert autonomy.actions.to_audit() == []
 
 
 def test_the_link_leads_into_the_page_of_the_running_agent(
