@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from agentgauge.ledger.actions import Action, AlreadyDecidedError, UnknownActionError, Verdict
@@ -45,7 +45,9 @@ def show() -> None:
         waiting, audits = autonomy.actions.waiting_count(), len(autonomy.actions.to_audit())
         suggestions = len(autonomy.actions.to_compare())
     out.print(f"the stage is {explained[0].stage}", highlight=False)
-    table = Table("tool", "risk", "mode", "decisions", "approved", "edited", "rejected")
+    table = Table(
+        Column("tool", no_wrap=True), "risk", "mode", "decided", "approved", "edited", "rejected", pad_edge=False
+    )
     for one in explained:
         record = one.record
         counts = (str(number) for number in (record.decisions, record.approved, record.edited, record.rejected))

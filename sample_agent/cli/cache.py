@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from sample_agent import operations_log
 from sample_agent.cli.common import AGENT_URL, AgentUrl, ask_agent, known_tool, out, stop
@@ -17,7 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="The cache of tool results: show it
 @app.command()
 def show(url: AgentUrl = AGENT_URL) -> None:
     """Show how many results are kept of each tool, how old they are, and how often they serve."""
-    table = Table("tool", "served for", "shared by", "results", "oldest", "newest", "hits")
+    table = Table(Column("tool", no_wrap=True), "served for", "shared by", "results", "oldest", "newest", "hits")
     for row in _asked("GET", url):
         hits = "-" if row["hit_ratio"] is None else f"{row['hit_ratio']:.0%}"
         table.add_row(
