@@ -18,7 +18,8 @@ FLAKY_PROBABILITY = 0.2
 HTTP_STATUS = {"overloaded": 529, "rate-limited": 429, "provider-error": 500}
 
 STALE_YEARS = 1
-BLOATED_CHARACTERS = {"chatty-tool": 360_000, "bloated-tool": 760_000}
+SURCHARGE_USD = 1.0
+BLOATED_CHARACTERS = 760_000
 """What a tool adds to its answer; about four characters are a token."""
 
 Behaviour = Literal["looping", "declining", "dithering", "hallucinating"]
@@ -41,7 +42,9 @@ FAULTS: dict[str, FaultKind] = {
         "A tool fails with SchemaMismatch, an error type it never raised before.", "tools", "get_deal_history"
     ),
     "stale-data": FaultKind("A tool answers with the dates of a year ago.", "tools", "get_deal_history"),
-    "chatty-tool": FaultKind("A tool adds some 90 000 tokens to its answers.", "tools", "get_deal_history"),
+    "pricey-tool": FaultKind(
+        f"The API behind a tool charges ${SURCHARGE_USD:g} more for each call.", "tools", "get_deal_history"
+    ),
     "bloated-tool": FaultKind("A tool adds some 190 000 tokens to its answers.", "tools", "get_deal_history"),
     "looping": FaultKind("The model keeps calling tools and never answers.", "model"),
     "declining": FaultKind('The model answers "I can\'t help with that" to every request.', "model"),
@@ -84,13 +87,14 @@ class Fault:
 class ToolFault:
     """What happens to one tool call: a delay, then `error` is raised unless it is None.
 
-    The answer's dates are `stale_years` old, and it is `padding` characters longer than need be.
+    The answer's dates are `stale_years` old, it is `padding` characters longer than need be, and costs `surcharge_usd`.
     """
 
     delay_seconds: float = 0.0
     error: Exception | None = None
     stale_years: int = 0
     padding: int = 0
+    surcharge_usd: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,7 @@ class FaultFile:
         delay_seconds = 0.0
         error: Exception | None = None
         stale_years = padding = 0
+        surcharge_usd = 0.0
         for fault in self.active():
             if not fault.hits(tool):
                 continue
@@ -155,9 +160,11 @@ class FaultFile:
                     error = SchemaMismatch(f"{tool}: the CRM answered without the field 'records'")
                 case "stale-data":
                     stale_years = STALE_YEARS
-                case "chatty-tool" | "bloated-tool":
-                    padding = max(padding, BLOATED_CHARACTERS[fault.name])
-        found = ToolFault(delay_seconds, error, stale_years, padding)
+                case "bloated-tool":
+                    padding = BLOATED_CHARACTERS
+                case "pricey-tool":
+                    surcharge_usd = SURCHARGE_USD
+        found = ToolFault(delay_seconds, error, stale_years, padding, surcharge_usd)
         return None if found == ToolFault() else found
 
     def in_force(self, name: str) -> bool:

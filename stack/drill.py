@@ -92,7 +92,7 @@ SCENES: tuple[Scene, ...] = (
             _row("AgentTaskCompletionLow", "provider-error"),
             _row("AgentApprovalQueueStalled", "absent-reviewers"),
             _row("AgentLabelOverflow", "hallucinating"),
-            _row("AgentSessionCostHigh", "chatty-tool"),
+            _row("AgentSessionCostHigh", "pricey-tool"),
         )
     ),
     Scene(

@@ -148,7 +148,8 @@ class Toolbox:
                 copy = self._fallback_of(tool)
                 if copy is None:
                     found = await execute(tool, arguments, self._crm, self._faults)
-                    running.add_cost(tool.external_cost_usd)
+                    fault = self._faults.tool_fault(tool.name)
+                    running.add_cost(tool.external_cost_usd + (fault.surcharge_usd if fault else 0.0))
                 else:
                     found = await copy.execute(tool, arguments)
                 if tool.by_account:

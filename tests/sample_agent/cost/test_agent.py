@@ -204,3 +204,13 @@ async def test_no_lever_changes_the_answer(client: AsyncAnthropic, gauge: AgentG
         said.append([(await companion.answer(conversation, question)).text for question in questions])
     assert said[0] == said[1]
     assert companion.cache is None
+
+
+async def test_a_surcharge_of_the_api_behind_a_tool_is_in_its_cost(
+    gauge: AgentGauge, sales_crm: Crm, faults: FaultFile, tmp_path: Path
+) -> None:
+    """What was really charged, not what the list says."""
+    fault_file.inject(tmp_path, Fault("pricey-tool"))
+    with gauge.session() as session:
+        await Toolbox(gauge, sales_crm, faults, switch_file(tmp_path)).call(DEALS, {"accounts": ["Globex"]})
+    assert session.cost_usd == 1.0
