@@ -5,9 +5,11 @@ Unpacking needs no root, starts no service and changes nothing on the host: apt 
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from stack.errors import StackError
@@ -35,14 +37,24 @@ def ensure(home: Path, say: Callable[[str], None] = lambda _text: None) -> dict[
 
     Raises StackError when a program is neither on PATH nor to be had from the distribution's packages.
     """
-    found = {name: _find(name, home) for name in PROGRAMS}
-    missing = sorted({PROGRAMS[name] for name, path in found.items() if path is None})
-    if missing:
-        unpack(missing, home, say, instead="install Prometheus and Alertmanager, or start a Docker engine")
-        for program in ("prometheus", "prometheus-alertmanager"):
-            _make_relocatable(home / "debian" / "usr" / "bin" / program)
+    with one_at_a_time(home):
         found = {name: _find(name, home) for name in PROGRAMS}
-    return {name: _link(home / "bin" / name, path) for name, path in found.items() if path is not None}
+        missing = sorted({PROGRAMS[name] for name, path in found.items() if path is None})
+        if missing:
+            unpack(missing, home, say, instead="install Prometheus and Alertmanager, or start a Docker engine")
+            for program in ("prometheus", "prometheus-alertmanager"):
+                _make_relocatable(home / "debian" / "usr" / "bin" / program)
+            found = {name: _find(name, home) for name in PROGRAMS}
+        return {name: _link(home / "bin" / name, path) for name, path in found.items() if path is not None}
+
+
+@contextlib.contextmanager
+def one_at_a_time(home: Path) -> Iterator[None]:
+    """Wait until no other process unpacks into this folder, and keep others waiting as long as the block runs."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "unpacking.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _find(program: str, home: Path) -> Path | None:
@@ -70,6 +82,7 @@ def unpack(
 ) -> None:
     """Unpack the distribution's packages into ``home/debian``; with dependencies, those too that the host lacks.
 
+    To be called within ``one_at_a_time``: apt locks its folders, and archives are shared.
     Raises StackError when they cannot be had, saying what to do ``instead`` where there is no apt.
     """
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):

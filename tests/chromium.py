@@ -17,9 +17,10 @@ def program(home: Path) -> tuple[str, str]:
         return on_path, ""
     unpacked = home.absolute() / "debian"
     found = unpacked / "usr" / "lib" / "chromium" / "chromium"
-    if not found.exists():
-        instead = "install Chromium"
-        binaries.unpack(["chromium"], home, lambda _text: None, instead=instead, with_dependencies=True)
+    with binaries.one_at_a_time(home):
+        if not found.exists():
+            instead = "install Chromium"
+            binaries.unpack(["chromium"], home, lambda _text: None, instead=instead, with_dependencies=True)
     if not found.exists():
         raise StackError("the package chromium holds no browser; install Chromium")
     libraries = [str(path) for lib in ("lib", "usr/lib") for path in (unpacked / lib).glob("*-linux-gnu*")]

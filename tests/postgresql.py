@@ -31,9 +31,10 @@ def programs(home: Path, installed: Path = INSTALLED) -> Path:
     if on_path and shutil.which("initdb") and shutil.which("postgres"):
         return Path(on_path).resolve().parent
     unpacked = home / "debian" / "usr" / "lib" / "postgresql"
-    if not _newest(installed) and not _newest(unpacked):
-        instead = "install PostgreSQL 13 or newer"
-        binaries.unpack(["postgresql"], home, lambda _text: None, instead=instead, with_dependencies=True)
+    instead = "install PostgreSQL 13 or newer"
+    with binaries.one_at_a_time(home):
+        if not _newest(installed) and not _newest(unpacked):
+            binaries.unpack(["postgresql"], home, lambda _text: None, instead=instead, with_dependencies=True)
     found = _newest(installed) or _newest(unpacked)
     if found is None:
         raise StackError("the package postgresql holds no server programs; install PostgreSQL 13 or newer")

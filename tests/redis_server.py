@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import socket
@@ -24,13 +23,11 @@ def program(home: Path) -> Path:
     """
     if on_path := shutil.which("redis-server"):
         return Path(on_path)
-    own = home / "redis"  # apart from the other programs, which other tests may be unpacking
-    own.mkdir(parents=True, exist_ok=True)
-    unpacked = own / "debian" / "usr" / "bin" / "redis-server"
-    with (own / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    unpacked = home / "debian" / "usr" / "bin" / "redis-server"
+    instead = "install Redis 6 or newer"
+    with binaries.one_at_a_time(home):
         if not unpacked.exists():
-            binaries.unpack(["redis-server"], own, print, instead="install Redis 6 or newer", with_dependencies=True)
+            binaries.unpack(["redis-server"], home, lambda _text: None, instead=instead, with_dependencies=True)
     return unpacked
 
 
@@ -39,7 +36,7 @@ class RedisServer:
 
     def __init__(self, home: Path) -> None:
         self._program = program(home)
-        self._libraries = [str(path) for path in (home / "redis" / "debian" / "usr" / "lib").glob("*-linux-gnu*")]
+        self._libraries = [str(path) for path in (home / "debian" / "usr" / "lib").glob("*-linux-gnu*")]
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self._port = listener.getsockname()[1]
         self._process: subprocess.Popen[str] | None = None
