@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +13,7 @@ from sqlalchemy import NullPool, create_engine, text
 from agentgauge.ledger import Ledger
 from stack.layout import HOME
 from tests import postgresql
-
-
-class Clock:
-    """A clock that stands still until it is told to move."""
-
-    def __init__(self) -> None:
-        self.at = datetime(2026, 3, 18, 12, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        """The time it shows."""
-        return self.at
-
-    def forward(self, **by: float) -> None:
-        """Move it, by ``days=1`` for example."""
-        self.at += timedelta(**by)
+from tests.clock import Clock
 
 
 def sql(url: str, statement: str) -> Sequence[Any]:

@@ -23,7 +23,7 @@ from agentgauge.ledger.actions import (
     Verdict,
 )
 from agentgauge.ledger.outbox import Measurement, take
-from tests.exporter.conftest import Clock
+from tests.clock import Clock
 
 SEND = Proposal("send_email", "high", "approval", {"draft_id": 7}, {"messages": []}, session_id="s", user_id="rep-1")
 

@@ -13,7 +13,7 @@ from agentgauge import metrics
 from agentgauge.ledger import Ledger
 from agentgauge.ledger.changes import Changes
 from agentgauge.ledger.outbox import Measurement, take
-from tests.exporter.conftest import Clock
+from tests.clock import Clock
 
 PROMOTED = Measurement(metrics.AUTONOMY_CHANGES, ("send_email", "promoted"))
 

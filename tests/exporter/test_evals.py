@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from agentgauge import AgentGauge, metrics
 from agentgauge.ledger import Ledger
 from agentgauge.ledger.evals import EvalHistory, Run, Trial, Version
-from tests.exporter.conftest import Clock
+from tests.clock import Clock
 
 V1 = Version("1.0", "v1", "claude-opus-5-5")
 V2 = replace(V1, model="claude-haiku-5-5")

@@ -15,7 +15,8 @@ from sqlalchemy import create_engine, inspect
 from agentgauge.ledger import Ledger, LedgerError, Spend, Usage
 from agentgauge.ledger import schema as ledger_schema
 from agentgauge.ledger.store import is_storable
-from tests.exporter.conftest import Clock, sql
+from tests.clock import Clock
+from tests.exporter.conftest import sql
 
 
 def use(ledger: Ledger, user_id: str, *days_ago: int, agent: str = "a") -> None:

@@ -19,7 +19,8 @@ from agentgauge.ledger import Ledger, Usage
 from agentgauge.ledger import recorder as recorder_module
 from agentgauge.ledger.recorder import Recorder, UsageDroppedError
 from agentgauge.ledger.store import UserDay
-from tests.exporter.conftest import Clock, sql
+from tests.clock import Clock
+from tests.exporter.conftest import sql
 
 BREAK = "ALTER TABLE agentgauge_usage RENAME TO gone"
 MEND = "ALTER TABLE gone RENAME TO agentgauge_usage"

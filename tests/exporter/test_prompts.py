@@ -10,7 +10,7 @@ from agentgauge.ledger import Ledger
 from agentgauge.ledger.actions import Actions, Decision, Proposal, TrackRecord
 from agentgauge.ledger.prompts import NothingBeforeError, PromptActivations
 from agentgauge.ledger.thumbs import thumbs_since
-from tests.exporter.conftest import Clock
+from tests.clock import Clock
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from agentgauge.ledger import Ledger
 from agentgauge.ledger.actions import Actions, Proposal
 from agentgauge.ledger.suspensions import LEASE_SECONDS, ClaimLostError, Suspensions
-from tests.exporter.conftest import Clock
+from tests.clock import Clock
 
 SEND = Proposal("send_email", "high", "approval", {"draft_id": 7}, {}, session_id="s", user_id="rep-1")
 STATE = {"messages": [{"role": "user", "content": "send it – now"}]}

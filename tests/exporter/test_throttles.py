@@ -9,7 +9,7 @@ import pytest
 
 from agentgauge.ledger import Ledger, Usage
 from agentgauge.ledger.throttles import Throttle, Throttles, end_of_day
-from tests.exporter.conftest import Clock
+from tests.clock import Clock
 
 MIDNIGHT = datetime(2026, 3, 19, tzinfo=UTC)
 

@@ -12,7 +12,7 @@ import pytest
 from agentgauge.ledger import Ledger
 from sample_agent.autonomy.parts import Autonomy
 from sample_agent.autonomy.policy_file import PolicyFile
-from tests.exporter.conftest import Clock
+from tests.clock import Clock
 from tests.sample_agent.autonomy.policies import TOOLS, written
 
 

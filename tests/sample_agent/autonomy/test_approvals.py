@@ -13,7 +13,7 @@ from agentgauge.ledger.actions import Action, Proposal
 from agentgauge.ledger.outbox import take
 from sample_agent.autonomy.approvals import AlreadyDecidedError, InvalidEditError, RiskRaisedError, UnknownActionError
 from sample_agent.autonomy.parts import Autonomy
-from tests.exporter.conftest import Clock
+from tests.clock import Clock
 from tests.sample_agent.autonomy.policies import TEXT, written
 
 LETTER = {"subject": "Renewal", "body": "Dear Jane, 10 % off."}

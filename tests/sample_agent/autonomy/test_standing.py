@@ -18,7 +18,7 @@ from sample_agent.autonomy.keeper import Keeper
 from sample_agent.autonomy.parts import Autonomy
 from sample_agent.autonomy.policy_file import PolicyFile
 from sample_agent.autonomy.standing import NotEarnedError
-from tests.exporter.conftest import Clock
+from tests.clock import Clock
 from tests.sample_agent.autonomy.conftest import check
 from tests.sample_agent.autonomy.policies import TEXT, TOOLS, written
 

@@ -23,6 +23,7 @@ from sample_agent.cost.budgets import SET_BY, Budget, BudgetPolicy, BudgetReache
 from sample_agent.sales.companion import Conversation, SalesCompanion
 from sample_agent.sales.tools import TOOLS_BY_NAME
 from sample_agent.yaml_file import YamlFileError
+from tests.clock import Clock
 
 POLICY = BudgetPolicy(
     session=Budget(warn=0.5, stop=2),
@@ -31,21 +32,6 @@ POLICY = BudgetPolicy(
     contact="Ann",
 )
 USER = "jane@meridian.example"
-
-
-class Clock:
-    """A clock that stands still until it is told to move."""
-
-    def __init__(self) -> None:
-        self.at = datetime(2026, 3, 18, 12, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        """The time it shows."""
-        return self.at
-
-    def forward(self, **by: float) -> None:
-        """Move it, by ``hours=1`` for example."""
-        self.at += timedelta(**by)
 
 
 @pytest.fixture
