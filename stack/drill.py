@@ -16,7 +16,6 @@ from rich.table import Table
 
 from stack import causes, native, story
 from stack.causes import Cause, fault
-from stack.errors import StackError
 from stack.layout import Layout, Ports
 
 SPEED = 20.0
@@ -215,7 +214,8 @@ def _wait_until_quiet(layout: Layout, say: Say) -> None:
     shown: set[str] = set()
     while left := _stirring(layout):
         if time.monotonic() > deadline:
-            raise StackError(f"{', '.join(sorted(left))} did not calm down within {QUIET_SECONDS:.0f} s")
+            say(f"going on, though they did not calm down within {QUIET_SECONDS:.0f} s: {', '.join(sorted(left))}")
+            return
         if left != shown:
             say(f"waiting until quiet: {', '.join(sorted(left))}")
             shown = left
