@@ -27,6 +27,15 @@ def write_json(path: Path, document: Any) -> None:
     temporary.replace(path)
 
 
+def version_of(path: Path) -> tuple[int, int, int] | None:
+    """What tells one version of a file from the next, at the cost of a ``stat``; None if there is no such file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
 class WatchedFile(Generic[T]):
     """The parsed content of a JSON file, read anew whenever the file changes; one ``stat`` while it does not.
 
@@ -43,14 +52,9 @@ class WatchedFile(Generic[T]):
 
     def value(self) -> T:
         """The content now."""
-        try:
-            status = self.path.stat()
-        except OSError:
-            self._seen, self._value = None, self._default
-            return self._default
-        version = (status.st_mtime_ns, status.st_size, status.st_ino)
+        version = version_of(self.path)
         if version != self._seen:
-            self._value = self._read()
+            self._value = self._default if version is None else self._read()
             self._seen = version
         return self._value
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from sample_agent.autonomy.policy import Policy, load
+from sample_agent.state_file import version_of
 from sample_agent.yaml_file import YamlFileError
 
 log = logging.getLogger(__name__)
@@ -21,12 +22,12 @@ class PolicyFile:
     def __init__(self, path: Path, tools: Mapping[str, Collection[str]]) -> None:
         self._path = path
         self._tools = tools
-        self._seen = self._version()
+        self._seen = version_of(path)
         self._value = load(path, tools)
 
     def __call__(self) -> Policy:
         """The policy now; costs one ``stat`` while the file is unchanged."""
-        version = self._version()
+        version = version_of(self._path)
         if version != self._seen:
             self._seen = version
             try:
@@ -34,10 +35,3 @@ class PolicyFile:
             except YamlFileError as error:
                 log.warning("the policy stays as it was, its new version cannot be used: %s", error)
         return self._value
-
-    def _version(self) -> tuple[int, int, int] | None:
-        try:
-            status = self._path.stat()
-        except OSError:
-            return None
-        return status.st_mtime_ns, status.st_size, status.st_ino
