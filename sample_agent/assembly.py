@@ -10,6 +10,7 @@ from anthropic import AsyncAnthropic
 from starlette.applications import Starlette
 
 from agentgauge import AgentGauge
+from agentgauge.files.yaml_file import YamlFileError
 from agentgauge.ledger import Ledger
 from agentgauge.ledger.prompts import PromptActivations
 from sample_agent.autonomy.access import token_in
@@ -36,7 +37,6 @@ from sample_agent.sales.toolbox import Toolbox
 from sample_agent.sales.tools import SALES_TOOLS, TOOLS_BY_NAME, check
 from sample_agent.switches import switch_file
 from sample_agent.transcripts import Transcripts
-from sample_agent.yaml_file import YamlFileError
 
 AGENT = "sales_companion"
 VERSION = "0.1.0"

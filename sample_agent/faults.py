@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from agentgauge.files.watched_file import WatchedFile, write_json
 from sample_agent.sales.errors import CrmUnavailable, SchemaMismatch
-from sample_agent.state_file import WatchedFile, write_json
 
 FILE_NAME = "faults.json"
 

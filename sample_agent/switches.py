@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from sample_agent.state_file import WatchedFile, write_json
+from agentgauge.files.watched_file import WatchedFile, write_json
 
 FILE_NAME = "switches.json"
 

@@ -45,7 +45,7 @@ def test_imports_run_one_way(folder: str) -> None:
 @pytest.mark.parametrize("part", LIFTABLE)
 def test_a_part_that_can_be_lifted_knows_nothing_of_sales(part: str) -> None:
     """It imports itself, the library and the two modules on files."""
-    own = (f"sample_agent.{part}.", "sample_agent.yaml_file.", "sample_agent.state_file.")
+    own = (f"sample_agent.{part}.", "agentgauge.files.yaml_file.", "agentgauge.files.watched_file.")
     for path in (ROOT / "sample_agent" / part).rglob("*.py"):
         for line, name in imports(path):
             assert not name.startswith("sample_agent.") or name.startswith(own), f"{path.name}:{line} imports {name}"

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from agentgauge.files.watched_file import version_of
+from agentgauge.files.yaml_file import YamlFileError
 from sample_agent.autonomy.policy import Policy, load
-from sample_agent.state_file import version_of
-from sample_agent.yaml_file import YamlFileError
 
 log = logging.getLogger(__name__)
 

@@ -11,6 +11,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from agentgauge.files.watched_file import state_directory
+from agentgauge.files.yaml_file import YamlFileError
 from agentgauge.ledger.actions import Action, AlreadyDecidedError, UnknownActionError
 from sample_agent import assembly
 from sample_agent.autonomy.access import TokenError, token_in
@@ -20,8 +22,6 @@ from sample_agent.autonomy.parts import Autonomy
 from sample_agent.autonomy.showing import ago, decided_by, gist, too_late, until, visible
 from sample_agent.cli.common import AGENT_URL, AgentUrl, open_ledger, out, stop
 from sample_agent.cli.editing import edit_in_editor, show_changes
-from sample_agent.state_file import state_directory
-from sample_agent.yaml_file import YamlFileError
 
 app = typer.Typer(no_args_is_help=True, help="What waits for a decision: list, show, approve, edit, reject.")
 

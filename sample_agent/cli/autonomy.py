@@ -11,6 +11,7 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
+from agentgauge.files.yaml_file import YamlFileError
 from agentgauge.ledger.actions import Action, AlreadyDecidedError, UnknownActionError, Verdict
 from agentgauge.ledger.changes import Change
 from sample_agent import assembly
@@ -20,7 +21,6 @@ from sample_agent.autonomy.policy import Policy, Stage
 from sample_agent.autonomy.showing import ago, gist, visible
 from sample_agent.autonomy.standing import POLICY, TOOL, Explanation, NotEarnedError
 from sample_agent.cli.common import known_tool, open_ledger, out, stop
-from sample_agent.yaml_file import YamlFileError
 
 app = typer.Typer(no_args_is_help=True, help="What the agent may do on its own: show, explain, change, audit.")
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Column, Table
 
+from agentgauge.files.watched_file import state_directory
 from sample_agent import operations_log
 from sample_agent.cli.common import AGENT_URL, AgentUrl, ask_agent, known_tool, out, stop
-from sample_agent.state_file import state_directory
 
 app = typer.Typer(no_args_is_help=True, help="The cache of tool results: show its ages, drop what is stale.")
 

@@ -10,10 +10,10 @@ import httpx2
 import typer
 from rich.console import Console
 
+from agentgauge.files.watched_file import state_directory
 from agentgauge.ledger import Ledger, LedgerError
 from sample_agent import assembly
 from sample_agent.sales.tools import TOOLS_BY_NAME
-from sample_agent.state_file import state_directory
 
 AGENT_URL = "http://127.0.0.1:8030"
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from agentgauge.files.yaml_file import YamlFileError
 from agentgauge.ledger.evals import EvalHistory
 from sample_agent import assembly
 from sample_agent.cli import nightly
@@ -29,7 +30,6 @@ from sample_agent.cli.evaluating import (
 from sample_agent.evals import report, tables
 from sample_agent.evals.evaluation import plan, sample
 from sample_agent.switches import Switches
-from sample_agent.yaml_file import YamlFileError
 
 
 class RunsByDefault(TyperGroup):

@@ -12,6 +12,8 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from agentgauge.files.watched_file import state_directory
+from agentgauge.files.yaml_file import YamlFileError
 from agentgauge.ledger import Ledger
 from agentgauge.ledger.evals import EvalHistory, Trial
 from agentgauge.ledger.prompts import PromptActivations
@@ -25,9 +27,7 @@ from sample_agent.evals.scenario import Scenario, ScenarioError, load
 from sample_agent.feedback.prompts import PromptError
 from sample_agent.sales.tools import TOOLS_BY_NAME
 from sample_agent.sales.trials import SCENARIOS, TOOL_FAULTS, Candidate, on_trial
-from sample_agent.state_file import state_directory
 from sample_agent.switches import Switches
-from sample_agent.yaml_file import YamlFileError
 
 COULD_NOT_RUN = 2
 """The exit status, where 1 means that the agent failed."""

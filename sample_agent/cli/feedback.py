@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from agentgauge.files.watched_file import state_directory
 from agentgauge.ledger.actions import Actions
 from agentgauge.ledger.prompts import PromptActivations
 from agentgauge.ledger.thumbs import thumbs_since
@@ -19,7 +20,6 @@ from sample_agent.feedback.export import export as write_files
 from sample_agent.feedback.report import Report
 from sample_agent.feedback.report import report as make_report
 from sample_agent.sales.tools import TOOLS_BY_NAME
-from sample_agent.state_file import state_directory
 
 app = typer.Typer(no_args_is_help=True, help="What people decided, what it points at, and what can be made of it.")
 

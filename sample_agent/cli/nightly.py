@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from agentgauge.files.watched_file import state_directory
 from agentgauge.ledger.evals import EvalHistory
 from sample_agent import assembly
 from sample_agent.cli.common import open_ledger, problems
@@ -26,7 +27,6 @@ from sample_agent.cli.evaluating import (
     summary,
 )
 from sample_agent.evals.evaluation import plan, sample
-from sample_agent.state_file import state_directory
 from sample_agent.switches import switch_file
 
 POLL_SECONDS = 10.0

@@ -14,6 +14,8 @@ from anthropic import APIError, AuthenticationError
 from rich.live import Live
 from rich.table import Table
 
+from agentgauge.files.watched_file import state_directory
+from agentgauge.files.yaml_file import YamlFileError
 from agentgauge.ledger import LedgerError
 from agentgauge.own_prices import PriceError
 from sample_agent import assembly, faults, service
@@ -23,8 +25,6 @@ from sample_agent.fake_api.app import create_app
 from sample_agent.feedback.prompts import PromptError
 from sample_agent.sales.model_calls import check_access
 from sample_agent.simulator.floor import Floor, Tally
-from sample_agent.state_file import state_directory
-from sample_agent.yaml_file import YamlFileError
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 

@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from agentgauge.files.watched_file import state_directory
 from agentgauge.ledger import Ledger
 from agentgauge.ledger.throttles import Throttles
 from sample_agent import assembly, operations_log
 from sample_agent.cli.common import open_ledger, out, stop
 from sample_agent.cost.budgets import STATES
-from sample_agent.state_file import state_directory
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 

@@ -19,8 +19,8 @@ from weakref import WeakKeyDictionary, WeakSet
 from pydantic import Field
 
 from agentgauge import AgentGauge, Session
+from agentgauge.files.yaml_file import Part, YamlFile
 from agentgauge.ledger.throttles import Level, Throttle, Throttles, end_of_day
-from sample_agent.yaml_file import Part, YamlFile
 
 log = logging.getLogger(__name__)
 

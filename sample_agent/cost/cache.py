@@ -16,9 +16,9 @@ from weakref import WeakValueDictionary
 from pydantic import Field
 
 from agentgauge import AgentGauge
+from agentgauge.files.yaml_file import Part, YamlFile
 from sample_agent.cost.shared_call import SharedCall
 from sample_agent.cost.store import Held, Store, StoreDownError
-from sample_agent.yaml_file import Part, YamlFile
 
 log = logging.getLogger(__name__)
 

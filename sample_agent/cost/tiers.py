@@ -11,7 +11,7 @@ from typing import Literal, Protocol, TypeVar, get_args
 from anthropic import APIStatusError
 
 from agentgauge import llm_step
-from sample_agent.yaml_file import Part, YamlFile
+from agentgauge.files.yaml_file import Part, YamlFile
 
 log = logging.getLogger(__name__)
 

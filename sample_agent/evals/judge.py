@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from agentgauge.files.watched_file import write_json
 from sample_agent.evals.transcript import Called, Transcript
-from sample_agent.state_file import write_json
 
 INSTRUCTION = "Judge the transcript."
 PROMPT = f"""{INSTRUCTION}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentgauge import AgentGauge
+from agentgauge.files.watched_file import WatchedFile
 from sample_agent.cost.batching import Batcher
 from sample_agent.cost.cache import ToolCache
 from sample_agent.faults import FaultFile
@@ -15,7 +16,6 @@ from sample_agent.sales.crm import Crm
 from sample_agent.sales.crm_copy import CrmCopy
 from sample_agent.sales.errors import ToolInputError
 from sample_agent.sales.tools import SALES_TOOLS, TOOLS_BY_NAME, Result, SalesTool, check, execute, merge
-from sample_agent.state_file import WatchedFile
 from sample_agent.switches import Switches
 
 

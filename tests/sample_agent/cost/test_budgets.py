@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from agentgauge import AgentGauge, Session
+from agentgauge.files.yaml_file import YamlFileError
 from agentgauge.ledger import Ledger, Usage
 from agentgauge.ledger.throttles import Throttles
 from sample_agent import assembly
@@ -22,7 +23,6 @@ from sample_agent.cost import budgets
 from sample_agent.cost.budgets import SET_BY, Budget, BudgetPolicy, BudgetReachedError, Budgets
 from sample_agent.sales.companion import Conversation, SalesCompanion
 from sample_agent.sales.tools import TOOLS_BY_NAME
-from sample_agent.yaml_file import YamlFileError
 from tests.clock import Clock
 
 POLICY = BudgetPolicy(

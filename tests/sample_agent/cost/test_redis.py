@@ -10,11 +10,11 @@ import pytest
 from redis import Redis
 
 from agentgauge import AgentGauge
+from agentgauge.files.yaml_file import YamlFileError
 from sample_agent import assembly
 from sample_agent.cost.cache import ToolCache
 from sample_agent.cost.redis_store import RedisStore
 from sample_agent.cost.store import Held
-from sample_agent.yaml_file import YamlFileError
 from tests.redis_server import RedisServer
 from tests.sample_agent.cost.conftest import Clock
 from tests.sample_agent.cost.test_cache import CONTACTS, GLOBEX, POLICY, WRITE, Source, looked_up

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from agentgauge import AgentGauge
+from agentgauge.files.yaml_file import YamlFileError
 from sample_agent import assembly
 from sample_agent import faults as fault_file
 from sample_agent.cost.levers import Levers
@@ -25,7 +26,6 @@ from sample_agent.sales.model_calls import ModelCalls
 from sample_agent.sales.tools import SALES_TOOLS
 from sample_agent.serving import serving
 from sample_agent.switches import Switches, switch_file, write
-from sample_agent.yaml_file import YamlFileError
 from tests.sample_agent.cost.conftest import Clock, counted
 
 LARGE, MEDIUM, SMALL = "claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5"
