@@ -10,15 +10,15 @@ from anthropic import AsyncAnthropic
 from starlette.applications import Starlette
 
 from agentgauge import AgentGauge
+from agentgauge.autonomy.access import token_in
+from agentgauge.autonomy.keeper import Keeper
+from agentgauge.autonomy.parts import Autonomy
+from agentgauge.autonomy.policy_file import PolicyFile
+from agentgauge.autonomy.supervisor import Supervisor
+from agentgauge.autonomy.web import LOOPBACK, approvals_app
 from agentgauge.files.yaml_file import YamlFileError
 from agentgauge.ledger import Ledger
 from agentgauge.ledger.prompts import PromptActivations
-from sample_agent.autonomy.access import token_in
-from sample_agent.autonomy.keeper import Keeper
-from sample_agent.autonomy.parts import Autonomy
-from sample_agent.autonomy.policy_file import PolicyFile
-from sample_agent.autonomy.supervisor import Supervisor
-from sample_agent.autonomy.web import LOOPBACK, approvals_app
 from sample_agent.cost import budgets, cache, tiers
 from sample_agent.cost.batching import Batcher
 from sample_agent.cost.budgets import BudgetPolicy, Budgets

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
 from agentgauge import AgentGauge
-from agentgauge.ledger.suspensions import Suspension
+from agentgauge.autonomy.suspensions import Suspension
 from sample_agent.sales.companion import Conversation, SalesCompanion
 from sample_agent.sales.requests import Answer
 

@@ -19,10 +19,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from agentgauge import AgentGauge
-from agentgauge.ledger.actions import Action, AlreadyDecidedError, UnknownActionError
+from agentgauge.autonomy import shadow
+from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError
+from agentgauge.autonomy.approvals import InvalidEditError, RiskRaisedError
 from sample_agent.assembly import AGENT, allowed_hosts
-from sample_agent.autonomy import shadow
-from sample_agent.autonomy.approvals import InvalidEditError, RiskRaisedError
 from sample_agent.conversations import LOOK_SECONDS, Conversations, LiveConversation
 from sample_agent.cost.routes import cache_routes
 from sample_agent.sales.companion import SalesCompanion, WaitsForDecisionError

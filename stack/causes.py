@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from agentgauge.autonomy.actions import Actions, Proposal, Verdict
 from agentgauge.ledger import Ledger, Usage
-from agentgauge.ledger.actions import Actions, Proposal, Verdict
 from agentgauge.ledger.evals import EvalHistory, Trial, Version
 from sample_agent import faults, switches
 from sample_agent.assembly import AGENT

@@ -11,15 +11,15 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from agentgauge.autonomy.access import TokenError, token_in
+from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError
+from agentgauge.autonomy.approvals import Approvals, InvalidEditError, RiskRaisedError
+from agentgauge.autonomy.edits import FieldError, edited, text_of
+from agentgauge.autonomy.parts import Autonomy
+from agentgauge.autonomy.showing import ago, decided_by, gist, too_late, until, visible
 from agentgauge.files.watched_file import state_directory
 from agentgauge.files.yaml_file import YamlFileError
-from agentgauge.ledger.actions import Action, AlreadyDecidedError, UnknownActionError
 from sample_agent import assembly
-from sample_agent.autonomy.access import TokenError, token_in
-from sample_agent.autonomy.approvals import Approvals, InvalidEditError, RiskRaisedError
-from sample_agent.autonomy.edits import FieldError, edited, text_of
-from sample_agent.autonomy.parts import Autonomy
-from sample_agent.autonomy.showing import ago, decided_by, gist, too_late, until, visible
 from sample_agent.cli.common import AGENT_URL, AgentUrl, open_ledger, out, stop
 from sample_agent.cli.editing import edit_in_editor, show_changes
 

@@ -11,15 +11,15 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
+from agentgauge.autonomy import promotion, shadow
+from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError, Verdict
+from agentgauge.autonomy.changes import Change
+from agentgauge.autonomy.parts import Autonomy
+from agentgauge.autonomy.policy import Policy, Stage
+from agentgauge.autonomy.showing import ago, gist, visible
+from agentgauge.autonomy.standing import POLICY, TOOL, Explanation, NotEarnedError
 from agentgauge.files.yaml_file import YamlFileError
-from agentgauge.ledger.actions import Action, AlreadyDecidedError, UnknownActionError, Verdict
-from agentgauge.ledger.changes import Change
 from sample_agent import assembly
-from sample_agent.autonomy import promotion, shadow
-from sample_agent.autonomy.parts import Autonomy
-from sample_agent.autonomy.policy import Policy, Stage
-from sample_agent.autonomy.showing import ago, gist, visible
-from sample_agent.autonomy.standing import POLICY, TOOL, Explanation, NotEarnedError
 from sample_agent.cli.common import known_tool, open_ledger, out, stop
 
 app = typer.Typer(no_args_is_help=True, help="What the agent may do on its own: show, explain, change, audit.")

@@ -8,8 +8,8 @@ from typing import Any
 import httpx2
 from rich.text import Text
 
-from sample_agent.autonomy.edits import FieldError, text_of
-from sample_agent.autonomy.showing import visible
+from agentgauge.autonomy.edits import FieldError, text_of
+from agentgauge.autonomy.showing import visible
 from sample_agent.cli.common import AGENT_URL, AgentUrl, out
 from sample_agent.cli.editing import edit_in_editor
 from sample_agent.local import agent_url

@@ -10,9 +10,9 @@ import typer
 import yaml
 from rich.text import Text
 
-from sample_agent.autonomy.approvals import InvalidEditError, RiskRaisedError
-from sample_agent.autonomy.edits import FieldError, edited, fields_of
-from sample_agent.autonomy.showing import Piece, changes
+from agentgauge.autonomy.approvals import InvalidEditError, RiskRaisedError
+from agentgauge.autonomy.edits import FieldError, edited, fields_of
+from agentgauge.autonomy.showing import Piece, changes
 from sample_agent.cli.common import out, problems
 
 _HEAD = "# {tool}: change it, save and close. Close it without saving to decide nothing.\n"

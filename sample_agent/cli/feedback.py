@@ -10,8 +10,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from agentgauge.autonomy.actions import Actions
 from agentgauge.files.watched_file import state_directory
-from agentgauge.ledger.actions import Actions
 from agentgauge.ledger.prompts import PromptActivations
 from agentgauge.ledger.thumbs import thumbs_since
 from sample_agent import assembly

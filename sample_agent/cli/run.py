@@ -14,12 +14,12 @@ from anthropic import APIError, AuthenticationError
 from rich.live import Live
 from rich.table import Table
 
+from agentgauge.autonomy.access import TokenError
 from agentgauge.files.watched_file import state_directory
 from agentgauge.files.yaml_file import YamlFileError
 from agentgauge.ledger import LedgerError
 from agentgauge.own_prices import PriceError
 from sample_agent import assembly, faults, service
-from sample_agent.autonomy.access import TokenError
 from sample_agent.cli.common import AGENT_URL, AgentUrl, known_tool, out, problems, stop
 from sample_agent.fake_api.app import create_app
 from sample_agent.feedback.prompts import PromptError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from agentgauge.ledger.actions import Action
+from agentgauge.autonomy.actions import Action
 
 
 def messages_before(action: Action) -> list[Mapping[str, Any]]:

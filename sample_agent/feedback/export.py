@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from agentgauge.ledger.actions import Action
+from agentgauge.autonomy.actions import Action
 from sample_agent.feedback.conversation import messages_before, tools_called, user_texts
 from sample_agent.feedback.themes import theme_of
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from agentgauge.ledger.actions import Action, TrackRecord
+from agentgauge.autonomy.actions import Action, TrackRecord
 from sample_agent.feedback.changes import Change, changes
 from sample_agent.feedback.themes import theme_of
 

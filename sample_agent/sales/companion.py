@@ -11,8 +11,8 @@ from anthropic import APIError, AuthenticationError
 from anthropic.types import MessageParam
 
 from agentgauge import Session, Task
-from agentgauge.ledger.suspensions import Suspension
-from sample_agent.autonomy.supervisor import Origin, Round, Supervisor
+from agentgauge.autonomy.supervisor import Origin, Round, Supervisor
+from agentgauge.autonomy.suspensions import Suspension
 from sample_agent.cost.budgets import BudgetReachedError, Budgets
 from sample_agent.cost.cache import ToolCache
 from sample_agent.cost.tiers import Step

@@ -8,7 +8,7 @@ from typing import Any
 
 from anthropic.types import Message, MessageParam, ToolResultBlockParam, ToolUseBlock
 
-from sample_agent.autonomy.supervisor import INTERRUPTED, Call, Outcome
+from agentgauge.autonomy.supervisor import INTERRUPTED, Call, Outcome
 
 
 @dataclass(frozen=True)

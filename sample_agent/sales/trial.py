@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from agentgauge import AgentGauge, Session, Task
-from sample_agent.autonomy.approvals import Approvals, InvalidEditError, RiskRaisedError
+from agentgauge.autonomy.approvals import Approvals, InvalidEditError, RiskRaisedError
 from sample_agent.evals.scenario import Approval, Scenario
 from sample_agent.evals.transcript import Called, Said, Transcript
 from sample_agent.sales.companion import KEY_REFUSED, PROVIDER_DOWN, Conversation, SalesCompanion

@@ -20,12 +20,12 @@ from anthropic import AsyncAnthropic
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
+from agentgauge.autonomy.parts import Autonomy
+from agentgauge.autonomy.policy import Policy
+from agentgauge.autonomy.supervisor import Supervisor
 from agentgauge.ledger import Ledger
 from agentgauge.ledger.evals import Version
 from sample_agent import assembly, faults
-from sample_agent.autonomy.parts import Autonomy
-from sample_agent.autonomy.policy import Policy
-from sample_agent.autonomy.supervisor import Supervisor
 from sample_agent.cost import cache
 from sample_agent.cost.budgets import Budgets
 from sample_agent.cost.cache import ToolCache

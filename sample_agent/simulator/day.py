@@ -21,9 +21,9 @@ from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
 from agentgauge import AgentGauge, metrics
+from agentgauge.autonomy.supervisor import Supervisor
 from agentgauge.ledger import Ledger
 from sample_agent import assembly
-from sample_agent.autonomy.supervisor import Supervisor
 from sample_agent.cost import cache
 from sample_agent.cost.batching import Batcher
 from sample_agent.cost.budgets import Budgets

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sample_agent.autonomy.approvals import Approvals
+from agentgauge.autonomy.approvals import Approvals
 
 FORMAL_OPENING = re.compile(r"\s*Dear (Sir|Madam|Mr|Mrs|Ms|Dr|\w+ \w+)\b")
 """"Dear Jane" is friendly, "Dear Jane Cooper" and "Dear Ms Cooper" are not."""

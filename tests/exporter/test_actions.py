@@ -12,8 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge, metrics
-from agentgauge.ledger import Ledger
-from agentgauge.ledger.actions import (
+from agentgauge.autonomy.actions import (
     Actions,
     AlreadyDecidedError,
     Decision,
@@ -22,6 +21,7 @@ from agentgauge.ledger.actions import (
     UnknownActionError,
     Verdict,
 )
+from agentgauge.ledger import Ledger
 from agentgauge.ledger.outbox import Measurement, take
 from tests.clock import Clock
 

@@ -10,8 +10,8 @@ from threading import Barrier
 import pytest
 
 from agentgauge import metrics
+from agentgauge.autonomy.changes import Changes
 from agentgauge.ledger import Ledger
-from agentgauge.ledger.changes import Changes
 from agentgauge.ledger.outbox import Measurement, take
 from tests.clock import Clock
 

@@ -6,8 +6,8 @@ from contextlib import closing
 
 import pytest
 
+from agentgauge.autonomy.actions import Actions, Decision, Proposal, TrackRecord
 from agentgauge.ledger import Ledger
-from agentgauge.ledger.actions import Actions, Decision, Proposal, TrackRecord
 from agentgauge.ledger.prompts import NothingBeforeError, PromptActivations
 from agentgauge.ledger.thumbs import thumbs_since
 from tests.clock import Clock

@@ -8,9 +8,9 @@ from threading import Barrier
 
 import pytest
 
+from agentgauge.autonomy.actions import Actions, Proposal
+from agentgauge.autonomy.suspensions import LEASE_SECONDS, ClaimLostError, Suspensions
 from agentgauge.ledger import Ledger
-from agentgauge.ledger.actions import Actions, Proposal
-from agentgauge.ledger.suspensions import LEASE_SECONDS, ClaimLostError, Suspensions
 from tests.clock import Clock
 
 SEND = Proposal("send_email", "high", "approval", {"draft_id": 7}, {}, session_id="s", user_id="rep-1")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, func, select
 
-from agentgauge.ledger.actions import TrackRecord
+from agentgauge.autonomy.actions import TrackRecord
 from agentgauge.ledger.schema import ACTIONS, PROMPT_ACTIVATIONS
 from agentgauge.ledger.store import Ledger
 

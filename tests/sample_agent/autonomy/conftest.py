@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from agentgauge.autonomy.parts import Autonomy
+from agentgauge.autonomy.policy_file import PolicyFile
 from agentgauge.ledger import Ledger
-from sample_agent.autonomy.parts import Autonomy
-from sample_agent.autonomy.policy_file import PolicyFile
 from tests.clock import Clock
 from tests.sample_agent.autonomy.policies import TOOLS, written
 

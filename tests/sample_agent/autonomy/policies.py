@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from sample_agent.autonomy.policy import Policy, load
+from agentgauge.autonomy.policy import Policy, load
 
 TOOLS: Mapping[str, Collection[str]] = {
     "find": ["words"],

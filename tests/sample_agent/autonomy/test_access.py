@@ -10,7 +10,7 @@ from threading import Barrier
 import pytest
 from starlette.datastructures import Headers
 
-from sample_agent.autonomy.access import (
+from agentgauge.autonomy.access import (
     FILE_NAME,
     GUESSING_SECONDS,
     MOST_GUESSES,

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from agentgauge.autonomy.actions import Action, Proposal
+from agentgauge.autonomy.approvals import AlreadyDecidedError, InvalidEditError, RiskRaisedError, UnknownActionError
+from agentgauge.autonomy.parts import Autonomy
 from agentgauge.ledger import Ledger
-from agentgauge.ledger.actions import Action, Proposal
 from agentgauge.ledger.outbox import take
-from sample_agent.autonomy.approvals import AlreadyDecidedError, InvalidEditError, RiskRaisedError, UnknownActionError
-from sample_agent.autonomy.parts import Autonomy
 from tests.clock import Clock
 from tests.sample_agent.autonomy.policies import TEXT, written
 

@@ -18,11 +18,11 @@ from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from agentgauge import AgentGauge
+from agentgauge.autonomy.access import FILE_NAME, VARIABLE
+from agentgauge.autonomy.actions import Action, Proposal
+from agentgauge.autonomy.parts import Autonomy
 from agentgauge.ledger import Ledger
-from agentgauge.ledger.actions import Action, Proposal
 from sample_agent import assembly
-from sample_agent.autonomy.access import FILE_NAME, VARIABLE
-from sample_agent.autonomy.parts import Autonomy
 from sample_agent.cli import app
 from sample_agent.sales.tools import SALES_TOOLS
 from sample_agent.service import Service

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from agentgauge.autonomy.actions import Action, Proposal
+from agentgauge.autonomy.parts import Autonomy
 from agentgauge.ledger import Ledger
-from agentgauge.ledger.actions import Action, Proposal
 from sample_agent import assembly
-from sample_agent.autonomy.parts import Autonomy
 from sample_agent.cli import app
 
 NOTE = {"account": "Globex", "kind": "note", "text": "call back next week"}

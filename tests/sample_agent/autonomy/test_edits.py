@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sample_agent.autonomy.edits import Field, FieldError, edited, fields_of
+from agentgauge.autonomy.edits import Field, FieldError, edited, fields_of
 
 SCHEMA = {
     "properties": {

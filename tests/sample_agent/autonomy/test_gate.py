@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sample_agent.autonomy.gate import Standing, decide, draw_for, mode_of
-from sample_agent.autonomy.policy import STAGES, Stage
+from agentgauge.autonomy.gate import Standing, decide, draw_for, mode_of
+from agentgauge.autonomy.policy import STAGES, Stage
 from tests.sample_agent.autonomy.policies import policy
 
 NEVER = 1.0

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from agentgauge.autonomy.policy import load
+from agentgauge.autonomy.policy_file import PolicyFile
 from agentgauge.files.yaml_file import YamlFileError
 from sample_agent.assembly import policy_file
-from sample_agent.autonomy.policy import load
-from sample_agent.autonomy.policy_file import PolicyFile
 from sample_agent.sales.tools import SALES_TOOLS
 from tests.sample_agent.autonomy.policies import TEXT, TOOLS, policy, written
 

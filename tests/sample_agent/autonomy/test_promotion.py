@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agentgauge.ledger.actions import TrackRecord
-from sample_agent.autonomy import promotion
+from agentgauge.autonomy import promotion
+from agentgauge.autonomy.actions import TrackRecord
 from tests.sample_agent.autonomy.policies import policy
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from agentgauge.ledger.actions import Proposal
-from sample_agent.autonomy import shadow
-from sample_agent.autonomy.parts import Autonomy
+from agentgauge.autonomy import shadow
+from agentgauge.autonomy.actions import Proposal
+from agentgauge.autonomy.parts import Autonomy
 from tests.sample_agent.autonomy.policies import TEXT, written
 
 SUGGESTED = {"subject": "Renewal", "body": "Dear Jane,\n\n10 % off."}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sample_agent.autonomy.showing import Change, Piece, changes, gist, how_long, visible
+from agentgauge.autonomy.showing import Change, Piece, changes, gist, how_long, visible
 
 
 def test_only_what_differs_is_a_change() -> None:

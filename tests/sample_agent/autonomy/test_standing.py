@@ -10,14 +10,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
+from agentgauge.autonomy.actions import Decision, Proposal
+from agentgauge.autonomy.gate import decide
+from agentgauge.autonomy.keeper import Keeper
+from agentgauge.autonomy.parts import Autonomy
+from agentgauge.autonomy.policy_file import PolicyFile
+from agentgauge.autonomy.standing import NotEarnedError
 from agentgauge.ledger import Ledger
-from agentgauge.ledger.actions import Decision, Proposal
 from agentgauge.ledger.outbox import take
-from sample_agent.autonomy.gate import decide
-from sample_agent.autonomy.keeper import Keeper
-from sample_agent.autonomy.parts import Autonomy
-from sample_agent.autonomy.policy_file import PolicyFile
-from sample_agent.autonomy.standing import NotEarnedError
 from tests.clock import Clock
 from tests.sample_agent.autonomy.conftest import check
 from tests.sample_agent.autonomy.policies import TEXT, TOOLS, written

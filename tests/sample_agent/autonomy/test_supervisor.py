@@ -13,10 +13,10 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 
 from agentgauge import AgentGauge
+from agentgauge.autonomy.parts import Autonomy
+from agentgauge.autonomy.policy import STAGES
+from agentgauge.autonomy.supervisor import INTERRUPTED, NOT_BEGUN, SUGGESTED, Call, Origin, Round, Supervisor
 from agentgauge.ledger import Ledger
-from sample_agent.autonomy.parts import Autonomy
-from sample_agent.autonomy.policy import STAGES
-from sample_agent.autonomy.supervisor import INTERRUPTED, NOT_BEGUN, SUGGESTED, Call, Origin, Round, Supervisor
 from tests.sample_agent.autonomy.policies import TEXT, TOOLS, written
 
 MESSAGES = [{"role": "user", "content": "write to Jane"}]

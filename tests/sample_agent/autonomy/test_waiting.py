@@ -19,10 +19,10 @@ from anthropic import AsyncAnthropic
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
+from agentgauge.autonomy.parts import Autonomy
+from agentgauge.autonomy.suspensions import LEASE_SECONDS
 from agentgauge.ledger import Ledger
-from agentgauge.ledger.suspensions import LEASE_SECONDS
 from sample_agent.assembly import build_autonomy, build_companion, ledger_url
-from sample_agent.autonomy.parts import Autonomy
 from sample_agent.sales.tools import SALES_TOOLS
 from sample_agent.service import Service
 from sample_agent.serving import serving

@@ -23,13 +23,13 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
+from agentgauge.autonomy.access import HEADERS, MOST_GUESSES
+from agentgauge.autonomy.actions import Action, Proposal
+from agentgauge.autonomy.parts import Autonomy
+from agentgauge.autonomy.policy import Policy
+from agentgauge.autonomy.web import approvals_app
 from agentgauge.ledger import Ledger
-from agentgauge.ledger.actions import Action, Proposal
 from dashboards import pictures
-from sample_agent.autonomy.access import HEADERS, MOST_GUESSES
-from sample_agent.autonomy.parts import Autonomy
-from sample_agent.autonomy.policy import Policy
-from sample_agent.autonomy.web import approvals_app
 from sample_agent.serving import serving
 from stack.layout import HOME
 from tests import chromium

@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner, Result
 
 from agentgauge import AgentGauge
+from agentgauge.autonomy.actions import Actions, Proposal
 from agentgauge.ledger import Ledger
-from agentgauge.ledger.actions import Actions, Proposal
 from agentgauge.ledger.evals import EvalHistory
 from agentgauge.ledger.prompts import PromptActivations
 from sample_agent import assembly, switches

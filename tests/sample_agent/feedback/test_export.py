@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from agentgauge.autonomy.actions import Actions, Decision, Proposal
 from agentgauge.ledger import Ledger
-from agentgauge.ledger.actions import Actions, Decision, Proposal
 from sample_agent.assembly import AGENT, VERSION, prompt_library
 from sample_agent.cli import app
 from sample_agent.evals import scenario

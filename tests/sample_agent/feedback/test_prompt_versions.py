@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from agentgauge import AgentGauge
+from agentgauge.autonomy.actions import Action
 from agentgauge.ledger import Ledger
-from agentgauge.ledger.actions import Action
 from agentgauge.ledger.prompts import PromptActivations
 from sample_agent.assembly import VERSION, prompt_library
 from sample_agent.cli import app

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from agentgauge.autonomy.actions import Actions, Decision, Proposal
 from agentgauge.ledger import Ledger
-from agentgauge.ledger.actions import Actions, Decision, Proposal
 from agentgauge.ledger.prompts import PromptActivations
 from agentgauge.ledger.thumbs import thumbs_since
 from sample_agent.assembly import AGENT

@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, cast
 
 from agentgauge import metrics
-from agentgauge.ledger.actions import Actions, TrackRecord
-from agentgauge.ledger.changes import Change, Changes
+from agentgauge.autonomy import promotion
+from agentgauge.autonomy.actions import Actions, TrackRecord
+from agentgauge.autonomy.changes import Change, Changes
+from agentgauge.autonomy.gate import Standing, mode_of
+from agentgauge.autonomy.policy import Mode, Policy, Stage
 from agentgauge.ledger.outbox import Measurement
-from sample_agent.autonomy import promotion
-from sample_agent.autonomy.gate import Standing, mode_of
-from sample_agent.autonomy.policy import Mode, Policy, Stage
 
 STAGE = "stage"
 POLICY = "policy"

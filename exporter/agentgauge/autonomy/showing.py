@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from agentgauge.ledger.actions import Action
-from sample_agent.autonomy.edits import text_of
+from agentgauge.autonomy.actions import Action
+from agentgauge.autonomy.edits import text_of
 
 GIST_LENGTH = 100
 

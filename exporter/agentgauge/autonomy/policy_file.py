@@ -6,9 +6,9 @@ import logging
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from agentgauge.autonomy.policy import Policy, load
 from agentgauge.files.watched_file import version_of
 from agentgauge.files.yaml_file import YamlFileError
-from sample_agent.autonomy.policy import Policy, load
 
 log = logging.getLogger(__name__)
 

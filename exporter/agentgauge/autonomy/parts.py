@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from agentgauge.autonomy.actions import Actions
+from agentgauge.autonomy.approvals import Approvals
+from agentgauge.autonomy.changes import Changes
+from agentgauge.autonomy.policy import Policy
+from agentgauge.autonomy.standing import Standings
+from agentgauge.autonomy.suspensions import Suspensions
 from agentgauge.ledger import Ledger
-from agentgauge.ledger.actions import Actions
-from agentgauge.ledger.changes import Changes
-from agentgauge.ledger.suspensions import Suspensions
-from sample_agent.autonomy.approvals import Approvals
-from sample_agent.autonomy.policy import Policy
-from sample_agent.autonomy.standing import Standings
 
 Check = Callable[[str, Mapping[str, Any]], object]
 """Raises ValueError, with a message that names the field, for arguments that do not fit a tool."""

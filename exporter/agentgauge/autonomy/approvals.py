@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from agentgauge.ledger.actions import Action, Actions, AlreadyDecidedError, Decision, UnknownActionError, Verdict
-from sample_agent.autonomy.policy import Policy, is_higher
-from sample_agent.autonomy.standing import Standings
+from agentgauge.autonomy.actions import Action, Actions, AlreadyDecidedError, Decision, UnknownActionError, Verdict
+from agentgauge.autonomy.policy import Policy, is_higher
+from agentgauge.autonomy.standing import Standings
 
 __all__ = [
     "Action",

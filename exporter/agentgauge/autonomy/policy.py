@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from agentgauge.autonomy.actions import Risk
 from agentgauge.files.yaml_file import Part, YamlFile
-from agentgauge.ledger.actions import Risk
 
 Stage = Literal["shadow", "approval_required", "semi_autonomous", "autonomous"]
 Mode = Literal["suggest", "approve", "auto"]

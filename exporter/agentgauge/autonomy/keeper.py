@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from agentgauge import metrics
+from agentgauge.autonomy.gate import mode_of
+from agentgauge.autonomy.parts import Autonomy
+from agentgauge.autonomy.policy import MODES, STAGES
 from agentgauge.instruments import Instruments
-from sample_agent.autonomy.gate import mode_of
-from sample_agent.autonomy.parts import Autonomy
-from sample_agent.autonomy.policy import MODES, STAGES
 
 
 class Keeper:

@@ -29,12 +29,12 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 
-from agentgauge.ledger.actions import Action, AlreadyDecidedError, UnknownActionError, Verdict
-from sample_agent.autonomy.access import Guard, SecureHeaders, from_our_page
-from sample_agent.autonomy.approvals import InvalidEditError, RiskRaisedError
-from sample_agent.autonomy.edits import FieldError, edited, fields_of
-from sample_agent.autonomy.parts import Autonomy
-from sample_agent.autonomy.showing import ago, changes, decided_by, gist, too_late, until, visible
+from agentgauge.autonomy.access import Guard, SecureHeaders, from_our_page
+from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError, Verdict
+from agentgauge.autonomy.approvals import InvalidEditError, RiskRaisedError
+from agentgauge.autonomy.edits import FieldError, edited, fields_of
+from agentgauge.autonomy.parts import Autonomy
+from agentgauge.autonomy.showing import ago, changes, decided_by, gist, too_late, until, visible
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 SESSION_SECONDS = 12 * 3600

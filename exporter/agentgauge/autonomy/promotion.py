@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agentgauge.ledger.actions import TrackRecord
-from sample_agent.autonomy.policy import Policy
+from agentgauge.autonomy.actions import TrackRecord
+from agentgauge.autonomy.policy import Policy
 
 
 def missing(policy: Policy, tool: str, record: TrackRecord) -> list[str]:

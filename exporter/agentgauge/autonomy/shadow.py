@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from agentgauge.ledger.actions import Action, Actions, Match
-from sample_agent.autonomy.policy import Policy
+from agentgauge.autonomy.actions import Action, Actions, Match
+from agentgauge.autonomy.policy import Policy
 
 
 def differing(suggested: Mapping[str, Any], done: Mapping[str, Any], compared: list[str] | None = None) -> list[str]:

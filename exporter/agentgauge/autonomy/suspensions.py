@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select, update
 
-from agentgauge.ledger.actions import WAITING, Proposal, insert
+from agentgauge.autonomy.actions import WAITING, Proposal, insert
 from agentgauge.ledger.schema import ACTIONS, SUSPENSIONS
 from agentgauge.ledger.store import Ledger
 

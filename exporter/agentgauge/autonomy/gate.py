@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agentgauge.ledger.actions import Disposition, Risk
-from sample_agent.autonomy.policy import Mode, Policy, Stage, ToolPolicy, is_higher
+from agentgauge.autonomy.actions import Disposition, Risk
+from agentgauge.autonomy.policy import Mode, Policy, Stage, ToolPolicy, is_higher
 
 DISPOSITIONS: Mapping[Mode, Disposition] = {"suggest": "suggested", "approve": "approval", "auto": "auto"}
 

@@ -13,11 +13,11 @@ from typing import Any, Literal
 from sqlalchemy.exc import SQLAlchemyError
 
 from agentgauge import AgentGauge, metrics
-from agentgauge.ledger.actions import Action, Proposal
-from agentgauge.ledger.suspensions import LEASE_SECONDS, Suspension
-from sample_agent.autonomy.gate import Ruling, Standing, decide, draw_for
-from sample_agent.autonomy.parts import Autonomy
-from sample_agent.autonomy.policy import Policy, is_higher
+from agentgauge.autonomy.actions import Action, Proposal
+from agentgauge.autonomy.gate import Ruling, Standing, decide, draw_for
+from agentgauge.autonomy.parts import Autonomy
+from agentgauge.autonomy.policy import Policy, is_higher
+from agentgauge.autonomy.suspensions import LEASE_SECONDS, Suspension
 
 log = logging.getLogger(__name__)
 
