@@ -16,22 +16,22 @@ from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.policy_file import PolicyFile
 from agentgauge.autonomy.supervisor import Supervisor
 from agentgauge.autonomy.web import LOOPBACK, approvals_app
+from agentgauge.cost import budgets, cache, tiers
+from agentgauge.cost.batching import Batcher
+from agentgauge.cost.budgets import BudgetPolicy, Budgets
+from agentgauge.cost.cache import ToolCache
+from agentgauge.cost.redis_store import RedisStore
+from agentgauge.cost.store import MemoryStore
+from agentgauge.cost.tiers import Models, TierPolicy
 from agentgauge.files.yaml_file import YamlFileError
 from agentgauge.ledger import Ledger
 from agentgauge.ledger.prompts import PromptActivations
-from sample_agent.cost import budgets, cache, tiers
-from sample_agent.cost.batching import Batcher
-from sample_agent.cost.budgets import BudgetPolicy, Budgets
-from sample_agent.cost.cache import ToolCache
-from sample_agent.cost.levers import Levers
-from sample_agent.cost.redis_store import RedisStore
-from sample_agent.cost.store import MemoryStore
-from sample_agent.cost.tiers import Models, TierPolicy
 from sample_agent.faults import FaultFile
 from sample_agent.feedback.prompts import ActivePrompts, PromptLibrary, PromptSource
 from sample_agent.sales import crm
 from sample_agent.sales.companion import SalesCompanion
 from sample_agent.sales.crm_copy import CrmCopy
+from sample_agent.sales.levers import Levers
 from sample_agent.sales.model_calls import ModelCalls
 from sample_agent.sales.toolbox import Toolbox
 from sample_agent.sales.tools import SALES_TOOLS, TOOLS_BY_NAME, check

@@ -22,9 +22,9 @@ from agentgauge import AgentGauge
 from agentgauge.autonomy import shadow
 from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError
 from agentgauge.autonomy.approvals import InvalidEditError, RiskRaisedError
+from agentgauge.cost.routes import cache_routes
 from sample_agent.assembly import AGENT, allowed_hosts
 from sample_agent.conversations import LOOK_SECONDS, Conversations, LiveConversation
-from sample_agent.cost.routes import cache_routes
 from sample_agent.sales.companion import SalesCompanion, WaitsForDecisionError
 from sample_agent.sales.requests import Answer
 from sample_agent.sales.requests import Request as UserRequest

@@ -9,10 +9,10 @@ import typer
 from rich.progress import Progress
 
 from sample_agent.cli.common import out, problems
-from sample_agent.cost import report as reporting
-from sample_agent.cost.levers import Levers
-from sample_agent.cost.report import Figures
+from sample_agent.sales.levers import Levers
 from sample_agent.simulator import day
+from sample_agent.simulator import savings as reporting
+from sample_agent.simulator.savings import Figures
 
 app = typer.Typer(no_args_is_help=True, help="What the levers on cost save.")
 

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from agentgauge.cost.tiers import STEPS, Models
 from agentgauge.files.watched_file import state_directory
 from sample_agent import assembly, operations_log, switches
 from sample_agent.cli import cache, throttles
 from sample_agent.cli.common import AGENT_URL, AgentUrl, ask_agent, known_tool, open_ledger, out, stop
-from sample_agent.cost.tiers import STEPS, Models
 from sample_agent.sales.tools import TOOLS_BY_NAME
 from sample_agent.transcripts import Transcripts, UnknownTranscriptError, as_text
 

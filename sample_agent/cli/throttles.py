@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from agentgauge.cost.budgets import STATES
+from agentgauge.cost.throttles import Throttles
 from agentgauge.files.watched_file import state_directory
 from agentgauge.ledger import Ledger
-from agentgauge.ledger.throttles import Throttles
 from sample_agent import assembly, operations_log
 from sample_agent.cli.common import open_ledger, out, stop
-from sample_agent.cost.budgets import STATES
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 

@@ -13,9 +13,9 @@ from anthropic.types import MessageParam
 from agentgauge import Session, Task
 from agentgauge.autonomy.supervisor import Origin, Round, Supervisor
 from agentgauge.autonomy.suspensions import Suspension
-from sample_agent.cost.budgets import BudgetReachedError, Budgets
-from sample_agent.cost.cache import ToolCache
-from sample_agent.cost.tiers import Step
+from agentgauge.cost.budgets import BudgetReachedError, Budgets
+from agentgauge.cost.cache import ToolCache
+from agentgauge.cost.tiers import Step
 from sample_agent.feedback.prompts import Prompts, PromptSource
 from sample_agent.sales.model_calls import ModelCalls, text_of
 from sample_agent.sales.requests import Answer, Request, interrupted

@@ -18,7 +18,7 @@ from anthropic.types import (
 )
 
 from agentgauge.autonomy.supervisor import Call
-from sample_agent.cost.tiers import Models, Step
+from agentgauge.cost.tiers import Models, Step
 from sample_agent.feedback.prompts import Prompts
 from sample_agent.sales.tools import TOOLS_BY_NAME, SalesTool
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentgauge import AgentGauge
+from agentgauge.cost.batching import Batcher
+from agentgauge.cost.cache import ToolCache
 from agentgauge.files.watched_file import WatchedFile
-from sample_agent.cost.batching import Batcher
-from sample_agent.cost.cache import ToolCache
 from sample_agent.faults import FaultFile
 from sample_agent.sales.crm import Crm
 from sample_agent.sales.crm_copy import CrmCopy

@@ -23,14 +23,14 @@ from agentgauge import AgentGauge
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.policy import Policy
 from agentgauge.autonomy.supervisor import Supervisor
+from agentgauge.cost import cache
+from agentgauge.cost.budgets import Budgets
+from agentgauge.cost.cache import ToolCache
+from agentgauge.cost.store import MemoryStore
+from agentgauge.cost.tiers import STEPS, Models, Steps, Tier, TierPolicy
 from agentgauge.ledger import Ledger
 from agentgauge.ledger.evals import Version
 from sample_agent import assembly, faults
-from sample_agent.cost import cache
-from sample_agent.cost.budgets import Budgets
-from sample_agent.cost.cache import ToolCache
-from sample_agent.cost.store import MemoryStore
-from sample_agent.cost.tiers import STEPS, Models, Steps, Tier, TierPolicy
 from sample_agent.evals.scenario import Scenario
 from sample_agent.evals.transcript import Transcript
 from sample_agent.fake_api.app import create_app

@@ -22,25 +22,25 @@ from starlette.applications import Starlette
 
 from agentgauge import AgentGauge, metrics
 from agentgauge.autonomy.supervisor import Supervisor
+from agentgauge.cost import cache
+from agentgauge.cost.batching import Batcher
+from agentgauge.cost.budgets import Budgets
+from agentgauge.cost.cache import ToolCache
+from agentgauge.cost.store import MemoryStore
+from agentgauge.cost.tiers import Models
 from agentgauge.ledger import Ledger
 from sample_agent import assembly
-from sample_agent.cost import cache
-from sample_agent.cost.batching import Batcher
-from sample_agent.cost.budgets import Budgets
-from sample_agent.cost.cache import ToolCache
-from sample_agent.cost.levers import Levers
-from sample_agent.cost.report import Figures
-from sample_agent.cost.store import MemoryStore
-from sample_agent.cost.tiers import Models
 from sample_agent.fake_api.app import create_app
 from sample_agent.faults import FaultFile
 from sample_agent.sales import crm
 from sample_agent.sales.companion import Conversation, SalesCompanion
+from sample_agent.sales.levers import Levers
 from sample_agent.sales.model_calls import ModelCalls
 from sample_agent.sales.toolbox import Toolbox
 from sample_agent.sales.tools import TOOLS_BY_NAME
 from sample_agent.simulator.floor import SECONDS_OF_THOUGHT, questions
 from sample_agent.simulator.reviewers import review
+from sample_agent.simulator.savings import Figures
 from sample_agent.switches import switch_file
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from agentgauge.cost.throttles import Throttle, Throttles, end_of_day
 from agentgauge.ledger import Ledger, Usage
-from agentgauge.ledger.throttles import Throttle, Throttles, end_of_day
 from tests.clock import Clock
 
 MIDNIGHT = datetime(2026, 3, 19, tzinfo=UTC)

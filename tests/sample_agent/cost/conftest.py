@@ -9,8 +9,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
-from sample_agent.cost.redis_store import RedisStore
-from sample_agent.cost.store import MemoryStore, Store
+from agentgauge.cost.redis_store import RedisStore
+from agentgauge.cost.store import MemoryStore, Store
 from sample_agent.sales.tools import TOOLS_BY_NAME
 from stack.layout import HOME
 from tests import redis_server

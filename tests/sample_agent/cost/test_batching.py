@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sample_agent.cost.batching import Batcher
+from agentgauge.cost.batching import Batcher
 
 
 class Tool:

@@ -14,13 +14,13 @@ from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from agentgauge import AgentGauge, Session
+from agentgauge.cost import budgets
+from agentgauge.cost.budgets import SET_BY, Budget, BudgetPolicy, BudgetReachedError, Budgets
+from agentgauge.cost.throttles import Throttles
 from agentgauge.files.yaml_file import YamlFileError
 from agentgauge.ledger import Ledger, Usage
-from agentgauge.ledger.throttles import Throttles
 from sample_agent import assembly
 from sample_agent.cli import app
-from sample_agent.cost import budgets
-from sample_agent.cost.budgets import SET_BY, Budget, BudgetPolicy, BudgetReachedError, Budgets
 from sample_agent.sales.companion import Conversation, SalesCompanion
 from sample_agent.sales.tools import TOOLS_BY_NAME
 from tests.clock import Clock

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from agentgauge import AgentGauge
 from sample_agent import assembly
 from sample_agent.cli import app
-from sample_agent.cost.levers import Levers
+from sample_agent.sales.levers import Levers
 from sample_agent.service import Service
 from sample_agent.serving import serving
 from tests.sample_agent.cost.conftest import counted

@@ -15,12 +15,12 @@ from starlette.responses import Response
 
 from agentgauge import AgentGauge
 from sample_agent import assembly
-from sample_agent.cost.levers import Levers
 from sample_agent.fake_api.app import create_app
 from sample_agent.fake_api.schema import prompt_parts
 from sample_agent.fake_api.usage import PromptCache
 from sample_agent.faults import FaultFile
 from sample_agent.sales.companion import Conversation
+from sample_agent.sales.levers import Levers
 from sample_agent.serving import serving
 from sample_agent.switches import Switches, write
 from tests.sample_agent.cost.conftest import counted

@@ -10,11 +10,11 @@ import pytest
 from redis import Redis
 
 from agentgauge import AgentGauge
+from agentgauge.cost.cache import ToolCache
+from agentgauge.cost.redis_store import RedisStore
+from agentgauge.cost.store import Held
 from agentgauge.files.yaml_file import YamlFileError
 from sample_agent import assembly
-from sample_agent.cost.cache import ToolCache
-from sample_agent.cost.redis_store import RedisStore
-from sample_agent.cost.store import Held
 from tests.redis_server import RedisServer
 from tests.sample_agent.cost.conftest import Clock
 from tests.sample_agent.cost.test_cache import CONTACTS, GLOBEX, POLICY, WRITE, Source, looked_up
@@ -77,7 +77,7 @@ async def test_without_redis_the_agent_goes_on_and_says_so_once(
     cache, source = replica(), Source()
     redis.stop()
     try:
-        with caplog.at_level(logging.WARNING, logger="sample_agent.cost"):
+        with caplog.at_level(logging.WARNING, logger="agentgauge.cost"):
             assert [await cache.look_up(CONTACTS, ASKED, None, source) for _ in range(2)] == [GLOBEX] * 2
     finally:
         redis.start()

@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 
 from agentgauge import AgentGauge, TokenUsage
 from sample_agent.cli import app
-from sample_agent.cost import report
-from sample_agent.cost.levers import Levers
-from sample_agent.cost.report import CASES, NONE, Figures
+from sample_agent.sales.levers import Levers
 from sample_agent.simulator import day
+from sample_agent.simulator import savings as report
 from sample_agent.simulator.day import PACES, Clock, Stopwatch, Visit, live_through, visits
+from sample_agent.simulator.savings import CASES, NONE, Figures
 
 OPUS = "claude-opus-5-5"
 LOOK_UP = "Tell me about the Globex account"

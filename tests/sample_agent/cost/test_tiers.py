@@ -14,14 +14,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from agentgauge import AgentGauge
+from agentgauge.cost.tiers import STEPS, Models, TierPolicy, load
 from agentgauge.files.yaml_file import YamlFileError
 from sample_agent import assembly
 from sample_agent import faults as fault_file
-from sample_agent.cost.levers import Levers
-from sample_agent.cost.tiers import STEPS, Models, TierPolicy, load
 from sample_agent.fake_api import app as fake_app
 from sample_agent.faults import Fault, FaultFile
 from sample_agent.sales.companion import PROVIDER_DOWN, Conversation
+from sample_agent.sales.levers import Levers
 from sample_agent.sales.model_calls import ModelCalls
 from sample_agent.sales.tools import SALES_TOOLS
 from sample_agent.serving import serving

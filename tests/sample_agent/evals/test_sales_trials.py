@@ -11,9 +11,9 @@ from anthropic import AsyncAnthropic
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
+from agentgauge.cost.tiers import Models
 from agentgauge.ledger import Ledger
 from sample_agent import assembly
-from sample_agent.cost.tiers import Models
 from sample_agent.evals.scenario import Approval, Scenario, load
 from sample_agent.evals.transcript import Said, Transcript
 from sample_agent.faults import Fault, inject

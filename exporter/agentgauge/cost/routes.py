@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sample_agent.cost.cache import ToolCache
-from sample_agent.cost.store import StoreDownError
+from agentgauge.cost.cache import ToolCache
+from agentgauge.cost.store import StoreDownError
 
 
 def cache_routes(cache: ToolCache | None) -> list[Route]:

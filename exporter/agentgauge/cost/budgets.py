@@ -19,8 +19,8 @@ from weakref import WeakKeyDictionary, WeakSet
 from pydantic import Field
 
 from agentgauge import AgentGauge, Session
+from agentgauge.cost.throttles import Level, Throttle, Throttles, end_of_day
 from agentgauge.files.yaml_file import Part, YamlFile
-from agentgauge.ledger.throttles import Level, Throttle, Throttles, end_of_day
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from agentgauge import AgentGauge, metrics
 from agentgauge.metrics import MetricSpec
-from sample_agent.cost.levers import Levers
+from sample_agent.sales.levers import Levers
 
 NONE = Levers(tiers=False, cache=False, batching=False, prompt_caching=False)
 CASES = (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
-from sample_agent.cost.shared_call import SharedCall
+from agentgauge.cost.shared_call import SharedCall
 
 Answers = Mapping[str, Any]
 """Item → its result, or the exception that its own look-up ended with."""

@@ -16,9 +16,9 @@ from weakref import WeakValueDictionary
 from pydantic import Field
 
 from agentgauge import AgentGauge
+from agentgauge.cost.shared_call import SharedCall
+from agentgauge.cost.store import Held, Store, StoreDownError
 from agentgauge.files.yaml_file import Part, YamlFile
-from sample_agent.cost.shared_call import SharedCall
-from sample_agent.cost.store import Held, Store, StoreDownError
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, WatchError
 
-from sample_agent.cost.store import Held, StoreDownError
+from agentgauge.cost.store import Held, StoreDownError
 
 TIMEOUT_SECONDS = 0.25
 """A look-up waits no longer for Redis: the tool itself is soon faster."""
