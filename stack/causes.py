@@ -12,8 +12,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from agentgauge.autonomy.actions import Actions, Proposal, Verdict
+from agentgauge.evals.history import EvalHistory, Trial, Version
 from agentgauge.ledger import Ledger, Usage
-from agentgauge.ledger.evals import EvalHistory, Trial, Version
 from sample_agent import faults, switches
 from sample_agent.assembly import AGENT
 from stack.layout import STATE_FILE, Layout

@@ -199,7 +199,7 @@ def _opened(ledger: str | Ledger) -> Ledger:
 
 
 def _recorder(gauge: AgentGauge, ledger: Ledger) -> Recorder:
-    from agentgauge.ledger.eval_gauges import EvalGauges
+    from agentgauge.evals.gauges import EvalGauges
     from agentgauge.ledger.outbox import OutboxCounts
     from agentgauge.ledger.recorder import Recorder
     from agentgauge.ledger.user_gauges import UserGauges

@@ -8,8 +8,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from agentgauge.evals import report, tables
+from agentgauge.evals.evaluation import plan, sample
+from agentgauge.evals.history import EvalHistory
 from agentgauge.files.yaml_file import YamlFileError
-from agentgauge.ledger.evals import EvalHistory
 from sample_agent import assembly
 from sample_agent.cli import nightly
 from sample_agent.cli.common import open_ledger, out, problems, stop
@@ -27,8 +29,6 @@ from sample_agent.cli.evaluating import (
     summary,
     what_failed,
 )
-from sample_agent.evals import report, tables
-from sample_agent.evals.evaluation import plan, sample
 from sample_agent.switches import Switches
 
 

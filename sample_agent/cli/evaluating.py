@@ -12,22 +12,22 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from agentgauge.evals.checks import usd
+from agentgauge.evals.evaluation import Evaluated, Plan, evaluate
+from agentgauge.evals.history import EvalHistory, Trial
+from agentgauge.evals.judge import Judge
+from agentgauge.evals.report import Report
+from agentgauge.evals.scenario import Scenario, ScenarioError, load
 from agentgauge.files.watched_file import state_directory
 from agentgauge.files.yaml_file import YamlFileError
 from agentgauge.ledger import Ledger
-from agentgauge.ledger.evals import EvalHistory, Trial
 from agentgauge.ledger.prompts import PromptActivations
 from sample_agent import assembly
 from sample_agent.cli.common import out, stop
-from sample_agent.evals.checks import usd
-from sample_agent.evals.evaluation import Evaluated, Plan, evaluate
-from sample_agent.evals.judge import Judge
-from sample_agent.evals.report import Report
-from sample_agent.evals.scenario import Scenario, ScenarioError, load
 from sample_agent.feedback.prompts import PromptError
 from sample_agent.sales.tools import TOOLS_BY_NAME
-from sample_agent.sales.trials import SCENARIOS, TOOL_FAULTS, Candidate, on_trial
 from sample_agent.switches import Switches
+from sample_agent.trials.trials import SCENARIOS, TOOL_FAULTS, Candidate, on_trial
 
 COULD_NOT_RUN = 2
 """The exit status, where 1 means that the agent failed."""

@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
+from agentgauge.evals.evaluation import plan, sample
+from agentgauge.evals.history import EvalHistory
 from agentgauge.files.watched_file import state_directory
-from agentgauge.ledger.evals import EvalHistory
 from sample_agent import assembly
 from sample_agent.cli.common import open_ledger, problems
 from sample_agent.cli.evaluating import (
@@ -26,7 +27,6 @@ from sample_agent.cli.evaluating import (
     scenarios_of,
     summary,
 )
-from sample_agent.evals.evaluation import plan, sample
 from sample_agent.switches import switch_file
 
 POLL_SECONDS = 10.0

@@ -9,8 +9,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge, metrics
+from agentgauge.evals.history import EvalHistory, Run, Trial, Version
 from agentgauge.ledger import Ledger
-from agentgauge.ledger.evals import EvalHistory, Run, Trial, Version
 from tests.clock import Clock
 
 V1 = Version("1.0", "v1", "claude-opus-5-5")

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from sample_agent.evals.checks import check, score
-from sample_agent.evals.scenario import Match, Scenario
-from sample_agent.evals.transcript import Called, Said, Transcript
+from agentgauge.evals.checks import check, score
+from agentgauge.evals.scenario import Match, Scenario
+from agentgauge.evals.transcript import Called, Said, Transcript
 
 
 def failures(

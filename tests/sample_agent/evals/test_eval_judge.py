@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from agentgauge.ledger.evals import Trial
-from sample_agent.evals.judge import Judge, JudgeError
-from sample_agent.evals.runner import attempts, run
-from sample_agent.evals.scenario import Scenario
-from sample_agent.evals.transcript import Called, Said, Transcript
+from agentgauge.evals.history import Trial
+from agentgauge.evals.judge import Judge, JudgeError
+from agentgauge.evals.runner import attempts, run
+from agentgauge.evals.scenario import Scenario
+from agentgauge.evals.transcript import Called, Said, Transcript
 from sample_agent.fake_api.model import reply
 
 SAID = Transcript(

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from agentgauge.ledger.evals import Outcome, Run, Standing, Trial, Version
-from sample_agent.evals.report import Report, pass_hat, report, write_json, write_junit
+from agentgauge.evals.history import Outcome, Run, Standing, Trial, Version
+from agentgauge.evals.report import Report, pass_hat, report, write_json, write_junit
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 V1, V2 = Version("1.0", "v1", "claude-opus-5-5"), Version("1.0", "v2", "claude-opus-5-5")

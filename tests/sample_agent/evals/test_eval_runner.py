@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from agentgauge.evals.evaluation import evaluate, plan, sample
+from agentgauge.evals.history import EvalHistory, Trial, Version
+from agentgauge.evals.runner import attempts, run
+from agentgauge.evals.scenario import Scenario
+from agentgauge.evals.transcript import Said, Transcript
 from agentgauge.ledger import Ledger
-from agentgauge.ledger.evals import EvalHistory, Trial, Version
-from sample_agent.evals.evaluation import evaluate, plan, sample
-from sample_agent.evals.runner import attempts, run
-from sample_agent.evals.scenario import Scenario
-from sample_agent.evals.transcript import Said, Transcript
 
 VERSION = Version("1.0", "v1", "claude-opus-5-5")
 

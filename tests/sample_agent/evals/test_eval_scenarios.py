@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sample_agent.evals.scenario import Approval, ScenarioError, load
+from agentgauge.evals.scenario import Approval, ScenarioError, load
 
 TOOLS = ("look_up", "send")
 RIGHT = """\

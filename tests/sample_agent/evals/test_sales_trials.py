@@ -12,16 +12,16 @@ from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
 from agentgauge.cost.tiers import Models
+from agentgauge.evals.scenario import Approval, Scenario, load
+from agentgauge.evals.transcript import Said, Transcript
 from agentgauge.ledger import Ledger
 from sample_agent import assembly
-from sample_agent.evals.scenario import Approval, Scenario, load
-from sample_agent.evals.transcript import Said, Transcript
 from sample_agent.faults import Fault, inject
 from sample_agent.sales import crm
 from sample_agent.sales.tools import TOOLS_BY_NAME
-from sample_agent.sales.trial import ProviderFailedError
-from sample_agent.sales.trials import SCENARIOS, TOOL_FAULTS, Candidate, Trials
 from sample_agent.switches import Switches
+from sample_agent.trials.conversation import ProviderFailedError
+from sample_agent.trials.trials import SCENARIOS, TOOL_FAULTS, Candidate, Trials
 
 SUITE = {scenario.name: scenario for scenario in load(SCENARIOS, TOOLS_BY_NAME, TOOL_FAULTS)}
 DRAFT = SUITE["e-mail draft with approval"]

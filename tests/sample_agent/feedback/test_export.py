@@ -11,15 +11,15 @@ import pytest
 from typer.testing import CliRunner
 
 from agentgauge.autonomy.actions import Actions, Decision, Proposal
+from agentgauge.evals import scenario
+from agentgauge.evals.checks import check
 from agentgauge.ledger import Ledger
 from sample_agent.assembly import AGENT, VERSION, prompt_library
 from sample_agent.cli import app
-from sample_agent.evals import scenario
-from sample_agent.evals.checks import check
 from sample_agent.feedback.export import EXAMPLES, PREFERENCES, SCENARIOS, SHADOW
 from sample_agent.sales.tools import TOOLS_BY_NAME
-from sample_agent.sales.trials import Candidate, on_trial
 from sample_agent.switches import Switches
+from sample_agent.trials.trials import Candidate, on_trial
 
 ASKED = "Draft a renewal proposal email to Jane at Globex"
 MESSAGES: list[dict[str, Any]] = [

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from agentgauge import metrics
+from agentgauge.evals.history import EvalHistory
 from agentgauge.instruments import Instruments
-from agentgauge.ledger.evals import EvalHistory
 from agentgauge.ledger.store import Ledger
 from agentgauge.metrics import MetricSpec
 

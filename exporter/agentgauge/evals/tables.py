@@ -10,10 +10,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from agentgauge.ledger.evals import Outcome, Run, Standing, Trial
-from sample_agent.evals.checks import usd
-from sample_agent.evals.report import Report, pass_hat
-from sample_agent.evals.transcript import Called, Transcript
+from agentgauge.evals.checks import usd
+from agentgauge.evals.history import Outcome, Run, Standing, Trial
+from agentgauge.evals.report import Report, pass_hat
+from agentgauge.evals.transcript import Called, Transcript
 
 COLOURS = {"passed": "green", "flaky": "yellow", "broken": "red", "failed": "red"}
 BARS = "▁▂▃▄▅▆▇█"

@@ -28,11 +28,11 @@ from agentgauge.cost.budgets import Budgets
 from agentgauge.cost.cache import ToolCache
 from agentgauge.cost.store import MemoryStore
 from agentgauge.cost.tiers import STEPS, Models, Steps, Tier, TierPolicy
+from agentgauge.evals.history import Version
+from agentgauge.evals.scenario import Scenario
+from agentgauge.evals.transcript import Transcript
 from agentgauge.ledger import Ledger
-from agentgauge.ledger.evals import Version
 from sample_agent import assembly, faults
-from sample_agent.evals.scenario import Scenario
-from sample_agent.evals.transcript import Transcript
 from sample_agent.fake_api.app import create_app
 from sample_agent.faults import FAULTS, Fault, FaultFile
 from sample_agent.feedback.prompts import Prompts
@@ -41,9 +41,9 @@ from sample_agent.sales.companion import SalesCompanion
 from sample_agent.sales.model_calls import ModelCalls, text_of
 from sample_agent.sales.toolbox import Toolbox
 from sample_agent.sales.tools import TOOLS_BY_NAME, check
-from sample_agent.sales.trial import converse
 from sample_agent.serving import serving
 from sample_agent.switches import Switches, switch_file
+from sample_agent.trials.conversation import converse
 
 SCENARIOS = Path(__file__).with_name("scenarios")
 TOOL_FAULTS = [name for name, kind in FAULTS.items() if kind.acts_on == "tools"]

@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
-from agentgauge.ledger.evals import Trial
-from sample_agent.evals import checks
-from sample_agent.evals.judge import Judge
-from sample_agent.evals.scenario import Scenario
-from sample_agent.evals.transcript import Transcript
+from agentgauge.evals import checks
+from agentgauge.evals.history import Trial
+from agentgauge.evals.judge import Judge
+from agentgauge.evals.scenario import Scenario
+from agentgauge.evals.transcript import Transcript
 
 MOST_ERRORS = 3
 """Trials that may come to nothing before no more are started: then it is not the agent that is broken."""

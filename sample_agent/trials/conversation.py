@@ -9,8 +9,8 @@ from typing import Any
 
 from agentgauge import AgentGauge, Session, Task
 from agentgauge.autonomy.approvals import Approvals, InvalidEditError, RiskRaisedError
-from sample_agent.evals.scenario import Approval, Scenario
-from sample_agent.evals.transcript import Called, Said, Transcript
+from agentgauge.evals.scenario import Approval, Scenario
+from agentgauge.evals.transcript import Called, Said, Transcript
 from sample_agent.sales.companion import KEY_REFUSED, PROVIDER_DOWN, Conversation, SalesCompanion
 from sample_agent.sales.requests import Answer
 

@@ -11,7 +11,7 @@ from math import comb
 from pathlib import Path
 from typing import Any
 
-from agentgauge.ledger.evals import Outcome, Result, Run, Standing, Trial
+from agentgauge.evals.history import Outcome, Result, Run, Standing, Trial
 
 
 @dataclass(frozen=True)

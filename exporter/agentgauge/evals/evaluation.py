@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from agentgauge.ledger.evals import EvalHistory, Run, Trial, Version
-from sample_agent.evals.judge import Judge
-from sample_agent.evals.report import Report, report
-from sample_agent.evals.runner import Attempt, Ended, attempts, run
-from sample_agent.evals.scenario import Scenario
-from sample_agent.evals.transcript import Transcript
+from agentgauge.evals.history import EvalHistory, Run, Trial, Version
+from agentgauge.evals.judge import Judge
+from agentgauge.evals.report import Report, report
+from agentgauge.evals.runner import Attempt, Ended, attempts, run
+from agentgauge.evals.scenario import Scenario
+from agentgauge.evals.transcript import Transcript
 
 
 @dataclass(frozen=True)

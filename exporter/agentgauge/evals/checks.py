@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sample_agent.evals.scenario import Scenario
-from sample_agent.evals.transcript import Transcript
+from agentgauge.evals.scenario import Scenario
+from agentgauge.evals.transcript import Transcript
 
 
 @dataclass(frozen=True)

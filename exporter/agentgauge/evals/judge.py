@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from agentgauge.evals.transcript import Called, Transcript
 from agentgauge.files.watched_file import write_json
-from sample_agent.evals.transcript import Called, Transcript
 
 INSTRUCTION = "Judge the transcript."
 PROMPT = f"""{INSTRUCTION}

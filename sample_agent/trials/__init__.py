@@ -1,0 +1,1 @@
+"""Trials: the Sales Companion played through one scenario, for the evaluations."""
