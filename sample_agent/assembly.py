@@ -25,9 +25,9 @@ from agentgauge.cost.store import MemoryStore
 from agentgauge.cost.tiers import Models, TierPolicy
 from agentgauge.files.yaml_file import YamlFileError
 from agentgauge.ledger import Ledger
-from agentgauge.ledger.prompts import PromptActivations
+from agentgauge.prompts.activations import PromptActivations
+from agentgauge.prompts.library import ActivePrompts, PromptLibrary, PromptSource
 from sample_agent.faults import FaultFile
-from sample_agent.feedback.prompts import ActivePrompts, PromptLibrary, PromptSource
 from sample_agent.sales import crm
 from sample_agent.sales.companion import SalesCompanion
 from sample_agent.sales.crm_copy import CrmCopy

@@ -11,14 +11,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from agentgauge.autonomy.actions import Actions
+from agentgauge.feedback.export import export as write_files
+from agentgauge.feedback.report import Report
+from agentgauge.feedback.report import report as make_report
+from agentgauge.feedback.thumbs import thumbs_since
 from agentgauge.files.watched_file import state_directory
-from agentgauge.ledger.prompts import PromptActivations
-from agentgauge.ledger.thumbs import thumbs_since
+from agentgauge.prompts.activations import PromptActivations
 from sample_agent import assembly
 from sample_agent.cli.common import open_ledger, out, stop
-from sample_agent.feedback.export import export as write_files
-from sample_agent.feedback.report import Report
-from sample_agent.feedback.report import report as make_report
 from sample_agent.sales.tools import TOOLS_BY_NAME
 
 app = typer.Typer(no_args_is_help=True, help="What people decided, what it points at, and what can be made of it.")

@@ -16,7 +16,7 @@ from agentgauge.autonomy.suspensions import Suspension
 from agentgauge.cost.budgets import BudgetReachedError, Budgets
 from agentgauge.cost.cache import ToolCache
 from agentgauge.cost.tiers import Step
-from sample_agent.feedback.prompts import Prompts, PromptSource
+from agentgauge.prompts.library import Prompts, PromptSource
 from sample_agent.sales.model_calls import ModelCalls, text_of
 from sample_agent.sales.requests import Answer, Request, interrupted
 from sample_agent.sales.toolbox import Toolbox

@@ -19,7 +19,7 @@ from anthropic.types import (
 
 from agentgauge.autonomy.supervisor import Call
 from agentgauge.cost.tiers import Models, Step
-from sample_agent.feedback.prompts import Prompts
+from agentgauge.prompts.library import Prompts
 from sample_agent.sales.tools import TOOLS_BY_NAME, SalesTool
 
 MAX_OUTPUT_TOKENS = 2048

@@ -32,10 +32,10 @@ from agentgauge.evals.history import Version
 from agentgauge.evals.scenario import Scenario
 from agentgauge.evals.transcript import Transcript
 from agentgauge.ledger import Ledger
+from agentgauge.prompts.library import Prompts
 from sample_agent import assembly, faults
 from sample_agent.fake_api.app import create_app
 from sample_agent.faults import FAULTS, Fault, FaultFile
-from sample_agent.feedback.prompts import Prompts
 from sample_agent.sales import crm
 from sample_agent.sales.companion import SalesCompanion
 from sample_agent.sales.model_calls import ModelCalls, text_of

@@ -7,9 +7,9 @@ from contextlib import closing
 import pytest
 
 from agentgauge.autonomy.actions import Actions, Decision, Proposal, TrackRecord
+from agentgauge.feedback.thumbs import thumbs_since
 from agentgauge.ledger import Ledger
-from agentgauge.ledger.prompts import NothingBeforeError, PromptActivations
-from agentgauge.ledger.thumbs import thumbs_since
+from agentgauge.prompts.activations import NothingBeforeError, PromptActivations
 from tests.clock import Clock
 
 

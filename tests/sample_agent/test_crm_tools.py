@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from agentgauge.prompts.library import Prompts
 from sample_agent.assembly import prompt_library
 from sample_agent.faults import Fault, FaultFile, inject
-from sample_agent.feedback.prompts import Prompts
 from sample_agent.sales import crm
 from sample_agent.sales.crm import Crm
 from sample_agent.sales.errors import CrmUnavailable, SchemaMismatch, ToolInputError

@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 from agentgauge import AgentGauge
 from agentgauge.autonomy.actions import Action
 from agentgauge.ledger import Ledger
-from agentgauge.ledger.prompts import PromptActivations
+from agentgauge.prompts.activations import PromptActivations
+from agentgauge.prompts.library import ActivePrompts, PromptError, PromptLibrary, Prompts
 from sample_agent.assembly import VERSION, prompt_library
 from sample_agent.cli import app
-from sample_agent.feedback.prompts import ActivePrompts, PromptError, PromptLibrary, Prompts
 from sample_agent.sales.companion import Conversation, SalesCompanion
 from sample_agent.sales.tools import TOOLS_BY_NAME
 
@@ -213,7 +213,7 @@ async def test_a_command_changes_the_running_agent_and_its_build_info(
         proposal = (await draft(companion, Conversation(gauge.session()))).proposal
         assert proposal.prompt_version == version
         assert proposal.arguments["body"].startswith(greeting)
-    said = [record.getMessage() for record in caplog.records if record.name == "sample_agent.feedback.prompts"]
+    said = [record.getMessage() for record in caplog.records if record.name == "agentgauge.prompts.library"]
     assert said == [
         "prompts v1 are in force, v2 are not any more",
         "prompts v2 are in force, v1 are not any more",

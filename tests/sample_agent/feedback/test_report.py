@@ -10,14 +10,14 @@ import pytest
 from typer.testing import CliRunner
 
 from agentgauge.autonomy.actions import Actions, Decision, Proposal
+from agentgauge.feedback.edit_habits import Change, changes
+from agentgauge.feedback.report import Report, report
+from agentgauge.feedback.themes import theme_of
+from agentgauge.feedback.thumbs import thumbs_since
 from agentgauge.ledger import Ledger
-from agentgauge.ledger.prompts import PromptActivations
-from agentgauge.ledger.thumbs import thumbs_since
+from agentgauge.prompts.activations import PromptActivations
 from sample_agent.assembly import AGENT
 from sample_agent.cli import app
-from sample_agent.feedback.changes import Change, changes
-from sample_agent.feedback.report import Report, report
-from sample_agent.feedback.themes import theme_of
 
 LETTER = "Dear Jane Cooper,\n\nyour agreement is due for renewal on 31 March.\n\nYours sincerely\nMaria"
 

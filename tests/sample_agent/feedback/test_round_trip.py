@@ -7,11 +7,11 @@ from datetime import timedelta
 from typer.testing import CliRunner
 
 from agentgauge import AgentGauge
+from agentgauge.feedback.conversation import messages_before, tools_called, user_texts
 from agentgauge.ledger import Ledger
-from agentgauge.ledger.prompts import PromptActivations
+from agentgauge.prompts.activations import PromptActivations
 from sample_agent.assembly import AGENT, VERSION
 from sample_agent.cli import app
-from sample_agent.feedback.conversation import messages_before, tools_called, user_texts
 from sample_agent.sales.companion import Conversation, SalesCompanion
 from sample_agent.simulator.floor import ACCOUNTS
 from sample_agent.simulator.reviewers import review

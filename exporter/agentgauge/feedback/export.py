@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from agentgauge.autonomy.actions import Action
-from sample_agent.feedback.conversation import messages_before, tools_called, user_texts
-from sample_agent.feedback.themes import theme_of
+from agentgauge.feedback.conversation import messages_before, tools_called, user_texts
+from agentgauge.feedback.themes import theme_of
 
 EXAMPLES = "positive_examples.jsonl"
 PREFERENCES = "preference_pairs.jsonl"

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import yaml
 
-from agentgauge.ledger.prompts import PromptActivations
+from agentgauge.prompts.activations import PromptActivations
 
 log = logging.getLogger(__name__)
 

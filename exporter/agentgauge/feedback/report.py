@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from agentgauge.autonomy.actions import Action, TrackRecord
-from sample_agent.feedback.changes import Change, changes
-from sample_agent.feedback.themes import theme_of
+from agentgauge.feedback.edit_habits import Change, changes
+from agentgauge.feedback.themes import theme_of
 
 LEAST_TIMES = 3
 """What was said less often may be chance: no improvement is named for it."""

@@ -1,0 +1,1 @@
+"""Prompt versions: the library of them, and which one is in force."""
