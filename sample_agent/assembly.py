@@ -25,6 +25,8 @@ from agentgauge.cost.store import MemoryStore
 from agentgauge.cost.tiers import Models, TierPolicy
 from agentgauge.files.yaml_file import YamlFileError
 from agentgauge.ledger import Ledger
+from agentgauge.ops.switches import switch_file
+from agentgauge.ops.transcripts import Transcripts
 from agentgauge.prompts.activations import PromptActivations
 from agentgauge.prompts.library import ActivePrompts, PromptLibrary, PromptSource
 from sample_agent.faults import FaultFile
@@ -35,8 +37,6 @@ from sample_agent.sales.levers import Levers
 from sample_agent.sales.model_calls import ModelCalls
 from sample_agent.sales.toolbox import Toolbox
 from sample_agent.sales.tools import SALES_TOOLS, TOOLS_BY_NAME, check
-from sample_agent.switches import switch_file
-from sample_agent.transcripts import Transcripts
 
 AGENT = "sales_companion"
 VERSION = "0.1.0"

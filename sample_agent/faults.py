@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from agentgauge.files.watched_file import WatchedFile, write_json
-from sample_agent.sales.errors import CrmUnavailable, SchemaMismatch
+from sample_agent.errors import CrmUnavailable, SchemaMismatch
 
 FILE_NAME = "faults.json"
 

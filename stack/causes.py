@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 from agentgauge.autonomy.actions import Actions, Proposal, Verdict
 from agentgauge.evals.history import EvalHistory, Trial, Version
 from agentgauge.ledger import Ledger, Usage
-from sample_agent import faults, switches
+from agentgauge.ops import switches
+from sample_agent import faults
 from sample_agent.assembly import AGENT
 from stack.layout import STATE_FILE, Layout
 

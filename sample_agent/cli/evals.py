@@ -12,6 +12,7 @@ from agentgauge.evals import report, tables
 from agentgauge.evals.evaluation import plan, sample
 from agentgauge.evals.history import EvalHistory
 from agentgauge.files.yaml_file import YamlFileError
+from agentgauge.ops.switches import Switches
 from sample_agent import assembly
 from sample_agent.cli import nightly
 from sample_agent.cli.common import open_ledger, out, problems, stop
@@ -29,7 +30,6 @@ from sample_agent.cli.evaluating import (
     summary,
     what_failed,
 )
-from sample_agent.switches import Switches
 
 
 class RunsByDefault(TyperGroup):

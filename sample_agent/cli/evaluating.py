@@ -21,12 +21,12 @@ from agentgauge.evals.scenario import Scenario, ScenarioError, load
 from agentgauge.files.watched_file import state_directory
 from agentgauge.files.yaml_file import YamlFileError
 from agentgauge.ledger import Ledger
+from agentgauge.ops.switches import Switches
 from agentgauge.prompts.activations import PromptActivations
 from agentgauge.prompts.library import PromptError
 from sample_agent import assembly
 from sample_agent.cli.common import out, stop
 from sample_agent.sales.tools import TOOLS_BY_NAME
-from sample_agent.switches import Switches
 from sample_agent.trials.trials import SCENARIOS, TOOL_FAULTS, Candidate, on_trial
 
 COULD_NOT_RUN = 2

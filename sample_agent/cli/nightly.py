@@ -13,6 +13,7 @@ import typer
 from agentgauge.evals.evaluation import plan, sample
 from agentgauge.evals.history import EvalHistory
 from agentgauge.files.watched_file import state_directory
+from agentgauge.ops.switches import switch_file
 from sample_agent import assembly
 from sample_agent.cli.common import open_ledger, problems
 from sample_agent.cli.evaluating import (
@@ -27,7 +28,6 @@ from sample_agent.cli.evaluating import (
     scenarios_of,
     summary,
 )
-from sample_agent.switches import switch_file
 
 POLL_SECONDS = 10.0
 RETRY_SECONDS = 3600.0

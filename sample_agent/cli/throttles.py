@@ -14,7 +14,8 @@ from agentgauge.cost.budgets import STATES
 from agentgauge.cost.throttles import Throttles
 from agentgauge.files.watched_file import state_directory
 from agentgauge.ledger import Ledger
-from sample_agent import assembly, operations_log
+from agentgauge.ops import operations_log
+from sample_agent import assembly
 from sample_agent.cli.common import open_ledger, out, stop
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}

@@ -16,11 +16,11 @@ from agentgauge.autonomy.suspensions import Suspension
 from agentgauge.cost.budgets import BudgetReachedError, Budgets
 from agentgauge.cost.cache import ToolCache
 from agentgauge.cost.tiers import Step
+from agentgauge.ops.transcripts import Transcripts
 from agentgauge.prompts.library import Prompts, PromptSource
 from sample_agent.sales.model_calls import ModelCalls, text_of
 from sample_agent.sales.requests import Answer, Request, interrupted
 from sample_agent.sales.toolbox import Toolbox
-from sample_agent.transcripts import Transcripts
 
 log = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ from agentgauge import AgentGauge
 from agentgauge.cost.batching import Batcher
 from agentgauge.cost.cache import ToolCache
 from agentgauge.files.watched_file import WatchedFile
+from agentgauge.ops.switches import Switches
+from sample_agent.errors import ToolInputError
 from sample_agent.faults import FaultFile
 from sample_agent.sales.crm import Crm
 from sample_agent.sales.crm_copy import CrmCopy
-from sample_agent.sales.errors import ToolInputError
 from sample_agent.sales.tools import SALES_TOOLS, TOOLS_BY_NAME, Result, SalesTool, check, execute, merge
-from sample_agent.switches import Switches
 
 
 class UnknownToolError(LookupError):

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from sample_agent.errors import SchemaMismatch, ToolInputError
 from sample_agent.faults import FaultFile
 from sample_agent.sales.arguments import (
     Arguments,
@@ -22,7 +23,6 @@ from sample_agent.sales.arguments import (
     UpdateCrm,
 )
 from sample_agent.sales.crm import Crm, Row
-from sample_agent.sales.errors import SchemaMismatch, ToolInputError
 from sample_agent.sales.spoiled import spoiled
 
 Result = dict[str, Any]

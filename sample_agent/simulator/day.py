@@ -29,6 +29,7 @@ from agentgauge.cost.cache import ToolCache
 from agentgauge.cost.store import MemoryStore
 from agentgauge.cost.tiers import Models
 from agentgauge.ledger import Ledger
+from agentgauge.ops.switches import switch_file
 from sample_agent import assembly
 from sample_agent.fake_api.app import create_app
 from sample_agent.faults import FaultFile
@@ -41,7 +42,6 @@ from sample_agent.sales.tools import TOOLS_BY_NAME
 from sample_agent.simulator.floor import SECONDS_OF_THOUGHT, questions
 from sample_agent.simulator.reviewers import review
 from sample_agent.simulator.savings import Figures
-from sample_agent.switches import switch_file
 
 if TYPE_CHECKING:
     from anthropic import AsyncAPIResponse

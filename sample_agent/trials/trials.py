@@ -32,6 +32,7 @@ from agentgauge.evals.history import Version
 from agentgauge.evals.scenario import Scenario
 from agentgauge.evals.transcript import Transcript
 from agentgauge.ledger import Ledger
+from agentgauge.ops.switches import Switches, switch_file
 from agentgauge.prompts.library import Prompts
 from sample_agent import assembly, faults
 from sample_agent.fake_api.app import create_app
@@ -42,7 +43,6 @@ from sample_agent.sales.model_calls import ModelCalls, text_of
 from sample_agent.sales.toolbox import Toolbox
 from sample_agent.sales.tools import TOOLS_BY_NAME, check
 from sample_agent.serving import serving
-from sample_agent.switches import Switches, switch_file
 from sample_agent.trials.conversation import converse
 
 SCENARIOS = Path(__file__).with_name("scenarios")

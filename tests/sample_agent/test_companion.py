@@ -12,16 +12,16 @@ from anthropic import AsyncAnthropic, AuthenticationError
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
+from agentgauge.ops import switches
+from agentgauge.ops.transcripts import Transcripts, as_text
 from sample_agent import faults as fault_file
-from sample_agent import switches
 from sample_agent.assembly import build_companion
+from sample_agent.errors import CrmUnavailable
 from sample_agent.faults import Fault
 from sample_agent.sales.companion import KEY_REFUSED, PROVIDER_DOWN, Conversation, SalesCompanion
-from sample_agent.sales.errors import CrmUnavailable
 from sample_agent.sales.model_calls import check_access
 from sample_agent.sales.requests import Answer
 from sample_agent.sales.tools import SALES_TOOLS
-from sample_agent.transcripts import Transcripts, as_text
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ import pytest
 
 from agentgauge.prompts.library import Prompts
 from sample_agent.assembly import prompt_library
+from sample_agent.errors import CrmUnavailable, SchemaMismatch, ToolInputError
 from sample_agent.faults import Fault, FaultFile, inject
 from sample_agent.sales import crm
 from sample_agent.sales.crm import Crm
-from sample_agent.sales.errors import CrmUnavailable, SchemaMismatch, ToolInputError
 from sample_agent.sales.tools import SALES_TOOLS, run_tool
 
 PROMPTS = [prompt_library().load(version) for version in prompt_library().versions()]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agentgauge.files.watched_file import state_directory
+from sample_agent.errors import CrmUnavailable, SchemaMismatch
 from sample_agent.faults import (
     FAULTS,
     FILE_NAME,
@@ -18,7 +19,6 @@ from sample_agent.faults import (
     clear,
     inject,
 )
-from sample_agent.sales.errors import CrmUnavailable, SchemaMismatch
 
 
 def test_no_file_means_no_fault(tmp_path: Path) -> None:

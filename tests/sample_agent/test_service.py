@@ -15,8 +15,8 @@ from anthropic import AsyncAnthropic
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
+from agentgauge.ops import operations_log
 from sample_agent import faults as fault_file
-from sample_agent import operations_log
 from sample_agent.assembly import build_companion
 from sample_agent.faults import Fault
 from sample_agent.sales.tools import SALES_TOOLS

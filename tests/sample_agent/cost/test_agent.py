@@ -14,16 +14,16 @@ from anthropic import AsyncAnthropic
 
 from agentgauge import AgentGauge
 from agentgauge.cost.batching import Batcher
+from agentgauge.ops.switches import switch_file
 from sample_agent import assembly
 from sample_agent import faults as fault_file
+from sample_agent.errors import CrmUnavailable, SchemaMismatch, ToolInputError
 from sample_agent.faults import Fault, FaultFile
 from sample_agent.sales.companion import Conversation
 from sample_agent.sales.crm import Crm
-from sample_agent.sales.errors import CrmUnavailable, SchemaMismatch, ToolInputError
 from sample_agent.sales.levers import Levers
 from sample_agent.sales.toolbox import Toolbox
 from sample_agent.sales.tools import run_tool
-from sample_agent.switches import switch_file
 from tests.sample_agent.cost.conftest import counted
 
 CONTACTS, DEALS = "search_crm_contacts", "get_deal_history"

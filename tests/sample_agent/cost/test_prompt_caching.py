@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from agentgauge import AgentGauge
+from agentgauge.ops.switches import Switches, write
 from sample_agent import assembly
 from sample_agent.fake_api.app import create_app
 from sample_agent.fake_api.schema import prompt_parts
@@ -22,7 +23,6 @@ from sample_agent.faults import FaultFile
 from sample_agent.sales.companion import Conversation
 from sample_agent.sales.levers import Levers
 from sample_agent.serving import serving
-from sample_agent.switches import Switches, write
 from tests.sample_agent.cost.conftest import counted
 
 LARGE = "claude-opus-5-5"

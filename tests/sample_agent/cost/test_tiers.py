@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from agentgauge import AgentGauge
 from agentgauge.cost.tiers import STEPS, Models, TierPolicy, load
 from agentgauge.files.yaml_file import YamlFileError
+from agentgauge.ops.switches import Switches, switch_file, write
 from sample_agent import assembly
 from sample_agent import faults as fault_file
 from sample_agent.fake_api import app as fake_app
@@ -25,7 +26,6 @@ from sample_agent.sales.levers import Levers
 from sample_agent.sales.model_calls import ModelCalls
 from sample_agent.sales.tools import SALES_TOOLS
 from sample_agent.serving import serving
-from sample_agent.switches import Switches, switch_file, write
 from tests.sample_agent.cost.conftest import Clock, counted
 
 LARGE, MEDIUM, SMALL = "claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5"

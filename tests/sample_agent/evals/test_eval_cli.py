@@ -19,8 +19,9 @@ from agentgauge.evals.history import EvalHistory
 from agentgauge.evals.scenario import load
 from agentgauge.feedback.export import scenarios_of
 from agentgauge.ledger import Ledger
+from agentgauge.ops import switches
 from agentgauge.prompts.activations import PromptActivations
-from sample_agent import assembly, switches
+from sample_agent import assembly
 from sample_agent.cli import app
 from sample_agent.cli.evaluating import SUITES
 from sample_agent.cli.nightly import Schedule, run_if_due

@@ -15,11 +15,11 @@ from agentgauge.cost.tiers import Models
 from agentgauge.evals.scenario import Approval, Scenario, load
 from agentgauge.evals.transcript import Said, Transcript
 from agentgauge.ledger import Ledger
+from agentgauge.ops.switches import Switches
 from sample_agent import assembly
 from sample_agent.faults import Fault, inject
 from sample_agent.sales import crm
 from sample_agent.sales.tools import TOOLS_BY_NAME
-from sample_agent.switches import Switches
 from sample_agent.trials.conversation import ProviderFailedError
 from sample_agent.trials.trials import SCENARIOS, TOOL_FAULTS, Candidate, Trials
 

@@ -15,10 +15,10 @@ from agentgauge.evals import scenario
 from agentgauge.evals.checks import check
 from agentgauge.feedback.export import EXAMPLES, PREFERENCES, SCENARIOS, SHADOW
 from agentgauge.ledger import Ledger
+from agentgauge.ops.switches import Switches
 from sample_agent.assembly import AGENT, VERSION, prompt_library
 from sample_agent.cli import app
 from sample_agent.sales.tools import TOOLS_BY_NAME
-from sample_agent.switches import Switches
 from sample_agent.trials.trials import Candidate, on_trial
 
 ASKED = "Draft a renewal proposal email to Jane at Globex"

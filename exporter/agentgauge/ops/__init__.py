@@ -1,0 +1,1 @@
+"""Operate a running agent: switches, transcripts, and a log of who did what."""
