@@ -1,29 +1,20 @@
-"""``python -m dashboards generate | preview | pictures | cost``."""
+"""``python -m dashboards generate``."""
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
-from typing import Annotated, NoReturn
-
 import typer
-import uvicorn
-from rich.console import Console
-from rich.table import Table
 
 from alerts.promql import PromqlError
 from alerts.thresholds import ThresholdError
 from dashboards import generate as generator
 from dashboards.model import PanelError
-from dashboards.preview.app import LibraryError, create_app, load
-from dashboards.preview.prometheus import Prometheus, PrometheusError
-from dashboards.preview.query import TimeRange
-from dashboards.querycost import measure
 
-PREVIEW = "http://127.0.0.1:3000"
-PROMETHEUS = "http://127.0.0.1:9090"
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Grafana dashboards as code.")
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Grafana dashboards and their preview.")
+
+@app.callback()
+def main() -> None:
+    """Grafana dashboards as code."""
 
 
 @app.command()
@@ -32,74 +23,11 @@ def generate() -> None:
     try:
         changed = generator.generate()
     except (ThresholdError, PromqlError, PanelError) as error:
-        _fail(error)
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
     for path in changed:
         typer.echo(f"wrote {path.relative_to(generator.ROOT)}")
     typer.echo(f"dashboards: {len(changed)} file(s) changed")
-
-
-@app.command()
-def preview(
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    prometheus: Annotated[str, typer.Option(help="Base URL of Prometheus.")] = PROMETHEUS,
-) -> None:
-    """Serve the generated dashboards where there is no Grafana, drawn with live data, at the same URLs."""
-    try:
-        application = create_app(generator.GENERATED, Prometheus(prometheus))
-    except LibraryError as error:
-        _fail(error)
-    uvicorn.run(application, host=host, port=port, log_level="warning")
-
-
-@app.command()
-def pictures(
-    dashboards: Annotated[list[str] | None, typer.Argument(help="Such as overview; all if none is named.")] = None,
-    url: Annotated[str, typer.Option(help="Base URL of a running preview.")] = PREVIEW,
-    folder: Annotated[Path, typer.Option(help="Where to save them.")] = Path(".stack/pictures"),
-    since: Annotated[str, typer.Option(help="Start of the time range: now-6h; each dashboard's own if empty.")] = "",
-    height: Annotated[int | None, typer.Option(help="Cut them at so many pixels.")] = None,
-) -> None:
-    """Save a picture of each dashboard in light and dark: for the README, and to look at a change before and after."""
-    try:
-        from dashboards import pictures as camera  # needs Playwright, which only developers install
-
-        uids = [f"agentgauge-{name}" for name in dashboards or ()] or list(load(generator.GENERATED))
-        query = {"from": since, "to": "now"} if since else {}
-        with camera.browser() as browser:
-            taken = camera.take(browser, url, uids, folder, height=height, **query)
-    except ImportError:
-        _fail("pictures are taken with Playwright; `pip install -e .[dev]` brings it")
-    except (LibraryError, camera.PictureError) as error:
-        _fail(error)
-    for path in taken:
-        typer.echo(f"wrote {path} ({path.stat().st_size / 1000:.0f} kB)")
-
-
-@app.command()
-def cost(
-    prometheus: Annotated[str, typer.Option(help="Base URL of Prometheus.")] = PROMETHEUS,
-    since: Annotated[str, typer.Option(help="Start of the time range.")] = "now-24h",
-    rounds: Annotated[int, typer.Option(help="Take the median of so many.")] = 5,
-) -> None:
-    """Measure how long Prometheus takes to answer each dashboard, asked as a browser does."""
-    table = Table("dashboard", "queries", "all answered", "slowest", "", title=f"Queries from {since} to now")
-    try:
-        span = TimeRange.parse(since, "now", time.time())
-        boards = list(load(generator.GENERATED).values())
-        for one in measure(boards, Prometheus(prometheus), span, rounds):
-            slowest = f"{one.slowest_seconds:.2f} s"
-            table.add_row(
-                one.title.removeprefix("AgentGauge "), str(one.queries), f"{one.seconds:.2f} s", one.slowest, slowest
-            )
-    except (LibraryError, PrometheusError, ValueError) as error:
-        _fail(error)
-    Console().print(table)
-
-
-def _fail(error: Exception | str) -> NoReturn:
-    typer.echo(f"error: {error}", err=True)
-    raise typer.Exit(1)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``python -m stack up | down | status | pause | resume | page | drill``."""
+"""``python -m stack up | down | status | pause | resume | page | drill | preview | pictures | cost``."""
 
 from __future__ import annotations
 
@@ -20,9 +20,13 @@ from alerts.thresholds import ThresholdError
 from stack import compose, native, story
 from stack.errors import StackError
 from stack.layout import HOME, STATE_FILE, Layout, Ports, default_layout
+from stack.preview import commands
 from stack.services import grafana, services
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Start, look at and stop the whole stack.")
+app.command()(commands.preview)
+app.command()(commands.pictures)
+app.command()(commands.cost)
 
 PAGE_SPEED = 10.0
 """How much faster than real the clocks of a stack run that exists for one story only."""

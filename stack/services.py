@@ -120,7 +120,7 @@ def _dashboards(layout: Layout) -> Service:
     port, url = layout.ports.dashboards, f"{layout.dashboards}/health"
     program = grafana()
     if program is None:
-        preview = ["dashboards", "preview", f"--port={port}", f"--prometheus={layout.prometheus}"]
+        preview = ["stack", "preview", f"--port={port}", f"--prometheus={layout.prometheus}"]
         return Service("dashboards", [sys.executable, "-m", *preview], port, url)
     home = next((home for home in GRAFANA_HOMES if Path(home).is_dir()), GRAFANA_HOMES[0])
     command = [program, "server"] if Path(program).name == "grafana" else [program]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from dashboards.pictures import PROGRAMS
 from stack import binaries
 from stack.errors import StackError
+from stack.preview.pictures import PROGRAMS
 
 
 def program(home: Path) -> tuple[str, str]:

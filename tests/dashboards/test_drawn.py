@@ -11,12 +11,13 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from typer.testing import CliRunner
 
 from alerts import catalog, links
-from dashboards import generate, pictures
+from dashboards import generate
 from dashboards.__main__ import app
-from dashboards.preview.app import create_app
-from dashboards.preview.prometheus import Prometheus
 from sample_agent.serving import serving
 from stack.layout import HOME
+from stack.preview import pictures
+from stack.preview.app import create_app
+from stack.preview.prometheus import Prometheus
 from tests import chromium
 from tests.dashboards import history
 from tests.dashboards.boards import GENERATED

@@ -11,8 +11,8 @@ from alerts import links, thresholds
 from dashboards import generate
 from dashboards.model import Dashboard, Limit, Panel, PanelError, Query, Row, State
 from dashboards.panels import to_json
-from dashboards.preview import query as preview_query
 from dashboards.style import COUNT, FACTOR, GREEN, GREY, RATIO, SECONDS, USD
+from stack.preview import query as preview_query
 from tests.dashboards.boards import GENERATED
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -20,12 +20,12 @@ from alerts import catalog, links, thresholds
 from alerts.links import PanelRef
 from alerts.model import Alert
 from dashboards.generate import GENERATED
-from dashboards.preview import units
-from dashboards.preview.app import LibraryError, create_app, load
-from dashboards.preview.figures import figure, marks_of
-from dashboards.preview.prometheus import Prometheus, Series
-from dashboards.preview.query import Choices, TimeRange, annotation_step, substitute
 from sample_agent.serving import serving
+from stack.preview import units
+from stack.preview.app import LibraryError, create_app, load
+from stack.preview.figures import figure, marks_of
+from stack.preview.prometheus import Prometheus, Series
+from stack.preview.query import Choices, TimeRange, annotation_step, substitute
 
 DASHBOARDS = load(GENERATED)
 LAST_HOUR = TimeRange(7200.0, 10800.0)

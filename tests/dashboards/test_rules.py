@@ -21,8 +21,8 @@ from alerts.catalog import ALERTS, RECORDS
 from alerts.links import PanelRef
 from alerts.promql import Duration
 from dashboards import style
-from dashboards.preview import units
-from dashboards.preview.query import SCRAPE_SECONDS, Choices, TimeRange, substitute
+from stack.preview import units
+from stack.preview.query import SCRAPE_SECONDS, Choices, TimeRange, substitute
 from tests.dashboards.boards import EACH_PANEL, GENERATED, PANELS, expressions
 
 DASHBOARDS = pytest.mark.parametrize("dashboard", GENERATED.values(), ids=GENERATED.keys())

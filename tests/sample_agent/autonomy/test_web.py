@@ -29,9 +29,9 @@ from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.policy import Policy
 from agentgauge.autonomy.web import approvals_app
 from agentgauge.ledger import Ledger
-from dashboards import pictures
 from sample_agent.serving import serving
 from stack.layout import HOME
+from stack.preview import pictures
 from tests import chromium
 
 TOKEN = "the-token-of-these-tests"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from dashboards.preview import units
-from dashboards.preview.fields import Figure, settings_of, step_colour
-from dashboards.preview.prometheus import Series
-from dashboards.preview.query import TimeRange
+from stack.preview import units
+from stack.preview.fields import Figure, settings_of, step_colour
+from stack.preview.prometheus import Series
+from stack.preview.query import TimeRange
 
 
 def table(panel: dict[str, Any], results: list[list[Series]], time: TimeRange) -> Figure:

@@ -55,7 +55,7 @@ def open_dashboard(page: Page, url: str, uid: str, **query: str) -> None:
     try:
         page.goto(address)
         if page.locator("main[data-refresh]").count() == 0:
-            raise PictureError(f"{address} is no dashboard of the preview; `python -m dashboards preview` starts it")
+            raise PictureError(f"{address} is no dashboard of the preview; `python -m stack preview` starts it")
         page.wait_for_selector("main[data-drawn]", state="attached")
         height = page.evaluate("document.documentElement.scrollHeight")
         page.set_viewport_size({"width": WIDTH, "height": height})

@@ -10,8 +10,8 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-from dashboards.preview.prometheus import Prometheus
-from dashboards.preview.query import Choices, TimeRange, run_annotation, run_panel
+from stack.preview.prometheus import Prometheus
+from stack.preview.query import Choices, TimeRange, run_annotation, run_panel
 
 AT_ONCE = 6
 """Connections that a browser opens to one server."""

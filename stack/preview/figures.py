@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from dashboards.preview import units
-from dashboards.preview.cells import heatmap, timeline
-from dashboards.preview.fields import Figure, legend, nothing, settings_of, states_of, step_colour, stretches
-from dashboards.preview.lines import timeseries
-from dashboards.preview.prometheus import Series
-from dashboards.preview.query import TimeRange
-from dashboards.preview.tables import table
+from stack.preview import units
+from stack.preview.cells import heatmap, timeline
+from stack.preview.fields import Figure, legend, nothing, settings_of, states_of, step_colour, stretches
+from stack.preview.lines import timeseries
+from stack.preview.prometheus import Series
+from stack.preview.query import TimeRange
+from stack.preview.tables import table
 
 
 def figure(panel: dict[str, Any], results: list[list[Series]], time: TimeRange) -> Figure:

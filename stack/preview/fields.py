@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from dashboards.preview.query import TimeRange
+from stack.preview.query import TimeRange
 
 Figure = dict[str, Any]
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from dashboards.preview import units
-from dashboards.preview.fields import Figure, legend, nothing, settings_of, stretches, time_axis
-from dashboards.preview.prometheus import Series
-from dashboards.preview.query import TimeRange, step_of
+from stack.preview import units
+from stack.preview.fields import Figure, legend, nothing, settings_of, stretches, time_axis
+from stack.preview.prometheus import Series
+from stack.preview.query import TimeRange, step_of
 
 PALETTE = (
     "#3274d9", "#56a64b", "#a352cc", "#ff780a", "#1fa2b8", "#e0b400", "#d64e8b", "#7c6cf0", "#2f9e77", "#b3702f",

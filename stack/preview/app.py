@@ -18,11 +18,11 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from dashboards.preview import page
-from dashboards.preview.figures import figure, marks_of, message
-from dashboards.preview.page import STATIC, Variable, View
-from dashboards.preview.prometheus import Prometheus, PrometheusError
-from dashboards.preview.query import (
+from stack.preview import page
+from stack.preview.figures import figure, marks_of, message
+from stack.preview.page import STATIC, Variable, View
+from stack.preview.prometheus import Prometheus, PrometheusError
+from stack.preview.query import (
     Choices,
     TimeRange,
     annotation_step,

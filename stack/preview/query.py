@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from alerts.promql import Duration
-from dashboards.preview.prometheus import Prometheus, Series
+from stack.preview.prometheus import Prometheus, Series
 
 SCRAPE_SECONDS = 10
 """The scrape interval of alerts/prometheus.yml, as ``timeInterval`` says it to Grafana."""
