@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from sample_agent.cli import approvals, autonomy, chat, cost, evals, feedback, history, ops, prompts, run
+from agentgauge.cli import approvals, autonomy, evals, feedback, ops, prompts
+from sample_agent.cli import chat, cost, history, run
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The Sales Companion: run, talk, break, operate.")
 

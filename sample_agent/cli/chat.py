@@ -10,8 +10,8 @@ from rich.text import Text
 
 from agentgauge.autonomy.edits import FieldError, text_of
 from agentgauge.autonomy.showing import visible
-from sample_agent.cli.common import AGENT_URL, AgentUrl, out
-from sample_agent.cli.editing import edit_in_editor
+from agentgauge.cli.common import AGENT_URL, AgentUrl, out
+from agentgauge.cli.editing import edit_in_editor
 from sample_agent.local import agent_url
 from sample_agent.sales.tools import TOOLS_BY_NAME
 

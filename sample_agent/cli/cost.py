@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from sample_agent.cli.common import out, problems
+from agentgauge.cli.common import out, problems
 from sample_agent.sales.levers import Levers
 from sample_agent.simulator import day
 from sample_agent.simulator import savings as reporting

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from agentgauge.cli.common import open_ledger, out, stop
 from sample_agent import assembly
-from sample_agent.cli.common import open_ledger, out, stop
 from sample_agent.simulator import backfill as writing
 from sample_agent.simulator.stories import STORIES
 

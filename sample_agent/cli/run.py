@@ -15,13 +15,13 @@ from rich.live import Live
 from rich.table import Table
 
 from agentgauge.autonomy.access import TokenError
+from agentgauge.cli.common import AGENT_URL, AgentUrl, known_tool, out, problems, stop
 from agentgauge.files.watched_file import state_directory
 from agentgauge.files.yaml_file import YamlFileError
 from agentgauge.ledger import LedgerError
 from agentgauge.own_prices import PriceError
 from agentgauge.prompts.library import PromptError
 from sample_agent import assembly, faults, service
-from sample_agent.cli.common import AGENT_URL, AgentUrl, known_tool, out, problems, stop
 from sample_agent.fake_api.app import create_app
 from sample_agent.sales.model_calls import check_access
 from sample_agent.simulator.floor import Floor, Tally

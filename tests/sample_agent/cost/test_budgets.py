@@ -373,7 +373,7 @@ async def test_an_expensive_conversation_gets_its_answer_with_a_note(
 def ops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The state folder for commands, and a terminal as wide as the tables."""
     monkeypatch.setenv("AGENTGAUGE_STATE", str(tmp_path))
-    monkeypatch.setattr("sample_agent.cli.common.out.width", 160)
+    monkeypatch.setattr("agentgauge.cli.common.out.width", 160)
 
 
 def run(*arguments: str, fails: bool = False) -> str:

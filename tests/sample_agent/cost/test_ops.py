@@ -25,7 +25,7 @@ TOOLS = ("search_crm_contacts", "get_deal_history")
 def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The state folder that commands and agent share, and a terminal as wide as the tables."""
     monkeypatch.setenv("AGENTGAUGE_STATE", str(tmp_path))
-    monkeypatch.setattr("sample_agent.cli.common.out.width", 140)
+    monkeypatch.setattr("agentgauge.cli.common.out.width", 140)
 
 
 @pytest.fixture

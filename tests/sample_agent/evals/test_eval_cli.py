@@ -15,6 +15,8 @@ from typer.testing import CliRunner, Result
 
 from agentgauge import AgentGauge
 from agentgauge.autonomy.actions import Actions, Proposal
+from agentgauge.cli.evaluating import SUITES
+from agentgauge.cli.nightly import Schedule, run_if_due
 from agentgauge.evals.history import EvalHistory
 from agentgauge.evals.scenario import load
 from agentgauge.feedback.export import scenarios_of
@@ -23,8 +25,6 @@ from agentgauge.ops import switches
 from agentgauge.prompts.activations import PromptActivations
 from sample_agent import assembly
 from sample_agent.cli import app
-from sample_agent.cli.evaluating import SUITES
-from sample_agent.cli.nightly import Schedule, run_if_due
 from sample_agent.fake_api.model import NO_TOOLS_LINE
 from sample_agent.sales.tools import TOOLS_BY_NAME
 from sample_agent.trials.trials import SCENARIOS, TOOL_FAULTS

@@ -18,9 +18,9 @@ from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.policy import Policy, Stage
 from agentgauge.autonomy.showing import ago, gist, visible
 from agentgauge.autonomy.standing import POLICY, TOOL, Explanation, NotEarnedError
+from agentgauge.cli.common import known_tool, open_ledger, out, stop
 from agentgauge.files.yaml_file import YamlFileError
 from sample_agent import assembly
-from sample_agent.cli.common import known_tool, open_ledger, out, stop
 
 app = typer.Typer(no_args_is_help=True, help="What the agent may do on its own: show, explain, change, audit.")
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from agentgauge.autonomy.approvals import InvalidEditError, RiskRaisedError
 from agentgauge.autonomy.edits import FieldError, edited, fields_of
 from agentgauge.autonomy.showing import Piece, changes
-from sample_agent.cli.common import out, problems
+from agentgauge.cli.common import out, problems
 
 _HEAD = "# {tool}: change it, save and close. Close it without saving to decide nothing.\n"
 

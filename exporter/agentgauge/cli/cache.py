@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Column, Table
 
+from agentgauge.cli.common import AGENT_URL, AgentUrl, ask_agent, known_tool, out, stop
 from agentgauge.files.watched_file import state_directory
 from agentgauge.ops import operations_log
-from sample_agent.cli.common import AGENT_URL, AgentUrl, ask_agent, known_tool, out, stop
 
 app = typer.Typer(no_args_is_help=True, help="The cache of tool results: show its ages, drop what is stale.")
 

@@ -10,13 +10,8 @@ from typing import Annotated
 
 import typer
 
-from agentgauge.evals.evaluation import plan, sample
-from agentgauge.evals.history import EvalHistory
-from agentgauge.files.watched_file import state_directory
-from agentgauge.ops.switches import switch_file
-from sample_agent import assembly
-from sample_agent.cli.common import open_ledger, problems
-from sample_agent.cli.evaluating import (
+from agentgauge.cli.common import open_ledger, problems
+from agentgauge.cli.evaluating import (
     SUITES,
     MaxCost,
     Parallel,
@@ -28,6 +23,11 @@ from sample_agent.cli.evaluating import (
     scenarios_of,
     summary,
 )
+from agentgauge.evals.evaluation import plan, sample
+from agentgauge.evals.history import EvalHistory
+from agentgauge.files.watched_file import state_directory
+from agentgauge.ops.switches import switch_file
+from sample_agent import assembly
 
 POLL_SECONDS = 10.0
 RETRY_SECONDS = 3600.0

@@ -8,15 +8,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from agentgauge.evals import report, tables
-from agentgauge.evals.evaluation import plan, sample
-from agentgauge.evals.history import EvalHistory
-from agentgauge.files.yaml_file import YamlFileError
-from agentgauge.ops.switches import Switches
-from sample_agent import assembly
-from sample_agent.cli import nightly
-from sample_agent.cli.common import open_ledger, out, problems, stop
-from sample_agent.cli.evaluating import (
+from agentgauge.cli import nightly
+from agentgauge.cli.common import open_ledger, out, problems, stop
+from agentgauge.cli.evaluating import (
     COULD_NOT_RUN,
     JUDGING_MODEL,
     MaxCost,
@@ -30,6 +24,12 @@ from sample_agent.cli.evaluating import (
     summary,
     what_failed,
 )
+from agentgauge.evals import report, tables
+from agentgauge.evals.evaluation import plan, sample
+from agentgauge.evals.history import EvalHistory
+from agentgauge.files.yaml_file import YamlFileError
+from agentgauge.ops.switches import Switches
+from sample_agent import assembly
 
 
 class RunsByDefault(TyperGroup):

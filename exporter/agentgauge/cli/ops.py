@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from agentgauge.cli import cache, throttles
+from agentgauge.cli.common import AGENT_URL, AgentUrl, ask_agent, known_tool, open_ledger, out, stop
 from agentgauge.cost.tiers import STEPS, Models
 from agentgauge.files.watched_file import state_directory
 from agentgauge.ops import operations_log, switches
 from agentgauge.ops.transcripts import Transcripts, UnknownTranscriptError, as_text
 from sample_agent import assembly
-from sample_agent.cli import cache, throttles
-from sample_agent.cli.common import AGENT_URL, AgentUrl, ask_agent, known_tool, open_ledger, out, stop
 from sample_agent.sales.tools import TOOLS_BY_NAME
 
 app = typer.Typer(no_args_is_help=True, help="What the runbooks do to the running agent.")

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from agentgauge.autonomy.actions import Actions
+from agentgauge.cli.common import open_ledger, out, stop
 from agentgauge.feedback.export import export as write_files
 from agentgauge.feedback.report import Report
 from agentgauge.feedback.report import report as make_report
@@ -18,7 +19,6 @@ from agentgauge.feedback.thumbs import thumbs_since
 from agentgauge.files.watched_file import state_directory
 from agentgauge.prompts.activations import PromptActivations
 from sample_agent import assembly
-from sample_agent.cli.common import open_ledger, out, stop
 from sample_agent.sales.tools import TOOLS_BY_NAME
 
 app = typer.Typer(no_args_is_help=True, help="What people decided, what it points at, and what can be made of it.")

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from agentgauge.cli.common import open_ledger, out, stop
 from agentgauge.ledger import Ledger
 from agentgauge.prompts.activations import Activation, NothingBeforeError, PromptActivations
 from agentgauge.prompts.library import PromptError, Prompts, difference
 from sample_agent import assembly
-from sample_agent.cli.common import open_ledger, out, stop
 
 app = typer.Typer(no_args_is_help=True, help="Versions of the prompts: list, read, compare, activate, roll back.")
 

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from agentgauge.cli.common import out, stop
 from agentgauge.evals.checks import usd
 from agentgauge.evals.evaluation import Evaluated, Plan, evaluate
 from agentgauge.evals.history import EvalHistory, Trial
@@ -25,7 +26,6 @@ from agentgauge.ops.switches import Switches
 from agentgauge.prompts.activations import PromptActivations
 from agentgauge.prompts.library import PromptError
 from sample_agent import assembly
-from sample_agent.cli.common import out, stop
 from sample_agent.sales.tools import TOOLS_BY_NAME
 from sample_agent.trials.trials import SCENARIOS, TOOL_FAULTS, Candidate, on_trial
 

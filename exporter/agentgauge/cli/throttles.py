@@ -10,13 +10,13 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from agentgauge.cli.common import open_ledger, out, stop
 from agentgauge.cost.budgets import STATES
 from agentgauge.cost.throttles import Throttles
 from agentgauge.files.watched_file import state_directory
 from agentgauge.ledger import Ledger
 from agentgauge.ops import operations_log
 from sample_agent import assembly
-from sample_agent.cli.common import open_ledger, out, stop
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 

@@ -17,11 +17,11 @@ from agentgauge.autonomy.approvals import Approvals, InvalidEditError, RiskRaise
 from agentgauge.autonomy.edits import FieldError, edited, text_of
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.showing import ago, decided_by, gist, too_late, until, visible
+from agentgauge.cli.common import AGENT_URL, AgentUrl, open_ledger, out, stop
+from agentgauge.cli.editing import edit_in_editor, show_changes
 from agentgauge.files.watched_file import state_directory
 from agentgauge.files.yaml_file import YamlFileError
 from sample_agent import assembly
-from sample_agent.cli.common import AGENT_URL, AgentUrl, open_ledger, out, stop
-from sample_agent.cli.editing import edit_in_editor, show_changes
 
 app = typer.Typer(no_args_is_help=True, help="What waits for a decision: list, show, approve, edit, reject.")
 
