@@ -1,0 +1,1 @@
+"""The command line: `agentgauge`, the same for every agent."""
