@@ -1,35 +1,18 @@
-"""What the tests of the levers share: a gauge that knows the tools, a clock, and both stores of the cache."""
+"""What the tests of the Sales Companion's levers share: its gauge, a clock, and a Redis."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
-from agentgauge.cost.redis_store import RedisStore
-from agentgauge.cost.store import MemoryStore, Store
 from sample_agent.sales.tools import TOOLS_BY_NAME
 from stack.layout import HOME
 from tests import redis_server
+from tests.exporter.cost.conftest import Clock
 from tests.redis_server import RedisServer
-
-
-class Clock:
-    """A clock that stands still until it is told to move; in seconds."""
-
-    def __init__(self) -> None:
-        self.at = 1_790_000_000.0
-
-    def __call__(self) -> float:
-        """The time it shows."""
-        return self.at
-
-    def forward(self, seconds: float) -> None:
-        """Move it."""
-        self.at += seconds
 
 
 @pytest.fixture
@@ -49,20 +32,3 @@ def redis() -> Iterator[RedisServer]:
     """A real Redis. Without one the tests fail: nothing is skipped."""
     with redis_server.running(HOME) as server:
         yield server
-
-
-@pytest.fixture(params=["memory", "redis"])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    """A store with nothing in it: every test that asks for one runs on both."""
-    if request.param == "memory":
-        yield MemoryStore(100)
-        return
-    server: RedisServer = request.getfixturevalue("redis")
-    store = RedisStore(server.url, f"test:{uuid.uuid4().hex}")
-    yield store
-    await store.close()
-
-
-def counted(gauge: AgentGauge, name: str, **labels: str) -> float:
-    """The value of a series of agent ``a``; 0 if it is not there."""
-    return gauge.registry.get_sample_value(name, {"agent": "a", **labels}) or 0.0

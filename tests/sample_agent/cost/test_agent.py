@@ -24,7 +24,7 @@ from sample_agent.sales.crm import Crm
 from sample_agent.sales.levers import Levers
 from sample_agent.sales.toolbox import Toolbox
 from sample_agent.sales.tools import run_tool
-from tests.sample_agent.cost.conftest import counted
+from tests.exporter.cost.conftest import counted
 
 CONTACTS, DEALS = "search_crm_contacts", "get_deal_history"
 FIVE = ["Globex", "Initech", "Umbrella", "Hooli", "Nowhere Corp"]

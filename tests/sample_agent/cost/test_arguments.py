@@ -13,7 +13,7 @@ from agentgauge.autonomy.actions import Action
 from sample_agent import assembly
 from sample_agent.fake_api import answers
 from sample_agent.sales.companion import Conversation, SalesCompanion
-from tests.sample_agent.cost.conftest import counted
+from tests.exporter.cost.conftest import counted
 
 DRAFT = "Draft a renewal proposal email to Jane at Globex"
 MEDIUM = "claude-sonnet-5-5"

@@ -16,7 +16,7 @@ from sample_agent.cli import app
 from sample_agent.sales.levers import Levers
 from sample_agent.service import Service
 from sample_agent.serving import serving
-from tests.sample_agent.cost.conftest import counted
+from tests.exporter.cost.conftest import counted
 
 TOOLS = ("search_crm_contacts", "get_deal_history")
 

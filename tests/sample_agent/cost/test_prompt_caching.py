@@ -23,7 +23,7 @@ from sample_agent.faults import FaultFile
 from sample_agent.sales.companion import Conversation
 from sample_agent.sales.levers import Levers
 from sample_agent.serving import serving
-from tests.sample_agent.cost.conftest import counted
+from tests.exporter.cost.conftest import counted
 
 LARGE = "claude-opus-5-5"
 QUESTIONS = ("Tell me about the Globex account", "Who is our contact there?", "What did they write to us last?")

@@ -26,7 +26,7 @@ from sample_agent.sales.levers import Levers
 from sample_agent.sales.model_calls import ModelCalls
 from sample_agent.sales.tools import SALES_TOOLS
 from sample_agent.serving import serving
-from tests.sample_agent.cost.conftest import Clock, counted
+from tests.exporter.cost.conftest import Clock, counted
 
 LARGE, MEDIUM, SMALL = "claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5"
 """The models that ship."""

@@ -17,7 +17,7 @@ from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.policy import STAGES
 from agentgauge.autonomy.supervisor import INTERRUPTED, NOT_BEGUN, SUGGESTED, Call, Origin, Round, Supervisor
 from agentgauge.ledger import Ledger
-from tests.sample_agent.autonomy.policies import TEXT, TOOLS, written
+from tests.exporter.autonomy.policies import TEXT, TOOLS, written
 
 MESSAGES = [{"role": "user", "content": "write to Jane"}]
 ORIGIN = Origin("session", "rep-1", "v7", "claude-opus-5-5", MESSAGES)

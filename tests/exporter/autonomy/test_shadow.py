@@ -10,7 +10,7 @@ import pytest
 from agentgauge.autonomy import shadow
 from agentgauge.autonomy.actions import Proposal
 from agentgauge.autonomy.parts import Autonomy
-from tests.sample_agent.autonomy.policies import TEXT, written
+from tests.exporter.autonomy.policies import TEXT, written
 
 SUGGESTED = {"subject": "Renewal", "body": "Dear Jane,\n\n10 % off."}
 

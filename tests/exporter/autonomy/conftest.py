@@ -13,7 +13,7 @@ from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.policy_file import PolicyFile
 from agentgauge.ledger import Ledger
 from tests.clock import Clock
-from tests.sample_agent.autonomy.policies import TOOLS, written
+from tests.exporter.autonomy.policies import TOOLS, written
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from agentgauge import AgentGauge
 from agentgauge.cost.cache import CachedTool, CachePolicy, Invalidation, ToolCache, load
 from agentgauge.cost.store import MemoryStore, Store
 from agentgauge.files.yaml_file import YamlFileError
-from tests.sample_agent.cost.conftest import Clock, counted
+from tests.exporter.cost.conftest import Clock, counted
 
 CONTACTS, DEALS, EMAILS, WRITE = "search_crm_contacts", "get_deal_history", "search_emails", "update_crm"
 POLICY = CachePolicy(

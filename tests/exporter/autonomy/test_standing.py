@@ -19,8 +19,8 @@ from agentgauge.autonomy.standing import NotEarnedError
 from agentgauge.ledger import Ledger
 from agentgauge.ledger.outbox import take
 from tests.clock import Clock
-from tests.sample_agent.autonomy.conftest import check
-from tests.sample_agent.autonomy.policies import TEXT, TOOLS, written
+from tests.exporter.autonomy.conftest import check
+from tests.exporter.autonomy.policies import TEXT, TOOLS, written
 
 WRITE = Proposal("write", "medium", "approval", {"body": "Dear Jane"}, {})
 SEMI = ("stage: approval_required", "stage: semi_autonomous")

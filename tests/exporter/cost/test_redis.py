@@ -13,11 +13,9 @@ from agentgauge import AgentGauge
 from agentgauge.cost.cache import ToolCache
 from agentgauge.cost.redis_store import RedisStore
 from agentgauge.cost.store import Held
-from agentgauge.files.yaml_file import YamlFileError
-from sample_agent import assembly
+from tests.exporter.cost.conftest import Clock
+from tests.exporter.cost.test_cache import CONTACTS, GLOBEX, POLICY, WRITE, Source, looked_up
 from tests.redis_server import RedisServer
-from tests.sample_agent.cost.conftest import Clock
-from tests.sample_agent.cost.test_cache import CONTACTS, GLOBEX, POLICY, WRITE, Source, looked_up
 
 ASKED = {"account": "Globex"}
 
@@ -122,20 +120,3 @@ async def test_a_redis_that_hangs_holds_nobody_up(gauge: AgentGauge) -> None:
         with pytest.raises(BlockingIOError):
             silent.accept()  # it was tried once
     assert looked_up(gauge) == {"bypass": 1}
-
-
-async def test_the_agent_takes_its_redis_from_the_environment(
-    redis: RedisServer, gauge: AgentGauge, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With the shipped file; a URL that is none stops the start."""
-    monkeypatch.setenv("AGENTGAUGE_CACHE", redis.url)
-    cache, source = assembly.build_cache(gauge), Source()
-    await cache.look_up(CONTACTS, {"account": "Hooli"}, None, source)
-    await cache.close()
-    again = assembly.build_cache(gauge)
-    await again.look_up(CONTACTS, {"account": "Hooli"}, None, source)
-    await again.close()
-    assert source.calls == 1
-    monkeypatch.setenv("AGENTGAUGE_CACHE", "memcached://127.0.0.1")
-    with pytest.raises(YamlFileError, match="AGENTGAUGE_CACHE: expected redis://host:port/0"):
-        assembly.build_cache(gauge)

@@ -8,7 +8,7 @@ import pytest
 
 from agentgauge.autonomy import promotion
 from agentgauge.autonomy.actions import TrackRecord
-from tests.sample_agent.autonomy.policies import policy
+from tests.exporter.autonomy.policies import policy
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from agentgauge.autonomy.parts import Autonomy
 from agentgauge.ledger import Ledger
 from agentgauge.ledger.outbox import take
 from tests.clock import Clock
-from tests.sample_agent.autonomy.policies import TEXT, written
+from tests.exporter.autonomy.policies import TEXT, written
 
 LETTER = {"subject": "Renewal", "body": "Dear Jane, 10 % off."}
 

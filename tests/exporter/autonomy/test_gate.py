@@ -8,7 +8,7 @@ import pytest
 
 from agentgauge.autonomy.gate import Standing, decide, draw_for, mode_of
 from agentgauge.autonomy.policy import STAGES, Stage
-from tests.sample_agent.autonomy.policies import policy
+from tests.exporter.autonomy.policies import policy
 
 NEVER = 1.0
 

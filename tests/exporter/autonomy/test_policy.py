@@ -11,23 +11,7 @@ import pytest
 from agentgauge.autonomy.policy import load
 from agentgauge.autonomy.policy_file import PolicyFile
 from agentgauge.files.yaml_file import YamlFileError
-from sample_agent.assembly import policy_file
-from sample_agent.sales.tools import SALES_TOOLS
-from tests.sample_agent.autonomy.policies import TEXT, TOOLS, policy, written
-
-
-def test_the_sales_companions_policy_asks_for_every_write() -> None:
-    """The stage of the demo, and the numbers of the specification."""
-    shipped = policy_file()()
-    assert shipped.stage == "approval_required"
-    assert {name: tool.risk for name, tool in shipped.tools.items() if tool.side_effect} == {
-        "draft_email": "medium",
-        "send_email": "high",
-        "update_crm": "medium",
-    }
-    assert {name: tool.risk for name, tool in shipped.tools.items()} == {tool.name: tool.risk for tool in SALES_TOOLS}
-    rule = shipped.promotion
-    assert (rule.days, rule.decisions, rule.approved, rule.rejected) == (30, 100, 0.97, 0)
+from tests.exporter.autonomy.policies import TEXT, TOOLS, policy, written
 
 
 def test_what_a_policy_leaves_out_is_as_the_specification_says(tmp_path: Path) -> None:
