@@ -94,6 +94,7 @@ def test_the_public_names_are_the_documented_ones() -> None:
     import agentgauge
 
     assert set(agentgauge.__all__) == {
-        "AgentGauge", "LLMCall", "MetricsServer", "Session", "SessionLimits", "Task", "TokenUsage", "ToolCall",
+        "AgentApp", "AgentGauge", "LLMCall", "MetricsServer", "Session", "SessionLimits", "Task", "TokenUsage", "Tool",
+        "ToolCall",
         "carry_session", "llm_step", "metrics_app", "serve_metrics",
     }  # fmt: skip  # one list reads better than one name a line

@@ -1,12 +1,15 @@
 """AgentGauge: see, and be paged about, what LLM agents do in production."""
 
+from agentgauge.agent_app import AgentApp
 from agentgauge.calls import LLMCall, ToolCall
 from agentgauge.endpoint import MetricsServer, metrics_app, serve_metrics
 from agentgauge.gauge import AgentGauge
 from agentgauge.pricing import TokenUsage
 from agentgauge.session import Session, SessionLimits, Task, carry_session, llm_step
+from agentgauge.tool import Tool
 
 __all__ = [
+    "AgentApp",
     "AgentGauge",
     "LLMCall",
     "MetricsServer",
@@ -14,6 +17,7 @@ __all__ = [
     "SessionLimits",
     "Task",
     "TokenUsage",
+    "Tool",
     "ToolCall",
     "carry_session",
     "llm_step",

@@ -1,0 +1,211 @@
+"""What an agent says of itself, once, so that commands, evaluations and approvals work for it.
+
+    from agentgauge import AgentApp, Tool
+
+    app = AgentApp("support_bot", ledger="sqlite:///support_bot.sqlite", tools=[Tool("refund", …, risk="high")])
+
+``agentgauge --app my_agent:app ops spend`` then answers for this agent. Importing this module is light: SQLAlchemy,
+pydantic and the model provider's SDK are loaded by the methods that need them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from agentgauge.tool import Tool
+
+if TYPE_CHECKING:
+    from agentgauge.autonomy.parts import Autonomy
+    from agentgauge.autonomy.policy import Policy
+    from agentgauge.cost.budgets import BudgetPolicy
+    from agentgauge.cost.tiers import TierPolicy
+    from agentgauge.evals.history import Version
+    from agentgauge.evals.scenario import Scenario
+    from agentgauge.evals.transcript import Transcript
+    from agentgauge.ledger import Ledger
+    from agentgauge.prompts.library import PromptLibrary, Prompts
+
+__all__ = ["AgentApp", "AppError", "Candidate", "Check", "PromptFolder", "RunTool", "Tool", "TrialRunner", "Trials"]
+
+T = TypeVar("T")
+
+DEFAULT_STATE = Path(".agentgauge")
+
+Check = Callable[[str, Mapping[str, Any]], object]
+"""(tool, arguments) → anything; raises ValueError, with a message that names the field, if they do not fit."""
+
+RunTool = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
+"""(tool, arguments) → the tool's result, which can be written as JSON; raises what the tool raises."""
+
+
+class AppError(Exception):
+    """An AgentApp that cannot be found or used for what was asked; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class PromptFolder:
+    """Versions of prompts: ``path`` holds folders v1, v2, …, each with ``<text>.md`` for every text and tools.yml."""
+
+    path: Path
+    texts: Sequence[str] = ("system",)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is put on trial.
+
+    ``prompts`` are None for an agent without prompt versions. ``model`` replaces the one that plans and answers;
+    ``tiers`` (step → tier) are those of the steps that do not run on the configured tier.
+    """
+
+    agent_version: str
+    prompts: Prompts | None = None
+    model: str | None = None
+    tiers: Mapping[str, str] = field(default_factory=dict)
+
+
+class TrialRunner(Protocol):
+    """A candidate that is ready to answer scenarios, any number at a time."""
+
+    @property
+    def version(self) -> Version:
+        """What is on trial: the agent's own version, that of its prompts, the model that plans."""
+
+    async def answer(self, scenario: Scenario) -> Transcript:
+        """Have a new conversation do what the scenario says; what this raises is no verdict on the agent."""
+
+    async def judge(self, model: str, prompt: str) -> tuple[str, float]:
+        """Ask a model; returns its answer and what that cost in USD."""
+
+
+Trials = Callable[[Candidate], AbstractAsyncContextManager[TrialRunner]]
+
+
+@dataclass(frozen=True)
+class AgentApp:
+    """An agent as AgentGauge knows it.
+
+    ``name`` is the label ``agent`` of its metrics; ``ledger`` is a URL (``sqlite:///ledger.sqlite``,
+    ``postgresql+psycopg://…``). ``state`` is a folder for transcripts, the login token and eval judgements. Files:
+    ``policy`` (without one, every tool waits for approval), ``prompts``, ``models`` and ``budgets``. ``suites`` is
+    name → folder of scenario files, ``faults`` are those that a scenario may name. ``check`` decides whether arguments
+    fit a tool, by its JSON schema if left out. ``run_tool`` runs a tool, ``trials`` puts a candidate on trial.
+    """
+
+    name: str
+    ledger: str
+    tools: Sequence[Tool] = ()
+    version: str = "unknown"
+    state: Path = DEFAULT_STATE
+    policy: Path | None = None
+    prompts: PromptFolder | None = None
+    models: Path | None = None
+    budgets: Path | None = None
+    suites: Mapping[str, Path] = field(default_factory=dict)
+    faults: Sequence[str] = ()
+    check: Check | None = None
+    run_tool: RunTool | None = None
+    trials: Trials | None = None
+
+    def __post_init__(self) -> None:
+        names = [tool.name for tool in self.tools]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"AgentApp {self.name!r}: the tool {twice[0]!r} is declared twice; tool names must differ")
+
+    @property
+    def tool_names(self) -> list[str]:
+        """The names of the tools, in the order in which they are declared."""
+        return [tool.name for tool in self.tools]
+
+    def tool(self, name: str) -> Tool:
+        """The tool of this name; raises AppError if there is none."""
+        for tool in self.tools:
+            if tool.name == name:
+                return tool
+        known = f"the tools are {', '.join(self.tool_names)}" if self.tools else "it has no tools"
+        raise AppError(f"{self.name} has no tool {name!r}; {known}")
+
+    def argument_schemas(self) -> dict[str, Mapping[str, Any]]:
+        """Tool → JSON schema of its arguments."""
+        return {tool.name: tool.arguments for tool in self.tools}
+
+    def check_arguments(self, tool: str, arguments: Mapping[str, Any]) -> None:
+        """Check the arguments of a call; raises ValueError if they do not fit, AppError if there is no such tool."""
+        if self.check is not None:
+            self.check(tool, arguments)
+        else:
+            self.tool(tool).check(arguments)
+
+    def open_ledger(self) -> Ledger:
+        """Open the ledger; the caller closes it. Raises LedgerError if it cannot be opened."""
+        from agentgauge.ledger import Ledger
+
+        return Ledger.open(self.ledger)
+
+    def policy_source(self) -> Callable[[], Policy]:
+        """What returns the policy in force; raises YamlFileError if its file cannot be used.
+
+        Without a file: the stage approval_required, each tool with its declared risk.
+        """
+        from agentgauge.autonomy.policy import Policy, ToolPolicy
+        from agentgauge.autonomy.policy_file import PolicyFile
+
+        if self.policy is not None:
+            return PolicyFile(self.policy, {tool.name: tool.argument_names for tool in self.tools})
+        tools = {tool.name: ToolPolicy(risk=tool.risk, side_effect=tool.side_effect) for tool in self.tools}
+        policy = Policy(changed_by=self.name, reason="no policy file", stage="approval_required", tools=tools)
+        return lambda: policy
+
+    def autonomy(self, ledger: Ledger) -> Autonomy:
+        """What the agent may do alone, and what people decided; raises YamlFileError if the policy cannot be used."""
+        from agentgauge.autonomy.parts import Autonomy
+
+        return Autonomy.on(ledger, self.name, self.policy_source(), self.check_arguments)
+
+    def prompt_library(self) -> PromptLibrary:
+        """The versions of the prompts; raises AppError if the agent declares none."""
+        from agentgauge.prompts.library import PromptLibrary
+
+        folder = self._declared(self.prompts, "prompts", "PromptFolder(Path('prompts'))")
+        return PromptLibrary(folder.path, folder.texts, self.tool_names)
+
+    def tier_policy(self) -> TierPolicy:
+        """The model of each step; raises AppError if the agent declares none, YamlFileError for a bad one."""
+        from agentgauge.cost import tiers
+
+        return tiers.load(self._declared(self.models, "models", "Path('models.yml')"), self.tool_names)
+
+    def budget_policy(self) -> BudgetPolicy:
+        """What sessions and users may cost; raises AppError if the agent declares none, YamlFileError for a bad one."""
+        from agentgauge.cost import budgets
+
+        return budgets.load(self._declared(self.budgets, "budgets", "Path('budgets.yml')"))
+
+    def scenarios(self, suite: str) -> list[Scenario]:
+        """The scenarios of a suite; raises AppError for an unknown suite, ScenarioError for a bad file."""
+        if suite not in self.suites:
+            known = (
+                f"the suites are {', '.join(self.suites)}" if self.suites else "it declares none: AgentApp(suites=…)"
+            )
+            raise AppError(f"{self.name} has no suite {suite!r}; {known}")
+        return self.load_scenarios(self.suites[suite])
+
+    def load_scenarios(self, folder: Path) -> list[Scenario]:
+        """The scenarios in a folder, checked against this agent's tools and faults; raises ScenarioError."""
+        from agentgauge.evals import scenario
+
+        return scenario.load(folder, self.tool_names, self.faults)
+
+    def on_trial(self, candidate: Candidate) -> AbstractAsyncContextManager[TrialRunner]:
+        """A candidate ready for trials; raises AppError if the agent does not say how to run one."""
+        return self._declared(self.trials, "trials", "a function: (candidate) → async context manager")(candidate)
+
+    def _declared(self, value: T | None, field_name: str, example: str) -> T:
+        if value is None:
+            raise AppError(f"{self.name} declares no {field_name}; add {field_name}={example} to its AgentApp")
+        return value
