@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from time import monotonic
 
 from agentgauge import metrics
-from agentgauge.ledger.forks import in_forked_children
+from agentgauge.forks import in_forked_children
 from agentgauge.ledger.store import Ledger, Usage, UserDay, is_storable
 
 FLUSH_SECONDS = 1.0

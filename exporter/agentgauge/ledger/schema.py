@@ -166,6 +166,30 @@ THROTTLES = Table(
     Column("lifted_by", Text),
 )
 
+OPERATIONS = Table(
+    "agentgauge_operation",
+    tables,
+    Column("agent", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("done_by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("detail", Text, nullable=False),  # JSON
+)
+
+REPLICAS = Table(
+    "agentgauge_replica",
+    tables,
+    Column("agent", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("address", Text, nullable=False),
+    Column("certificate", Text),  # PEM
+    Column("version", Text, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("seen_at", Double, nullable=False),
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """
@@ -319,6 +343,33 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             reason TEXT NOT NULL,
             lifted_by TEXT,
             PRIMARY KEY (agent, user_id, level)
+        )
+        """,
+    ),
+    (
+        """
+        CREATE TABLE agentgauge_operation (
+            agent TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            at DOUBLE PRECISION NOT NULL,
+            done_by TEXT NOT NULL,
+            why TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            detail TEXT NOT NULL,
+            PRIMARY KEY (agent, number)
+        )
+        """,
+        "CREATE INDEX agentgauge_operation_kind ON agentgauge_operation (agent, kind, number)",
+        """
+        CREATE TABLE agentgauge_replica (
+            agent TEXT NOT NULL,
+            id TEXT NOT NULL,
+            address TEXT NOT NULL,
+            certificate TEXT,
+            version TEXT NOT NULL,
+            started_at DOUBLE PRECISION NOT NULL,
+            seen_at DOUBLE PRECISION NOT NULL,
+            PRIMARY KEY (agent, id)
         )
         """,
     ),

@@ -16,12 +16,13 @@ from sqlalchemy import URL, Connection, Engine, NullPool, case, create_engine, d
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from agentgauge.ledger.forks import in_forked_children
+from agentgauge.forks import in_forked_children
 from agentgauge.ledger.schema import (
     ACTIONS,
     EVAL_RUNS,
     EVAL_TRIALS,
     FEEDBACK,
+    OPERATIONS,
     SUSPENSIONS,
     THROTTLES,
     USAGE,
@@ -220,6 +221,11 @@ class Ledger:
         """The name by which metrics and pages call a user: 12 hex digits, the same on every replica of this ledger."""
         return hmac.new(self._key, user_id.encode(), hashlib.sha256).hexdigest()[:PSEUDONYM_LENGTH]
 
+    def secret_for(self, purpose: str) -> bytes:
+        """A secret that whoever can read this ledger can derive, and nobody else; another one for each purpose."""
+        own_key = hmac.new(self._key, b"agentgauge secrets", hashlib.sha256).digest()
+        return hmac.new(own_key, purpose.encode(), hashlib.sha256).digest()
+
     def user_behind(self, pseudonym: str) -> str | None:
         """The user id behind a pseudonym, for the on-call; None if the ledger knows no such user."""
         with self.reading() as connection:
@@ -239,6 +245,7 @@ class Ledger:
             over = (THROTTLES.c.agent == agent, THROTTLES.c.until < oldest.timestamp())
             connection.execute(delete(THROTTLES).where(*over))
             _delete_expired_evals(connection, agent, oldest.timestamp())
+            _delete_expired_operations(connection, agent, oldest.timestamp())
 
     def close(self) -> None:
         """Close the connections that wait for use; using the ledger again opens new ones."""
@@ -286,6 +293,14 @@ def _delete_expired_evals(connection: Connection, agent: str, oldest: float) -> 
     expired = select(run.id).where(run.agent == agent, run.started_at < oldest, gone)
     connection.execute(delete(EVAL_TRIALS).where(EVAL_TRIALS.c.run_id.in_(expired)))
     connection.execute(delete(EVAL_RUNS).where(run.id.in_(expired)))
+
+
+def _delete_expired_operations(connection: Connection, agent: str, oldest: float) -> None:
+    """Delete older operations, but not the newest of each kind: it is in force, and the numbers go on from it."""
+    operation = OPERATIONS.c
+    newest = select(func.max(operation.number)).where(operation.agent == agent).group_by(operation.kind)
+    expired = (operation.agent == agent, operation.at < oldest, operation.number.not_in(newest))
+    connection.execute(delete(OPERATIONS).where(*expired))
 
 
 def _engine(url: URL) -> Engine:
