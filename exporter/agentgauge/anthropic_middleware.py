@@ -10,13 +10,12 @@ from anthropic import AsyncStream, Middleware, Stream
 
 from agentgauge.calls import LLMCall
 from agentgauge.pricing import Terms, TokenUsage
+from agentgauge.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from anthropic import APIResponse, AsyncAPIResponse
     from anthropic._middleware import AsyncCallNext, CallNext
     from anthropic._request import APIRequest
-
-    from agentgauge.gauge import AgentGauge
 
 MESSAGES_PATH = "/v1/messages"
 
@@ -28,8 +27,8 @@ class GaugeMiddleware(Middleware):
     is dropped.
     """
 
-    def __init__(self, gauge: AgentGauge) -> None:
-        self._gauge = gauge
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
 
     def handle(self, request: APIRequest, call_next: CallNext) -> APIResponse[Any]:
         """The sync client's hook."""
@@ -46,9 +45,9 @@ class GaugeMiddleware(Middleware):
                 response.http_response.read()
                 call.fail(_provider_error(response.http_response))
             else:
-                _watch(self._gauge, call, response.parse())
+                _watch(self._telemetry, call, response.parse())
         except Exception as fault:
-            self._gauge.swallow("llm", fault)
+            self._telemetry.swallow("llm", fault)
         return response
 
     async def handle_async(self, request: APIRequest, call_next: AsyncCallNext) -> AsyncAPIResponse[Any]:
@@ -66,9 +65,9 @@ class GaugeMiddleware(Middleware):
                 await response.http_response.aread()
                 call.fail(_provider_error(response.http_response))
             else:
-                _watch(self._gauge, call, await response.parse())
+                _watch(self._telemetry, call, await response.parse())
         except Exception as fault:
-            self._gauge.swallow("llm", fault)
+            self._telemetry.swallow("llm", fault)
         return response
 
     def _start(self, request: APIRequest) -> LLMCall | None:
@@ -76,9 +75,9 @@ class GaugeMiddleware(Middleware):
             body = request.json
             if request.method.upper() != "POST" or request.url.partition("?")[0] != MESSAGES_PATH:
                 return None
-            return LLMCall(self._gauge, str(body["model"]) if isinstance(body, dict) else "unknown")
+            return LLMCall(self._telemetry, str(body["model"]) if isinstance(body, dict) else "unknown")
         except Exception as fault:
-            self._gauge.swallow("llm", fault)
+            self._telemetry.swallow("llm", fault)
             return None
 
 
@@ -129,13 +128,13 @@ def _error_code(body: object) -> str | None:
     return code if isinstance(code, str) else None
 
 
-def _watch(gauge: AgentGauge, call: LLMCall, result: object) -> None:
+def _watch(telemetry: Telemetry, call: LLMCall, result: object) -> None:
     """Finish the call with the message's usage, or when its stream ends."""
     if isinstance(result, Stream):
-        events = _SyncEvents(gauge, call, result._iterator)
+        events = _SyncEvents(telemetry, call, result._iterator)
         _tap(result, events, _closing_sync(events, weakref.ref(result)))
     elif isinstance(result, AsyncStream):
-        async_events = _AsyncEvents(gauge, call, result._iterator)
+        async_events = _AsyncEvents(telemetry, call, result._iterator)
         _tap(result, async_events, _closing_async(async_events, weakref.ref(result)))
     else:
         call.finish(usage_of(getattr(result, "usage", None)), getattr(result, "model", None))
@@ -169,8 +168,8 @@ def _closing_async(events: _StreamEvents, stream: weakref.ref[AsyncStream[Any]])
 class _StreamEvents:
     """What a stream of events says about its call, and its end."""
 
-    def __init__(self, gauge: AgentGauge, call: LLMCall) -> None:
-        self._gauge = gauge
+    def __init__(self, telemetry: Telemetry, call: LLMCall) -> None:
+        self._telemetry = telemetry
         self._call = call
         self._usage = TokenUsage()
         self._model: str | None = None
@@ -195,7 +194,7 @@ class _StreamEvents:
             elif kind == "message_delta":
                 self._usage = _with_final_counts(self._usage, event.usage)
         except Exception as fault:
-            self._gauge.swallow("llm", fault)
+            self._telemetry.swallow("llm", fault)
 
     def fail(self, error: BaseException) -> None:
         """The stream broke, or its reader was cancelled."""
@@ -203,8 +202,8 @@ class _StreamEvents:
 
 
 class _SyncEvents(_StreamEvents):
-    def __init__(self, gauge: AgentGauge, call: LLMCall, events: Iterator[Any]) -> None:
-        super().__init__(gauge, call)
+    def __init__(self, telemetry: Telemetry, call: LLMCall, events: Iterator[Any]) -> None:
+        super().__init__(telemetry, call)
         self._events = events
 
     def __iter__(self) -> Iterator[Any]:
@@ -224,8 +223,8 @@ class _SyncEvents(_StreamEvents):
 
 
 class _AsyncEvents(_StreamEvents):
-    def __init__(self, gauge: AgentGauge, call: LLMCall, events: AsyncIterator[Any]) -> None:
-        super().__init__(gauge, call)
+    def __init__(self, telemetry: Telemetry, call: LLMCall, events: AsyncIterator[Any]) -> None:
+        super().__init__(telemetry, call)
         self._events = events
 
     def __aiter__(self) -> AsyncIterator[Any]:

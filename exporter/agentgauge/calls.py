@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from agentgauge import metrics
 from agentgauge.pricing import TokenUsage
 from agentgauge.session import current_scope
-
-if TYPE_CHECKING:
-    from agentgauge.gauge import AgentGauge
+from agentgauge.telemetry import Telemetry
 
 STEPS_THAT_ARE_NO_TURN = ("tool_arguments", "classification")
 """LLM calls of these steps neither plan nor answer, so they are no model turn of the task."""
@@ -20,10 +18,10 @@ STEPS_THAT_ARE_NO_TURN = ("tool_arguments", "classification")
 class ToolCall:
     """One execution of a tool: ``with gauge.tool_call("send_email") as call:``. Exceptions pass through unchanged."""
 
-    __slots__ = ("_cost_usd", "_error_type", "_gauge", "_items", "_started", "_tool")
+    __slots__ = ("_cost_usd", "_error_type", "_items", "_started", "_telemetry", "_tool")
 
-    def __init__(self, gauge: AgentGauge, tool: str, cost_usd: float = 0.0) -> None:
-        self._gauge = gauge
+    def __init__(self, telemetry: Telemetry, tool: str, cost_usd: float = 0.0) -> None:
+        self._telemetry = telemetry
         self._tool = tool
         self._cost_usd = cost_usd
         self._items = 0
@@ -39,7 +37,7 @@ class ToolCall:
     ) -> None:
         seconds = perf_counter() - self._started
         error_type = tool_error_type(kind) or self._error_type
-        record_tool_call(self._gauge, self._tool, seconds, error_type, self._cost_usd, self._items)
+        record_tool_call(self._telemetry, self._tool, seconds, error_type, self._cost_usd, self._items)
 
     def fail(self, error_type: str) -> None:
         """Count the call as failed for a tool that reports errors without raising."""
@@ -60,11 +58,11 @@ def tool_error_type(kind: type[BaseException] | None) -> str | None:
 
 
 def record_tool_call(
-    gauge: AgentGauge, tool: str, seconds: float, error_type: str | None, cost_usd: float, items: int = 0
+    telemetry: Telemetry, tool: str, seconds: float, error_type: str | None, cost_usd: float, items: int = 0
 ) -> None:
     """Count one finished tool call; never raises. ``error_type`` None is success, ``items`` 0 is no batch."""
     try:
-        instruments = gauge.instruments
+        instruments = telemetry.instruments
         if error_type is None:
             succeeded, duration = instruments.tool_success(tool)
             succeeded.inc()
@@ -76,14 +74,14 @@ def record_tool_call(
         if items:
             instruments.histogram(metrics.TOOL_BATCH_SIZE, tool).observe(items)
         session = current_scope().session
-        if session is not None and session.belongs_to(gauge):
+        if session is not None and session.belongs_to(telemetry):
             session.add_tool_call()
             if cost_usd:
                 session.add_cost(cost_usd)
         if cost_usd:
             instruments.counter(metrics.TOOL_COST, tool).inc(cost_usd)
     except Exception as fault:
-        gauge.swallow("tool", fault)
+        telemetry.swallow("tool", fault)
 
 
 class LLMCall:
@@ -93,10 +91,10 @@ class LLMCall:
     ``call.fail("rate_limit_error")``.
     """
 
-    __slots__ = ("_finished", "_first_token_seconds", "_gauge", "_model", "_scope", "_started")
+    __slots__ = ("_finished", "_first_token_seconds", "_model", "_scope", "_started", "_telemetry")
 
-    def __init__(self, gauge: AgentGauge, model: str) -> None:
-        self._gauge = gauge
+    def __init__(self, telemetry: Telemetry, model: str) -> None:
+        self._telemetry = telemetry
         self._model = model
         self._scope = current_scope()
         self._finished = False
@@ -123,11 +121,11 @@ class LLMCall:
         try:
             self._record(model or self._model, usage, error_type)
         except Exception as fault:
-            self._gauge.swallow("llm", fault)
+            self._telemetry.swallow("llm", fault)
 
     def _record(self, model: str, usage: TokenUsage, error_type: str | None) -> None:
-        instruments = self._gauge.instruments
-        label = self._gauge.model_label(model)
+        instruments = self._telemetry.instruments
+        label = self._telemetry.model_label(model)
         instruments.counter(metrics.LLM_CALLS, label, "error" if error_type else "success").inc()
         if error_type:
             instruments.counter(metrics.LLM_ERRORS, label, error_type).inc()
@@ -146,7 +144,7 @@ class LLMCall:
             self._scope.task.model_turns += 1
 
     def _record_tokens(self, label: str, usage: TokenUsage) -> None:
-        instruments = self._gauge.instruments
+        instruments = self._telemetry.instruments
         for kind in metrics.TOKEN_KIND.values:
             tokens = getattr(usage, kind)
             if tokens:
@@ -155,11 +153,11 @@ class LLMCall:
         instruments.histogram(metrics.LLM_OUTPUT_TOKENS, label).observe(usage.output)
 
     def _record_cost(self, model: str, label: str, usage: TokenUsage) -> None:
-        usd = self._gauge.prices.cost_usd(model, usage)
+        usd = self._telemetry.prices.cost_usd(model, usage)
         if usd is None:
-            self._gauge.instruments.counter(metrics.LLM_UNPRICED_TOKENS, label).inc(usage.total)
+            self._telemetry.instruments.counter(metrics.LLM_UNPRICED_TOKENS, label).inc(usage.total)
             return
-        self._gauge.instruments.counter(metrics.LLM_COST, label, self._scope.step).inc(usd)
+        self._telemetry.instruments.counter(metrics.LLM_COST, label, self._scope.step).inc(usd)
         session = self._scope.session
-        if session is not None and session.belongs_to(self._gauge):
+        if session is not None and session.belongs_to(self._telemetry):
             session.add_cost(usd)

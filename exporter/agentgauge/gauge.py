@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-import logging
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
@@ -16,9 +14,8 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from agentgauge import metrics
 from agentgauge.calls import LLMCall, ToolCall, record_tool_call, tool_error_type
 from agentgauge.endpoint import MetricsServer, serve_metrics
-from agentgauge.instruments import Instruments, LabelBounds
-from agentgauge.pricing import PriceTable
 from agentgauge.session import Session, SessionLimits, current_scope
+from agentgauge.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from anthropic import Middleware
@@ -26,14 +23,12 @@ if TYPE_CHECKING:
     from agentgauge.ledger import Ledger
     from agentgauge.ledger.recorder import Recorder
 
-log = logging.getLogger("agentgauge")
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 CacheResult = Literal["hit", "miss", "expired", "bypass"]
 
 
-class AgentGauge:
+class AgentGauge(Telemetry):
     """Metrics of one agent.
 
     ``agent`` is the label on every series; ``tools`` and ``models`` are those known from the start, whose series
@@ -61,23 +56,15 @@ class AgentGauge:
             raise ValueError("AgentGauge needs the agent's name: AgentGauge('sales_companion')")
         if isinstance(tools, str) or isinstance(models, str):
             raise TypeError("tools and models are lists of names, not one string: tools=['send_email']")
-        self.agent = agent
+        super().__init__(agent, registry, tools=tools, models=models, prices=prices)
         self.limits = limits or SessionLimits()
-        self.registry = registry
-        self.prices = PriceTable(prices)
-        self._bounds = LabelBounds(self.prices.canonical_name, models)
-        self._bounds.tools.update(tools)
-        self._model_labels: dict[str, str] = {}
-        self._logged_faults: set[str] = set()
-        self.instruments = Instruments(registry, agent, self._bounds)
-        self.instruments.create_at_zero()
         self.set_build_info(version, prompt_version)
         self.ledger = None if ledger is None else _opened(ledger)
         self.recorder = None if self.ledger is None else _recorder(self, self.ledger)
 
     def session(self, user_id: str | None = None, *, session_id: str | None = None) -> Session:
         """Open a conversation: ``with gauge.session(user_id="rep-7") as session:``. Ids never become labels."""
-        return Session(self, user_id, session_id)
+        return Session(self, self.limits, user_id, session_id)
 
     def current_session(self) -> Session | None:
         """The session that the code running here works for; None outside of this agent's sessions."""
@@ -112,13 +99,6 @@ class AgentGauge:
             if age_seconds is not None:
                 self.instruments.histogram(metrics.CACHE_AGE, tool).observe(age_seconds)
 
-    def register_tools(self, names: Iterable[str]) -> None:
-        """Add tools to the registered ones and create their series at 0."""
-        new = set(names) - self._bounds.tools
-        if new:
-            self._bounds.tools.update(new)
-            self.instruments.create_at_zero()
-
     def llm_call(self, model: str) -> LLMCall:
         """Start one LLM call of any provider; see LLMCall."""
         return LLMCall(self, model)
@@ -141,12 +121,6 @@ class AgentGauge:
         """Serve ``/metrics`` from a thread of this process; see ``serve_metrics``."""
         return serve_metrics(port, address, registry=self.registry, password=password, certificate=certificate, key=key)
 
-    def set_build_info(self, version: str, prompt_version: str) -> None:
-        """Say which version of the agent and of its prompts is running from now on."""
-        with self.swallowing("other"):
-            self.instruments.clear(metrics.BUILD_INFO)
-            self.instruments.gauge(metrics.BUILD_INFO, version, prompt_version).set(1)
-
     def refresh_from_ledger(self) -> None:
         """Write what waits for the ledger and show what it holds, now; a thread does so all the time."""
         if self.recorder is not None:
@@ -157,35 +131,6 @@ class AgentGauge:
         """Write what waits for the ledger and end its thread; happens by itself when the interpreter exits."""
         if self.recorder is not None:
             self.recorder.close()
-
-    def model_label(self, model: str) -> str:
-        """The bounded label for a model name: the price table's own name, a configured name, or ``other``."""
-        known = self._model_labels.get(model)
-        if known is not None:
-            return known
-        label = self._bounds.fold(metrics.LLM_CALLS, metrics.MODEL, model)
-        if label != metrics.OTHER:
-            self._model_labels[model] = label
-        self.instruments.create_model_at_zero(label)
-        return label
-
-    def swallow(self, site: str, fault: Exception) -> None:
-        """Count a telemetry fault and log it once a site, without its message: that could quote the user."""
-        try:
-            self.instruments.counter(metrics.EXPORTER_ERRORS, site).inc()
-            if site not in self._logged_faults:
-                self._logged_faults.add(site)
-                log.warning("telemetry fault in %s: %s (counted, not raised)", site, type(fault).__name__)
-        except Exception:  # noqa: S110 - the last line of defence: nothing may reach the agent
-            pass
-
-    @contextmanager
-    def swallowing(self, site: str) -> Iterator[None]:
-        """Telemetry goes inside: a fault in it is counted and never reaches the agent."""
-        try:
-            yield
-        except Exception as fault:
-            self.swallow(site, fault)
 
 
 def _opened(ledger: str | Ledger) -> Ledger:

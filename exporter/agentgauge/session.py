@@ -10,12 +10,10 @@ from contextvars import ContextVar, Token, copy_context
 from dataclasses import dataclass, replace
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, ParamSpec, Self, TypeVar
+from typing import Literal, ParamSpec, Self, TypeVar
 
 from agentgauge import _limits, metrics
-
-if TYPE_CHECKING:
-    from agentgauge.gauge import AgentGauge
+from agentgauge.telemetry import Telemetry
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -88,20 +86,23 @@ class Session:
     ``with session.attach():``.
     """
 
-    def __init__(self, gauge: AgentGauge, user_id: str | None, session_id: str | None) -> None:
+    def __init__(
+        self, telemetry: Telemetry, limits: SessionLimits, user_id: str | None, session_id: str | None
+    ) -> None:
         self.id = session_id or uuid.uuid4().hex
         self.user_id = user_id
         self.tool_calls = 0
         self.turns = 0
         self.cost_usd = 0.0
-        self._gauge = gauge
+        self._telemetry = telemetry
+        self._limits = limits
         self._lock = threading.Lock()
         self._closed = False
         self._over: set[str] = set()
         self._tokens: list[Token[Scope]] = []
-        with gauge.swallowing("session"):
-            gauge.instruments.counter(metrics.SESSIONS_OPENED).inc()
-            gauge.instruments.gauge(metrics.SESSIONS_ACTIVE).inc()
+        with telemetry.swallowing("session"):
+            telemetry.instruments.counter(metrics.SESSIONS_OPENED).inc()
+            telemetry.instruments.gauge(metrics.SESSIONS_ACTIVE).inc()
         self._record(sessions=1)
 
     def __enter__(self) -> Self:
@@ -114,9 +115,9 @@ class Session:
         _leave(self._tokens.pop())
         self.close()
 
-    def belongs_to(self, gauge: AgentGauge) -> bool:
+    def belongs_to(self, telemetry: Telemetry) -> bool:
         """Whether this is a session of that agent: one process may hold several."""
-        return self._gauge is gauge
+        return self._telemetry is telemetry
 
     @contextmanager
     def attach(self) -> Iterator[Self]:
@@ -133,8 +134,8 @@ class Session:
             if self._closed:
                 return
             self._closed = True
-        with self._gauge.swallowing("session"):
-            instruments = self._gauge.instruments
+        with self._telemetry.swallowing("session"):
+            instruments = self._telemetry.instruments
             instruments.gauge(metrics.SESSIONS_ACTIVE).dec()
             instruments.histogram(metrics.SESSION_TOOL_CALLS).observe(self.tool_calls)
             instruments.histogram(metrics.SESSION_TURNS).observe(self.turns)
@@ -142,7 +143,7 @@ class Session:
 
     def task(self, *, model_turns: int = 0) -> Task:
         """Start one user request: ``with session.task() as task:``; one that was suspended goes on with its turns."""
-        return Task(self._gauge, self, model_turns)
+        return Task(self._telemetry, self, model_turns)
 
     def feedback(self, rating: Rating, reason: Reason = "none") -> bool:
         """Take a thumb up or down, with the user's reason if there is one; whether it is safe.
@@ -151,11 +152,11 @@ class Session:
         counted, and the user should hear that. This waits for the database: in asyncio, call it by
         ``await asyncio.to_thread(session.feedback, "up")``.
         """
-        recorder = self._gauge.recorder
+        recorder = self._telemetry.recorder
         if recorder is not None and not recorder.add_feedback(self.user_id, rating, reason):
             return False
-        with self._gauge.swallowing("feedback"):
-            self._gauge.instruments.counter(metrics.FEEDBACK, rating, reason).inc()
+        with self._telemetry.swallowing("feedback"):
+            self._telemetry.instruments.counter(metrics.FEEDBACK, rating, reason).inc()
         return True
 
     def add_turn(self) -> None:
@@ -168,31 +169,31 @@ class Session:
         """Count one tool call; crossing the limit is counted at once, not at the close."""
         with self._lock:
             self.tool_calls += 1
-            crossed = self.tool_calls > self._gauge.limits.tool_calls and "tool_calls" not in self._over
+            crossed = self.tool_calls > self._limits.tool_calls and "tool_calls" not in self._over
             if crossed:
                 self._over.add("tool_calls")
         if crossed:
-            self._gauge.instruments.counter(metrics.SESSIONS_OVER_LIMIT, "tool_calls").inc()
+            self._telemetry.instruments.counter(metrics.SESSIONS_OVER_LIMIT, "tool_calls").inc()
 
     @property
     def is_over_tool_calls(self) -> bool:
         """Whether it made more tool calls than a session should."""
-        return self.tool_calls > self._gauge.limits.tool_calls
+        return self.tool_calls > self._limits.tool_calls
 
     def add_cost(self, usd: float) -> None:
         """Add LLM or tool cost in USD; crossing the limit is counted at once, not at the close."""
         with self._lock:
             self.cost_usd += usd
-            crossed = self.cost_usd > self._gauge.limits.cost_usd and "cost" not in self._over
+            crossed = self.cost_usd > self._limits.cost_usd and "cost" not in self._over
             if crossed:
                 self._over.add("cost")
         if crossed:
-            self._gauge.instruments.counter(metrics.SESSIONS_OVER_LIMIT, "cost").inc()
+            self._telemetry.instruments.counter(metrics.SESSIONS_OVER_LIMIT, "cost").inc()
         self._record(cost_usd=usd)
 
     def _record(self, *, sessions: int = 0, turns: int = 0, cost_usd: float = 0.0) -> None:
-        if self._gauge.recorder is not None and self.user_id is not None:
-            self._gauge.recorder.add(self.user_id, sessions=sessions, turns=turns, cost_usd=cost_usd)
+        if self._telemetry.recorder is not None and self.user_id is not None:
+            self._telemetry.recorder.add(self.user_id, sessions=sessions, turns=turns, cost_usd=cost_usd)
 
 
 class Task:
@@ -203,9 +204,9 @@ class Task:
     request waits, for an approval say, and ends in another task, perhaps of another process.
     """
 
-    def __init__(self, gauge: AgentGauge, session: Session, model_turns: int = 0) -> None:
+    def __init__(self, telemetry: Telemetry, session: Session, model_turns: int = 0) -> None:
         self.model_turns = model_turns
-        self._gauge = gauge
+        self._telemetry = telemetry
         self._session = session
         self._outcome: Outcome | None = None
         self._suspended = False
@@ -248,15 +249,15 @@ class Task:
         try:
             yield
         finally:
-            with self._gauge.swallowing("task"):
+            with self._telemetry.swallowing("task"):
                 self._session.add_turn()
-                self._gauge.instruments.histogram(metrics.TURN_DURATION).observe(perf_counter() - started)
+                self._telemetry.instruments.histogram(metrics.TURN_DURATION).observe(perf_counter() - started)
 
     def _end(self, outcome: Outcome) -> None:
         if self._ended or self._suspended:
             return
         self._ended = True
-        with self._gauge.swallowing("task"):
-            self._gauge.instruments.counter(metrics.TASKS, outcome).inc()
+        with self._telemetry.swallowing("task"):
+            self._telemetry.instruments.counter(metrics.TASKS, outcome).inc()
             if outcome == "completed":
-                self._gauge.instruments.histogram(metrics.TASK_TURNS).observe(self.model_turns)
+                self._telemetry.instruments.histogram(metrics.TASK_TURNS).observe(self.model_turns)

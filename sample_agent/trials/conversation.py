@@ -51,7 +51,7 @@ class _Session(Session):
     """A session that counts the model's turns over all its requests."""
 
     def __init__(self, gauge: AgentGauge) -> None:
-        super().__init__(gauge, None, None)
+        super().__init__(gauge, gauge.limits, None, None)
         self._tasks: list[tuple[Task, int]] = []
 
     def task(self, *, model_turns: int = 0) -> Task:

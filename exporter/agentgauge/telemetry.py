@@ -1,0 +1,90 @@
+"""What sessions, calls and middlewares write to: one agent's instruments, its prices, and a net under every fault."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
+
+from agentgauge import metrics
+from agentgauge.instruments import Instruments, LabelBounds
+from agentgauge.pricing import PriceTable
+
+if TYPE_CHECKING:
+    from agentgauge.ledger.recorder import Recorder
+
+log = logging.getLogger("agentgauge")
+
+
+class Telemetry:
+    """The metrics of one agent on one registry, with label values kept in bounds.
+
+    ``recorder`` writes usage by user and feedback to a ledger; None when the agent has no ledger. A bad price file
+    raises here, at start-up; nothing raises later.
+    """
+
+    def __init__(
+        self,
+        agent: str,
+        registry: CollectorRegistry,
+        *,
+        tools: Iterable[str],
+        models: Iterable[str],
+        prices: str | Path | None,
+    ) -> None:
+        self.agent = agent
+        self.registry = registry
+        self.prices = PriceTable(prices)
+        self.recorder: Recorder | None = None
+        self._bounds = LabelBounds(self.prices.canonical_name, models)
+        self._bounds.tools.update(tools)
+        self._model_labels: dict[str, str] = {}
+        self._logged_faults: set[str] = set()
+        self.instruments = Instruments(registry, agent, self._bounds)
+        self.instruments.create_at_zero()
+
+    def register_tools(self, names: Iterable[str]) -> None:
+        """Add tools to the registered ones and create their series at 0."""
+        new = set(names) - self._bounds.tools
+        if new:
+            self._bounds.tools.update(new)
+            self.instruments.create_at_zero()
+
+    def set_build_info(self, version: str, prompt_version: str) -> None:
+        """Say which version of the agent and of its prompts is running from now on."""
+        with self.swallowing("other"):
+            self.instruments.clear(metrics.BUILD_INFO)
+            self.instruments.gauge(metrics.BUILD_INFO, version, prompt_version).set(1)
+
+    def model_label(self, model: str) -> str:
+        """The bounded label for a model name: the price table's own name, a configured name, or ``other``."""
+        known = self._model_labels.get(model)
+        if known is not None:
+            return known
+        label = self._bounds.fold(metrics.LLM_CALLS, metrics.MODEL, model)
+        if label != metrics.OTHER:
+            self._model_labels[model] = label
+        self.instruments.create_model_at_zero(label)
+        return label
+
+    def swallow(self, site: str, fault: Exception) -> None:
+        """Count a telemetry fault and log it once a site, without its message: that could quote the user."""
+        try:
+            self.instruments.counter(metrics.EXPORTER_ERRORS, site).inc()
+            if site not in self._logged_faults:
+                self._logged_faults.add(site)
+                log.warning("telemetry fault in %s: %s (counted, not raised)", site, type(fault).__name__)
+        except Exception:  # noqa: S110 - the last line of defence: nothing may reach the agent
+            pass
+
+    @contextmanager
+    def swallowing(self, site: str) -> Iterator[None]:
+        """Telemetry goes inside: a fault in it is counted and never reaches the agent."""
+        try:
+            yield
+        except Exception as fault:
+            self.swallow(site, fault)
