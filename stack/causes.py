@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from agentgauge.autonomy.actions import Actions, Proposal, Verdict
+from agentgauge.autonomy.actions import Actions, AuditVerdict, Proposal
 from agentgauge.evals.history import EvalHistory, Trial, Version
 from agentgauge.ledger import Ledger, Usage
 from agentgauge.ops import switches
@@ -159,7 +159,7 @@ def _evaluate(layout: Layout, version: str, passed: dict[str, bool], suite: str 
         history.finish(run, "passed" if all(passed.values()) else "failed")
 
 
-def _audit(layout: Layout, verdicts: dict[Verdict, int]) -> None:
+def _audit(layout: Layout, verdicts: dict[AuditVerdict, int]) -> None:
     with _ledger(layout) as ledger:
         actions = Actions(ledger, AGENT)
         for verdict, times in verdicts.items():

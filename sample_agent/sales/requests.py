@@ -8,7 +8,7 @@ from typing import Any
 
 from anthropic.types import Message, MessageParam, ToolResultBlockParam, ToolUseBlock
 
-from agentgauge.autonomy.supervisor import INTERRUPTED, Call, Outcome
+from agentgauge.autonomy.supervisor import INTERRUPTED, Call, CallOutcome
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Request:
     """
 
     messages: list[MessageParam]
-    outcomes: list[Outcome] = field(default_factory=list)
-    done: list[Outcome] = field(default_factory=list)
+    outcomes: list[CallOutcome] = field(default_factory=list)
+    done: list[CallOutcome] = field(default_factory=list)
     suggested: list[str] = field(default_factory=list)
     model_turns: int = 0
     prompt_version: str | None = None
@@ -56,7 +56,7 @@ class Request:
             if isinstance(block, ToolUseBlock)
         ]
 
-    def add_outcomes(self, outcomes: Sequence[Outcome]) -> None:
+    def add_outcomes(self, outcomes: Sequence[CallOutcome]) -> None:
         """Add what became of the last message's calls that were open; then the model can go on."""
         by_call = {outcome.call_id: outcome for outcome in (*self.done, *outcomes)}
         last: Any = self.messages[-1]["content"]
@@ -98,7 +98,7 @@ class Request:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Request:
         """The request that ``as_json`` made the document of."""
-        outcomes, done = ([Outcome(**one) for one in document[name]] for name in ("outcomes", "done"))
+        outcomes, done = ([CallOutcome(**one) for one in document[name]] for name in ("outcomes", "done"))
         kept = (document[name] for name in ("suggested", "model_turns", "prompt_version"))
         return cls(document["messages"], outcomes, done, *kept)
 
@@ -112,7 +112,7 @@ class Request:
         return [(block["id"], block["name"]) for block in blocks if block["type"] == "tool_use"]
 
 
-def interrupted(outcomes: Sequence[Outcome]) -> str:
+def interrupted(outcomes: Sequence[CallOutcome]) -> str:
     """What the user is told when a process ended while it did what people had approved."""
     unknown = [outcome.tool for outcome in outcomes if outcome.content == INTERRUPTED]
     done = [outcome.tool for outcome in outcomes if outcome.status == "done"]
@@ -127,7 +127,7 @@ def interrupted(outcomes: Sequence[Outcome]) -> str:
     )
 
 
-def _tool_result(outcome: Outcome) -> ToolResultBlockParam:
+def _tool_result(outcome: CallOutcome) -> ToolResultBlockParam:
     return ToolResultBlockParam(
         type="tool_result",
         tool_use_id=outcome.call_id,

@@ -15,11 +15,11 @@ from agentgauge import AgentGauge, metrics
 from agentgauge.autonomy.actions import (
     Actions,
     AlreadyDecidedError,
+    AuditVerdict,
     Decision,
     Proposal,
     TrackRecord,
     UnknownActionError,
-    Verdict,
 )
 from agentgauge.ledger import Ledger
 from agentgauge.ledger.outbox import Measurement, take
@@ -201,7 +201,7 @@ def test_a_track_record_counts_what_people_made_of_a_tool_since_then(actions: Ac
         actions.decide(actions.propose(SEND).id, decision, "ann")
         clock.forward(days=1)
     actions.decide(actions.propose(replace(SEND, tool="update_crm")).id, "approved", "ann")
-    verdicts: list[Verdict] = ["ok", "problem"]
+    verdicts: list[AuditVerdict] = ["ok", "problem"]
     for verdict in verdicts:
         sampled = actions.propose(replace(SEND, disposition="auto", sampled=True))
         actions.audit(sampled.id, verdict, "ann")

@@ -23,8 +23,8 @@ from agentgauge.ledger.store import Ledger
 Risk = Literal["low", "medium", "high"]
 Disposition = Literal["suggested", "auto", "approval", "denied"]
 Decision = Literal["approved", "edited", "rejected", "expired"]
-Verdict = Literal["ok", "problem"]
-Match = Literal["aligned", "misaligned"]
+AuditVerdict = Literal["ok", "problem"]
+ShadowMatch = Literal["aligned", "misaligned"]
 
 WAITING = and_(ACTIONS.c.disposition == "approval", ACTIONS.c.decision.is_(None))
 TO_AUDIT = and_(ACTIONS.c.sampled == 1, ACTIONS.c.verdict.is_(None))
@@ -69,8 +69,8 @@ class Action:
     started_at: datetime | None
     finished_at: datetime | None
     result: Mapping[str, Any] | None
-    shadow_match: Match | None
-    verdict: Verdict | None
+    shadow_match: ShadowMatch | None
+    verdict: AuditVerdict | None
 
     @property
     def final_arguments(self) -> Mapping[str, Any]:
@@ -239,7 +239,7 @@ class Actions:
         with self._ledger.writing() as connection:
             connection.execute(update(ACTIONS).where(self._is(action_id)).values(values))
 
-    def compare(self, action_id: str, match: Match, arguments: Mapping[str, Any] | None, by: str) -> Action:
+    def compare(self, action_id: str, match: ShadowMatch, arguments: Mapping[str, Any] | None, by: str) -> Action:
         """Commit what a person did instead of a suggestion: the tool's arguments, or None for something else.
 
         Raises UnknownActionError, and AlreadyDecidedError if it is no suggestion or was compared before.
@@ -259,7 +259,7 @@ class Actions:
             put(connection, self._agent, Measurement(metrics.SHADOW_DECISIONS, (action.proposal.tool, match)))
         return action
 
-    def audit(self, action_id: str, verdict: Verdict, by: str) -> Action:
+    def audit(self, action_id: str, verdict: AuditVerdict, by: str) -> Action:
         """Commit the verdict on a sampled action.
 
         Raises UnknownActionError, and AlreadyDecidedError if it is not to be audited (any more).

@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from agentgauge.autonomy.actions import Action, Actions, AlreadyDecidedError, Decision, UnknownActionError, Verdict
+from agentgauge.autonomy.actions import Action, Actions, AlreadyDecidedError, AuditVerdict, Decision, UnknownActionError
 from agentgauge.autonomy.policy import Policy, is_higher
-from agentgauge.autonomy.standing import Standings
+from agentgauge.autonomy.standing import AutonomyStandings
 
 __all__ = [
     "Action",
@@ -42,7 +42,7 @@ class Approvals:
     def __init__(
         self,
         actions: Actions,
-        standings: Standings,
+        standings: AutonomyStandings,
         policy: Callable[[], Policy],
         check: Callable[[str, Mapping[str, Any]], object],
     ) -> None:
@@ -92,7 +92,7 @@ class Approvals:
         self._standings.demote_where_due(self._policy(), action.proposal.tool)
         return action
 
-    def audit(self, action_id: str, verdict: Verdict, by: str) -> Action:
+    def audit(self, action_id: str, verdict: AuditVerdict, by: str) -> Action:
         """Judge what ran unasked and was sampled for an audit. A problem counts towards a demotion at once."""
         action = self._actions.audit(action_id, verdict, by)
         self._standings.demote_where_due(self._policy(), action.proposal.tool)

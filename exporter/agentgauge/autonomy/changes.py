@@ -18,7 +18,7 @@ SHORTEST_STEP_SECONDS = 1e-3
 
 
 @dataclass(frozen=True)
-class Change:
+class StateChange:
     """Who changed what, when and why. ``before`` is None for the first change of a subject."""
 
     subject: str
@@ -70,21 +70,21 @@ class Changes:
         """The time it is for the ledger, in UTC."""
         return self._ledger.now()
 
-    def last(self, subject: str) -> Change | None:
+    def last(self, subject: str) -> StateChange | None:
         """The last change of a subject: its state."""
         with self._ledger.reading() as connection:
             return self._last(connection, subject)
 
-    def state(self) -> dict[str, Change]:
+    def state(self) -> dict[str, StateChange]:
         """The last change of every subject."""
         return {change.subject: change for change in self.history()}
 
-    def history(self) -> list[Change]:
+    def history(self) -> list[StateChange]:
         """All changes, oldest first."""
         with self._ledger.reading() as connection:
             return [_change(row) for row in connection.execute(self._own().order_by(AUTONOMY_CHANGES.c.at))]
 
-    def _last(self, connection: Connection, subject: str) -> Change | None:
+    def _last(self, connection: Connection, subject: str) -> StateChange | None:
         of_subject = self._own().where(AUTONOMY_CHANGES.c.subject == subject)
         row = connection.execute(of_subject.order_by(AUTONOMY_CHANGES.c.at.desc()).limit(1)).one_or_none()
         return None if row is None else _change(row)
@@ -93,6 +93,6 @@ class Changes:
         return select(AUTONOMY_CHANGES).where(AUTONOMY_CHANGES.c.agent == self._agent)
 
 
-def _change(row: Row[Any]) -> Change:
+def _change(row: Row[Any]) -> StateChange:
     at = datetime.fromtimestamp(row.at, UTC)
-    return Change(row.subject, row.before, row.after, row.changed_by, row.reason, at)
+    return StateChange(row.subject, row.before, row.after, row.changed_by, row.reason, at)

@@ -18,7 +18,7 @@ DISPOSITIONS: Mapping[Mode, Disposition] = {"suggest": "suggested", "approve": "
 
 
 @dataclass(frozen=True)
-class Standing:
+class AutonomyStanding:
     """What the agent has earned so far: its stage, and the tools that were promoted and demoted in it."""
 
     stage: Stage
@@ -36,7 +36,9 @@ class Ruling:
     sampled: bool = False
 
 
-def decide(policy: Policy, standing: Standing, tool: str, arguments: Mapping[str, Any], draw: float = 1.0) -> Ruling:
+def decide(
+    policy: Policy, standing: AutonomyStanding, tool: str, arguments: Mapping[str, Any], draw: float = 1.0
+) -> Ruling:
     """Decide on a call. ``draw``, from 0 to 1, is the chance of the audit: see ``draw_for``."""
     assessed, why = policy.assess(tool, arguments)
     if assessed == "denied":
@@ -47,7 +49,7 @@ def decide(policy: Policy, standing: Standing, tool: str, arguments: Mapping[str
     return Ruling(assessed, DISPOSITIONS[mode], why, sampled)
 
 
-def mode_of(policy: Policy, standing: Standing, tool: str) -> Mode:
+def mode_of(policy: Policy, standing: AutonomyStanding, tool: str) -> Mode:
     """What a tool may do now, if the arguments do not raise the risk."""
     known = policy.tools[tool]
     return _mode(policy, standing, tool, known, known.risk)
@@ -60,7 +62,7 @@ def draw_for(policy: Policy, call_id: str) -> float:
     return chance.random()
 
 
-def _mode(policy: Policy, standing: Standing, tool: str, known: ToolPolicy, risk: Risk) -> Mode:
+def _mode(policy: Policy, standing: AutonomyStanding, tool: str, known: ToolPolicy, risk: Risk) -> Mode:
     if standing.stage == "shadow" and known.side_effect:
         return "suggest"  # whatever else the policy says of the tool
     as_known = risk == known.risk

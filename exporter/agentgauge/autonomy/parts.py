@@ -10,7 +10,7 @@ from agentgauge.autonomy.actions import Actions
 from agentgauge.autonomy.approvals import Approvals
 from agentgauge.autonomy.changes import Changes
 from agentgauge.autonomy.policy import Policy
-from agentgauge.autonomy.standing import Standings
+from agentgauge.autonomy.standing import AutonomyStandings
 from agentgauge.autonomy.suspensions import Suspensions
 from agentgauge.ledger import Ledger
 
@@ -25,7 +25,7 @@ class Autonomy:
     policy: Callable[[], Policy]
     actions: Actions
     changes: Changes
-    standings: Standings
+    standings: AutonomyStandings
     suspensions: Suspensions
     approvals: Approvals
 
@@ -33,6 +33,6 @@ class Autonomy:
     def on(cls, ledger: Ledger, agent: str, policy: Callable[[], Policy], check: Check) -> Self:
         """The parts for an agent whose actions and decisions are in this ledger."""
         actions, changes = Actions(ledger, agent), Changes(ledger, agent)
-        standings = Standings(actions, changes)
+        standings = AutonomyStandings(actions, changes)
         approvals = Approvals(actions, standings, policy, check)
         return cls(policy, actions, changes, standings, Suspensions(ledger, agent), approvals)

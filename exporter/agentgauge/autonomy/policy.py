@@ -95,7 +95,7 @@ class ToolPolicy(_Part):
         return self
 
 
-class Approvals(_Part):
+class ApprovalRules(_Part):
     """How long a call waits for a person."""
 
     expire_after_hours: float = Field(default=24.0, gt=0, strict=False)
@@ -141,7 +141,7 @@ class Policy(_Part):
     reason: Text
     stage: Stage
     autonomous: Autonomous = Autonomous()
-    approvals: Approvals = Approvals()
+    approvals: ApprovalRules = ApprovalRules()
     audit: Audit = Audit()
     promotion: Promotion = Promotion()
     demotion: Demotion = Demotion()

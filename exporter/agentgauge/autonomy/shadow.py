@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from agentgauge.autonomy.actions import Action, Actions, Match
+from agentgauge.autonomy.actions import Action, Actions, ShadowMatch
 from agentgauge.autonomy.policy import Policy
 
 
@@ -26,7 +26,7 @@ def record(
     known = policy.tools.get(proposal.tool)
     compared = None if known is None else known.compared
     differences = list(proposal.arguments) if done is None else differing(proposal.arguments, done, compared)
-    match: Match = "misaligned" if done is None or differences else "aligned"
+    match: ShadowMatch = "misaligned" if done is None or differences else "aligned"
     return actions.compare(action_id, match, done, by), differences
 
 

@@ -30,18 +30,18 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Change:
+class FieldChange:
     """What an edit does to one field."""
 
     field: str
     pieces: tuple[Piece, ...]
 
 
-def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[FieldChange]:
     """The fields that differ, each compared word by word."""
     names = dict.fromkeys([*before, *after])
     return [
-        Change(name, tuple(_pieces(_text(before, name), _text(after, name))))
+        FieldChange(name, tuple(_pieces(_text(before, name), _text(after, name))))
         for name in names
         if _json(before, name) != _json(after, name)
     ]

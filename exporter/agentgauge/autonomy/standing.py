@@ -11,8 +11,8 @@ from typing import Any, Literal, cast
 from agentgauge import metrics
 from agentgauge.autonomy import promotion
 from agentgauge.autonomy.actions import Actions, TrackRecord
-from agentgauge.autonomy.changes import Change, Changes
-from agentgauge.autonomy.gate import Standing, mode_of
+from agentgauge.autonomy.changes import Changes, StateChange
+from agentgauge.autonomy.gate import AutonomyStanding, mode_of
 from agentgauge.autonomy.policy import Mode, Policy, Stage
 from agentgauge.ledger.outbox import Measurement
 
@@ -41,10 +41,10 @@ class Explanation:
     record: TrackRecord
     since: datetime
     missing: tuple[str, ...]
-    last_change: Change | None
+    last_change: StateChange | None
 
 
-class Standings:
+class AutonomyStandings:
     """Reads and changes the standing of one agent. All methods raise SQLAlchemyError when the database cannot."""
 
     def __init__(self, actions: Actions, changes: Changes) -> None:
@@ -52,13 +52,13 @@ class Standings:
         self._changes = changes
         self._noted: Policy | None = None
 
-    def now(self, policy: Policy) -> Standing:
+    def now(self, policy: Policy) -> AutonomyStanding:
         """The standing as of now: a tool whose demotion is due is demoted, whether or not that is recorded yet."""
         state = self._changes.state()
         demoted = {tool for tool in policy.tools if _is(state, tool, "demoted")}
         demoted |= {tool for tool, _ in self._due_for_demotion(policy, state)}
         promoted = {tool for tool in policy.tools if _is(state, tool, "promoted")} - demoted
-        return Standing(_stage(policy, state), frozenset(promoted), frozenset(demoted))
+        return AutonomyStanding(_stage(policy, state), frozenset(promoted), frozenset(demoted))
 
     def note_policy(self, policy: Policy) -> None:
         """Record the policy if the ledger has another as the last one; a stage that it changed is in force from now."""
@@ -123,7 +123,7 @@ class Standings:
         mode = mode_of(policy, standing, tool)
         return Explanation(tool, standing.stage, mode, record, since, lacks, state.get(TOOL + tool))
 
-    def _due_for_demotion(self, policy: Policy, state: Mapping[str, Change]) -> Iterator[tuple[str, str]]:
+    def _due_for_demotion(self, policy: Policy, state: Mapping[str, StateChange]) -> Iterator[tuple[str, str]]:
         """Tools that run unasked, by promotion or in the stage autonomous, and why they should not any more."""
         stage = _stage(policy, state)
         for tool, known in policy.tools.items():
@@ -136,7 +136,7 @@ class Standings:
                 yield tool, reason
 
     def _record_for_promotion(
-        self, policy: Policy, tool: str, state: Mapping[str, Change]
+        self, policy: Policy, tool: str, state: Mapping[str, StateChange]
     ) -> tuple[TrackRecord, datetime]:
         """The record that counts for a promotion, and since when: a demotion lets decisions count anew."""
         whole = self._days_ago(policy.promotion.days)
@@ -148,7 +148,7 @@ class Standings:
             record = replace(record, rejected=against.rejected, problems=against.problems)
         return record, since
 
-    def _change(self, state: Mapping[str, Change], tool: str, after: State, by: str, reason: str) -> None:
+    def _change(self, state: Mapping[str, StateChange], tool: str, after: State, by: str, reason: str) -> None:
         last = state.get(TOOL + tool)
         before = None if last is None else last.after
         if before != after:
@@ -159,16 +159,16 @@ class Standings:
         return self._actions.now() - timedelta(days=days)
 
 
-def _stage(policy: Policy, state: Mapping[str, Change]) -> Stage:
+def _stage(policy: Policy, state: Mapping[str, StateChange]) -> Stage:
     return cast(Stage, state[STAGE].after) if STAGE in state else policy.stage
 
 
-def _is(state: Mapping[str, Change], tool: str, what: State) -> bool:
+def _is(state: Mapping[str, StateChange], tool: str, what: State) -> bool:
     change = state.get(TOOL + tool)
     return change is not None and change.after == what
 
 
-def _later(earliest: datetime, change: Change | None) -> datetime:
+def _later(earliest: datetime, change: StateChange | None) -> datetime:
     return earliest if change is None else max(earliest, change.at)
 
 

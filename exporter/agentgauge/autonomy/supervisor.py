@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from agentgauge import AgentGauge, metrics
 from agentgauge.autonomy.actions import Action, Proposal
-from agentgauge.autonomy.gate import Ruling, Standing, decide, draw_for
+from agentgauge.autonomy.gate import AutonomyStanding, Ruling, decide, draw_for
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.policy import Policy, is_higher
 from agentgauge.autonomy.suspensions import LEASE_SECONDS, Suspension
@@ -45,7 +45,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CallOutcome:
     """What the model is told of a call; ``refused`` if a person or the policy kept it from happening."""
 
     call_id: str
@@ -72,7 +72,7 @@ class Round:
     ``suggested`` are the ids of the actions that the agent only suggests; they are among the outcomes.
     """
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[CallOutcome, ...]
     waiting: tuple[Proposal, ...]
     suggested: tuple[str, ...]
 
@@ -91,7 +91,7 @@ class Supervisor:
         """Rule on the calls of one message; run what may run, and record what has, or would have, a side effect."""
         policy = self.autonomy.policy()
         standing = await self._standing(policy)
-        outcomes: list[Outcome] = []
+        outcomes: list[CallOutcome] = []
         ruled: list[tuple[Call, Ruling]] = []
         for call in calls:
             try:
@@ -110,12 +110,12 @@ class Supervisor:
         suggested = [one.id for one in recorded.values() if one and one.proposal.disposition == "suggested"]
         return Round(tuple(outcomes), tuple(waiting), tuple(suggested))
 
-    async def carry_out(self, claimed: Suspension) -> list[Outcome]:
+    async def carry_out(self, claimed: Suspension) -> list[CallOutcome]:
         """Do what was approved of a claimed request, each once, and tell what was rejected or expired."""
         actions = await self._actions_of(claimed)
         return [await self._carry_out(action) for action in actions]
 
-    async def was_interrupted(self, claimed: Suspension) -> list[Outcome] | None:
+    async def was_interrupted(self, claimed: Suspension) -> list[CallOutcome] | None:
         """What is known, if a process ended while it carried out this request; None if none had begun to."""
         actions = await self._actions_of(claimed)
         if all(action.started_at is None for action in actions):
@@ -138,13 +138,13 @@ class Supervisor:
         finally:
             renewing.cancel()
 
-    async def _standing(self, policy: Policy) -> Standing:
+    async def _standing(self, policy: Policy) -> AutonomyStanding:
         try:
             return await asyncio.to_thread(self.autonomy.standings.now, policy)
         except SQLAlchemyError as error:
             # Look-ups go on; whatever has a side effect fails when it cannot be recorded.
             log.warning("the ledger cannot say what the agent may do (%s): nothing but look-ups", type(error).__name__)
-            return Standing("shadow")
+            return AutonomyStanding("shadow")
 
     async def _record(
         self, policy: Policy, ruled: Sequence[tuple[Call, Ruling]], origin: Origin
@@ -164,25 +164,25 @@ class Supervisor:
             return {call.id: None for call, _ in kept}
         return {call.id: action for (call, _), action in zip(kept, actions, strict=True)}
 
-    async def _settle(self, call: Call, ruling: Ruling, recorded: Mapping[str, Action | None]) -> Outcome:
+    async def _settle(self, call: Call, ruling: Ruling, recorded: Mapping[str, Action | None]) -> CallOutcome:
         action = recorded.get(call.id)
         if call.id in recorded and action is None:
-            return Outcome(call.id, call.tool, "failed", UNRECORDED)
+            return CallOutcome(call.id, call.tool, "failed", UNRECORDED)
         if ruling.disposition == "suggested":
-            return Outcome(call.id, call.tool, "refused", SUGGESTED)
+            return CallOutcome(call.id, call.tool, "refused", SUGGESTED)
         if ruling.disposition == "denied":
-            return Outcome(call.id, call.tool, "refused", f"denied by the policy: {ruling.why}")
+            return CallOutcome(call.id, call.tool, "refused", f"denied by the policy: {ruling.why}")
         outcome = await self._execute(call)
         if action is not None:
             await self._finish(action, outcome)
         return outcome
 
-    async def _carry_out(self, action: Action) -> Outcome:
+    async def _carry_out(self, action: Action) -> CallOutcome:
         call = Call(action.proposal.context["call_id"], action.proposal.tool, action.final_arguments)
         if action.decision not in ("approved", "edited"):
-            return Outcome(call.id, call.tool, "refused", _why_not(action))
+            return CallOutcome(call.id, call.tool, "refused", _why_not(action))
         if obstacle := await asyncio.to_thread(self._obstacle, action):
-            return Outcome(call.id, call.tool, "refused", f"approved, but not allowed any more: {obstacle}")
+            return CallOutcome(call.id, call.tool, "refused", f"approved, but not allowed any more: {obstacle}")
         if not await asyncio.to_thread(self.autonomy.actions.start, action.id):
             return _as_left(await asyncio.to_thread(self.autonomy.actions.get, action.id))
         outcome = await self._execute(call)
@@ -203,13 +203,13 @@ class Supervisor:
             return f"it was approved as of {proposal.risk} risk, and is of {ruling.risk} risk ({ruling.why})"
         return None
 
-    async def _execute(self, call: Call) -> Outcome:
+    async def _execute(self, call: Call) -> CallOutcome:
         try:
-            return Outcome(call.id, call.tool, "done", json.dumps(await self._run(call.tool, call.arguments)))
+            return CallOutcome(call.id, call.tool, "done", json.dumps(await self._run(call.tool, call.arguments)))
         except Exception as error:
             return _failed(call, error)
 
-    async def _finish(self, action: Action, outcome: Outcome) -> None:
+    async def _finish(self, action: Action, outcome: CallOutcome) -> None:
         result = {"status": outcome.status, "content": outcome.content}
         try:
             await asyncio.to_thread(self.autonomy.actions.finish, action.id, result)
@@ -242,29 +242,29 @@ def _waits(ruling: Ruling) -> bool:
     return ruling.disposition == "approval"
 
 
-def _failed(call: Call, error: Exception) -> Outcome:
-    return Outcome(call.id, call.tool, "failed", f"{type(error).__name__}: {error}")
+def _failed(call: Call, error: Exception) -> CallOutcome:
+    return CallOutcome(call.id, call.tool, "failed", f"{type(error).__name__}: {error}")
 
 
 def _why_not(action: Action) -> str:
     return EXPIRED if action.decision == "expired" else f"{REJECTED}: {action.reason or 'no reason given'}"
 
 
-def _as_edited(action: Action, outcome: Outcome) -> Outcome:
+def _as_edited(action: Action, outcome: CallOutcome) -> CallOutcome:
     """The outcome with a word on what the reviewer changed: the model knows only what it asked for."""
     proposed = action.proposal.arguments
     edited = {name: value for name, value in action.final_arguments.items() if proposed.get(name) != value}
     result = json.loads(outcome.content)
     told = result if isinstance(result, dict) else {"result": result}
     content = json.dumps({**told, "edited_by_the_reviewer": edited})
-    return Outcome(outcome.call_id, outcome.tool, outcome.status, content)
+    return CallOutcome(outcome.call_id, outcome.tool, outcome.status, content)
 
 
-def _as_left(action: Action) -> Outcome:
+def _as_left(action: Action) -> CallOutcome:
     """What a process that ended left of an action."""
     call_id, tool = action.proposal.context["call_id"], action.proposal.tool
     if action.result is not None:
-        return Outcome(call_id, tool, action.result["status"], action.result["content"])
+        return CallOutcome(call_id, tool, action.result["status"], action.result["content"])
     if action.decision not in ("approved", "edited"):
-        return Outcome(call_id, tool, "refused", _why_not(action))
-    return Outcome(call_id, tool, "failed", NOT_BEGUN if action.started_at is None else INTERRUPTED)
+        return CallOutcome(call_id, tool, "refused", _why_not(action))
+    return CallOutcome(call_id, tool, "failed", NOT_BEGUN if action.started_at is None else INTERRUPTED)

@@ -30,7 +30,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 
 from agentgauge.autonomy.access import Guard, SecureHeaders, from_our_page
-from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError, Verdict
+from agentgauge.autonomy.actions import Action, AlreadyDecidedError, AuditVerdict, UnknownActionError
 from agentgauge.autonomy.approvals import InvalidEditError, RiskRaisedError
 from agentgauge.autonomy.edits import FieldError, edited, fields_of
 from agentgauge.autonomy.parts import Autonomy
@@ -237,7 +237,7 @@ class _Page:
 
     async def audit(self, request: Request, form: FormData) -> Response:
         """Judge what ran unasked."""
-        verdict = next((known for known in get_args(Verdict) if known == form.get("verdict")), None)
+        verdict = next((known for known in get_args(AuditVerdict) if known == form.get("verdict")), None)
         if verdict is None:
             raise HTTPException(400, "An audit says ok or problem.")
         return await self._decide(request, functools.partial(self._approvals.audit, verdict=verdict))

@@ -12,8 +12,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from agentgauge.autonomy import promotion, shadow
-from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError, Verdict
-from agentgauge.autonomy.changes import Change
+from agentgauge.autonomy.actions import Action, AlreadyDecidedError, AuditVerdict, UnknownActionError
+from agentgauge.autonomy.changes import StateChange
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.policy import Policy, Stage
 from agentgauge.autonomy.showing import ago, gist, visible
@@ -112,7 +112,7 @@ def audits() -> None:
 @app.command()
 def audit(
     action_id: Annotated[str, typer.Argument(metavar="ID", help="As `autonomy audits` shows it.")],
-    verdict: Annotated[Verdict, typer.Option(help="Whether it was right to do that.")],
+    verdict: Annotated[AuditVerdict, typer.Option(help="Whether it was right to do that.")],
     by: By = "unknown",
 ) -> None:
     """Judge an action that ran unasked; a problem demotes its tool."""
@@ -180,7 +180,7 @@ def _explanation(policy: Policy, one: Explanation) -> Iterator[str]:
         yield f"  nothing is missing: it is promoted {how}"
 
 
-def _changes_table(changes: Sequence[Change]) -> Table:
+def _changes_table(changes: Sequence[StateChange]) -> Table:
     table = Table("when", "what", "to", "by", "why", title="last changes", title_justify="left")
     for change in changes:
         what = change.subject.removeprefix(TOOL)

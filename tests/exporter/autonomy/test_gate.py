@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agentgauge.autonomy.gate import Standing, decide, draw_for, mode_of
+from agentgauge.autonomy.gate import AutonomyStanding, decide, draw_for, mode_of
 from agentgauge.autonomy.policy import STAGES, Stage
 from tests.exporter.autonomy.policies import policy
 
@@ -26,7 +26,7 @@ def test_each_stage_is_different(
     tmp_path: Path, stage: Stage, find: str, tidy: str, write: str, send: str, write_30_percent: str
 ) -> None:
     """Nothing with a side effect, low risk only, what was earned, or all within the scope."""
-    rules, standing = policy(tmp_path), Standing(stage)
+    rules, standing = policy(tmp_path), AutonomyStanding(stage)
     calls = [("find", {}), ("tidy", {}), ("write", {}), ("send", {}), ("write", {"body": "30 %"})]
     decided = [decide(rules, standing, tool, arguments, NEVER).disposition for tool, arguments in calls]
     assert decided == [find, tidy, write, send, write_30_percent]
@@ -37,7 +37,9 @@ def test_a_promoted_tool_runs_in_the_stage_semi_autonomous_only_and_not_at_a_rai
     rules = policy(tmp_path)
 
     def disposition(stage: Stage, body: str) -> str:
-        return decide(rules, Standing(stage, promoted=frozenset({"write"})), "write", {"body": body}).disposition
+        return decide(
+            rules, AutonomyStanding(stage, promoted=frozenset({"write"})), "write", {"body": body}
+        ).disposition
 
     assert disposition("semi_autonomous", "10 %") == "auto"
     assert disposition("semi_autonomous", "30 %") == "approval"
@@ -51,21 +53,21 @@ def test_a_demoted_tool_waits_in_every_stage(tmp_path: Path) -> None:
     for stage in STAGES:
         expected = "suggested" if stage == "shadow" else "approval"
         for tool in demoted:
-            assert decide(policy(tmp_path), Standing(stage, demoted=demoted), tool, {}).disposition == expected
+            assert decide(policy(tmp_path), AutonomyStanding(stage, demoted=demoted), tool, {}).disposition == expected
 
 
 def test_the_scope_of_the_stage_autonomous_is_set_by_the_policy(tmp_path: Path) -> None:
     """Not by technical limits."""
     everything = policy(tmp_path, ("audit:", "autonomous: { run_up_to: high }\naudit:"))
-    assert decide(everything, Standing("autonomous"), "send", {}).disposition == "auto"
+    assert decide(everything, AutonomyStanding("autonomous"), "send", {}).disposition == "auto"
     little = policy(tmp_path, ("audit:", "autonomous: { run_up_to: low }\naudit:"))
-    assert decide(little, Standing("autonomous"), "write", {}).disposition == "approval"
+    assert decide(little, AutonomyStanding("autonomous"), "write", {}).disposition == "approval"
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_what_the_policy_denies_never_runs(tmp_path: Path, stage: Stage) -> None:
     """Nor can a person approve it."""
-    promoted = Standing(stage, promoted=frozenset({"write"}))
+    promoted = AutonomyStanding(stage, promoted=frozenset({"write"}))
     assert decide(policy(tmp_path), promoted, "write", {"discount": 60}).disposition == "denied"
     assert decide(policy(tmp_path), promoted, "format_disk", {}).disposition == "denied"
 
@@ -73,17 +75,17 @@ def test_what_the_policy_denies_never_runs(tmp_path: Path, stage: Stage) -> None
 def test_an_exception_holds_for_the_risk_that_the_tool_is_known_for(tmp_path: Path) -> None:
     """Set to auto, a call whose arguments raise its risk waits; set to suggest, a tool is in shadow by itself."""
     free = policy(tmp_path, ("risk: medium\n", "risk: medium\n    mode: auto\n"))
-    standing = Standing("approval_required")
+    standing = AutonomyStanding("approval_required")
     assert decide(free, standing, "write", {"body": "10 %"}).disposition == "auto"
     assert decide(free, standing, "write", {"body": "30 %"}).disposition == "approval"
-    assert decide(free, Standing("shadow"), "write", {"body": "10 %"}).disposition == "suggested"
+    assert decide(free, AutonomyStanding("shadow"), "write", {"body": "10 %"}).disposition == "suggested"
     quiet = policy(tmp_path, ("risk: medium\n", "risk: medium\n    mode: suggest\n"))
-    assert decide(quiet, Standing("autonomous"), "write", {}).disposition == "suggested"
+    assert decide(quiet, AutonomyStanding("autonomous"), "write", {}).disposition == "suggested"
 
 
 def test_a_share_of_what_ran_unasked_and_changed_something_is_audited(tmp_path: Path) -> None:
     """Look-ups change nothing, and what waits is seen by a person anyway."""
-    rules, standing = policy(tmp_path), Standing("autonomous")
+    rules, standing = policy(tmp_path), AutonomyStanding("autonomous")
     assert decide(rules, standing, "write", {}, 0.49).sampled
     assert not decide(rules, standing, "write", {}, 0.5).sampled
     assert not decide(rules, standing, "find", {}, 0.0).sampled
@@ -104,5 +106,7 @@ def test_the_same_seed_chooses_the_same_actions(tmp_path: Path) -> None:
 
 def test_the_mode_of_a_tool_is_that_of_its_plain_calls(tmp_path: Path) -> None:
     """What `agent_tool_autonomy` shows."""
-    modes = {tool: mode_of(policy(tmp_path), Standing("semi_autonomous"), tool) for tool in policy(tmp_path).tools}
+    modes = {
+        tool: mode_of(policy(tmp_path), AutonomyStanding("semi_autonomous"), tool) for tool in policy(tmp_path).tools
+    }
     assert modes == {"find": "auto", "tidy": "auto", "write": "approve", "send": "approve"}

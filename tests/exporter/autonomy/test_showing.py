@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentgauge.autonomy.showing import Change, Piece, changes, gist, how_long, visible
+from agentgauge.autonomy.showing import FieldChange, Piece, changes, gist, how_long, visible
 
 
 def test_only_what_differs_is_a_change() -> None:
@@ -12,7 +12,7 @@ def test_only_what_differs_is_a_change() -> None:
     before = {"to": "jane@globex.example", "body": "Dear Ms Doe,\n\nplease find our offer."}
     after = {"to": "jane@globex.example", "body": "Hi Jane,\n\nplease find our new offer."}
     assert changes(before, after) == [
-        Change(
+        FieldChange(
             "body",
             (
                 Piece("removed", "Dear Ms Doe,"),
@@ -28,9 +28,9 @@ def test_only_what_differs_is_a_change() -> None:
 def test_a_field_that_came_or_went_is_a_change() -> None:
     """Also one that came with nothing in it."""
     assert changes({"a": 1}, {"b": [], "c": "x"}) == [
-        Change("a", (Piece("removed", "1"),)),
-        Change("b", ()),
-        Change("c", (Piece("added", "x"),)),
+        FieldChange("a", (Piece("removed", "1"),)),
+        FieldChange("b", ()),
+        FieldChange("c", (Piece("added", "x"),)),
     ]
 
 
