@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from agentgauge import AgentGauge
 from agentgauge.autonomy.access import token_in
 from agentgauge.autonomy.keeper import Keeper
 from agentgauge.autonomy.parts import Autonomy
-from agentgauge.autonomy.policy_file import PolicyFile
+from agentgauge.autonomy.policy import Policy, policy_source
 from agentgauge.autonomy.supervisor import Supervisor
 from agentgauge.autonomy.web import LOOPBACK, approvals_app
 from agentgauge.cost import budgets, cache, tiers
@@ -36,7 +37,7 @@ from sample_agent.sales.crm_copy import CrmCopy
 from sample_agent.sales.levers import Levers
 from sample_agent.sales.model_calls import ModelCalls
 from sample_agent.sales.toolbox import Toolbox
-from sample_agent.sales.tools import SALES_TOOLS, TOOLS_BY_NAME, check
+from sample_agent.sales.tools import DECLARED_TOOLS, SALES_TOOLS, TOOLS_BY_NAME, check
 
 AGENT = "sales_companion"
 VERSION = "0.1.0"
@@ -127,23 +128,22 @@ def build_prompts(gauge: AgentGauge) -> PromptSource:
     return active
 
 
-def policy_file() -> PolicyFile:
-    """The policy in force: AGENTGAUGE_POLICY, or the one that ships with the Sales Companion.
+def sales_policy() -> Callable[[], Policy]:
+    """What returns the policy in force: AGENTGAUGE_POLICY, or the one that ships with the Sales Companion.
 
     Raises YamlFileError if it cannot be used.
     """
-    arguments = {tool.name: list(tool.arguments.model_fields) for tool in SALES_TOOLS}
-    return PolicyFile(Path(os.environ.get("AGENTGAUGE_POLICY") or POLICY), arguments)
+    return policy_source(Path(os.environ.get("AGENTGAUGE_POLICY") or POLICY), DECLARED_TOOLS)
 
 
 def build_autonomy(ledger: Ledger, agent: str = AGENT) -> Autonomy:
     """What the Sales Companion may do on its own, and the decisions of people on the rest."""
-    return Autonomy.on(ledger, agent, policy_file(), lambda tool, arguments: check(TOOLS_BY_NAME[tool], arguments))
+    return Autonomy.on(ledger, agent, sales_policy(), lambda tool, arguments: check(TOOLS_BY_NAME[tool], arguments))
 
 
 def argument_schemas() -> dict[str, dict[str, Any]]:
     """The JSON schema of each tool's arguments, whole, as people who edit them need it."""
-    return {tool.name: tool.arguments.model_json_schema() for tool in SALES_TOOLS}
+    return {tool.name: dict(tool.arguments) for tool in DECLARED_TOOLS}
 
 
 def allowed_hosts() -> list[str]:

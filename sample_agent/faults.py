@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from agentgauge.files.watched_file import WatchedFile, write_json
+from agentgauge.files.watched_file import WatchedFile, json_reader, write_json
 from sample_agent.errors import CrmUnavailable, SchemaMismatch
 
 FILE_NAME = "faults.json"
@@ -133,7 +133,7 @@ class FaultFile:
     """The faults in force in `directory`, read anew whenever the file changes."""
 
     def __init__(self, directory: Path, rng: random.Random | None = None) -> None:
-        self._file: WatchedFile[tuple[Fault, ...]] = WatchedFile(directory / FILE_NAME, _parse, ())
+        self._file: WatchedFile[tuple[Fault, ...]] = WatchedFile(directory / FILE_NAME, json_reader(_parse), ())
         self._rng = rng or random.Random()  # noqa: S311 - decides which calls of a flaky tool fail
 
     def active(self) -> tuple[Fault, ...]:

@@ -91,9 +91,10 @@ class AgentApp:
 
     ``name`` is the label ``agent`` of its metrics; ``ledger`` is a URL (``sqlite:///ledger.sqlite``,
     ``postgresql+psycopg://…``). ``state`` is a folder for transcripts, the login token and eval judgements. Files:
-    ``policy`` (without one, every tool waits for approval), ``prompts``, ``models`` and ``budgets``. ``suites`` is
-    name → folder of scenario files, ``faults`` are those that a scenario may name. ``check`` decides whether arguments
-    fit a tool, by its JSON schema if left out. ``run_tool`` runs a tool, ``trials`` puts a candidate on trial.
+    ``policy`` (without one, tools of low risk run and the others wait for approval), ``prompts``, ``models`` and
+    ``budgets``. ``suites`` is name → folder of scenario files, ``faults`` are those that a scenario may name. ``check``
+    decides whether arguments fit a tool, by its JSON schema if left out. ``run_tool`` runs a tool, ``trials`` puts a
+    candidate on trial.
     """
 
     name: str
@@ -148,18 +149,10 @@ class AgentApp:
         return Ledger.open(self.ledger)
 
     def policy_source(self) -> Callable[[], Policy]:
-        """What returns the policy in force; raises YamlFileError if its file cannot be used.
+        """What returns the policy in force, or the default one; raises YamlFileError for a mistake in it."""
+        from agentgauge.autonomy.policy import policy_source
 
-        Without a file: the stage approval_required, each tool with its declared risk.
-        """
-        from agentgauge.autonomy.policy import Policy, ToolPolicy
-        from agentgauge.autonomy.policy_file import PolicyFile
-
-        if self.policy is not None:
-            return PolicyFile(self.policy, {tool.name: tool.argument_names for tool in self.tools})
-        tools = {tool.name: ToolPolicy(risk=tool.risk, side_effect=tool.side_effect) for tool in self.tools}
-        policy = Policy(changed_by=self.name, reason="no policy file", stage="approval_required", tools=tools)
-        return lambda: policy
+        return policy_source(self.policy, self.tools)
 
     def autonomy(self, ledger: Ledger) -> Autonomy:
         """What the agent may do alone, and what people decided; raises YamlFileError if the policy cannot be used."""

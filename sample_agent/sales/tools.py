@@ -6,10 +6,12 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ValidationError
 
+from agentgauge.tool import Tool
+from agentgauge.vocabulary import Risk
 from sample_agent.errors import SchemaMismatch, ToolInputError
 from sample_agent.faults import FaultFile
 from sample_agent.sales.arguments import (
@@ -29,15 +31,13 @@ Result = dict[str, Any]
 Answers = Mapping[str, Result | BaseException]
 """Account name as asked for → what was found for it, or why that cannot be told."""
 
-Risk = Literal["low", "medium", "high"]
-
 
 @dataclass(frozen=True)
 class SalesTool:
     """A tool: its arguments, how risky a call is and what the external API charges for it.
 
     ``run`` returns a Result; that of a tool ``by_account`` returns Answers, one for each of its ``accounts``. One
-    ``with_fallback`` can be answered from last night's copy of the CRM as well.
+    ``with_fallback`` can be answered from last night's copy of the CRM as well. One with ``side_effect`` writes.
     """
 
     name: str
@@ -47,6 +47,14 @@ class SalesTool:
     external_cost_usd: float = 0.0
     by_account: bool = False
     with_fallback: bool = False
+    side_effect: bool = False
+
+    @property
+    def declared(self) -> Tool:
+        """The tool as AgentGauge knows it; people who edit its arguments need the schema whole."""
+        return Tool(
+            self.name, self.arguments.model_json_schema(), self.risk, self.side_effect, has_fallback=self.with_fallback
+        )
 
     @property
     def input_schema(self) -> dict[str, Any]:
@@ -328,19 +336,24 @@ SALES_TOOLS: tuple[SalesTool, ...] = (
         DraftEmail,
         "medium",
         draft_email,
+        side_effect=True,
     ),
     SalesTool(
         "send_email",
         SendEmail,
         "high",
         send_email,
+        side_effect=True,
     ),
     SalesTool(
         "update_crm",
         UpdateCrm,
         "medium",
         update_crm,
+        side_effect=True,
     ),
 )
 
 TOOLS_BY_NAME: dict[str, SalesTool] = {tool.name: tool for tool in SALES_TOOLS}
+
+DECLARED_TOOLS: tuple[Tool, ...] = tuple(tool.declared for tool in SALES_TOOLS)

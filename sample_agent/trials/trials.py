@@ -73,7 +73,7 @@ class Candidate:
         models = _pinned(assembly.tier_policy(), switches)
         planning, synthesis = models.model_of("planning"), models.model_of("synthesis")
         model = planning if planning == synthesis else f"{planning}/{synthesis}"
-        policy = assembly.policy_file()().model_copy(update={"stage": "approval_required"})
+        policy = assembly.sales_policy()().model_copy(update={"stage": "approval_required"})
         return cls(Version(agent_version, prompts.version, model), prompts, models, policy)
 
 

@@ -19,8 +19,8 @@ from agentgauge import metrics
 from agentgauge.ledger.outbox import Measurement, put
 from agentgauge.ledger.schema import ACTIONS
 from agentgauge.ledger.store import Ledger
+from agentgauge.vocabulary import Risk
 
-Risk = Literal["low", "medium", "high"]
 Disposition = Literal["suggested", "auto", "approval", "denied"]
 Decision = Literal["approved", "edited", "rejected", "expired"]
 AuditVerdict = Literal["ok", "problem"]

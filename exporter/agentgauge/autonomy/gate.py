@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agentgauge.autonomy.actions import Disposition, Risk
+from agentgauge.autonomy.actions import Disposition
 from agentgauge.autonomy.policy import Mode, Policy, Stage, ToolPolicy, is_higher
+from agentgauge.vocabulary import Risk
 
 DISPOSITIONS: Mapping[Mode, Disposition] = {"suggest": "suggested", "approve": "approval", "auto": "auto"}
 

@@ -1,17 +1,23 @@
-"""The policy: what an agent may do on its own, in a YAML file that people edit."""
+"""The policy: what an agent may do without asking, in a YAML file that people edit.
+
+The risk of a tool is declared on its ``Tool``. The policy file may raise it, and may lower it with a reason; a tool
+that the file does not mention is ruled by its own risk.
+"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from agentgauge.autonomy.actions import Risk
+from agentgauge.files.watched_file import WatchedFile
 from agentgauge.files.yaml_file import Part, YamlFile
+from agentgauge.tool import Tool
+from agentgauge.vocabulary import Risk
 
 Stage = Literal["shadow", "approval_required", "semi_autonomous", "autonomous"]
 Mode = Literal["suggest", "approve", "auto"]
@@ -29,8 +35,8 @@ class _Part(Part):
 class Condition(_Part):
     """Holds for a call when one of its ``arguments`` does.
 
-    ``matches`` is a regular expression to be found in a text; ``above`` is a bound for a number: the argument itself
-    or, with ``matches``, what the first group of each match holds.
+    ``matches`` is a regular expression that is searched for in a text; ``above`` is a bound for a number: the argument
+    itself or, with ``matches``, what the first group of each match holds.
     """
 
     arguments: list[Text] = Field(min_length=1)
@@ -43,7 +49,7 @@ class Condition(_Part):
         try:
             re.compile(value or "")
         except re.error as error:
-            raise ValueError(f"is no regular expression: {error}") from None
+            raise ValueError(f"is not a valid regular expression: {error}") from None
         return value
 
     @model_validator(mode="after")
@@ -73,26 +79,25 @@ class Rule(_Part):
     why: Text
 
 
-class ToolPolicy(_Part):
-    """One tool. ``mode`` is an exception from the stage; ``side_effect: false`` says that calls change nothing.
+class ToolRules(_Part):
+    """What the file says of one tool. ``mode`` is an exception from the stage.
 
-    ``compared`` are the arguments that count when a suggestion is compared with what a person did; all by default.
+    ``risk`` may be left out; below the risk that the tool declares, it needs ``lowered_because``. ``compared`` are the
+    arguments that count when a suggestion is compared with what a person did; all by default.
     """
 
-    risk: Risk
-    side_effect: bool = True
+    risk: Risk | None = None
+    lowered_because: Text | None = None
     mode: Mode | None = None
     rules: list[Rule] = Field(default_factory=list)
     compared: list[Text] | None = None
 
-    @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
-        if self.risk == "high" and self.mode == "auto":
-            raise ValueError("a high-risk tool cannot be set to auto; set it to approve, or lower its risk with reason")
-        for rule in self.rules:
-            if rule.then != "denied" and not is_higher(rule.then, self.risk):
-                raise ValueError(f"a rule can only raise the risk, and {rule.then} is not above {self.risk}")
-        return self
+
+class ToolPolicy(ToolRules):
+    """The rules of one tool as they are in force: with its risk, and whether a call changes anything."""
+
+    risk: Risk
+    side_effect: bool = True
 
 
 class ApprovalRules(_Part):
@@ -102,9 +107,9 @@ class ApprovalRules(_Part):
 
 
 class Audit(_Part):
-    """Which share of the actions that ran unasked, and changed something, people look at afterwards.
+    """The share of the actions that ran unasked, and changed something, which people look at afterwards.
 
-    With a ``seed``, the same actions are chosen again; without, chance decides.
+    With a ``seed``, the same actions are chosen each time; without one, they are chosen at random.
     """
 
     share: float = Field(default=0.1, ge=0, le=1, strict=False)
@@ -122,7 +127,7 @@ class Promotion(_Part):
 
 
 class Demotion(_Part):
-    """So many rejections, or audits that found a problem, in the last ``days`` take the freedom back at once."""
+    """``rejected`` rejections, or audits that found a problem, in the last ``days`` demote the tool at once."""
 
     days: int = Field(default=30, ge=1)
     rejected: int = Field(default=1, ge=1)
@@ -134,24 +139,38 @@ class Autonomous(_Part):
     run_up_to: Risk = "medium"
 
 
-class Policy(_Part):
-    """The whole file. ``changed_by`` and ``reason`` are of its last edit: the ledger keeps them with the change."""
+class _Rules(_Part):
+    """What holds for the whole agent; these defaults are in force where a file says nothing, or there is none."""
 
     changed_by: Text
     reason: Text
-    stage: Stage
+    stage: Stage = "approval_required"
     autonomous: Autonomous = Autonomous()
     approvals: ApprovalRules = ApprovalRules()
     audit: Audit = Audit()
     promotion: Promotion = Promotion()
     demotion: Demotion = Demotion()
+
+
+class _File(_Rules):
+    """The whole file."""
+
+    tools: dict[str, ToolRules] = Field(default_factory=dict)
+
+
+class Policy(_Rules):
+    """The policy in force, with the rules of every tool of the agent.
+
+    ``changed_by`` and ``reason`` are of the last edit of the file: the ledger keeps them with the change.
+    """
+
     tools: dict[str, ToolPolicy]
 
     def assess(self, tool: str, arguments: Mapping[str, Any]) -> tuple[Risk | Literal["denied"], str]:
-        """How risky a call is, and why; ``denied`` if it must not happen at all, as with a tool not named here."""
+        """How risky a call is, and why; ``denied`` if it must not run at all, as with a tool the agent lacks."""
         known = self.tools.get(tool)
         if known is None:
-            return "denied", "the policy does not know this tool"
+            return "denied", "the agent has no such tool"
         risk: Risk | Literal["denied"] = known.risk
         why = f"{tool} is of {known.risk} risk"
         for rule in known.rules:
@@ -166,34 +185,72 @@ def is_higher(one: Risk | Literal["denied"], other: Risk | Literal["denied"]) ->
     return order.index(one) > order.index(other)
 
 
-def load(path: Path, tools: Mapping[str, Collection[str]]) -> Policy:
-    """Read and check the policy for an agent with these tools and the names of their arguments.
-
-    Raises YamlFileError at the first thing wrong.
-    """
+def load(path: Path, tools: Sequence[Tool]) -> Policy:
+    """Read and check the policy of an agent with these tools; raises YamlFileError at the first mistake."""
     file = YamlFile.read(path)
-    policy = file.parsed(Policy)
-    for where, problem in _misfits(policy, tools):
-        raise file.error(where, problem)
-    return policy
+    rules = file.parsed(_File)
+    by_name = {tool.name: tool for tool in tools}
+    for name, of_tool in rules.tools.items():
+        if name not in by_name:
+            raise file.error(("tools", name), f"there is no such tool; the tools are {', '.join(by_name)}")
+        for where, problem in _mistakes(by_name[name], of_tool):
+            raise file.error(("tools", name, *where), problem)
+    return _in_force(rules, tools)
 
 
-def _misfits(policy: Policy, tools: Mapping[str, Collection[str]]) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Where the policy does not fit the agent's tools, and why."""
-    for name, tool in policy.tools.items():
-        if name not in tools:
-            yield ("tools", name), f"there is no such tool; the tools are {', '.join(tools)}"
-            continue
-        named: dict[tuple[str | int, ...], list[str]] = {("compared",): tool.compared or []}
-        named |= {("rules", number, "when", "arguments"): rule.when.arguments for number, rule in enumerate(tool.rules)}
-        for where, arguments in named.items():
-            for argument in arguments:
-                if argument not in tools[name]:
-                    there = ", ".join(tools[name])
-                    yield ("tools", name, *where), f"{name} has no argument {argument!r}; it has {there}"
-    for name in tools:
-        if name not in policy.tools:
-            yield ("tools",), f"{name} is missing; add it with its risk: low, medium or high"
+def default_policy(tools: Sequence[Tool]) -> Policy:
+    """The policy of an agent without a policy file: every call waits that is not of low risk."""
+    return _in_force(_File(changed_by="the default policy", reason="the agent has no policy file"), tools)
+
+
+def policy_source(path: Path | None, tools: Sequence[Tool]) -> Callable[[], Policy]:
+    """What returns the policy in force: the last version of the file that could be used, or the default policy.
+
+    A call costs one ``stat`` while the file is unchanged. Raises YamlFileError if the first version has a mistake: an
+    agent does not start on a policy that cannot be used.
+    """
+    if path is None:
+        policy = default_policy(tools)
+        return lambda: policy
+    return WatchedFile.keeping_last(path, lambda file: load(file, tools)).value
+
+
+def _in_force(rules: _File, tools: Sequence[Tool]) -> Policy:
+    """The rules, completed by what the tools say of themselves."""
+    in_force = {}
+    for tool in tools:
+        of_tool = rules.tools.get(tool.name, ToolRules())
+        fields = {name: getattr(of_tool, name) for name in ToolRules.model_fields}
+        in_force[tool.name] = ToolPolicy(
+            **fields | {"risk": of_tool.risk or tool.risk, "side_effect": tool.side_effect}
+        )
+    of_agent = {name: getattr(rules, name) for name in _Rules.model_fields}
+    return Policy(**of_agent, tools=in_force)
+
+
+def _mistakes(tool: Tool, rules: ToolRules) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Where the rules do not fit the tool, and why."""
+    risk = rules.risk or tool.risk
+    if is_higher(tool.risk, risk) and rules.lowered_because is None:
+        yield (
+            ("risk",),
+            f"{tool.name} declares {tool.risk} risk; to lower it to {risk}, say why beside it: lowered_because: …",
+        )
+    if risk == "high" and rules.mode == "auto":
+        yield (
+            ("mode",),
+            "a high-risk tool cannot be set to auto; set it to approve, or lower its risk with lowered_because",
+        )
+    named: dict[tuple[str | int, ...], list[str]] = {("compared",): rules.compared or []}
+    for number, rule in enumerate(rules.rules):
+        if rule.then != "denied" and not is_higher(rule.then, risk):
+            yield ("rules", number, "then"), f"a rule can only raise the risk, and {rule.then} is not above {risk}"
+        named["rules", number, "when", "arguments"] = rule.when.arguments
+    for where, arguments in named.items():
+        for argument in arguments:
+            if argument not in tool.argument_names:
+                known = ", ".join(tool.argument_names)
+                yield where, f"{tool.name} has no argument {argument!r}; it has {known}"
 
 
 def _values(argument: Any) -> list[Any]:

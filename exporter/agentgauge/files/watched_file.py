@@ -1,4 +1,4 @@
-"""Small JSON files in the state folder that one process writes and running processes notice."""
+"""Files that a running process follows, and JSON files that one process writes and others notice."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+Version = tuple[int, int, int]
+"""What tells one version of a file from the next."""
 
 
 def state_directory() -> Path:
@@ -27,7 +30,7 @@ def write_json(path: Path, document: Any) -> None:
     temporary.replace(path)
 
 
-def version_of(path: Path) -> tuple[int, int, int] | None:
+def version_of(path: Path) -> Version | None:
     """What tells one version of a file from the next, at the cost of a ``stat``; None if there is no such file."""
     try:
         status = path.stat()
@@ -36,31 +39,51 @@ def version_of(path: Path) -> tuple[int, int, int] | None:
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-class WatchedFile(Generic[T]):
-    """The parsed content of a JSON file, read anew whenever the file changes; one ``stat`` while it does not.
+def json_reader(parse: Callable[[Any], T]) -> Callable[[Path], T]:
+    """A ``read`` for WatchedFile: ``parse`` gets the decoded JSON, and raises ValueError if it has another shape."""
+    return lambda path: parse(json.loads(path.read_text(encoding="utf-8")))
 
-    ``parse`` gets the decoded document and raises ValueError if it has another shape. A file that is missing, or
-    that cannot be read, gives ``default``; the latter with one warning for each version of the file.
+
+class WatchedFile(Generic[T]):
+    """What is in a file, read again whenever the file changes; one ``stat`` while it does not.
+
+    ``read`` returns the content; it raises OSError or ValueError for a file that cannot be used. Such a file, and one
+    that is missing, gives ``default``; with ``keeping_last``, it gives the last content that could be used. Either way
+    each version that cannot be used is logged once, as a warning.
     """
 
-    def __init__(self, path: Path, parse: Callable[[Any], T], default: T) -> None:
+    def __init__(self, path: Path, read: Callable[[Path], T], default: T) -> None:
         self.path = path
-        self._parse = parse
+        self._read = read
         self._default = default
-        self._seen: tuple[int, int, int] | None = None
+        self._keeps_last = False
+        self._seen: Version | None = None
         self._value = default
+
+    @classmethod
+    def keeping_last(cls, path: Path, read: Callable[[Path], T]) -> Self:
+        """Watch a file whose last good version stays in force; raises what ``read`` raises for the first version."""
+        seen = version_of(path)
+        watched = cls(path, read, read(path))
+        watched._seen, watched._keeps_last = seen, True
+        return watched
 
     def value(self) -> T:
         """The content now."""
         version = version_of(self.path)
         if version != self._seen:
-            self._value = self._default if version is None else self._read()
             self._seen = version
+            self._value = self._newest(missing=version is None)
         return self._value
 
-    def _read(self) -> T:
+    def _newest(self, *, missing: bool) -> T:
+        if missing and not self._keeps_last:
+            return self._default
         try:
-            return self._parse(json.loads(self.path.read_text(encoding="utf-8")))
+            return self._read(self.path)
         except (OSError, ValueError) as error:
+            if self._keeps_last:
+                log.warning("%s cannot be used, so its last good version stays in force: %s", self.path, error)
+                return self._value
             log.warning("%s cannot be read (%s): it is as if it were not there", self.path, error)
             return self._default

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from agentgauge.files.watched_file import WatchedFile, write_json
+from agentgauge.files.watched_file import WatchedFile, json_reader, write_json
 
 FILE_NAME = "switches.json"
 
@@ -49,7 +49,7 @@ class Switches:
 
 def switch_file(directory: Path) -> WatchedFile[Switches]:
     """The switches in force in the state folder."""
-    return WatchedFile(directory / FILE_NAME, _parse, Switches())
+    return WatchedFile(directory / FILE_NAME, json_reader(_parse), Switches())
 
 
 def write(directory: Path, switches: Switches) -> None:

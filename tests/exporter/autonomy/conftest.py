@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agentgauge.autonomy.parts import Autonomy
-from agentgauge.autonomy.policy_file import PolicyFile
+from agentgauge.autonomy.policy import policy_source
 from agentgauge.ledger import Ledger
 from tests.clock import Clock
 from tests.exporter.autonomy.policies import TOOLS, written
@@ -31,12 +31,10 @@ def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
 
 def check(tool: str, arguments: Mapping[str, Any]) -> None:
     """Only arguments that the tool has."""
-    for name in arguments:
-        if name not in TOOLS[tool]:
-            raise ValueError(f"{tool}: {name}: there is no such argument")
+    next(one for one in TOOLS if one.name == tool).check(arguments)
 
 
 @pytest.fixture
 def autonomy(ledger: Ledger, tmp_path: Path) -> Autonomy:
     """The autonomy of agent ``a``; ``policies.written(tmp_path, …)`` puts another policy in force."""
-    return Autonomy.on(ledger, "a", PolicyFile(written(tmp_path), TOOLS), check)
+    return Autonomy.on(ledger, "a", policy_source(written(tmp_path), TOOLS), check)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from agentgauge.autonomy.policy import Policy, load
+from agentgauge.tool import Tool
 
-TOOLS: Mapping[str, Collection[str]] = {
-    "find": ["words"],
-    "tidy": ["folder"],
-    "write": ["subject", "body", "discount"],
-    "send": ["draft_id"],
-}
+
+def _schema(*arguments: str) -> Mapping[str, Any]:
+    return {"type": "object", "properties": {name: {} for name in arguments}, "additionalProperties": False}
+
+
+TOOLS = (
+    Tool("find", _schema("words"), "low", side_effect=False),
+    Tool("tidy", _schema("folder"), "low"),
+    Tool("write", _schema("subject", "body", "discount"), "medium"),
+    Tool("send", _schema("draft_id"), "high"),
+)
+TOOL_NAMES = [tool.name for tool in TOOLS]
 
 TEXT = r"""
 changed_by: jane
@@ -20,10 +28,8 @@ reason: a test
 stage: approval_required
 audit: { share: 0.5, seed: 1 }
 tools:
-  find: { risk: low, side_effect: false }
-  tidy: { risk: low }
+  tidy: {}
   write:
-    risk: medium
     rules:
       - when: { arguments: [subject, body], matches: '(\d+(?:[.,]\d+)?)\s*(?:%|per ?cent)', above: 20 }
         then: high
@@ -31,7 +37,7 @@ tools:
       - when: { arguments: [discount], above: 50 }
         then: denied
         why: nobody gives half of it away
-  send: { risk: high }
+  send: { compared: [draft_id] }
 """
 
 

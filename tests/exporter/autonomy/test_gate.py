@@ -74,12 +74,12 @@ def test_what_the_policy_denies_never_runs(tmp_path: Path, stage: Stage) -> None
 
 def test_an_exception_holds_for_the_risk_that_the_tool_is_known_for(tmp_path: Path) -> None:
     """Set to auto, a call whose arguments raise its risk waits; set to suggest, a tool is in shadow by itself."""
-    free = policy(tmp_path, ("risk: medium\n", "risk: medium\n    mode: auto\n"))
+    free = policy(tmp_path, ("write:\n", "write:\n    mode: auto\n"))
     standing = AutonomyStanding("approval_required")
     assert decide(free, standing, "write", {"body": "10 %"}).disposition == "auto"
     assert decide(free, standing, "write", {"body": "30 %"}).disposition == "approval"
     assert decide(free, AutonomyStanding("shadow"), "write", {"body": "10 %"}).disposition == "suggested"
-    quiet = policy(tmp_path, ("risk: medium\n", "risk: medium\n    mode: suggest\n"))
+    quiet = policy(tmp_path, ("write:\n", "write:\n    mode: suggest\n"))
     assert decide(quiet, AutonomyStanding("autonomous"), "write", {}).disposition == "suggested"
 
 

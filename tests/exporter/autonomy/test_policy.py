@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentgauge.autonomy.policy import load
-from agentgauge.autonomy.policy_file import PolicyFile
+from agentgauge.autonomy.policy import default_policy, load, policy_source
 from agentgauge.files.yaml_file import YamlFileError
 from tests.exporter.autonomy.policies import TEXT, TOOLS, policy, written
 
@@ -26,20 +25,28 @@ def test_what_a_policy_leaves_out_is_as_the_specification_says(tmp_path: Path) -
     [
         ("stage: approval_required", "stage: careful", "policy.yml:4: stage: Input should be 'shadow', 'approval_"),
         ("reason: a test\n", "", "policy.yml:1: reason: is missing"),
-        ("find: { risk: low, side_effect: false }", "find: {}", "policy.yml:7: tools.find.risk: is missing"),
-        ("risk: medium", "risk: medum", "policy.yml:10: tools.write.risk: Input should be 'low', 'medium' or 'high'"),
-        ("send: {", "sned: {", "policy.yml:18: tools.sned: there is no such tool; the tools are find, tidy, write,"),
-        ("  tidy: { risk: low }\n", "", "policy.yml:6: tools: tidy is missing; add it with its risk"),
-        ("risk: high }", "risk: high, mode: auto }", "policy.yml:18: tools.send: a high-risk tool cannot be set to a"),
-        ("then: high", "then: medium", "policy.yml:9: tools.write: a rule can only raise the risk, and medium is not"),
-        ("[subject, body]", "[subject, text]", "policy.yml:12: tools.write.rules.0.when.arguments: write has no arg"),
-        (", above: 50", "", "policy.yml:15: tools.write.rules.1.when: say what to look for: matches, above, or both"),
-        (r"(\d+(?:[.,]\d+)?)", r"\d+", "policy.yml:12: tools.write.rules.0.when: above needs a group in matches"),
-        (r"'(\d+(", "'(((", "policy.yml:12: tools.write.rules.0.when.matches: is no regular expression"),
+        ("tidy: {}", "tidy: { risk: medum }", "policy.yml:7: tools.tidy.risk: Input should be 'low', 'medium' or"),
+        ("tidy: {}", "tidy: { side_effect: false }", "policy.yml:7: tools.tidy.side_effect: there is no such field"),
+        ("send: {", "sned: {", "policy.yml:16: tools.sned: there is no such tool; the tools are find, tidy, write,"),
+        (
+            "send: {",
+            "send: { risk: low, ",
+            "policy.yml:16: tools.send.risk: send declares high risk; to lower it to low",
+        ),
+        ("send: {", "send: { mode: auto, ", "policy.yml:16: tools.send.mode: a high-risk tool cannot be set to auto"),
+        (
+            "then: high",
+            "then: medium",
+            "policy.yml:11: tools.write.rules.0.then: a rule can only raise the risk, and me",
+        ),
+        ("[subject, body]", "[subject, text]", "policy.yml:10: tools.write.rules.0.when.arguments: write has no arg"),
+        (", above: 50", "", "policy.yml:13: tools.write.rules.1.when: say what to look for: matches, above, or both"),
+        (r"(\d+(?:[.,]\d+)?)", r"\d+", "policy.yml:10: tools.write.rules.0.when: above needs a group in matches"),
+        (r"'(\d+(", "'(((", "policy.yml:10: tools.write.rules.0.when.matches: is not a valid regular expression"),
         ("share: 0.5", "share: 50", "policy.yml:5: audit.share: Input should be less than or equal to 1"),
         ("audit:", "audits:", "policy.yml:5: audits: there is no such field"),
         ("tools:", "tools: {}\ntools:", "policy.yml:7: tools: is there twice; remove one"),
-        ("  tidy: {", "  tidy: [", "policy.yml is not YAML"),
+        ("  tidy: {}", "  tidy: [", "policy.yml is not YAML"),
     ],
 )
 def test_a_slip_is_named_with_file_line_and_field(tmp_path: Path, before: str, after: str, says: str) -> None:
@@ -84,9 +91,37 @@ def test_the_arguments_of_a_call_can_raise_its_risk(tmp_path: Path, arguments: d
     assert policy(tmp_path).assess("write", arguments)[0] == risk
 
 
-def test_a_tool_that_the_policy_does_not_know_is_denied(tmp_path: Path) -> None:
+def test_a_tool_that_the_agent_does_not_declare_is_denied(tmp_path: Path) -> None:
     """What nobody judged must not run."""
-    assert policy(tmp_path).assess("format_disk", {}) == ("denied", "the policy does not know this tool")
+    assert policy(tmp_path).assess("format_disk", {}) == ("denied", "the agent has no such tool")
+
+
+def test_a_tool_is_of_the_risk_that_it_declares_unless_the_policy_says_otherwise(tmp_path: Path) -> None:
+    """Also one that the file does not mention; raising it takes no reason, lowering it does."""
+    assert {name: tool.risk for name, tool in policy(tmp_path).tools.items()} == {
+        "find": "low",
+        "tidy": "low",
+        "write": "medium",
+        "send": "high",
+    }
+    raised = policy(tmp_path, ("tidy: {}", "tidy: { risk: high }"))
+    assert raised.tools["tidy"].risk == "high"
+    lowered = policy(tmp_path, ("send: {", "send: { risk: medium, lowered_because: it only sends to ourselves, "))
+    assert lowered.tools["send"].risk == "medium"
+
+
+def test_what_a_call_changes_is_declared_by_the_tool(tmp_path: Path) -> None:
+    """The gate and the audits go by it."""
+    assert [name for name, tool in policy(tmp_path).tools.items() if not tool.side_effect] == ["find"]
+
+
+def test_an_agent_without_a_policy_file_asks_for_all_but_low_risk() -> None:
+    """The stage approval_required, with the numbers that a file need not repeat."""
+    policy = default_policy(TOOLS)
+    assert policy == policy_source(None, TOOLS)()
+    assert policy.stage == "approval_required"
+    assert (policy.promotion.days, policy.promotion.decisions, policy.audit.share) == (30, 100, 0.1)
+    assert [tool.risk for tool in policy.tools.values()] == [tool.risk for tool in TOOLS]
 
 
 def test_a_running_agent_sees_a_new_version_and_keeps_the_last_good_one(
@@ -94,7 +129,7 @@ def test_a_running_agent_sees_a_new_version_and_keeps_the_last_good_one(
 ) -> None:
     """An editor that saves half a file takes no freedom away and gives none."""
     path = written(tmp_path)
-    current = PolicyFile(path, TOOLS)
+    current = policy_source(path, TOOLS)
     assert current().stage == "approval_required"
     written(tmp_path, TEXT.replace("approval_required", "semi_autonomous"))
     assert current().stage == "semi_autonomous"
@@ -114,6 +149,6 @@ def test_a_running_agent_sees_a_new_version_and_keeps_the_last_good_one(
 def test_an_agent_does_not_start_on_a_broken_policy(tmp_path: Path) -> None:
     """There is no good version to go on with."""
     with pytest.raises(YamlFileError):
-        PolicyFile(written(tmp_path, "stage: shadow"), TOOLS)
+        policy_source(written(tmp_path, "stage: shadow"), TOOLS)
     with pytest.raises(YamlFileError, match=r"no_policy\.yml cannot be read"):
-        PolicyFile(tmp_path / "no_policy.yml", TOOLS)
+        policy_source(tmp_path / "no_policy.yml", TOOLS)

@@ -35,7 +35,7 @@ def test_a_high_risk_tool_and_an_exception_cannot_earn_a_promotion(tmp_path: Pat
     """However good their record is."""
     record = TrackRecord(approved=1000)
     assert "a lower risk" in promotion.missing(policy(tmp_path), "send", record)[0]
-    held = policy(tmp_path, ("risk: medium\n", "risk: medium\n    mode: approve\n"))
+    held = policy(tmp_path, ("write:\n", "write:\n    mode: approve\n"))
     assert "its mode is always approve" in promotion.missing(held, "write", record)[0]
 
 

@@ -37,7 +37,7 @@ def test_a_suggestion_is_compared_field_by_field(
 
 def test_the_policy_says_which_fields_count(autonomy: Autonomy, tmp_path: Path) -> None:
     """No two people write the same letter; whom they write to and about what can be the same."""
-    written(tmp_path, TEXT.replace("risk: medium\n", "risk: medium\n    compared: [subject]\n"))
+    written(tmp_path, TEXT.replace("write:\n", "write:\n    compared: [subject]\n"))
     action = autonomy.actions.propose(Proposal("write", "medium", "suggested", SUGGESTED, {}))
     done = {"subject": "Renewal", "body": "Hi Jane"}
     compared, where = shadow.record(autonomy.actions, autonomy.policy(), action.id, done, "jane")

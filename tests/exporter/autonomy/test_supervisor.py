@@ -17,7 +17,7 @@ from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.policy import STAGES
 from agentgauge.autonomy.supervisor import INTERRUPTED, NOT_BEGUN, SUGGESTED, Call, Origin, Round, Supervisor
 from agentgauge.ledger import Ledger
-from tests.exporter.autonomy.policies import TEXT, TOOLS, written
+from tests.exporter.autonomy.policies import TEXT, TOOL_NAMES, written
 
 MESSAGES = [{"role": "user", "content": "write to Jane"}]
 ORIGIN = Origin("session", "rep-1", "v7", "claude-opus-5-5", MESSAGES)
@@ -42,7 +42,7 @@ class Tools:
 
     def refuse(self, tool: str, arguments: Mapping[str, Any]) -> None:
         """Refuse what is no tool."""
-        if tool not in TOOLS:
+        if tool not in TOOL_NAMES:
             raise LookupError(f"there is no tool {tool}")
 
 
@@ -55,7 +55,7 @@ def tools() -> Tools:
 @pytest.fixture
 def gauge(registry: CollectorRegistry) -> AgentGauge:
     """The instrumentation of agent ``a``."""
-    return AgentGauge("a", tools=list(TOOLS), registry=registry)
+    return AgentGauge("a", tools=TOOL_NAMES, registry=registry)
 
 
 @pytest.fixture

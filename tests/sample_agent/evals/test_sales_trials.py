@@ -150,7 +150,7 @@ def test_a_suite_asks_the_same_of_an_agent_that_has_earned_more(
     earned = assembly.POLICY.read_text(encoding="utf-8").replace("stage: approval_required", "stage: autonomous")
     (tmp_path / "policy.yml").write_text(earned, encoding="utf-8")
     monkeypatch.setenv("AGENTGAUGE_POLICY", str(tmp_path / "policy.yml"))
-    assert assembly.policy_file()().stage == "autonomous"
+    assert assembly.sales_policy()().stage == "autonomous"
     assert Candidate.of("1.0", assembly.prompt_library().load(), Switches()).policy.stage == "approval_required"
 
 
