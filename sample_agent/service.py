@@ -23,6 +23,7 @@ from agentgauge.autonomy import shadow
 from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError
 from agentgauge.autonomy.approvals import InvalidEditError, RiskRaisedError
 from agentgauge.cost.routes import cache_routes
+from agentgauge.vocabulary import RATINGS, REASONS
 from sample_agent.assembly import AGENT, allowed_hosts
 from sample_agent.conversations import LOOK_SECONDS, Conversations, LiveConversation
 from sample_agent.sales.companion import SalesCompanion, WaitsForDecisionError
@@ -30,8 +31,6 @@ from sample_agent.sales.requests import Answer
 from sample_agent.sales.requests import Request as UserRequest
 
 LONGEST_MESSAGE = 20_000
-RATINGS = ("up", "down")
-REASONS = ("wrong_answer", "too_slow", "tone", "incomplete", "none", "other")
 LONGEST_WAIT = 60.0
 NO_SESSION = "no such session; it may have been closed or idle for too long"
 NO_LEDGER = "the ledger cannot be reached; please try again in a minute"

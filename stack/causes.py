@@ -11,10 +11,11 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from agentgauge.autonomy.actions import Actions, AuditVerdict, Proposal
+from agentgauge.autonomy.actions import Actions, Proposal
 from agentgauge.evals.history import EvalHistory, Trial, Version
 from agentgauge.ledger import Ledger, Usage
 from agentgauge.ops import switches
+from agentgauge.vocabulary import AuditVerdict
 from sample_agent import faults
 from sample_agent.assembly import AGENT
 from stack.layout import STATE_FILE, Layout

@@ -61,6 +61,22 @@ def test_a_metric_name_is_written_in_one_place() -> None:
                         assert not _is_metric_name(node.value), f"{path.relative_to(ROOT)}:{node.lineno}: {node.value}"
 
 
+def test_a_closed_set_of_words_is_written_in_one_place() -> None:
+    """Whoever lists steps, reasons, risks … takes them from agentgauge.vocabulary."""
+    from agentgauge import vocabulary
+
+    sets = {name: set(values) for name, values in vars(vocabulary).items() if isinstance(values, tuple)}
+    assert {"STEPS", "TOKEN_KINDS", "REASONS", "RISKS", "CACHE_RESULTS"} <= set(sets)
+    for folder in MAY_IMPORT:
+        for path in (ROOT / folder).rglob("*.py"):
+            if path.name != "vocabulary.py":
+                for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                    elements = node.elts if isinstance(node, ast.Tuple | ast.List | ast.Set) else []
+                    words = {one.value for one in elements if isinstance(one, ast.Constant)}
+                    again = [name for name, values in sets.items() if values <= words]
+                    assert not again, f"{path.relative_to(ROOT)} writes {again} again"
+
+
 def _is_metric_name(text: str) -> bool:
     from agentgauge import metrics
 

@@ -10,8 +10,9 @@ from agentgauge import metrics
 from agentgauge.pricing import TokenUsage
 from agentgauge.session import current_scope
 from agentgauge.telemetry import Telemetry
+from agentgauge.vocabulary import TOKEN_KINDS, Step
 
-STEPS_THAT_ARE_NO_TURN = ("tool_arguments", "classification")
+STEPS_THAT_ARE_NO_TURN: tuple[Step, ...] = ("tool_arguments", "classification")
 """LLM calls of these steps neither plan nor answer, so they are no model turn of the task."""
 
 
@@ -145,7 +146,7 @@ class LLMCall:
 
     def _record_tokens(self, label: str, usage: TokenUsage) -> None:
         instruments = self._telemetry.instruments
-        for kind in metrics.TOKEN_KIND.values:
+        for kind in TOKEN_KINDS:
             tokens = getattr(usage, kind)
             if tokens:
                 instruments.counter(metrics.LLM_TOKENS, label, kind).inc(tokens)

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
@@ -16,6 +16,7 @@ from agentgauge.calls import LLMCall, ToolCall, record_tool_call, tool_error_typ
 from agentgauge.endpoint import MetricsServer, serve_metrics
 from agentgauge.session import Session, SessionLimits, current_scope
 from agentgauge.telemetry import Telemetry
+from agentgauge.vocabulary import CacheResult
 
 if TYPE_CHECKING:
     from anthropic import Middleware
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from agentgauge.ledger.recorder import Recorder
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-CacheResult = Literal["hit", "miss", "expired", "bypass"]
 
 
 class AgentGauge(Telemetry):

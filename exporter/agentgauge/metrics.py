@@ -12,6 +12,8 @@ from typing import Literal
 
 from prometheus_client.utils import floatToGoString
 
+from agentgauge import vocabulary
+
 OTHER = "other"
 """The value that anything outside a label's bound is folded into."""
 
@@ -108,13 +110,13 @@ TOOL = Label("tool", "tools")
 MODEL = Label("model", "models")
 ERROR_TYPE = _first("error_type", 40)
 OUTCOME = _closed("outcome", "success", "error")
-RISK = _closed("risk", "low", "medium", "high")
-STEP = _closed("step", "planning", "tool_arguments", "synthesis", "classification", OTHER)
-TOKEN_KIND = _closed("kind", "input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
-TASK_OUTCOME = _closed("outcome", "completed", "fallback", "failed", "abandoned")
-SESSION_LIMIT = _closed("limit", "tool_calls", "cost")
-FEEDBACK_REASON = _closed("reason", "wrong_answer", "too_slow", "tone", "incomplete", "none", OTHER)
-FAULT_SITE = _closed("site", "tool", "llm", "session", "task", "feedback", "pricing", "ledger", OTHER)
+RISK = _closed("risk", *vocabulary.RISKS)
+STEP = _closed("step", *vocabulary.STEPS, OTHER)
+TOKEN_KIND = _closed("kind", *vocabulary.TOKEN_KINDS)
+TASK_OUTCOME = _closed("outcome", *vocabulary.TASK_OUTCOMES)
+SESSION_LIMIT = _closed("limit", *vocabulary.SESSION_LIMITS)
+FEEDBACK_REASON = _closed("reason", *vocabulary.REASONS)
+FAULT_SITE = _closed("site", *vocabulary.FAULT_SITES)
 
 _FAST_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _SLOW_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
@@ -154,7 +156,7 @@ CACHE_REQUESTS = _counter(
     "agent_cache_requests_total",
     "Look-ups in the tool-result cache.",
     TOOL,
-    _closed("result", "hit", "miss", "expired", "bypass"),
+    _closed("result", *vocabulary.CACHE_RESULTS),
 )
 CACHE_AGE = _histogram(
     "agent_cache_age_seconds",
@@ -186,7 +188,7 @@ APPROVALS = _counter(
     "Human decisions on proposed actions.",
     TOOL,
     RISK,
-    _closed("decision", "approved", "edited", "rejected", "expired"),
+    _closed("decision", *vocabulary.DECISIONS),
 )
 APPROVAL_WAIT = _histogram(
     "agent_approval_wait_seconds", "From a request for approval to the decision.", _WAIT_SECONDS, TOOL
@@ -220,7 +222,7 @@ LLM_UNPRICED_TOKENS = _counter(
 
 # Users and feedback
 FEEDBACK = _counter(
-    "agent_feedback_total", "Thumbs and their reasons.", _closed("rating", "up", "down"), FEEDBACK_REASON
+    "agent_feedback_total", "Thumbs and their reasons.", _closed("rating", *vocabulary.RATINGS), FEEDBACK_REASON
 )
 ACTIVE_USERS = _shared_gauge(
     "agent_active_users", "Distinct users in the trailing window.", _closed("window", "1d", "7d", "28d")
@@ -242,35 +244,35 @@ USER_COST = _shared_gauge(
 AUTONOMY_STAGE = _shared_gauge(
     "agent_autonomy_stage",
     "1 for the agent's autonomy stage.",
-    _closed("stage", "shadow", "approval_required", "semi_autonomous", "autonomous"),
+    _closed("stage", *vocabulary.STAGES),
 )
 TOOL_AUTONOMY = _shared_gauge(
     "agent_tool_autonomy",
     "1 for what the tool may do now.",
     TOOL,
-    _closed("mode", "suggest", "approve", "auto"),
+    _closed("mode", *vocabulary.MODES),
 )
 ACTIONS = _counter(
     "agent_actions_total",
     "Proposed actions by what the policy decided.",
     TOOL,
     RISK,
-    _closed("disposition", "suggested", "auto", "approval", "denied"),
+    _closed("disposition", *vocabulary.DISPOSITIONS),
 )
 SHADOW_DECISIONS = _counter(
     "agent_shadow_decisions_total",
     "Shadow suggestions compared with what people did.",
     TOOL,
-    _closed("match", "aligned", "misaligned"),
+    _closed("match", *vocabulary.SHADOW_MATCHES),
 )
 AUDITS = _counter(
-    "agent_audits_total", "Sampled automatic actions reviewed.", TOOL, _closed("verdict", "ok", "problem")
+    "agent_audits_total", "Sampled automatic actions reviewed.", TOOL, _closed("verdict", *vocabulary.AUDIT_VERDICTS)
 )
 AUTONOMY_CHANGES = _counter(
     "agent_autonomy_changes_total",
     "Promotions and demotions of a tool.",
     TOOL,
-    _closed("direction", "promoted", "demoted"),
+    _closed("direction", *vocabulary.DIRECTIONS),
 )
 
 # Evaluations

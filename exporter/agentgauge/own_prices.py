@@ -20,10 +20,12 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agentgauge.vocabulary import TOKEN_KINDS
+
 if TYPE_CHECKING:
     import yaml
 
-KINDS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output", "web_searches")
+KINDS = (*TOKEN_KINDS, "web_searches")
 
 
 class PriceError(ValueError):

@@ -10,18 +10,14 @@ from contextvars import ContextVar, Token, copy_context
 from dataclasses import dataclass, replace
 from time import perf_counter
 from types import TracebackType
-from typing import Literal, ParamSpec, Self, TypeVar
+from typing import ParamSpec, Self, TypeVar
 
 from agentgauge import _limits, metrics
 from agentgauge.telemetry import Telemetry
+from agentgauge.vocabulary import Rating, Reason, SessionLimit, StepLabel, TaskOutcome
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-Outcome = Literal["completed", "fallback", "failed", "abandoned"]
-Step = Literal["planning", "tool_arguments", "synthesis", "classification", "other"]
-Rating = Literal["up", "down"]
-Reason = Literal["wrong_answer", "too_slow", "tone", "incomplete", "none", "other"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +34,7 @@ class Scope:
 
     session: Session | None = None
     task: Task | None = None
-    step: Step = "other"
+    step: StepLabel = "other"
 
 
 _scope: ContextVar[Scope] = ContextVar("agentgauge_scope", default=Scope())  # noqa: B039 - Scope is frozen
@@ -56,7 +52,7 @@ def _leave(token: Token[Scope]) -> None:
 
 
 @contextmanager
-def llm_step(step: Step) -> Iterator[None]:
+def llm_step(step: StepLabel) -> Iterator[None]:
     """Label the LLM calls made inside with the step they serve."""
     token = _scope.set(replace(_scope.get(), step=step))
     try:
@@ -98,7 +94,7 @@ class Session:
         self._limits = limits
         self._lock = threading.Lock()
         self._closed = False
-        self._over: set[str] = set()
+        self._over: set[SessionLimit] = set()
         self._tokens: list[Token[Scope]] = []
         with telemetry.swallowing("session"):
             telemetry.instruments.counter(metrics.SESSIONS_OPENED).inc()
@@ -208,7 +204,7 @@ class Task:
         self.model_turns = model_turns
         self._telemetry = telemetry
         self._session = session
-        self._outcome: Outcome | None = None
+        self._outcome: TaskOutcome | None = None
         self._suspended = False
         self._ended = False
         self._tokens: list[Token[Scope]] = []
@@ -253,7 +249,7 @@ class Task:
                 self._session.add_turn()
                 self._telemetry.instruments.histogram(metrics.TURN_DURATION).observe(perf_counter() - started)
 
-    def _end(self, outcome: Outcome) -> None:
+    def _end(self, outcome: TaskOutcome) -> None:
         if self._ended or self._suspended:
             return
         self._ended = True

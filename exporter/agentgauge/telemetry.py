@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from agentgauge import metrics
 from agentgauge.instruments import Instruments, LabelBounds
 from agentgauge.pricing import PriceTable
+from agentgauge.vocabulary import FaultSite
 
 if TYPE_CHECKING:
     from agentgauge.ledger.recorder import Recorder
@@ -43,7 +44,7 @@ class Telemetry:
         self._bounds = LabelBounds(self.prices.canonical_name, models)
         self._bounds.tools.update(tools)
         self._model_labels: dict[str, str] = {}
-        self._logged_faults: set[str] = set()
+        self._logged_faults: set[FaultSite] = set()
         self.instruments = Instruments(registry, agent, self._bounds)
         self.instruments.create_at_zero()
 
@@ -71,7 +72,7 @@ class Telemetry:
         self.instruments.create_model_at_zero(label)
         return label
 
-    def swallow(self, site: str, fault: Exception) -> None:
+    def swallow(self, site: FaultSite, fault: Exception) -> None:
         """Count a telemetry fault and log it once a site, without its message: that could quote the user."""
         try:
             self.instruments.counter(metrics.EXPORTER_ERRORS, site).inc()
@@ -82,7 +83,7 @@ class Telemetry:
             pass
 
     @contextmanager
-    def swallowing(self, site: str) -> Iterator[None]:
+    def swallowing(self, site: FaultSite) -> Iterator[None]:
         """Telemetry goes inside: a fault in it is counted and never reaches the agent."""
         try:
             yield

@@ -15,9 +15,9 @@ from agentgauge.autonomy.supervisor import Origin, Round, Supervisor
 from agentgauge.autonomy.suspensions import Suspension
 from agentgauge.cost.budgets import BudgetReachedError, Budgets
 from agentgauge.cost.cache import ToolCache
-from agentgauge.cost.tiers import Step
 from agentgauge.ops.transcripts import Transcripts
 from agentgauge.prompts.library import Prompts, PromptSource
+from agentgauge.vocabulary import Step
 from sample_agent.sales.model_calls import ModelCalls, text_of
 from sample_agent.sales.requests import Answer, Request, interrupted
 from sample_agent.sales.toolbox import Toolbox

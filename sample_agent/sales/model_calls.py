@@ -18,8 +18,9 @@ from anthropic.types import (
 )
 
 from agentgauge.autonomy.supervisor import Call
-from agentgauge.cost.tiers import Models, Step
+from agentgauge.cost.tiers import Models
 from agentgauge.prompts.library import Prompts
+from agentgauge.vocabulary import Step
 from sample_agent.sales.tools import TOOLS_BY_NAME, SalesTool
 
 MAX_OUTPUT_TOKENS = 2048

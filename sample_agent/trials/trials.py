@@ -27,13 +27,14 @@ from agentgauge.cost import cache
 from agentgauge.cost.budgets import Budgets
 from agentgauge.cost.cache import ToolCache
 from agentgauge.cost.store import MemoryStore
-from agentgauge.cost.tiers import STEPS, Models, Steps, Tier, TierPolicy
+from agentgauge.cost.tiers import Models, Steps, Tier, TierPolicy
 from agentgauge.evals.history import Version
 from agentgauge.evals.scenario import Scenario
 from agentgauge.evals.transcript import Transcript
 from agentgauge.ledger import Ledger
 from agentgauge.ops.switches import Switches, switch_file
 from agentgauge.prompts.library import Prompts
+from agentgauge.vocabulary import STEPS
 from sample_agent import assembly, faults
 from sample_agent.fake_api.app import create_app
 from sample_agent.faults import FAULTS, Fault, FaultFile
@@ -45,7 +46,7 @@ from sample_agent.sales.tools import TOOLS_BY_NAME, check
 from sample_agent.serving import serving
 from sample_agent.trials.conversation import converse
 
-SCENARIOS = Path(__file__).with_name("scenarios")
+SCENARIOS = Path(__file__).parent.parent / "sales" / "scenarios"
 TOOL_FAULTS = [name for name, kind in FAULTS.items() if kind.acts_on == "tools"]
 """The faults that a scenario may name: a fault of the model provider would hit all trials at once."""
 

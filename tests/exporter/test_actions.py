@@ -12,17 +12,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge, metrics
-from agentgauge.autonomy.actions import (
-    Actions,
-    AlreadyDecidedError,
-    AuditVerdict,
-    Decision,
-    Proposal,
-    TrackRecord,
-    UnknownActionError,
-)
+from agentgauge.autonomy.actions import Actions, AlreadyDecidedError, Proposal, TrackRecord, UnknownActionError
 from agentgauge.ledger import Ledger
 from agentgauge.ledger.outbox import Measurement, take
+from agentgauge.vocabulary import AuditVerdict, Decision
 from tests.clock import Clock
 
 SEND = Proposal("send_email", "high", "approval", {"draft_id": 7}, {"messages": []}, session_id="s", user_id="rep-1")

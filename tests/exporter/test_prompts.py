@@ -6,10 +6,11 @@ from contextlib import closing
 
 import pytest
 
-from agentgauge.autonomy.actions import Actions, Decision, Proposal, TrackRecord
+from agentgauge.autonomy.actions import Actions, Proposal, TrackRecord
 from agentgauge.feedback.thumbs import thumbs_since
 from agentgauge.ledger import Ledger
 from agentgauge.prompts.activations import NothingBeforeError, PromptActivations
+from agentgauge.vocabulary import Decision
 from tests.clock import Clock
 
 

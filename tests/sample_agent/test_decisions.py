@@ -15,7 +15,7 @@ from anthropic import AsyncAnthropic
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
-from agentgauge.autonomy.policy import Stage
+from agentgauge.vocabulary import Stage
 from sample_agent.assembly import build_companion, ledger_url
 from sample_agent.faults import Fault, FaultFile, inject
 from sample_agent.sales.tools import SALES_TOOLS

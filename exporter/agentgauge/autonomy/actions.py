@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, update
 
@@ -19,12 +19,7 @@ from agentgauge import metrics
 from agentgauge.ledger.outbox import Measurement, put
 from agentgauge.ledger.schema import ACTIONS
 from agentgauge.ledger.store import Ledger
-from agentgauge.vocabulary import Risk
-
-Disposition = Literal["suggested", "auto", "approval", "denied"]
-Decision = Literal["approved", "edited", "rejected", "expired"]
-AuditVerdict = Literal["ok", "problem"]
-ShadowMatch = Literal["aligned", "misaligned"]
+from agentgauge.vocabulary import AuditVerdict, Decision, Disposition, Risk, ShadowMatch
 
 WAITING = and_(ACTIONS.c.disposition == "approval", ACTIONS.c.decision.is_(None))
 TO_AUDIT = and_(ACTIONS.c.sampled == 1, ACTIONS.c.verdict.is_(None))

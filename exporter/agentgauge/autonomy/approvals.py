@@ -6,9 +6,10 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from agentgauge.autonomy.actions import Action, Actions, AlreadyDecidedError, AuditVerdict, Decision, UnknownActionError
+from agentgauge.autonomy.actions import Action, Actions, AlreadyDecidedError, UnknownActionError
 from agentgauge.autonomy.policy import Policy, is_higher
 from agentgauge.autonomy.standing import AutonomyStandings
+from agentgauge.vocabulary import AuditVerdict, Decision
 
 __all__ = [
     "Action",

@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agentgauge.autonomy.actions import Disposition
-from agentgauge.autonomy.policy import Mode, Policy, Stage, ToolPolicy, is_higher
-from agentgauge.vocabulary import Risk
+from agentgauge.autonomy.policy import Policy, ToolPolicy, is_higher
+from agentgauge.vocabulary import Disposition, Mode, Risk, Stage
 
-DISPOSITIONS: Mapping[Mode, Disposition] = {"suggest": "suggested", "approve": "approval", "auto": "auto"}
+DISPOSITION_OF: Mapping[Mode, Disposition] = {"suggest": "suggested", "approve": "approval", "auto": "auto"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def decide(
     known = policy.tools[tool]
     mode = _mode(policy, standing, tool, known, assessed)
     sampled = mode == "auto" and known.side_effect and draw < policy.audit.share
-    return Ruling(assessed, DISPOSITIONS[mode], why, sampled)
+    return Ruling(assessed, DISPOSITION_OF[mode], why, sampled)
 
 
 def mode_of(policy: Policy, standing: AutonomyStanding, tool: str) -> Mode:

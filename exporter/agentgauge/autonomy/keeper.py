@@ -5,8 +5,8 @@ from __future__ import annotations
 from agentgauge import metrics
 from agentgauge.autonomy.gate import mode_of
 from agentgauge.autonomy.parts import Autonomy
-from agentgauge.autonomy.policy import MODES, STAGES
 from agentgauge.instruments import Instruments
+from agentgauge.vocabulary import MODES, STAGES
 
 
 class Keeper:

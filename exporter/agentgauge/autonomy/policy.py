@@ -10,22 +10,16 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from agentgauge.files.watched_file import WatchedFile
 from agentgauge.files.yaml_file import Part, YamlFile
 from agentgauge.tool import Tool
-from agentgauge.vocabulary import Risk
+from agentgauge.vocabulary import RISKS, Mode, Risk, Stage
 
-Stage = Literal["shadow", "approval_required", "semi_autonomous", "autonomous"]
-Mode = Literal["suggest", "approve", "auto"]
 Text = Annotated[str, Field(min_length=1)]
-
-STAGES: tuple[Stage, ...] = get_args(Stage)
-MODES: tuple[Mode, ...] = get_args(Mode)
-RISKS: tuple[Risk, ...] = get_args(Risk)
 
 
 class _Part(Part):

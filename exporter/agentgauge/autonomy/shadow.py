@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from agentgauge.autonomy.actions import Action, Actions, ShadowMatch
+from agentgauge.autonomy.actions import Action, Actions
 from agentgauge.autonomy.policy import Policy
+from agentgauge.vocabulary import ShadowMatch
 
 
 def differing(suggested: Mapping[str, Any], done: Mapping[str, Any], compared: list[str] | None = None) -> list[str]:

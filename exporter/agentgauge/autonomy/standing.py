@@ -6,15 +6,16 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from agentgauge import metrics
 from agentgauge.autonomy import promotion
 from agentgauge.autonomy.actions import Actions, TrackRecord
 from agentgauge.autonomy.changes import Changes, StateChange
 from agentgauge.autonomy.gate import AutonomyStanding, mode_of
-from agentgauge.autonomy.policy import Mode, Policy, Stage
+from agentgauge.autonomy.policy import Policy
 from agentgauge.ledger.outbox import Measurement
+from agentgauge.vocabulary import Direction, Mode, Stage
 
 STAGE = "stage"
 POLICY = "policy"
@@ -23,8 +24,6 @@ TOOL = "tool:"
 
 RULE = "the policy's rule"
 """Who promotes and demotes when no person does."""
-
-State = Literal["promoted", "demoted"]
 
 
 class NotEarnedError(Exception):
@@ -148,7 +147,7 @@ class AutonomyStandings:
             record = replace(record, rejected=against.rejected, problems=against.problems)
         return record, since
 
-    def _change(self, state: Mapping[str, StateChange], tool: str, after: State, by: str, reason: str) -> None:
+    def _change(self, state: Mapping[str, StateChange], tool: str, after: Direction, by: str, reason: str) -> None:
         last = state.get(TOOL + tool)
         before = None if last is None else last.after
         if before != after:
@@ -163,7 +162,7 @@ def _stage(policy: Policy, state: Mapping[str, StateChange]) -> Stage:
     return cast(Stage, state[STAGE].after) if STAGE in state else policy.stage
 
 
-def _is(state: Mapping[str, StateChange], tool: str, what: State) -> bool:
+def _is(state: Mapping[str, StateChange], tool: str, what: Direction) -> bool:
     change = state.get(TOOL + tool)
     return change is not None and change.after == what
 

@@ -30,11 +30,12 @@ from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 
 from agentgauge.autonomy.access import Guard, SecureHeaders, from_our_page
-from agentgauge.autonomy.actions import Action, AlreadyDecidedError, AuditVerdict, UnknownActionError
+from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError
 from agentgauge.autonomy.approvals import InvalidEditError, RiskRaisedError
 from agentgauge.autonomy.edits import FieldError, edited, fields_of
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.showing import ago, changes, decided_by, gist, too_late, until, visible
+from agentgauge.vocabulary import AuditVerdict
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 SESSION_SECONDS = 12 * 3600

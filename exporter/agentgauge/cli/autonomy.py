@@ -12,14 +12,15 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from agentgauge.autonomy import promotion, shadow
-from agentgauge.autonomy.actions import Action, AlreadyDecidedError, AuditVerdict, UnknownActionError
+from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError
 from agentgauge.autonomy.changes import StateChange
 from agentgauge.autonomy.parts import Autonomy
-from agentgauge.autonomy.policy import Policy, Stage
+from agentgauge.autonomy.policy import Policy
 from agentgauge.autonomy.showing import ago, gist, visible
 from agentgauge.autonomy.standing import POLICY, TOOL, Explanation, NotEarnedError
 from agentgauge.cli.common import known_tool, open_ledger, out, stop
 from agentgauge.files.yaml_file import YamlFileError
+from agentgauge.vocabulary import AuditVerdict, Stage
 from sample_agent import assembly
 
 app = typer.Typer(no_args_is_help=True, help="What the agent may do on its own: show, explain, change, audit.")

@@ -10,10 +10,11 @@ from rich.table import Table
 
 from agentgauge.cli import cache, throttles
 from agentgauge.cli.common import AGENT_URL, AgentUrl, ask_agent, known_tool, open_ledger, out, stop
-from agentgauge.cost.tiers import STEPS, Models
+from agentgauge.cost.tiers import Models
 from agentgauge.files.watched_file import state_directory
 from agentgauge.ops import operations_log, switches
 from agentgauge.ops.transcripts import Transcripts, UnknownTranscriptError, as_text
+from agentgauge.vocabulary import STEPS
 from sample_agent import assembly
 from sample_agent.sales.tools import TOOLS_BY_NAME
 

@@ -19,10 +19,10 @@ from agentgauge import AgentGauge
 from agentgauge.cost.shared_call import SharedCall
 from agentgauge.cost.store import Held, Store, StoreDownError
 from agentgauge.files.yaml_file import Part, YamlFile
+from agentgauge.vocabulary import CacheResult
 
 log = logging.getLogger(__name__)
 
-Outcome = Literal["hit", "miss", "expired", "bypass"]
 
 KEEP_FACTOR = 2.0
 """Results are kept past their time to live, by this factor, so that an expiry can be told from a miss."""
@@ -91,7 +91,7 @@ class CacheRow:
 class _Look:
     """How a look-up went, as far as it got."""
 
-    outcome: Outcome = "miss"
+    result: CacheResult = "miss"
     age_seconds: float | None = None
 
 
@@ -133,7 +133,7 @@ class ToolCache:
         # Held by those who wait, so that nothing is left of a flight that nobody waits for.
         self._flights: WeakValueDictionary[tuple[str, str], _Flight] = WeakValueDictionary()
         self._owed: list[_Drop] = []
-        self._counts: dict[str, Counter[Outcome]] = {tool: Counter() for tool in policy.tools}
+        self._counts: dict[str, Counter[CacheResult]] = {tool: Counter() for tool in policy.tools}
         self._store_is_down = False
 
     async def look_up(
@@ -211,11 +211,11 @@ class ToolCache:
             if held is not None:
                 age = max(0.0, self._now() - held.at)  # clocks of replicas differ a little
                 if age < policy.seconds:
-                    look.outcome, look.age_seconds = "hit", age
+                    look.result, look.age_seconds = "hit", age
                     return held.text
-                look.outcome = "expired"
+                look.result = "expired"
         except StoreDownError as error:
-            look.outcome = "bypass"
+            look.result = "bypass"
             self._say_down(error)
         fetched_at = self._now()
         result = await fetch()
@@ -262,8 +262,8 @@ class ToolCache:
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def _count(self, tool: str, look: _Look) -> None:
-        self._counts[tool][look.outcome] += 1
-        self._gauge.cache_lookup(tool, look.outcome, look.age_seconds)
+        self._counts[tool][look.result] += 1
+        self._gauge.cache_lookup(tool, look.result, look.age_seconds)
 
     def _say_down(self, error: StoreDownError) -> None:
         if not self._store_is_down:

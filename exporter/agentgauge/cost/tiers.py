@@ -6,19 +6,17 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar, get_args
+from typing import Protocol, TypeVar
 
 from anthropic import APIStatusError
 
 from agentgauge import llm_step
 from agentgauge.files.yaml_file import Part, YamlFile
+from agentgauge.vocabulary import STEPS, Step
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-Step = Literal["planning", "tool_arguments", "synthesis", "classification"]
-STEPS: tuple[Step, ...] = get_args(Step)
 
 OVERLOADED = (429, 529)
 OVERLOADED_TYPES = ("rate_limit_error", "overloaded_error")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agentgauge.autonomy.gate import AutonomyStanding, decide, draw_for, mode_of
-from agentgauge.autonomy.policy import STAGES, Stage
+from agentgauge.vocabulary import STAGES, Stage
 from tests.exporter.autonomy.policies import policy
 
 NEVER = 1.0

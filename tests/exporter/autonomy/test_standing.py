@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
-from agentgauge.autonomy.actions import Decision, Proposal
+from agentgauge.autonomy.actions import Proposal
 from agentgauge.autonomy.gate import decide
 from agentgauge.autonomy.keeper import Keeper
 from agentgauge.autonomy.parts import Autonomy
@@ -18,6 +18,7 @@ from agentgauge.autonomy.policy import policy_source
 from agentgauge.autonomy.standing import NotEarnedError
 from agentgauge.ledger import Ledger
 from agentgauge.ledger.outbox import take
+from agentgauge.vocabulary import Decision
 from tests.clock import Clock
 from tests.exporter.autonomy.conftest import check
 from tests.exporter.autonomy.policies import TEXT, TOOL_NAMES, TOOLS, written

@@ -14,9 +14,9 @@ from sqlalchemy import text
 
 from agentgauge import AgentGauge
 from agentgauge.autonomy.parts import Autonomy
-from agentgauge.autonomy.policy import STAGES
 from agentgauge.autonomy.supervisor import INTERRUPTED, NOT_BEGUN, SUGGESTED, Call, Origin, Round, Supervisor
 from agentgauge.ledger import Ledger
+from agentgauge.vocabulary import STAGES
 from tests.exporter.autonomy.policies import TEXT, TOOL_NAMES, written
 
 MESSAGES = [{"role": "user", "content": "write to Jane"}]

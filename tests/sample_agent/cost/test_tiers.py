@@ -14,9 +14,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from agentgauge import AgentGauge
-from agentgauge.cost.tiers import STEPS, Models, TierPolicy, load
+from agentgauge.cost.tiers import Models, TierPolicy, load
 from agentgauge.files.yaml_file import YamlFileError
 from agentgauge.ops.switches import Switches, switch_file, write
+from agentgauge.vocabulary import STEPS
 from sample_agent import assembly
 from sample_agent import faults as fault_file
 from sample_agent.fake_api import app as fake_app

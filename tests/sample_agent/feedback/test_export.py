@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from agentgauge.autonomy.actions import Actions, Decision, Proposal
+from agentgauge.autonomy.actions import Actions, Proposal
 from agentgauge.evals import scenario
 from agentgauge.evals.checks import check
 from agentgauge.feedback.export import EXAMPLES, PREFERENCES, SCENARIOS, SHADOW
 from agentgauge.ledger import Ledger
 from agentgauge.ops.switches import Switches
+from agentgauge.vocabulary import Decision
 from sample_agent.assembly import AGENT, VERSION, prompt_library
 from sample_agent.cli import app
 from sample_agent.sales.tools import TOOLS_BY_NAME

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from agentgauge.autonomy.actions import Actions, Decision, Proposal
+from agentgauge.autonomy.actions import Actions, Proposal
 from agentgauge.feedback.edit_habits import Change, changes
 from agentgauge.feedback.report import Report, report
 from agentgauge.feedback.themes import theme_of
 from agentgauge.feedback.thumbs import thumbs_since
 from agentgauge.ledger import Ledger
 from agentgauge.prompts.activations import PromptActivations
+from agentgauge.vocabulary import Decision
 from sample_agent.assembly import AGENT
 from sample_agent.cli import app
 
