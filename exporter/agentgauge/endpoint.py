@@ -6,12 +6,14 @@ import base64
 import errno
 import hmac
 import os
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from socketserver import ThreadingMixIn
 from typing import Any
+from urllib.parse import urlsplit
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, Metric, make_wsgi_app
@@ -20,6 +22,8 @@ from prometheus_client.registry import Collector
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 SCRAPE_USER = "prometheus"
+EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - recognised, not bound to
+"""Addresses that stand for all of a host's."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +32,21 @@ class MetricsServer:
 
     url: str
     _server: WSGIServer
+    _when_closed: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return self._server.server_port
+
+    def when_closed(self, action: Callable[[], None]) -> None:
+        """Call this when the server is closed."""
+        self._when_closed.append(action)
 
     def close(self) -> None:
         """Stop serving and free the port."""
+        for action in self._when_closed:
+            action()
         self._server.shutdown()
         self._server.server_close()
 
@@ -40,6 +56,9 @@ class _ThreadingServer(ThreadingMixIn, WSGIServer):
 
 
 class _QuietHandler(WSGIRequestHandler):
+    timeout = 30
+    """Seconds after which a client that says nothing is left: each takes a thread."""
+
     def log_message(self, format: str, *args: Any) -> None:
         """Scrapes are no news."""
 
@@ -64,16 +83,19 @@ def serve_metrics(
     password: str | None = None,
     certificate: str | None = None,
     key: str | None = None,
+    control: WsgiApp | None = None,
 ) -> MetricsServer:
     """Serve a registry from a daemon thread; port 0 takes a free one.
 
     With ``password``, scrapes need basic auth as user ``prometheus``. With ``certificate`` and ``key`` (PEM files),
-    it is HTTPS. With ``PROMETHEUS_MULTIPROC_DIR`` set, all worker processes are summed. Raises OSError, naming the
-    port, when it is taken.
+    it is HTTPS. With ``PROMETHEUS_MULTIPROC_DIR`` set, all worker processes are summed. ``control`` answers what is
+    asked under ``/control/``, which has a token of its own. Raises OSError, naming the port, when it is taken.
     """
     app = metrics_app(registry)
     if password is not None:
         app = _require_password(app, password)
+    if control is not None:
+        app = _beside(app, control)
     try:
         server = make_server(address, port, app, server_class=_ThreadingServer, handler_class=_QuietHandler)
     except OSError as error:
@@ -93,6 +115,20 @@ def serve_metrics(
     return MetricsServer(f"{scheme}://{address}:{server.server_port}/metrics", server)
 
 
+def own_address(listens_on: str, advertise: str | None, *, tls: bool) -> str:
+    """Scheme and host under which other processes reach this one, without a port; ValueError if ``advertise`` is bad.
+
+    ``listens_on`` is the address that a server is bound to: on all addresses, this host's name stands for it.
+    """
+    if advertise is None:
+        host = socket.gethostname() if listens_on in EVERYWHERE else listens_on
+        return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}"
+    url = urlsplit(advertise)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ValueError(f"advertise={advertise!r}: expected a URL like http://10.0.0.5:9464")
+    return f"{url.scheme}://{f'[{url.hostname}]' if ':' in url.hostname else url.hostname}"
+
+
 def metrics_app(registry: CollectorRegistry) -> WsgiApp:
     """A WSGI app that answers any path with the registry's metrics, for mounting in a server of your own."""
     source = CollectorRegistry()
@@ -102,6 +138,14 @@ def metrics_app(registry: CollectorRegistry) -> WsgiApp:
         source.register(_WithoutCreated(registry))
     app: WsgiApp = make_wsgi_app(source)
     return app
+
+
+def _beside(app: WsgiApp, control: WsgiApp) -> WsgiApp:
+    def either(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        chosen = control if environ.get("PATH_INFO", "").startswith("/control/") else app
+        return chosen(environ, start_response)
+
+    return either
 
 
 def _require_password(app: WsgiApp, password: str) -> WsgiApp:

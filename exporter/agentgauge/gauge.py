@@ -13,7 +13,8 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from agentgauge import metrics
 from agentgauge.calls import LLMCall, ToolCall, record_tool_call, tool_error_type
-from agentgauge.endpoint import MetricsServer, serve_metrics
+from agentgauge.endpoint import MetricsServer, own_address, serve_metrics
+from agentgauge.ops.control import Control
 from agentgauge.session import Session, SessionLimits, current_scope
 from agentgauge.telemetry import Telemetry
 from agentgauge.vocabulary import CacheResult
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
     from agentgauge.ledger import Ledger
     from agentgauge.ledger.recorder import Recorder
+    from agentgauge.ops.follower import Listener
+    from agentgauge.ops.operated import Operated
+    from agentgauge.ops.operations import Kind
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -60,6 +64,8 @@ class AgentGauge(Telemetry):
         self.set_build_info(version, prompt_version)
         self.ledger = None if ledger is None else _opened(ledger)
         self.recorder = None if self.ledger is None else _recorder(self, self.ledger)
+        self.control = Control(self.live)
+        self._operated = _operated(self, version)
 
     def session(self, user_id: str | None = None, *, session_id: str | None = None) -> Session:
         """Open a conversation: ``with gauge.session(user_id="rep-7") as session:``. Ids never become labels."""
@@ -116,18 +122,70 @@ class AgentGauge(Telemetry):
         password: str | None = None,
         certificate: str | None = None,
         key: str | None = None,
+        advertise: str | None = None,
     ) -> MetricsServer:
-        """Serve ``/metrics`` from a thread of this process; see ``serve_metrics``."""
-        return serve_metrics(port, address, registry=self.registry, password=password, certificate=certificate, key=key)
+        """Serve ``/metrics`` from a thread of this process; see ``serve_metrics``.
+
+        With a ledger, the control endpoint is served beside it and this process is registered in the ledger, so that
+        ``agentgauge ops`` finds it. ``advertise`` is the URL under which other hosts reach it; the default is made of
+        ``address`` and port, with this host's name if it listens on all addresses. Each process of an agent calls
+        this, with port 0 if it need not be scraped; a child that is forked afterwards serves on a free port by itself.
+        Raises ValueError if ``advertise`` is not an HTTP URL.
+        """
+        serve = functools.partial(
+            serve_metrics,
+            address=address,
+            registry=self.registry,
+            password=password,
+            certificate=certificate,
+            key=key,
+            control=None if self.ledger is None else self.control.wsgi,
+        )
+        reached_at = own_address(address, advertise, tls=certificate is not None)
+        server = serve(port)
+        if self._operated is not None:
+            self._operated.register(
+                advertise or f"{reached_at}:{server.port}", certificate, lambda: f"{reached_at}:{serve(0).port}"
+            )
+            server.when_closed(self._operated.unregister)
+        return server
+
+    def mount_control(self, advertise: str) -> Control:
+        """The control endpoint for a server of yours: mount its ``wsgi`` or ``asgi``, and this process is registered.
+
+        ``advertise`` is the URL under which this one process answers; ``/control/…`` is asked below it. Raises
+        ValueError if that is not an HTTP URL, or if the agent has no ledger.
+        """
+        if self._operated is None:
+            raise ValueError("the control endpoint needs a ledger: AgentGauge(…, ledger='sqlite:///ledger.sqlite')")
+        own_address("", advertise, tls=False)
+        self._operated.register(advertise.rstrip("/"))
+        return self.control
+
+    def on_operation(self, kind: Kind, listener: Listener) -> None:
+        """Call ``listener`` for each operation of this kind that people commit from now on, on the ledger's thread.
+
+        Without a ledger there are none.
+        """
+        if self._operated is not None:
+            self._operated.on_operation(kind, listener)
+
+    def on_session_ended(self, listener: Callable[[Session], None]) -> None:
+        """Call ``listener`` with each session that people end, closed already, on the ledger's thread."""
+        if self._operated is not None:
+            self._operated.on_session_ended(listener)
 
     def refresh_from_ledger(self) -> None:
         """Write what waits for the ledger and show what it holds, now; a thread does so all the time."""
         if self.recorder is not None:
             self.recorder.flush()
+            self.recorder.follow()
             self.recorder.refresh()
 
     def close(self) -> None:
         """Write what waits for the ledger and end its thread; happens by itself when the interpreter exits."""
+        if self._operated is not None:
+            self._operated.unregister()
         if self.recorder is not None:
             self.recorder.close()
 
@@ -155,6 +213,14 @@ def _recorder(gauge: AgentGauge, ledger: Ledger) -> Recorder:
     )
     on_fault = functools.partial(gauge.swallow, "ledger")
     return Recorder(ledger, gauge.agent, [one.refresh for one in shown], on_fault)
+
+
+def _operated(gauge: AgentGauge, version: str) -> Operated | None:
+    if gauge.ledger is None or gauge.recorder is None:
+        return None
+    from agentgauge.ops.operated import Operated
+
+    return Operated(gauge, gauge.ledger, gauge.recorder, gauge.control, version)
 
 
 def _instrumented(gauge: AgentGauge, tool: str, cost_usd: float, function: Callable[..., Any]) -> Callable[..., Any]:

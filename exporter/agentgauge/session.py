@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token, copy_context
 from dataclasses import dataclass, replace
-from time import perf_counter
+from time import monotonic, perf_counter
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
@@ -79,7 +79,7 @@ class Session:
     """A conversation with one user. Opened by ``AgentGauge.session()``; closed once, at the end of the ``with``.
 
     A service that keeps sessions open between requests calls ``close()`` itself and puts each request into
-    ``with session.attach():``.
+    ``with session.attach():``. ``ended_by_operator`` says that the people who operate the agent closed it.
     """
 
     def __init__(
@@ -90,6 +90,8 @@ class Session:
         self.tool_calls = 0
         self.turns = 0
         self.cost_usd = 0.0
+        self.opened_at = monotonic()
+        self.ended_by_operator = False
         self._telemetry = telemetry
         self._limits = limits
         self._lock = threading.Lock()
@@ -99,6 +101,9 @@ class Session:
         with telemetry.swallowing("session"):
             telemetry.instruments.counter(metrics.SESSIONS_OPENED).inc()
             telemetry.instruments.gauge(metrics.SESSIONS_ACTIVE).inc()
+            telemetry.live.add(self)
+            if telemetry.recorder is not None:
+                telemetry.recorder.start()
         self._record(sessions=1)
 
     def __enter__(self) -> Self:
@@ -131,11 +136,17 @@ class Session:
                 return
             self._closed = True
         with self._telemetry.swallowing("session"):
+            self._telemetry.live.discard(self)
             instruments = self._telemetry.instruments
             instruments.gauge(metrics.SESSIONS_ACTIVE).dec()
             instruments.histogram(metrics.SESSION_TOOL_CALLS).observe(self.tool_calls)
             instruments.histogram(metrics.SESSION_TURNS).observe(self.turns)
             instruments.histogram(metrics.SESSION_COST).observe(self.cost_usd)
+
+    def end_by_operator(self) -> None:
+        """Close the session because somebody who operates the agent wants it closed."""
+        self.ended_by_operator = True
+        self.close()
 
     def task(self, *, model_turns: int = 0) -> Task:
         """Start one user request: ``with session.task() as task:``; one that was suspended goes on with its turns."""

@@ -6,12 +6,13 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
 
 from agentgauge import metrics
 from agentgauge.instruments import Instruments, LabelBounds
+from agentgauge.live_set import LiveSet
 from agentgauge.pricing import PriceTable
 from agentgauge.vocabulary import FaultSite
 
@@ -24,7 +25,8 @@ log = logging.getLogger("agentgauge")
 class Telemetry:
     """The metrics of one agent on one registry, with label values kept in bounds.
 
-    ``recorder`` writes usage by user and feedback to a ledger; None when the agent has no ledger. A bad price file
+    ``recorder`` writes usage by user and feedback to a ledger; None when the agent has no ledger. ``live`` are the open
+    sessions. A bad price file
     raises here, at start-up; nothing raises later.
     """
 
@@ -41,6 +43,7 @@ class Telemetry:
         self.registry = registry
         self.prices = PriceTable(prices)
         self.recorder: Recorder | None = None
+        self.live: LiveSet[Any] = LiveSet()  # of Session, which imports this module
         self._bounds = LabelBounds(self.prices.canonical_name, models)
         self._bounds.tools.update(tools)
         self._model_labels: dict[str, str] = {}

@@ -13,6 +13,11 @@ from agentgauge.forks import in_forked_children
 from agentgauge.ledger.store import Ledger, Usage, UserDay, is_storable
 
 FLUSH_SECONDS = 1.0
+FOLLOW_SECONDS = 2.0
+SLOW_FACTOR = 20
+"""A ledger that takes long to say what people did is asked less often: it is waited for at most 1/20 of the time…"""
+LONGEST_FOLLOW_SECONDS = 10.0
+"""…but asked at least this often."""
 REFRESH_SECONDS = 5.0
 EXPIRY_SECONDS = 3600.0
 CLOSING_SECONDS = 10.0
@@ -27,7 +32,8 @@ class UsageDroppedError(Exception):
 class Recorder:
     """Keeps one agent's usage until its thread writes it, every second; the thread calls the refreshers, too.
 
-    ``refreshers`` set what is shown from what the ledger holds, every few seconds.
+    ``refreshers`` set what is shown from what the ledger holds, every few seconds. What people do to the agent is
+    followed more often, by the followers: each is one cheap query.
 
     What waits is added up by user and day, so a ledger that cannot be reached costs nothing until MOST_WAITING users
     wait. Faults go to ``on_fault``; nothing raises. A forked child starts empty, with a thread of its own once it has
@@ -51,6 +57,7 @@ class Recorder:
         self._ledger = ledger
         self._agent = agent
         self._refreshers = list(refreshers)
+        self._followers: list[Callable[[], None]] = []
         self._on_fault = on_fault
         self._flush_seconds = flush_seconds
         self._closed = False
@@ -65,8 +72,7 @@ class Recorder:
             key = (self._ledger.today(), user_id)
             with self._lock:
                 kept = self._keep(key, Usage(sessions, turns, cost_usd))
-                if self._thread is None and kept:
-                    self._start()
+            self.start()
             if not kept:
                 self._on_fault(UsageDroppedError())
         except Exception as fault:
@@ -104,16 +110,26 @@ class Recorder:
 
     def refresh(self) -> None:
         """Call each refresher now; one that fails does not keep the next from its turn."""
-        with self._using_ledger:
-            for refresher in list(self._refreshers):
-                try:
-                    refresher()
-                except Exception as fault:
-                    self._on_fault(fault)
+        self._call(self._refreshers)
+
+    def follow(self) -> None:
+        """Call each follower now, likewise."""
+        self._call(self._followers)
 
     def add_refresher(self, refresher: Callable[[], None]) -> None:
         """Call this one, too, from the next time on."""
         self._refreshers.append(refresher)
+
+    def add_follower(self, follower: Callable[[], None]) -> None:
+        """Call this one every FOLLOW_SECONDS from now on."""
+        self._followers.append(follower)
+
+    def start(self) -> None:
+        """Start the thread if this process has none yet: a forked child does so with its first session."""
+        if self._thread is None:
+            with self._lock:
+                if self._thread is None and not self._closed:
+                    self._start()
 
     def close(self) -> None:
         """Write what waits and end the thread; usage that comes later is dropped and counted."""
@@ -125,6 +141,14 @@ class Recorder:
         if thread is not None:
             thread.join(CLOSING_SECONDS)
         self._ledger.close()
+
+    def _call(self, each: Iterable[Callable[[], None]]) -> None:
+        with self._using_ledger:
+            for one in list(each):
+                try:
+                    one()
+                except Exception as fault:
+                    self._on_fault(fault)
 
     def _keep(self, key: UserDay, usage: Usage) -> bool:
         if self._closed or not math.isfinite(usage.cost_usd):
@@ -150,9 +174,12 @@ class Recorder:
         self._thread.start()
 
     def _run(self) -> None:
-        refresh_at = expire_at = monotonic()
+        follow_at = refresh_at = expire_at = monotonic()
         while not self._stopping.wait(self._flush_seconds):
             self.flush()
+            if (began := monotonic()) >= follow_at:
+                self.follow()
+                follow_at = monotonic() + _pause(monotonic() - began)
             if monotonic() >= refresh_at:
                 refresh_at = monotonic() + REFRESH_SECONDS
                 self.refresh()
@@ -166,3 +193,8 @@ class Recorder:
             self._ledger.delete_expired(self._agent)
         except Exception as fault:
             self._on_fault(fault)
+
+
+def _pause(seconds: float) -> float:
+    """How long not to ask a ledger that took so many seconds to say what people did."""
+    return min(max(FOLLOW_SECONDS, seconds * SLOW_FACTOR), LONGEST_FOLLOW_SECONDS)

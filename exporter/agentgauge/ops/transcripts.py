@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from agentgauge import Session
+from agentgauge.session import Session
 
 FOLDER = "transcripts"
 KEPT = 50
 
 
 @dataclass(frozen=True)
-class Transcript:
+class SessionTranscript:
     """One session up to its latest step; the ``id`` is the session's. Messages are in the Messages API's shape."""
 
     id: str
@@ -45,7 +45,9 @@ class Transcripts:
         """Keep a session as it is now, in place of an earlier step of it; the oldest beyond KEPT are dropped."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        kept = Transcript(session.id, now, session.tool_calls, session.turns, round(session.cost_usd, 4), messages)
+        kept = SessionTranscript(
+            session.id, now, session.tool_calls, session.turns, round(session.cost_usd, 4), messages
+        )
         written = self._folder / f"{session.id}.json.tmp"
         with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             json.dump(asdict(kept), file)
@@ -53,11 +55,11 @@ class Transcripts:
         for path in self._newest_first()[KEPT:]:
             path.unlink(missing_ok=True)
 
-    def all(self) -> list[Transcript]:
+    def all(self) -> list[SessionTranscript]:
         """Those that are kept, newest first."""
         return [_read(path) for path in self._newest_first()]
 
-    def get(self, transcript_id: str) -> Transcript:
+    def get(self, transcript_id: str) -> SessionTranscript:
         """One of them; raises UnknownTranscriptError."""
         for path in self._newest_first():
             if path.stem == transcript_id:
@@ -68,7 +70,7 @@ class Transcripts:
         return sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
 
-def as_text(transcript: Transcript) -> str:
+def as_text(transcript: SessionTranscript) -> str:
     """What was said and called, a line each, long results cut short."""
     lines = []
     for message in transcript.messages:
@@ -91,5 +93,5 @@ def _short(text: str, longest: int = 200) -> str:
     return text if len(text) <= longest else f"{text[:longest]}… ({len(text)} characters)"
 
 
-def _read(path: Path) -> Transcript:
-    return Transcript(**json.loads(path.read_text(encoding="utf-8")))
+def _read(path: Path) -> SessionTranscript:
+    return SessionTranscript(**json.loads(path.read_text(encoding="utf-8")))
