@@ -130,7 +130,7 @@ def clear(directory: Path, name: str | None = None) -> None:
 
 
 class FaultFile:
-    """The faults in force in `directory`, read anew whenever the file changes."""
+    """The faults in force in `directory`, read again whenever the file changes."""
 
     def __init__(self, directory: Path, rng: random.Random | None = None) -> None:
         self._file: WatchedFile[tuple[Fault, ...]] = WatchedFile(directory / FILE_NAME, json_reader(_parse), ())

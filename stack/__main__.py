@@ -146,7 +146,7 @@ def page(
     fault: Annotated[str, typer.Argument(help=f"One of {', '.join(story.ALERT_OF_FAULT)}.")] = "crm-outage",
     tool: Annotated[str | None, typer.Option(help="Only this tool.")] = None,
 ) -> None:
-    """Break it, wait for the page, follow its links, mend it: on the running stack, or on one of its own."""
+    """Break it, wait for the page, follow its links, mend it: on the running stack, or on one started for it."""
     try:
         if _state(HOME) is not None:
             _say("using the running stack, on real clocks")
@@ -192,13 +192,14 @@ def drill(
     _say(f"all {len(outcomes)} alerts paged, with runbooks that answer")
 
 
-def _report(told: story.Told) -> None:
-    page = told.page
+def _report(outcome: story.Outcome) -> None:
+    page = outcome.page
     _say(f"\nPAGE {page['alert']} ({page['severity']}): {page['summary']}\n  {page['description']}")
-    _say(f"  runbook  {page['runbook_url']}  → {told.runbook_status}")
-    _say(f"  panel    {page['dashboard_url']}  → “{told.panel_title}”")
+    _say(f"  runbook  {page['runbook_url']}  → {outcome.runbook_status}")
+    _say(f"  panel    {page['dashboard_url']}  → “{outcome.panel_title}”")
     _say(
-        f"\npaged {told.seconds_to_page:.1f} s after the fault, resolved {told.seconds_to_resolved:.1f} s after mending"
+        f"\npaged {outcome.seconds_to_page:.1f} s after the fault, "
+        f"resolved {outcome.seconds_to_resolved:.1f} s after mending"
     )
 
 

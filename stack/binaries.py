@@ -1,6 +1,6 @@
 """Prometheus and Alertmanager: from PATH, or unpacked from Debian's packages into a folder of the project.
 
-Unpacking needs no root, starts no service and changes nothing on the host: apt gets a state folder of its own.
+Unpacking needs no root, starts no service and changes nothing on the host: apt gets its own state folder.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class Scene:
 class Outcome:
     """How a row went, in seconds since the cause began or was mended; None if it did not happen in time.
 
-    ``noise`` are other alerts that somebody was told of meanwhile: what was muted does not count. ``resolves`` is False
+    ``noise`` are other alerts that reached the pager meanwhile; muted ones do not count. ``resolves`` is False
     where the alert looks back over days: nobody waits for that to end.
     """
 
@@ -198,7 +198,7 @@ def _heartbeat(layout: Layout, deadline: float) -> dict[str, Any] | None:
 
 
 def _others(layout: Layout, alert: str, since: str) -> tuple[str, ...]:
-    """The other alerts that the pager was told of since then."""
+    """The other alerts that reached the pager since then."""
     pages = requests.get(f"{layout.pager}/pages", timeout=10).json()
     firing = (page for page in pages if page["status"] == "firing" and page["received_at"] >= since)
     return tuple(sorted({str(page["alert"]) for page in firing} - {alert}))

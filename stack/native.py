@@ -144,7 +144,7 @@ def run(layout: Layout, wanted: list[Service], say: Say, when_ready: Callable[[]
     for service in wanted:
         env = environment(layout) | service.env
         supervisor.add_process(service.name, service.shell_command, env=env, cwd=str(service.folder))
-    # A closed terminal ends the stack like Ctrl-C does; the services have sessions of their own.
+    # A closed terminal ends the stack like Ctrl-C does; the services have their own sessions.
     signal.signal(signal.SIGHUP, lambda _number, _frame: os.kill(os.getpid(), signal.SIGTERM))
     threading.Thread(target=_announce, args=(layout, wanted, supervisor, say, when_ready), daemon=True).start()
     try:
@@ -201,7 +201,7 @@ def _tail(log: Path, lines: int = 8) -> str:
 def temporary(
     layout: Layout, say: Say, reps: int = 50, pace: float = 1.0, history: str | None = None
 ) -> Iterator[Path]:
-    """A stack of its own, in a child process, for as long as the block runs; yields its state file's path."""
+    """A separate stack, in a child process, for as long as the block runs; yields its state file's path."""
     command = [sys.executable, "-m", "stack", "up", "--native", "--folder", str(layout.folder)]
     command += [
         "--ports",

@@ -37,7 +37,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Told:
+class Outcome:
     """How it went; times in seconds since the fault was put in, or since it was cleared."""
 
     page: dict[str, str]
@@ -47,7 +47,7 @@ class Told:
     seconds_to_resolved: float
 
 
-def tell(layout: Layout, fault: str, say: Say, tool: str | None = None) -> Told:
+def tell(layout: Layout, fault: str, say: Say, tool: str | None = None) -> Outcome:
     """Run the story on a running stack. StackError if the page does not come or a link of it leads nowhere."""
     alert = ALERT_OF_FAULT.get(fault)
     if alert is None:
@@ -62,7 +62,7 @@ def tell(layout: Layout, fault: str, say: Say, tool: str | None = None) -> Told:
         faults.clear(layout.state, fault)
     say("mended: fault cleared; waiting until the window has drained and the alert resolves")
     _, to_resolved = _wait(layout, alert, "resolved", say)
-    return Told(page, to_page, runbook_status, panel_title, to_resolved)
+    return Outcome(page, to_page, runbook_status, panel_title, to_resolved)
 
 
 def wait_until_working(layout: Layout) -> None:

@@ -29,7 +29,7 @@ from sample_agent.sales.spoiled import spoiled
 
 Result = dict[str, Any]
 Answers = Mapping[str, Result | BaseException]
-"""Account name as asked for → what was found for it, or why that cannot be told."""
+"""Account name as asked for → what was found for it, or why it was not found."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _schema(arguments: type[Arguments]) -> dict[str, Any]:
 async def run_tool(name: str, arguments: Mapping[str, Any], crm: Crm, faults: FaultFile) -> Result:
     """Run a tool with arguments that the model chose and return its JSON-able result.
 
-    Raises KeyError for a name that is no tool, ToolInputError for arguments that do not fit, and the error
+    Raises KeyError for a name that is not a tool, ToolInputError for arguments that do not fit, and the error
     of a fault in force.
     """
     tool = TOOLS_BY_NAME[name]

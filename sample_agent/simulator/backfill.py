@@ -89,21 +89,21 @@ def backfill(
         folder = Path(temporary)
         try:
             say(f"making up {days} days")
-            told = history.tell(story, days, datetime.now(UTC), ledger.pseudonym)
-            say(f"writing {len(told.times):,} samples of each series")
-            write_blocks(programs, parts_of(told, story, agent), folder)
+            made_up = history.tell(story, days, datetime.now(UTC), ledger.pseudonym)
+            say(f"writing {len(made_up.times):,} samples of each series")
+            write_blocks(programs, parts_of(made_up, story, agent), folder)
             say("evaluating the recording rules and alerts on them")
-            record(programs, rule_files, folder, told.times[0], told.times[-1])
+            record(programs, rule_files, folder, made_up.times[0], made_up.times[-1])
         except (PromtoolError, PrometheusError) as error:
             raise BackfillError(str(error)) from error
         say("handing them to the ledger and Prometheus")
-        ledger.add_usage(agent.name, told.usage)
+        ledger.add_usage(agent.name, made_up.usage)
         move_blocks(folder, data)
 
 
-def parts_of(told: History, story: Story, agent: Agent) -> Iterator[Iterator[Line]]:
+def parts_of(made_up: History, story: Story, agent: Agent) -> Iterator[Iterator[Line]]:
     """The series of a history, in parts of one block each."""
-    for part in told.parts(blocks.BLOCK_HOURS * 3600):
+    for part in made_up.parts(blocks.BLOCK_HOURS * 3600):
         yield _lines(part, story, agent)
 
 
@@ -154,10 +154,10 @@ def _check_empty(agent: Agent, ledger: Ledger, data: Path) -> None:
     if has_data(data):
         raise BackfillError(
             f"{data} holds data already, which a made-up history would mix with; "
-            "stop the stack and remove the folder to start anew, or name another with --prometheus-data"
+            "stop the stack and remove the folder to start again, or name another with --prometheus-data"
         )
     if users := ledger.users(agent.name).active["28d"]:
         raise BackfillError(
             f"the ledger knows {users} users of {agent.name} already, whose usage a made-up history would add to; "
-            "stop the stack and remove the ledger to start anew, or name another with AGENTGAUGE_LEDGER"
+            "stop the stack and remove the ledger to start again, or name another with AGENTGAUGE_LEDGER"
         )

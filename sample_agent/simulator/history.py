@@ -49,7 +49,7 @@ Values = list[float | None]
 
 @dataclass
 class History:
-    """A story told: what the ledger and Prometheus would know of it, as of the last of ``times`` (Unix seconds).
+    """A made-up history: what the ledger and Prometheus would know of it, as of the last of ``times`` (Unix seconds).
 
     ``sessions`` are, at each moment, those so far: before the story took its turn, and since.
     """

@@ -50,7 +50,7 @@ def load(folder: Path) -> dict[str, dict[str, Any]]:
             dashboard = json.loads(path.read_text(encoding="utf-8"))
             dashboards[dashboard["uid"]] = dashboard
         except (ValueError, KeyError) as error:
-            raise LibraryError(f"{path.name} is no dashboard ({error}); run `make generate`") from None
+            raise LibraryError(f"{path.name} is not a dashboard ({error}); run `make generate`") from None
     if not dashboards:
         raise LibraryError(f"no dashboard in {folder.name}/; run `make generate`")
     return dict(sorted(dashboards.items(), key=lambda item: item[0] != HOME))

@@ -48,14 +48,14 @@ def browser(program: str | None = None, libraries: str = "") -> Iterator[Browser
 def open_dashboard(page: Page, url: str, uid: str, **query: str) -> None:
     """Open a dashboard of the preview at ``url`` and wait until every panel is drawn, the page as high as all of them.
 
-    PictureError if that is no preview, or it does not finish.
+    PictureError if that is not a preview, or it does not finish.
     """
     address = f"{url.rstrip('/')}/d/{uid}?{urlencode(query)}"
     page.set_viewport_size({"width": WIDTH, "height": FIRST_HEIGHT})
     try:
         page.goto(address)
         if page.locator("main[data-refresh]").count() == 0:
-            raise PictureError(f"{address} is no dashboard of the preview; `python -m stack preview` starts it")
+            raise PictureError(f"{address} is not a dashboard of the preview; `python -m stack preview` starts it")
         page.wait_for_selector("main[data-drawn]", state="attached")
         height = page.evaluate("document.documentElement.scrollHeight")
         page.set_viewport_size({"width": WIDTH, "height": height})

@@ -67,7 +67,7 @@ def _instant(text: str, now: float) -> float:
         return now - Duration.parse(text.removeprefix("now-")).seconds
     if text.isdecimal():
         return int(text) / 1000
-    raise ValueError(f"{text!r} is no time; write now, now-1h or Unix milliseconds")
+    raise ValueError(f"{text!r} is not a valid time; write now, now-1h or Unix milliseconds")
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,7 @@ def test_pictures_are_saved_in_both_themes_as_high_as_asked(browser: Browser, pr
 
 def test_where_there_is_no_preview_no_picture_is_taken(browser: Browser, prometheus: str, tmp_path: Path) -> None:
     """Something else that answers is told from a preview."""
-    with pytest.raises(pictures.PictureError, match="is no dashboard of the preview"):
+    with pytest.raises(pictures.PictureError, match="is not a dashboard of the preview"):
         pictures.take(browser, f"{prometheus}/nothing", [links.OVERVIEW], tmp_path)
 
 

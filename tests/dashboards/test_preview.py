@@ -548,7 +548,7 @@ def test_a_folder_without_dashboards_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(LibraryError, match=r"no dashboard in .*; run `make generate`"):
         load(tmp_path)
     (tmp_path / "broken.json").write_text("{")
-    with pytest.raises(LibraryError, match=r"broken.json is no dashboard"):
+    with pytest.raises(LibraryError, match=r"broken.json is not a dashboard"):
         load(tmp_path)
 
 

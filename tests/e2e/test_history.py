@@ -81,14 +81,14 @@ class Running:
 
 @pytest.fixture(scope="module")
 def prometheus(programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Running on all stories at once: each is told of an agent that is called after it."""
+    """Running on all stories at once: each of an agent that carries its name."""
     data = tmp_path_factory.mktemp("history")
     tools = Programs(programs["prometheus"], programs["promtool"])
     first = int(time.time())
     for name, story in STORIES.items():
-        told = history.tell(story, DAYS.get(name, 9), datetime.now(UTC), lambda user: user)
-        backfill.write_blocks(tools, named(backfill.parts_of(told, story, Agent(name, name))), data)
-        first = min(first, told.times[0])
+        made = history.tell(story, DAYS.get(name, 9), datetime.now(UTC), lambda user: user)
+        backfill.write_blocks(tools, named(backfill.parts_of(made, story, Agent(name, name))), data)
+        first = min(first, made.times[0])
     backfill.write_blocks(tools, [new_error(int(time.time()))], data)
     backfill.record(tools, RULES, data, first, int(time.time()))
     with started(programs["prometheus"], data) as running:

@@ -80,15 +80,17 @@ def test_the_watchdog_reaches_the_pager(layout: Layout) -> None:
 
 def test_an_outage_pages_with_links_that_lead_somewhere_and_resolves(layout: Layout) -> None:
     """Fault → page within `for` + 1 min → runbook answers 200 → panel exists → clear → resolved page."""
-    told = story.tell(layout, "crm-outage", lambda _line: None)
-    hold = next(item for item in render(thresholds.load(), speed=layout.speed) if item.alert.name == told.page["alert"])
+    outcome = story.tell(layout, "crm-outage", lambda _line: None)
+    hold = next(
+        item for item in render(thresholds.load(), speed=layout.speed) if item.alert.name == outcome.page["alert"]
+    )
     assert hold.numbers.for_ is not None
-    assert told.seconds_to_page < hold.numbers.for_.seconds + 60
-    assert told.runbook_status == 200
-    assert told.panel_title == "Tool success, all tools"
-    assert told.page["severity"] == "critical"
-    assert "sales_companion: " in told.page["description"]
-    assert "var-agent=sales_companion" in told.page["dashboard_url"]
+    assert outcome.seconds_to_page < hold.numbers.for_.seconds + 60
+    assert outcome.runbook_status == 200
+    assert outcome.panel_title == "Tool success, all tools"
+    assert outcome.page["severity"] == "critical"
+    assert "sales_companion: " in outcome.page["description"]
+    assert "var-agent=sales_companion" in outcome.page["dashboard_url"]
 
 
 def test_one_outage_is_one_page(layout: Layout) -> None:
@@ -109,9 +111,9 @@ def test_one_outage_is_one_page(layout: Layout) -> None:
 
 def test_a_looping_model_pages_while_it_loops(layout: Layout) -> None:
     """No `for`: the page comes with the first session over the limit."""
-    told = story.tell(layout, "looping", lambda _line: None)
-    assert told.page["alert"] == "AgentSessionLooping"
-    assert told.seconds_to_page < 60
+    outcome = story.tell(layout, "looping", lambda _line: None)
+    assert outcome.page["alert"] == "AgentSessionLooping"
+    assert outcome.seconds_to_page < 60
 
 
 # From here on the agent has worked, failed and looped, so everything that can be emitted was.
