@@ -34,9 +34,8 @@ lint: .venv/ready ## ruff and mypy
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-generate: .venv/ready ## rules, dashboards and docs from catalog and thresholds
-	$(PYTHON_ENV) -m alerts generate
-	$(PYTHON_ENV) -m dashboards generate
+generate: .venv/ready ## the committed bundle: rules, dashboards, runbooks and configuration, rendered for the demo
+	$(PYTHON_ENV) -m bundle.generate
 
 bench: .venv/ready ## overhead of the instrumentation, beside the bare calls
 	$(PYTHON_ENV) -m tests.bench

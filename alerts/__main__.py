@@ -1,4 +1,4 @@
-"""``python -m alerts generate | pager``."""
+"""``python -m alerts pager``."""
 
 from __future__ import annotations
 
@@ -8,26 +8,14 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from alerts import generate as generator
 from alerts import pager as pager_app
-from alerts.docs import MissingBlockError
-from alerts.promql import PromqlError
-from alerts.thresholds import ThresholdError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Rules, thresholds and the pager.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="The bundle's pager.")
 
 
-@app.command()
-def generate() -> None:
-    """Write rules, inhibition, fact boxes and tables from the catalog and thresholds.yml."""
-    try:
-        changed = generator.generate()
-    except (ThresholdError, PromqlError, MissingBlockError, FileNotFoundError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
-    for path in changed:
-        typer.echo(f"wrote {path.relative_to(generator.ROOT)}")
-    typer.echo(f"alerts: {len(changed)} file(s) changed")
+@app.callback()
+def main() -> None:
+    """The bundle's pager."""
 
 
 @app.command()

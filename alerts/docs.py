@@ -1,4 +1,4 @@
-"""The generated blocks in pages that people write: the runbooks' fact boxes and the README's table of alerts."""
+"""What pages say about alerts that is generated: the runbooks' fact boxes, and the tables of alerts."""
 
 from __future__ import annotations
 
@@ -18,8 +18,18 @@ def replace_block(page: str, name: str, content: str, *, where: str, comment: tu
     return f"{page[: start + len(opening)]}\n{content.rstrip()}\n{page[end:]}"
 
 
-def fact_box(item: RenderedAlert) -> str:
-    """The facts of an alert as the Markdown table at the head of its runbook."""
+def resolves(item: RenderedAlert) -> str:
+    """How long the alert goes on after the trouble has ended, as the end of a sentence: "The alert resolves …"."""
+    numbers = item.numbers
+    if numbers.keep_firing_for:
+        return f"{numbers.keep_firing_for} after the condition no longer holds"
+    if numbers.window:
+        return f"when the condition no longer holds: at the latest {numbers.window} after the trouble has ended"
+    return "as soon as the condition no longer holds"
+
+
+def fact_box(item: RenderedAlert, others: list[RenderedAlert]) -> str:
+    """The facts of an alert as a Markdown table for the head of its runbook; ``others`` are its rules for one agent."""
     numbers = item.numbers
     rows = [
         ("Fires when", item.fires_when),
@@ -29,12 +39,22 @@ def fact_box(item: RenderedAlert) -> str:
         ("Labels", ", ".join(f"`{label}`" for label in item.alert.labels) or "none"),
         ("Mutes while it fires", ", ".join(f"[{name}]({name}.md)" for name in item.alert.inhibits) or "nothing"),
     ]
-    if numbers.keep_firing_for:
-        rows.insert(2, ("Goes on firing", f"{numbers.keep_firing_for} after it no longer holds"))
+    if numbers.severity != "none":  # the dead-man switch never resolves
+        rows.insert(2, ("Resolves", resolves(item)))
+    if item.alert.baseline:
+        rows.insert(1, ("Baseline", item.alert.baseline))
     if numbers.threshold:
         rows.insert(1, ("Why this threshold", f"{numbers.threshold}: {numbers.threshold.why}"))
+    rows += [(f"For `{other.only_agent}`", _of_one_agent(other)) for other in others]
     lines = ["| | |", "|---|---|", *(f"| **{fact}** | {value} |" for fact, value in rows)]
     return "\n".join(lines)
+
+
+def _of_one_agent(item: RenderedAlert) -> str:
+    numbers = item.numbers
+    least = f", at least {numbers.evidence}" if numbers.evidence else ""
+    times = f"window {numbers.window or 'none'}, for {numbers.for_ or 'at once'}"
+    return f"{item.fires_when} ({times}{least}; {numbers.severity})"
 
 
 def alert_table(rendered: list[RenderedAlert], runbooks: str) -> str:

@@ -53,9 +53,10 @@ LABEL_OVERFLOW = PanelRef(STACK, 1)
 TELEMETRY_ERRORS = PanelRef(STACK, 2)
 
 
-def runbook_url(base: str, alert_name: str) -> str:
-    """The page of an alert on the runbook site at ``base``."""
-    return f"{base}/{alert_name}/"
+def runbook_url(base: str, alert_name: str, labels: tuple[str, ...] = ()) -> str:
+    """The page of an alert on the runbook site at ``base``; with the alert's labels, the page for its agent."""
+    agent = "?agent={{ $labels.agent | urlquery }}" if "agent" in labels else ""
+    return f"{base}/{alert_name}/{agent}"
 
 
 def dashboard_url(base: str, panel: PanelRef, labels: tuple[str, ...]) -> str:

@@ -31,7 +31,8 @@ class Alert:
 
     ``fires_when`` is the condition in words, with the same holes as ``description``. ``boundary_of`` is the
     histogram whose bucket boundary the threshold must be. ``inhibits`` names the symptoms that this alert causes;
-    they are muted while it fires, where ``inhibit_equal`` labels agree.
+    they are muted while it fires, where ``inhibit_equal`` labels agree. ``baseline`` says in words what the rule
+    compares with, where that is not a number of thresholds.yml.
     """
 
     name: str
@@ -45,3 +46,4 @@ class Alert:
     boundary_of: MetricSpec | None = None
     inhibits: tuple[str, ...] = ()
     inhibit_equal: tuple[str, ...] = ("agent",)
+    baseline: str = ""

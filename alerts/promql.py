@@ -16,9 +16,6 @@ from agentgauge.metrics import MetricSpec
 TARGET_LABELS = frozenset({"job", "instance"})
 """Labels that Prometheus adds to every scraped series."""
 
-SCRAPE_JOB = "agents"
-"""The scrape job that holds the agents' /metrics endpoints in ``prometheus.yml``."""
-
 _HOLE = re.compile(r"<([a-z_][a-z0-9_.]*)>")
 _SELECTOR = re.compile(r"\b([a-z][a-z0-9_:]*)\{([^{}]*)\}")
 _MATCHER = re.compile(r"\s*([a-z_]+)\s*(?:=~|!~|!=|=)\s*\"")

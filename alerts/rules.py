@@ -9,11 +9,12 @@ from typing import Any
 import yaml
 
 from agentgauge.metrics import MetricSpec
-from alerts import links, promql
+from alerts import links
 from alerts.catalog import ALERTS, RECORDS
+from alerts.deployment import DEMO, Deployment
 from alerts.model import Alert
 from alerts.promql import Duration, fill
-from alerts.thresholds import Links, Numbers, Threshold, ThresholdError, Thresholds
+from alerts.thresholds import Numbers, Threshold, ThresholdError, Thresholds
 
 HEADER = "# Generated from alerts/areas and alerts/thresholds.yml by `make generate`; do not edit.\n"
 
@@ -22,7 +23,10 @@ _DURATION_LITERAL = re.compile(r"(?<![\w.])(\d+[smhdw])(?=[\]:\s)]|$)")
 
 @dataclass(frozen=True)
 class RenderedAlert:
-    """An alert with its numbers in: ready to be written as a rule, a fact box or a row of a table."""
+    """An alert with its numbers in: ready to be written as a rule, a fact box or a row of a table.
+
+    ``only_agent`` is the agent that the rule is for alone, where that agent has numbers of its own.
+    """
 
     alert: Alert
     numbers: Numbers
@@ -31,6 +35,7 @@ class RenderedAlert:
     description: str
     runbook_url: str
     dashboard_url: str
+    only_agent: str = ""
 
     @property
     def annotations(self) -> dict[str, str]:
@@ -43,8 +48,8 @@ class RenderedAlert:
         }
 
 
-def render(thresholds: Thresholds, *, links_to: Links | None = None, speed: float = 1) -> list[RenderedAlert]:
-    """All alerts with their numbers in; ``speed`` shortens every duration, for drills on fast clocks.
+def render(thresholds: Thresholds, deployment: Deployment = DEMO) -> list[RenderedAlert]:
+    """All alerts with their numbers in, with the job, the links and the speed of a deployment.
 
     ThresholdError when file and catalog do not fit: an alert without numbers, numbers without an alert, a number the
     alert needs but does not get, or a threshold that is no bucket boundary of its histogram.
@@ -57,14 +62,14 @@ def render(thresholds: Thresholds, *, links_to: Links | None = None, speed: floa
     for alert in ALERTS:
         if alert.name not in thresholds.alerts:
             raise ThresholdError(f"{thresholds.path.name}: {alert.name} has no numbers; give it at least a severity")
-        rendered.append(_render(alert, thresholds, links_to or thresholds.links, speed))
+        rendered.append(_render(alert, thresholds, deployment))
     return rendered
 
 
-def rule_files(rendered: list[RenderedAlert], speed: float = 1) -> dict[str, str]:
+def rule_files(rendered: list[RenderedAlert], deployment: Deployment = DEMO) -> dict[str, str]:
     """File name → YAML text, one file an area."""
     areas = dict.fromkeys([*(record.area for record in RECORDS), *(item.alert.area for item in rendered)])
-    return {f"{area}.yml": HEADER + _to_yaml(_group(area, rendered, speed)) for area in areas}
+    return {f"{area}.yml": HEADER + _to_yaml(_group(area, rendered, deployment.speed)) for area in areas}
 
 
 def faster(query: str, speed: float) -> str:
@@ -93,9 +98,9 @@ def _rule(item: RenderedAlert) -> dict[str, Any]:
     return rule | {"labels": {"severity": item.numbers.severity}, "annotations": item.annotations}
 
 
-def _render(alert: Alert, thresholds: Thresholds, bases: Links, speed: float) -> RenderedAlert:
+def _render(alert: Alert, thresholds: Thresholds, deployment: Deployment) -> RenderedAlert:
     numbers = thresholds.alerts[alert.name]
-    values: dict[str, object] = {"job": promql.SCRAPE_JOB}
+    values: dict[str, object] = {"job": deployment.job}
     if numbers.threshold is not None:
         values["threshold"] = f"{numbers.threshold.value:g}"
         if alert.boundary_of is not None:
@@ -104,15 +109,15 @@ def _render(alert: Alert, thresholds: Thresholds, bases: Links, speed: float) ->
         values["evidence"] = f"{numbers.evidence.value:g}"
     if numbers.window is not None:
         values["window"] = numbers.window
-    scaled = _faster_numbers(numbers, speed)
+    scaled = _faster_numbers(numbers, deployment.speed)
     return RenderedAlert(
         alert=alert,
         numbers=scaled,
-        expr=faster(fill(alert.expr, **_asked_for(alert.expr, values, thresholds, numbers)), speed),
+        expr=faster(fill(alert.expr, **_asked_for(alert.expr, values, thresholds, numbers)), deployment.speed),
         fires_when=_in_words(alert.fires_when, thresholds, scaled),
         description=_in_words(alert.description, thresholds, scaled),
-        runbook_url=links.runbook_url(bases.runbooks, alert.name),
-        dashboard_url=links.dashboard_url(bases.dashboards, alert.panel, alert.labels),
+        runbook_url=links.runbook_url(deployment.runbooks, alert.name, alert.labels),
+        dashboard_url=links.dashboard_url(deployment.grafana, alert.panel, alert.labels),
     )
 
 

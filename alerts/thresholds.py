@@ -49,18 +49,9 @@ class Numbers:
 
 
 @dataclass(frozen=True)
-class Links:
-    """Base URLs, without a trailing slash, of the runbook site and of Grafana or its preview."""
-
-    runbooks: str
-    dashboards: str
-
-
-@dataclass(frozen=True)
 class Thresholds:
     """The whole file."""
 
-    links: Links
     alerts: dict[str, Numbers]
     path: Path
 
@@ -90,12 +81,9 @@ def load(path: Path = FILE) -> Thresholds:
     except yaml.YAMLError as error:
         raise ThresholdError(f"{path.name} is not YAML: {error}") from None
     top = _Block.of(path, root, "thresholds.yml")
-    top.only("links", "alerts")
-    links = top.block("links")
-    links.only("runbooks", "dashboards")
+    top.only("alerts")
     alerts = top.block("alerts")
     return Thresholds(
-        links=Links(links.text("runbooks").rstrip("/"), links.text("dashboards").rstrip("/")),
         alerts={name: _numbers(alerts.block(name)) for name in alerts.fields},
         path=path,
     )

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from alerts.catalog import ALERTS
 from alerts.links import PanelRef
 from alerts.model import Alert
-from alerts.promql import SCRAPE_JOB
 from alerts.thresholds import Threshold, Thresholds
 from dashboards import queries
 from dashboards.model import Dashboard, Limit, Panel, PanelError, Query
@@ -22,12 +21,12 @@ def watchers(dashboard: Dashboard, panel: Panel) -> list[Alert]:
     return [alert for alert in ALERTS if alert.panel == PanelRef(dashboard.uid, panel.id)]
 
 
-def expr(dashboard: Dashboard, panel: Panel, query: Query, thresholds: Thresholds) -> str:
-    """The query with metric names, matchers, window and factor filled in; PanelError if no alert gives one of them."""
+def expr(dashboard: Dashboard, panel: Panel, query: Query, thresholds: Thresholds, job: str) -> str:
+    """The query with metric names, matchers, window, factor and job filled in; PanelError if no alert gives one."""
     given = {
         "window": _window(dashboard, panel, query, thresholds),
         "threshold": _factor(dashboard, panel, thresholds),
-        "job": SCRAPE_JOB,
+        "job": job,
     }
     asked_for = {name: value for name, value in given.items() if f"<{name}>" in query.expr}
     if asked_for.get("window", "") is None:

@@ -19,6 +19,7 @@ from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from alerts import links
+from alerts.deployment import DEMO, Deployment
 from alerts.model import Alert
 from alerts.promql import metrics_named
 from alerts.thresholds import Thresholds
@@ -31,7 +32,7 @@ FIRST_ROW_ID = 1000
 DATASOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 
-def to_json(dashboard: Dashboard, thresholds: Thresholds) -> dict[str, Any]:
+def to_json(dashboard: Dashboard, thresholds: Thresholds, deployment: Deployment = DEMO) -> dict[str, Any]:
     """The dashboard as Grafana's classic JSON model; PanelError if a panel is not right."""
     builder = (
         dashboard_builder.Dashboard(dashboard.title)
@@ -62,7 +63,7 @@ def to_json(dashboard: Dashboard, thresholds: Thresholds) -> dict[str, Any]:
             builder = builder.with_row(dashboard_builder.Row(item.title).id(row_id).grid_pos(_at(place)))
             row_id += 1
         else:
-            builder = builder.with_panel(_panel(dashboard, item, thresholds).grid_pos(_at(place)))
+            builder = builder.with_panel(_panel(dashboard, item, thresholds, deployment).grid_pos(_at(place)))
     plain = _without_surplus(_plain(builder.build()))
     for annotation, mark in zip(dashboard.annotations, plain["annotations"].get("list", []), strict=True):
         mark["titleFormat"] = annotation.title  # the SDK's model has no field for it
@@ -76,15 +77,15 @@ def _at(place: Place) -> models.GridPos:
 AnyPanel = stat.Panel | timeseries.Panel | table.Panel | heatmap.Panel | statetimeline.Panel
 
 
-def _panel(dashboard: Dashboard, panel: Panel, thresholds: Thresholds) -> AnyPanel:
+def _panel(dashboard: Dashboard, panel: Panel, thresholds: Thresholds, deployment: Deployment) -> AnyPanel:
     limits.check(dashboard, panel, thresholds)
-    exprs = [limits.expr(dashboard, panel, query, thresholds) for query in panel.queries]
+    exprs = [limits.expr(dashboard, panel, query, thresholds, deployment.job) for query in panel.queries]
     targets = [
         _target(panel, query, expr, _ref_id(index))
         for index, (query, expr) in enumerate(zip(panel.queries, exprs, strict=True))
     ]
     return (
-        _styled(panel, exprs, thresholds)
+        _styled(panel, exprs, thresholds, deployment)
         .id(panel.id)
         .title(panel.title)
         .description(" ".join([panel.description, *limits.in_words(dashboard, panel, thresholds)]))
@@ -92,18 +93,18 @@ def _panel(dashboard: Dashboard, panel: Panel, thresholds: Thresholds) -> AnyPan
         .unit(panel.unit)
         .no_value(panel.empty)
         .targets(cast(list[Any], targets))  # the SDK types them by a base class that its builders do not share
-        .links([_runbook_link(alert, thresholds) for alert in limits.watchers(dashboard, panel)])
+        .links([_runbook_link(alert, deployment) for alert in limits.watchers(dashboard, panel)])
     )
 
 
-def _styled(panel: Panel, exprs: list[str], thresholds: Thresholds) -> AnyPanel:
+def _styled(panel: Panel, exprs: list[str], thresholds: Thresholds, deployment: Deployment) -> AnyPanel:
     match panel.kind:
         case "stat":
             return _stat(panel, thresholds)
         case "timeseries":
             return _timeseries(panel, exprs, thresholds)
         case "table":
-            return _table(panel, thresholds)
+            return _table(panel, thresholds, deployment)
         case "heatmap":
             return _heatmap(panel)
         case "state-timeline":
@@ -180,7 +181,7 @@ def _timeseries(panel: Panel, exprs: list[str], thresholds: Thresholds) -> times
     return built
 
 
-def _table(panel: Panel, thresholds: Thresholds) -> table.Panel:
+def _table(panel: Panel, thresholds: Thresholds, deployment: Deployment) -> table.Panel:
     """Label columns first, then one column a query; Grafana names the latter ``Value`` or ``Value #A``, ``#B``…"""
     built = table.Panel().show_header(True).filterable(False)
     hidden = {"Time": True}
@@ -195,7 +196,7 @@ def _table(panel: Panel, thresholds: Thresholds) -> table.Panel:
     if "severity" in panel.columns:
         built = built.override_by_name("severity", _severity_column())
     if "alertname" in panel.columns:
-        built = built.override_by_name("alertname", _alertname_column(thresholds))
+        built = built.override_by_name("alertname", _alertname_column(deployment))
     if panel.most_first:
         built = built.sort_by([common_builder.TableSortByFieldState().display_name(panel.most_first).desc(True)])
     return built.transformations(
@@ -228,8 +229,8 @@ def _severity_column() -> list[models.DynamicConfigValue]:
     ]
 
 
-def _alertname_column(thresholds: Thresholds) -> list[models.DynamicConfigValue]:
-    url = links.runbook_url(thresholds.links.runbooks, "${__value.text}")
+def _alertname_column(deployment: Deployment) -> list[models.DynamicConfigValue]:
+    url = links.runbook_url(deployment.runbooks, "${__value.text}")
     return [models.DynamicConfigValue("links", [{"title": "Runbook", "url": url, "targetBlank": True}])]
 
 
@@ -305,11 +306,11 @@ def _steps(steps: limits.Steps) -> dashboard_builder.ThresholdsConfig:
     return dashboard_builder.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(built)
 
 
-def _runbook_link(alert: Alert, thresholds: Thresholds) -> dashboard_builder.DashboardLink:
+def _runbook_link(alert: Alert, deployment: Deployment) -> dashboard_builder.DashboardLink:
     return (
         dashboard_builder.DashboardLink(f"Runbook: {alert.name}")
         .type(models.DashboardLinkType.LINK)
-        .url(links.runbook_url(thresholds.links.runbooks, alert.name))
+        .url(links.runbook_url(deployment.runbooks, alert.name))
         .target_blank(True)
     )
 

@@ -1,53 +1,52 @@
-"""Configuration of Prometheus and Alertmanager for one layout, from the committed files."""
+"""Configuration of Prometheus and Alertmanager and the runbook site for one layout, rendered as any bundle is."""
 
 from __future__ import annotations
 
-import re
-import shutil
+from dataclasses import replace
 
 import yaml
 
 from alerts import thresholds
-from alerts.rules import render, rule_files
-from alerts.thresholds import Links
+from alerts.deployment import DEMO, Deployment
+from alerts.rules import render
+from bundle.files import config_files
+from bundle.site import build_site
 from stack.layout import ROOT, Layout, Ports
 
-FAST_SCRAPE = "1s"
-"""Scrape and evaluation interval where the clock is shortened: the least that Prometheus is at ease with."""
+
+def deployment(layout: Layout) -> Deployment:
+    """The demo with the ports and the speed of a layout."""
+    return replace(
+        DEMO,
+        grafana=layout.dashboards,
+        runbooks=layout.runbooks,
+        prometheus=layout.prometheus,
+        alertmanager=layout.alertmanager,
+        pager=layout.pager,
+        secrets=str(ROOT / "alerts" / "secrets"),
+        speed=layout.speed,
+    )
 
 
 def write(layout: Layout) -> None:
     """Write ``prometheus.yml`` with rules and targets, and ``alertmanager.yml`` with templates, into the folder."""
-    etc = layout.etc
-    for folder in (etc / "rules", etc / "targets", layout.state, layout.logs):
+    for folder in (layout.state, layout.logs):
         folder.mkdir(parents=True, exist_ok=True)
-    links = Links(layout.runbooks, layout.dashboards)
-    rendered = render(thresholds.load(), links_to=links, speed=layout.speed)
-    for name, text in rule_files(rendered, layout.speed).items():
-        (etc / "rules" / name).write_text(text, encoding="utf-8")
+    here = deployment(layout)
+    files = config_files(here, render(thresholds.load(), here))
     for job, port in _targets(layout.ports).items():
-        text = yaml.safe_dump([{"targets": [f"127.0.0.1:{port}"]}])
-        (etc / "targets" / f"{job}.yml").write_text(text, encoding="utf-8")
-    (etc / "prometheus.yml").write_text(_prometheus(layout), encoding="utf-8")
-    (etc / "alertmanager.yml").write_text(_alertmanager(layout), encoding="utf-8")
-    shutil.copytree(ROOT / "alerts" / "templates", etc / "templates", dirs_exist_ok=True)
+        files[f"targets/{job}.yml"] = yaml.safe_dump([{"targets": [f"127.0.0.1:{port}"]}])
+    for name, text in files.items():
+        path = layout.etc / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def write_site(layout: Layout) -> None:
+    """Build the runbook site into the folder; raises SiteError if a page is broken."""
+    here = deployment(layout)
+    build_site(here, render(thresholds.load(), here), layout.folder / "site")
 
 
 def _targets(ports: Ports) -> dict[str, int]:
     return {"agents": ports.metrics, "prometheus": ports.prometheus, "alertmanager": ports.alertmanager}
-
-
-def _prometheus(layout: Layout) -> str:
-    text = (ROOT / "alerts" / "prometheus.yml").read_text(encoding="utf-8")
-    if layout.speed != 1:
-        text = re.sub(r"(scrape_interval|evaluation_interval): \S+", rf"\1: {FAST_SCRAPE}", text)
-    return text
-
-
-def _alertmanager(layout: Layout) -> str:
-    text = (ROOT / "alerts" / "alertmanager.yml").read_text(encoding="utf-8")
-    text = text.replace(f"http://pager:{Ports().pager}", layout.pager)  # in containers, services go by their names
-    text = text.replace("/etc/alertmanager/secrets", str(ROOT / "alerts" / "secrets"))  # and folders by their mounts
-    if layout.speed != 1:
-        text = re.sub(r"(group_wait|group_interval): \S+", rf"\1: {FAST_SCRAPE}", text)
-    return text

@@ -18,6 +18,8 @@ from typing import IO, Any
 import requests
 from honcho.manager import Manager
 
+from bundle.holes import TemplateError
+from bundle.site import SiteError
 from stack import binaries, config
 from stack.errors import StackError
 from stack.layout import HOME, ROOT, STATE_FILE, Layout, check_free
@@ -35,20 +37,16 @@ def prepare(layout: Layout, say: Say) -> dict[str, Path]:
     say("rendering rules and configuration")
     config.write(layout)
     say("building the runbook site")
-    build_site(layout.folder / "site")
+    build_site(layout)
     return programs
 
 
-def build_site(target: Path) -> None:
+def build_site(layout: Layout) -> None:
     """Render the runbooks to HTML; StackError if a page is broken."""
-    # Without --quiet: it hides the warnings from --strict as well.
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", str(ROOT / "stack" / "mkdocs.yml")]
-    env = os.environ | {"NO_MKDOCS_2_WARNING": "1"}  # an advertisement on stderr, where errors go
-    result = subprocess.run([*command, "-d", str(target)], capture_output=True, text=True, check=False, env=env)
-    if result.returncode:
-        said = result.stderr.strip().splitlines()
-        problem = next((line for line in said if line.startswith(("WARNING", "ERROR"))), said[-1])
-        raise StackError(f"the runbook site does not build: {problem}")
+    try:
+        config.write_site(layout)
+    except (SiteError, TemplateError) as error:
+        raise StackError(str(error)) from None
 
 
 def check_ports(wanted: list[Service], layout: Layout) -> None:

@@ -12,6 +12,7 @@ from unittest.mock import patch
 import typer
 
 APPS = {
+    "agentgauge": "sample_agent.cli",  # it has the library's commands, of the one agent that it knows
     "alerts": "alerts.__main__",
     "dashboards": "dashboards.__main__",
     "sample_agent": "sample_agent.cli",
@@ -20,13 +21,17 @@ APPS = {
 
 
 def parse(command: str) -> None:
-    """Read ``python -m sample_agent fault list``; raises the parser's error if it would not be accepted.
+    """Read ``agentgauge --app X ops tools`` or ``python -m stack status``; raises the parser's error if it is refused.
 
     An option that would be asked for is answered.
     """
-    module, *arguments = shlex.split(command.partition("#")[0])[2:]
+    words = shlex.split(command.partition("#")[0])
+    if words[0] == "agentgauge":
+        module, arguments = "agentgauge", words[3:] if words[1] == "--app" else words[1:]
+    else:
+        module, *arguments = words[2:]
     parser: Any = typer.main.get_command(import_module(APPS[module]).app)
-    parent, name = None, f"python -m {module}"
+    parent, name = None, module
     with contextlib.redirect_stdout(io.StringIO()), patch("sys.stdin", io.StringIO("because\n" * 9)):
         while True:
             context = parser.make_context(name, list(arguments), parent=parent)

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-OURS = {"agentgauge", "alerts", "dashboards", "sample_agent", "stack"}
+OURS = {"agentgauge", "alerts", "bundle", "dashboards", "sample_agent", "stack"}
 MAY_IMPORT = {
     "exporter/agentgauge": {"agentgauge"},
     "alerts": {"alerts", "agentgauge"},
     "dashboards": {"dashboards", "alerts", "agentgauge"},
+    "bundle": {"bundle", "dashboards", "alerts", "agentgauge"},
     "sample_agent": {"sample_agent", "agentgauge"},
 }
 

@@ -19,6 +19,13 @@ DAYS_OF_HISTORY = 3
 """Less than three whole days is no baseline."""
 
 
+USUAL_DAY = (
+    "the mean over those of the 7 days (UTC) before the last 24 h on which the agent ran, "
+    f"if there are more than {DAYS_OF_HISTORY}"
+)
+"""``_usual`` in words."""
+
+
 def _day(short: str) -> str:
     """The last 24 h, from five-minute records."""
     return f"sum_over_time({short}[1d:5m])"
@@ -55,7 +62,7 @@ ALERTS = (
         name="AgentCostSpike",
         area="cost",
         summary="The agent spends several times what it spends on a usual day.",
-        fires_when="LLM + tool spend of the last 24 h > <threshold> the daily mean of the 7 days before",
+        fires_when="LLM + tool spend of the last 24 h > <threshold> that of a usual day",
         expr=f"""
 {SPEND_DAY} > <threshold> * {SPEND_USUAL}
 and
@@ -67,6 +74,7 @@ and
         ),
         labels=("agent",),
         panel=links.SPEND,
+        baseline=USUAL_DAY,
         inhibits=("AgentToolSpendAnomaly",),
     ),
     Alert(
@@ -132,7 +140,7 @@ sum by (agent) (increase(<llm_input_tokens.count>[<window>])) >= <evidence>
         name="AgentToolSpendAnomaly",
         area="cost",
         summary="The external APIs behind the tools cost far more than on a usual day.",
-        fires_when="tool spend of the last 24 h > <threshold> the daily mean of the 7 days before",
+        fires_when="tool spend of the last 24 h > <threshold> that of a usual day",
         expr=f"""
 {TOOL_SPEND_DAY} > <threshold> * {TOOL_SPEND_USUAL}
 and
@@ -144,6 +152,7 @@ and
         ),
         labels=("agent",),
         panel=links.TOOL_SPEND,
+        baseline=USUAL_DAY,
     ),
     Alert(
         name="AgentUnpricedModel",

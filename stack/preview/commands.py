@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from dashboards.generate import GENERATED
+from dashboards.catalog import GENERATED
 
 PREVIEW = "http://127.0.0.1:3000"
 PROMETHEUS = "http://127.0.0.1:9090"

@@ -97,9 +97,10 @@ def _series(rendered: RenderedAlert, labels: dict[str, str]) -> str:
 
 
 def _alert(rendered: RenderedAlert, labels: dict[str, str], says: str) -> dict[str, Any]:
-    url = rendered.dashboard_url
+    urls = {"dashboard_url": rendered.dashboard_url, "runbook_url": rendered.runbook_url}
     for name, value in labels.items():
         says = says.replace(f"{{{{{name}}}}}", value)
-        url = url.replace(f"{{{{ $labels.{name} | urlquery }}}}", value.replace(":", "%3A"))
-    annotations = rendered.annotations | {"description": says, "dashboard_url": url}
+        for which, url in urls.items():
+            urls[which] = url.replace(f"{{{{ $labels.{name} | urlquery }}}}", value.replace(":", "%3A"))
+    annotations = rendered.annotations | {"description": says} | urls
     return {"exp_labels": {"severity": rendered.numbers.severity} | labels, "exp_annotations": annotations}

@@ -17,6 +17,7 @@ import yaml
 
 from alerts import promql
 from alerts.catalog import RECORDS
+from alerts.deployment import DEMO
 from alerts.promql import Duration
 from alerts.rules import RenderedAlert
 from alerts.thresholds import Numbers, Threshold
@@ -70,7 +71,7 @@ class Rules:
 
 def rules_with(item: RenderedAlert, numbers: Numbers) -> Rules:
     """The alert as it would be with these numbers, whether or not the threshold is a bucket boundary."""
-    holes: dict[str, object] = {"job": promql.SCRAPE_JOB}
+    holes: dict[str, object] = {"job": DEMO.job}
     for name in ("threshold", "evidence"):
         if number := getattr(numbers, name):
             holes[name] = f"{number.value:g}"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from agentgauge import metrics
 from alerts import catalog, promql, thresholds
+from alerts.deployment import DEMO
 from alerts.model import Alert
 from alerts.rules import RenderedAlert, render
 from tests.alerts import promtool
@@ -59,7 +61,8 @@ def test_every_alert_carries_what_a_page_needs(item: RenderedAlert) -> None:
     assert item.numbers.severity in ("critical", "warning", "info", "none")
     assert "{{" not in item.alert.summary
     assert item.alert.summary.endswith(".")
-    assert item.runbook_url.endswith(f"/{item.alert.name}/")
+    agent = "?agent={{ $labels.agent | urlquery }}" if "agent" in item.alert.labels else ""
+    assert item.runbook_url == f"{DEMO.runbooks}/{item.alert.name}/{agent}"
     assert "viewPanel=panel-" in item.dashboard_url
     if item.numbers.threshold:
         assert str(item.numbers.threshold) in item.description
@@ -132,7 +135,7 @@ def test_the_numbers_are_those_of_the_contract() -> None:
 
 def test_shortened_clocks_shorten_every_duration_and_nothing_else() -> None:
     """Drills run the same rules ten times as fast."""
-    fast = {item.alert.name: item for item in render(thresholds.load(), speed=10)}
+    fast = {item.alert.name: item for item in render(thresholds.load(), replace(DEMO, speed=10))}
     assert "[30s]" in fast["AgentToolSuccessRateLow"].expr
     assert str(fast["AgentToolSuccessRateLow"].numbers.for_) == "12s"
     assert "[60480s:1m] offset 1m" in fast["AgentToolNewErrorType"].expr.replace("1008m", "60480s")

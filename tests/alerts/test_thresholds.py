@@ -37,7 +37,7 @@ def line_of(path: Path, text: str) -> int:
         ("window: 5m", "window: 5 min", "5 min", r"window: '5 min' is no duration; write it like 90s, 5m"),
         ("severity: critical", "severity: urgent", "urgent", r"severity: 'urgent' is none of critical, warning"),
         ("value: 3,", "value: -3,", "value: -3", r"evidence\.value: -3 is negative"),
-        ("links:", "lnks:", "lnks:", r"thresholds\.yml\.lnks: unknown field"),
+        ("alerts:", "alrts:", "alrts:", r"thresholds\.yml\.alrts: unknown field"),
         ("    window: 5m\n", "    window: 5m\n    window: 6m\n", "window: 6m", r"window is given twice"),
     ],
 )
@@ -74,7 +74,7 @@ def test_an_alert_without_numbers_and_numbers_without_an_alert_are_refused(tmp_p
 
 def test_text_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
     """The parser's own position is kept."""
-    path = changed(tmp_path, "links:", "links: [")
+    path = changed(tmp_path, "alerts:", "alerts: [")
     with pytest.raises(ThresholdError, match=r"thresholds\.yml is not YAML: .*"):
         thresholds.load(path)
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from alerts.links import PanelRef
-from dashboards import generate
+from dashboards import catalog as dashboards
 
 GENERATED: dict[str, dict[str, Any]] = {
     dashboard["uid"]: dashboard
-    for path in sorted(generate.GENERATED.glob("*.json"))
+    for path in sorted(dashboards.GENERATED.glob("*.json"))
     for dashboard in [json.loads(path.read_text(encoding="utf-8"))]
 }
 """uid → dashboard."""

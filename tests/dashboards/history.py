@@ -21,8 +21,8 @@ import requests
 from agentgauge import metrics
 from agentgauge.metrics import Label, MetricSpec
 from alerts.catalog import RECORDS
-from alerts.promql import SCRAPE_JOB
-from dashboards.generate import GENERATED
+from alerts.deployment import DEMO
+from dashboards.catalog import GENERATED
 from stack.binaries import working_folder
 from stack.layout import Ports
 
@@ -33,7 +33,7 @@ COARSE_SECONDS, COARSE_SPAN = 3600, 16 * DAY
 
 READY_SECONDS = 30
 
-AGENT = {"job": SCRAPE_JOB, "instance": "127.0.0.1:9464", "agent": "sales_companion"}
+AGENT = {"job": DEMO.job, "instance": "127.0.0.1:9464", "agent": "sales_companion"}
 OTHERS = [
     {"job": name, "instance": f"127.0.0.1:{port}"} for name, port in (("prometheus", 9090), ("alertmanager", 9093))
 ]

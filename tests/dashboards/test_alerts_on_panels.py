@@ -10,9 +10,10 @@ import pytest
 
 from alerts import links, thresholds
 from alerts.catalog import ALERTS
+from alerts.deployment import DEMO
 from alerts.links import PanelRef
 from alerts.model import Alert
-from dashboards import generate
+from dashboards import catalog as dashboards
 from dashboards.panels import to_json
 from dashboards.style import RED, UNIT_OF_THRESHOLD
 from tests.dashboards.boards import GENERATED, panel_of
@@ -78,9 +79,7 @@ def test_the_week_before_is_the_line_that_active_users_should_not_fall_below() -
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
 def test_the_panel_of_an_alert_links_to_its_runbook(alert: Alert) -> None:
     """Who looks at the breach is one click from what to do."""
-    assert links.runbook_url(NUMBERS.links.runbooks, alert.name) in [
-        link["url"] for link in panel_of(alert.panel)["links"]
-    ]
+    assert links.runbook_url(DEMO.runbooks, alert.name) in [link["url"] for link in panel_of(alert.panel)["links"]]
 
 
 def test_the_version_before_is_the_line_that_an_evaluation_should_not_fall_below() -> None:
@@ -105,14 +104,14 @@ def test_an_axis_between_two_limits_shows_both() -> None:
 def test_a_changed_threshold_moves_the_line() -> None:
     """The line comes from the file: another number there is another line here."""
     changed = with_threshold("AgentLatencySpike", 20.0)
-    moved = to_json(generate.DASHBOARDS["overview.json"], changed)
+    moved = to_json(dashboards.DASHBOARDS["overview.json"], changed)
     panel = next(panel for panel in moved["panels"] if panel["id"] == links.TURN_LATENCY.panel_id)
     assert [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]] == [None, 20.0]
 
 
 def test_a_changed_factor_moves_the_multiple_of_the_baseline() -> None:
     """Also where the line is a series."""
-    moved = to_json(generate.DASHBOARDS["cost.json"], with_threshold("AgentCostSpike", 4.5))
+    moved = to_json(dashboards.DASHBOARDS["cost.json"], with_threshold("AgentCostSpike", 4.5))
     panel = next(panel for panel in moved["panels"] if panel["id"] == links.SPEND.panel_id)
     assert panel["targets"][2]["expr"].startswith("4.5 * agent:")
     assert "Dashed line: 4.5 × the baseline, the threshold of AgentCostSpike." in panel["description"]

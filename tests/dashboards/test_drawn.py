@@ -11,9 +11,9 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from typer.testing import CliRunner
 
 from alerts import catalog, links
-from dashboards import generate
-from dashboards.__main__ import app
+from dashboards.catalog import GENERATED as FOLDER
 from sample_agent.serving import serving
+from stack.__main__ import app
 from stack.layout import HOME
 from stack.preview import pictures
 from stack.preview.app import create_app
@@ -66,7 +66,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory, programs: dict[str, Pat
 @pytest.fixture(scope="module")
 def preview(prometheus: str) -> Iterator[str]:
     """The URL of the preview."""
-    with serving(create_app(generate.GENERATED, Prometheus(prometheus))) as url:
+    with serving(create_app(FOLDER, Prometheus(prometheus))) as url:
         yield url
 
 

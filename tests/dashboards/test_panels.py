@@ -8,7 +8,6 @@ import pytest
 import yaml
 
 from alerts import links, thresholds
-from dashboards import generate
 from dashboards.model import Dashboard, Limit, Panel, PanelError, Query, Row, State
 from dashboards.panels import to_json
 from dashboards.style import COUNT, FACTOR, GREEN, GREY, RATIO, SECONDS, USD
@@ -17,22 +16,6 @@ from tests.dashboards.boards import GENERATED
 
 ROOT = Path(__file__).resolve().parents[2]
 NUMBERS = thresholds.load()
-
-
-def test_generated_files_are_up_to_date(tmp_path: Path) -> None:
-    """Writing the dashboards again changes nothing, so the committed files are those of the code."""
-    (tmp_path / "alerts").mkdir()
-    (tmp_path / "alerts" / "thresholds.yml").write_bytes(thresholds.FILE.read_bytes())
-    written = generate.generate(tmp_path)
-    assert {path.name for path in written} == set(generate.DASHBOARDS)
-    for path in written:
-        assert path.read_text() == (generate.GENERATED / path.name).read_text(), f"run `make generate` for {path.name}"
-    assert generate.generate(tmp_path) == []
-
-
-def test_there_is_no_generated_file_that_no_code_writes() -> None:
-    """A dashboard that was removed or renamed leaves no file behind for Grafana to load."""
-    assert {path.name for path in generate.GENERATED.iterdir()} == set(generate.DASHBOARDS)
 
 
 def test_every_stat_of_overview_that_another_dashboard_explains_leads_there() -> None:

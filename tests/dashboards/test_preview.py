@@ -16,10 +16,11 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from alerts import catalog, links, thresholds
+from alerts import catalog, links
+from alerts.deployment import DEMO
 from alerts.links import PanelRef
 from alerts.model import Alert
-from dashboards.generate import GENERATED
+from dashboards.catalog import GENERATED
 from sample_agent.serving import serving
 from stack.preview import units
 from stack.preview.app import LibraryError, create_app, load
@@ -156,7 +157,7 @@ def test_a_panel_explains_itself_and_links_to_the_runbook(client: TestClient) ->
     """Description as a tooltip, runbook in the header."""
     text = client.get("/d/agentgauge-overview?viewPanel=4").text
     assert "the threshold of AgentLatencySpike." in text
-    assert f'href="{thresholds.load().links.runbooks}/AgentLatencySpike/"' in text
+    assert f'href="{DEMO.runbooks}/AgentLatencySpike/"' in text
 
 
 @pytest.mark.parametrize(
@@ -375,7 +376,7 @@ def test_the_alert_table_links_each_alert_to_its_runbook(client: TestClient, can
     assert shown["columns"] == ["severity", "alertname", "agent", "since"]
     severity, name, agent, since = shown["rows"][0]
     assert severity == {"text": "critical", "colour": "#e02f44"}
-    assert name["link"] == f"{thresholds.load().links.runbooks}/AgentLatencySpike/"
+    assert name["link"] == f"{DEMO.runbooks}/AgentLatencySpike/"
     assert agent["text"] == "sales_companion"
     assert since["text"].endswith(" d ago")
 

@@ -16,7 +16,7 @@ from agentgauge import metrics
 from alerts import catalog, promql, thresholds
 from alerts.rules import render
 from sample_agent import faults
-from stack import story
+from stack import config, story
 from stack.layout import ROOT, Layout
 from tests.runbooks.pages import alert_pages, promql_blocks
 
@@ -81,9 +81,8 @@ def test_the_watchdog_reaches_the_pager(layout: Layout) -> None:
 def test_an_outage_pages_with_links_that_lead_somewhere_and_resolves(layout: Layout) -> None:
     """Fault → page within `for` + 1 min → runbook answers 200 → panel exists → clear → resolved page."""
     outcome = story.tell(layout, "crm-outage", lambda _line: None)
-    hold = next(
-        item for item in render(thresholds.load(), speed=layout.speed) if item.alert.name == outcome.page["alert"]
-    )
+    rendered = render(thresholds.load(), config.deployment(layout))
+    hold = next(item for item in rendered if item.alert.name == outcome.page["alert"])
     assert hold.numbers.for_ is not None
     assert outcome.seconds_to_page < hold.numbers.for_.seconds + 60
     assert outcome.runbook_status == 200

@@ -1,4 +1,4 @@
-"""Runbook pages as tests read them: sections, queries and commands."""
+"""Runbook pages as tests read them: sections, queries and commands; and two agents of somebody else."""
 
 from __future__ import annotations
 
@@ -6,7 +6,22 @@ import re
 import textwrap
 from pathlib import Path
 
+from alerts.deployment import Deployment
+
 RUNBOOKS = Path(__file__).resolve().parents[2] / "runbooks"
+
+STRANGERS = Deployment(
+    agents=("support_bot", "billing_bot"),
+    job="my-agents",
+    grafana="https://grafana.example.com",
+    runbooks="https://runbooks.example.com",
+    prometheus="https://prometheus.example.com",
+    alertmanager="https://alerts.example.com/am",
+    pager="https://pager.example.com",
+    targets=("10.0.0.5:9464", "10.0.0.6:9464"),
+    apps={"support_bot": "support:app", "billing_bot": "billing.agent:app"},
+)
+"""Two agents that have nothing to do with the demo."""
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<body>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from bundle import pages
 from stack import binaries, config, native
 from stack.errors import StackError
 from stack.layout import ROOT, Layout, Ports
@@ -203,12 +204,9 @@ def test_the_written_configuration_is_valid(tmp_path: Path, programs: dict[str, 
 
 def test_a_broken_runbook_stops_the_start_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A dead link in a page is found before the first process starts."""
-    stack = tmp_path / "stack"
-    runbooks = tmp_path / "runbooks"
-    stack.mkdir()
-    runbooks.mkdir()
-    (stack / "mkdocs.yml").write_text("site_name: x\ndocs_dir: ../runbooks\n")
-    (runbooks / "index.md").write_text("[gone](gone.md)\n")
-    monkeypatch.setattr(native, "ROOT", tmp_path)
+    for path in pages.TEMPLATES.glob("*.md"):
+        (tmp_path / path.name).write_text(path.read_text())
+    (tmp_path / "index.md").write_text("[gone](gone.md)\n")
+    monkeypatch.setattr(pages, "TEMPLATES", tmp_path)
     with pytest.raises(StackError, match=r"does not build: WARNING .*gone\.md"):
-        native.build_site(tmp_path / "site")
+        native.build_site(Layout(Ports(), tmp_path / "stack"))

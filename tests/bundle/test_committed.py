@@ -1,4 +1,4 @@
-"""What is committed is what the code generates."""
+"""What is committed is what the bundle is for the demo."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from alerts import docs
-from alerts.generate import ROOT, generate
+from alerts import docs, thresholds
+from alerts.deployment import DEMO
+from bundle.files import bundle_files
+from bundle.generate import ROOT, committed, generate
 
-COPIED = ("alerts", "runbooks", "exporter", "README.md")
+COPIED = ("alerts", "dashboards/generated", "runbooks", "exporter", "README.md")
 
 
 @pytest.fixture
@@ -26,11 +28,19 @@ def copy(tmp_path: Path) -> Path:
 
 
 def test_generating_changes_nothing(copy: Path) -> None:
-    """Rules, inhibition, fact boxes, tables and limits are committed as generated."""
+    """Rules, dashboards, pages, configuration, tables and limits are committed as generated."""
     assert [str(path.relative_to(copy)) for path in generate(copy)] == []
 
 
-def test_one_number_moves_rule_fact_box_table_and_library_together(copy: Path) -> None:
+def test_the_committed_bundle_is_whole_and_holds_nothing_else() -> None:
+    """A rule file, dashboard or page that the bundle no longer has is removed, too."""
+    rendered = {committed(name) for name in bundle_files(DEMO, thresholds.load())}
+    folders = ("alerts/rules/*.yml", "alerts/templates/*.tmpl", "dashboards/generated/*.json", "runbooks/*.md")
+    there = {str(path.relative_to(ROOT)) for pattern in folders for path in ROOT.glob(pattern)}
+    assert rendered == there | {"alerts/prometheus.yml", "alerts/alertmanager.yml"}
+
+
+def test_one_number_moves_rule_panel_fact_box_table_and_library_together(copy: Path) -> None:
     """The promise of thresholds.yml."""
     path = copy / "alerts" / "thresholds.yml"
     text = path.read_text(encoding="utf-8")
@@ -38,6 +48,7 @@ def test_one_number_moves_rule_fact_box_table_and_library_together(copy: Path) -
     changed = {str(path.relative_to(copy)) for path in generate(copy)}
     assert changed == {
         "alerts/rules/sessions.yml",
+        "dashboards/generated/tools.json",
         "exporter/agentgauge/_limits.py",
         "runbooks/AgentSessionLooping.md",
         "runbooks/index.md",
@@ -49,13 +60,12 @@ def test_generated_files_say_from_what(copy: Path) -> None:
     """Nobody edits them by hand twice."""
     for path in [*(copy / "alerts" / "rules").glob("*.yml"), copy / "exporter" / "agentgauge" / "_limits.py"]:
         assert path.read_text(encoding="utf-8").startswith("# Generated from alerts/")
+    for path in (copy / "runbooks").glob("*.md"):
+        assert f"<!-- Rendered from runbooks/templates/{path.name}: edit that" in path.read_text(encoding="utf-8")
 
 
 def test_a_page_without_markers_is_named(copy: Path) -> None:
     """The error shows the two lines to put in."""
-    page = copy / "runbooks" / "AgentLatencySpike.md"
-    page.write_text("# AgentLatencySpike\n", encoding="utf-8")
-    with pytest.raises(
-        docs.MissingBlockError, match=r"runbooks/AgentLatencySpike\.md needs the lines\n<!-- generated: facts"
-    ):
+    (copy / "README.md").write_text("# AgentGauge\n", encoding="utf-8")
+    with pytest.raises(docs.MissingBlockError, match=r"README\.md needs the lines\n<!-- generated: alerts"):
         generate(copy)

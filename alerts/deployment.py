@@ -1,0 +1,60 @@
+"""Whose alerts these are and where everything runs: the names and URLs that rules, pages and configuration carry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The agents of one scrape job and the programs around them. URLs are written without a trailing slash.
+
+    ``apps`` maps an agent to what ``agentgauge --app`` takes; commands of an agent that is not in it have no ``--app``.
+    ``targets`` are the agents' metrics endpoints (host:port); none: Prometheus reads them from ``targets/agents.yml``.
+    ``pager`` is the webhook's base URL; ``secrets`` is the folder of Alertmanager's secrets as Alertmanager sees it.
+    ``examples`` are the tools, models, suite and log that commands on pages name; where one is missing, a word in
+    capitals stands for it.
+    ``demo`` adds what only the Sales Companion has, such as its faults. ``speed`` shortens every duration, for drills.
+    """
+
+    agents: tuple[str, ...]
+    job: str
+    grafana: str
+    runbooks: str
+    prometheus: str
+    alertmanager: str
+    pager: str
+    targets: tuple[str, ...] = ()
+    apps: Mapping[str, str] = field(default_factory=dict)
+    secrets: str = "/etc/alertmanager/secrets"
+    examples: Mapping[str, str] = field(default_factory=dict)
+    demo: bool = False
+    speed: float = 1
+
+    def command(self, agent: str) -> str:
+        """How the command line of this agent begins."""
+        return f"agentgauge --app {self.apps[agent]}" if agent in self.apps else "agentgauge"
+
+
+DEMO = Deployment(
+    agents=("sales_companion",),
+    job="agents",
+    grafana="http://127.0.0.1:3000",
+    runbooks="http://127.0.0.1:8020",
+    prometheus="http://127.0.0.1:9090",
+    alertmanager="http://127.0.0.1:9093",
+    pager="http://pager:8010",
+    apps={"sales_companion": "sample_agent.assembly:app"},
+    examples={
+        "tool": "get_deal_history",
+        "looping_tool": "search_emails",
+        "acting_tool": "draft_email",
+        "cheaper_model": "claude-haiku-5-5",
+        "better_model": "claude-sonnet-5-5",
+        "suite": "sales",
+        "log": ".stack/logs/agent.log",
+    },
+    demo=True,
+)
+"""The Sales Companion on one machine, with the pager by its name in Compose: what is committed is rendered for it."""

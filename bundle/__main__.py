@@ -1,0 +1,156 @@
+"""``python -m bundle DIR --agent NAME …``, which ``agentgauge bundle`` runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from alerts.deployment import DEMO, Deployment
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+NAME = re.compile(r"[A-Za-z0-9_.-]+")
+APP = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+TARGET = re.compile(r"[\w.-]+:\d+|\[[0-9a-fA-F:]+\]:\d+")
+
+
+@app.command()
+def bundle(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write into; made if it is missing.")],
+    agent: Annotated[
+        list[str] | None, typer.Option(help="Name of an agent, as in AgentGauge(agent=…); once for each.")
+    ] = None,
+    job: Annotated[str, typer.Option(help="Scrape job of the agents.")] = DEMO.job,
+    target: Annotated[
+        list[str] | None, typer.Option(help="HOST:PORT of an agent's /metrics; once for each replica.")
+    ] = None,
+    app_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--app",
+            help="What `agentgauge --app` takes on the runbooks: MODULE:NAME for all, or AGENT=MODULE:NAME for one.",
+        ),
+    ] = None,
+    grafana_url: Annotated[str, typer.Option(help="Where people open Grafana.")] = DEMO.grafana,
+    runbooks_url: Annotated[str, typer.Option(help="Where the runbook site will be served.")] = DEMO.runbooks,
+    prometheus_url: Annotated[str, typer.Option(help="Where people and tools reach Prometheus.")] = DEMO.prometheus,
+    alertmanager_url: Annotated[
+        str, typer.Option(help="Where Prometheus, people and tools reach Alertmanager.")
+    ] = DEMO.alertmanager,
+    pager_url: Annotated[
+        str, typer.Option(help="Webhook that gets every alert at /alerts and the heartbeat at /heartbeat.")
+    ] = "http://127.0.0.1:8010",
+    site: Annotated[bool, typer.Option(help="Build the runbooks as a static site as well.")] = True,
+    demo: Annotated[bool, typer.Option(help="For the Sales Companion of AgentGauge's repository.")] = False,
+) -> None:
+    """Write rules, dashboards, runbooks and configuration for your agents into DIR, ready to load.
+
+    Example: agentgauge bundle monitoring --agent support_bot --agent billing_bot --job my-agents
+    --target 10.0.0.5:9464 --runbooks-url https://runbooks.example.com
+    """
+    agents = tuple(dict.fromkeys(agent or ()))
+    if demo:
+        deployment = DEMO
+    elif not agents:
+        raise typer.BadParameter("name at least one agent", param_hint="--agent")
+    else:
+        deployment = Deployment(
+            agents=_all(agents, NAME, "--agent", "letters, digits, '_', '-' and '.'"),
+            job=_all((job,), NAME, "--job", "letters, digits, '_', '-' and '.'")[0],
+            grafana=_url(grafana_url, "--grafana-url"),
+            runbooks=_url(runbooks_url, "--runbooks-url"),
+            prometheus=_url(prometheus_url, "--prometheus-url"),
+            alertmanager=_url(alertmanager_url, "--alertmanager-url"),
+            pager=_url(pager_url, "--pager-url"),
+            targets=_all(tuple(target or ["127.0.0.1:9464"]), TARGET, "--target", "HOST:PORT"),
+            apps=_apps(agents, app_ or []),
+        )
+    from bundle.errors import PROBLEMS  # after the options are read, so that help and slips answer at once
+
+    try:
+        _write(deployment, folder, site)
+    except PROBLEMS as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _write(deployment: Deployment, folder: Path, site: bool) -> None:
+    from alerts.rules import render
+    from alerts.thresholds import load
+    from bundle.files import bundle_files
+    from bundle.site import build_site
+
+    numbers = load()
+    files = bundle_files(deployment, numbers)
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    if site:
+        build_site(deployment, render(numbers, deployment), folder / "site")
+    typer.echo(_summary(deployment, folder, files, site))
+
+
+def _summary(deployment: Deployment, folder: Path, files: dict[str, str], site: bool) -> str:
+    parts: dict[str, int] = {}
+    for name in files:
+        part, slash, _ = name.partition("/")
+        parts[part + slash] = parts.get(part + slash, 0) + 1
+    lines = [f"wrote {folder}:"]
+    lines += [f"  {part:18}{count} file(s)" if part.endswith("/") else f"  {part}" for part, count in parts.items()]
+    if site:
+        lines.append(f"  {'site/':18}the runbooks as a static site")
+    steps = [
+        f"start Prometheus on it:     prometheus --config.file={folder / 'prometheus.yml'}",
+        f"start Alertmanager on it:   alertmanager --config.file={folder / 'alertmanager.yml'}"
+        f" --web.external-url={deployment.alertmanager}",
+        f"serve {folder / 'site'} at {deployment.runbooks}, and give {folder / 'dashboards'} to Grafana "
+        f"({deployment.grafana})",
+    ]
+    lines += ["next:", *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]
+    return "\n".join(lines)
+
+
+def _all(values: tuple[str, ...], allowed: re.Pattern[str], option: str, words: str) -> tuple[str, ...]:
+    for value in values:
+        if not allowed.fullmatch(value):
+            raise typer.BadParameter(f"{value!r}: expected {words}", param_hint=option)
+    return values
+
+
+def _url(url: str, option: str) -> str:
+    parts = urlsplit(url)
+    try:
+        usable = parts.scheme in ("http", "https") and parts.hostname and not (parts.query or parts.fragment)
+        _ = parts.port  # raises ValueError for one that is not a number
+    except ValueError:
+        usable = False
+    if not usable or re.search(r"[\s'\"<>]", url):
+        raise typer.BadParameter(f"{url!r}: expected a URL such as https://example.com", param_hint=option)
+    if parts.username or parts.password:
+        raise typer.BadParameter("the URL holds a password, and it would stand on every page", param_hint=option)
+    return url.rstrip("/")
+
+
+def _apps(agents: tuple[str, ...], written: list[str]) -> dict[str, str]:
+    """Agent → app, from ``MODULE:NAME`` for all and ``AGENT=MODULE:NAME`` for one."""
+    for_all = [one for one in written if "=" not in one]
+    if len(for_all) > 1:
+        raise typer.BadParameter("given twice; say AGENT=MODULE:NAME for each agent", param_hint="--app")
+    apps = dict.fromkeys(agents, for_all[0]) if for_all else {}
+    for one in written:
+        if "=" in one:
+            name, _, spec = one.partition("=")
+            if name not in agents:
+                raise typer.BadParameter(f"{name!r} is not one of the agents: {', '.join(agents)}", param_hint="--app")
+            apps[name] = spec
+    _all(tuple(apps.values()), APP, "--app", "MODULE:NAME")
+    return apps
+
+
+if __name__ == "__main__":
+    app(prog_name="agentgauge bundle")

@@ -1,0 +1,69 @@
+"""``prometheus.yml`` and ``alertmanager.yml`` for a deployment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from alerts.catalog import ALERTS
+from alerts.deployment import Deployment
+from bundle.holes import fill
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+FAST = "1s"
+"""Scrape, evaluation and grouping interval where the clock is shortened: the least that Prometheus is at ease with."""
+
+
+def prometheus_yml(deployment: Deployment) -> str:
+    """Prometheus' configuration: what it scrapes, its rule files and its Alertmanager."""
+    holes = {
+        "interval": "10s" if deployment.speed == 1 else FAST,
+        "job": deployment.job,
+        "targets": ", ".join(f"'{target}'" for target in deployment.targets),
+        **_address("prometheus", deployment.prometheus),
+        **_address("alertmanager", deployment.alertmanager),
+    }
+    conditions = {"demo": deployment.demo, "from_files": not deployment.targets}
+    return _filled("prometheus.yml", holes, conditions)
+
+
+def alertmanager_yml(deployment: Deployment) -> str:
+    """Alertmanager's configuration: routes, receivers and who mutes whom."""
+    holes = {
+        "pager": deployment.pager,
+        "secrets": deployment.secrets,
+        "group_wait": "5s" if deployment.speed == 1 else FAST,
+        "group_interval": "30s" if deployment.speed == 1 else FAST,
+        "inhibit_rules": inhibit_rules(),
+    }
+    return _filled("alertmanager.yml", holes, {"demo": deployment.demo})
+
+
+def inhibit_rules() -> str:
+    """Alertmanager's ``inhibit_rules``, as the catalog says."""
+    lines = ["inhibit_rules:"]
+    for alert in ALERTS:
+        if alert.inhibits:
+            lines += [
+                f"  - source_matchers: ['alertname=\"{alert.name}\"']",
+                f"    target_matchers: ['alertname=~\"{'|'.join(alert.inhibits)}\"']",
+                f"    equal: [{', '.join(alert.inhibit_equal)}]",
+            ]
+    return "\n".join(lines)
+
+
+def _filled(name: str, holes: dict[str, str], conditions: dict[str, bool]) -> str:
+    template = (TEMPLATES / name).read_text(encoding="utf-8")
+    return fill(template, holes, conditions, where=f"bundle/templates/{name}")
+
+
+def _address(program: str, url: str) -> dict[str, str]:
+    """The parts of a URL as a scrape configuration writes them."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return {
+        f"{program}_scheme": parts.scheme,
+        f"{program}_address": f"'{parts.hostname}:{port}'",
+        f"{program}_path": f"{parts.path.rstrip('/')}/",
+    }

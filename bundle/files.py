@@ -1,0 +1,49 @@
+"""The bundle as files: their names beside each other, and their text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from alerts.deployment import Deployment
+from alerts.rules import RenderedAlert, render, rule_files
+from alerts.thresholds import Thresholds
+from bundle.configuration import alertmanager_yml, prometheus_yml
+from bundle.pages import render_pages
+from dashboards.catalog import DASHBOARDS
+from dashboards.panels import to_json
+
+MESSAGES = Path(__file__).resolve().parent.parent / "alerts" / "templates"
+
+
+def bundle_files(deployment: Deployment, thresholds: Thresholds) -> dict[str, str]:
+    """Path below the bundle's folder → text; raises ThresholdError, TemplateError and PanelError."""
+    rendered = render(thresholds, deployment)
+    return {
+        **config_files(deployment, rendered),
+        **{f"dashboards/{name}": text for name, text in dashboard_files(deployment, thresholds).items()},
+        **{f"runbooks/{name}": text for name, text in render_pages(deployment, rendered).items()},
+    }
+
+
+def config_files(deployment: Deployment, rendered: list[RenderedAlert]) -> dict[str, str]:
+    """What Prometheus and Alertmanager read."""
+    return {
+        "prometheus.yml": prometheus_yml(deployment),
+        **{f"rules/{name}": text for name, text in rule_files(rendered, deployment).items()},
+        "alertmanager.yml": alertmanager_yml(deployment),
+        **message_files(),
+    }
+
+
+def message_files() -> dict[str, str]:
+    """Alertmanager's templates: the words of its messages."""
+    return {f"templates/{path.name}": path.read_text(encoding="utf-8") for path in sorted(MESSAGES.glob("*.tmpl"))}
+
+
+def dashboard_files(deployment: Deployment, thresholds: Thresholds) -> dict[str, str]:
+    """File name → JSON of each dashboard."""
+    return {
+        name: json.dumps(to_json(board, thresholds, deployment), indent=2, ensure_ascii=False) + "\n"
+        for name, board in DASHBOARDS.items()
+    }
