@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from agentgauge.cost.tiers import TierPolicy
     from agentgauge.evals.history import Version
     from agentgauge.evals.scenario import Scenario
-    from agentgauge.evals.transcript import Transcript
+    from agentgauge.evals.transcript import TrialTranscript
     from agentgauge.ledger import Ledger
     from agentgauge.prompts.library import PromptLibrary, Prompts
 
@@ -75,7 +75,7 @@ class TrialRunner(Protocol):
     def version(self) -> Version:
         """What is on trial: the agent's own version, that of its prompts, the model that plans."""
 
-    async def answer(self, scenario: Scenario) -> Transcript:
+    async def answer(self, scenario: Scenario) -> TrialTranscript:
         """Have a new conversation do what the scenario says; what this raises is no verdict on the agent."""
 
     async def judge(self, model: str, prompt: str) -> tuple[str, float]:

@@ -10,7 +10,7 @@ from typing import Any
 from agentgauge import AgentGauge, Session, Task
 from agentgauge.autonomy.approvals import Approvals, InvalidEditError, RiskRaisedError
 from agentgauge.evals.scenario import Approval, Scenario
-from agentgauge.evals.transcript import Called, Said, Transcript
+from agentgauge.evals.transcript import Called, Said, TrialTranscript
 from sample_agent.sales.companion import KEY_REFUSED, PROVIDER_DOWN, Conversation, SalesCompanion
 from sample_agent.sales.requests import Answer
 
@@ -22,7 +22,7 @@ class ProviderFailedError(Exception):
     """The model provider did not answer, which says nothing about the agent."""
 
 
-async def converse(companion: SalesCompanion, gauge: AgentGauge, scenario: Scenario) -> Transcript:
+async def converse(companion: SalesCompanion, gauge: AgentGauge, scenario: Scenario) -> TrialTranscript:
     """Have the agent do what a scenario says. Raises ProviderFailedError.
 
     A request that waits for a decision which the scenario does not give ends the conversation.
@@ -44,7 +44,7 @@ async def converse(companion: SalesCompanion, gauge: AgentGauge, scenario: Scena
     finally:
         session.close()
     notes.end()
-    return Transcript(tuple(notes.steps), session.model_turns, session.cost_usd)
+    return TrialTranscript(tuple(notes.steps), session.model_turns, session.cost_usd)
 
 
 class _Session(Session):

@@ -30,7 +30,7 @@ from agentgauge.cost.store import MemoryStore
 from agentgauge.cost.tiers import Models, Steps, Tier, TierPolicy
 from agentgauge.evals.history import Version
 from agentgauge.evals.scenario import Scenario
-from agentgauge.evals.transcript import Transcript
+from agentgauge.evals.transcript import TrialTranscript
 from agentgauge.ledger import Ledger
 from agentgauge.ops.switches import Switches, switch_file
 from agentgauge.prompts.library import Prompts
@@ -124,7 +124,7 @@ class Trials:
             ledger, assembly.AGENT, lambda: candidate.policy, lambda tool, it: check(TOOLS_BY_NAME[tool], it)
         )
 
-    async def answer(self, scenario: Scenario) -> Transcript:
+    async def answer(self, scenario: Scenario) -> TrialTranscript:
         """Have a new agent do what a scenario says. Raises ProviderFailedError."""
         with tempfile.TemporaryDirectory(dir=self._folder) as name:
             folder = Path(name)

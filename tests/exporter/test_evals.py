@@ -80,7 +80,7 @@ def test_a_run_comes_back_with_what_was_evaluated_and_each_trial(run: Runs, hist
     assert history.runs("sales") == [made]
     assert (made.version, made.commit, made.result, made.finished_at) == (V1, "abc123", "failed", clock())
     assert history.trials(made) == [trial("look_up", 1, True), trial("look_up", 2, False)]
-    assert history.outcomes(made)["look_up"].score == 0.75
+    assert history.results(made)["look_up"].score == 0.75
 
 
 def test_a_run_that_broke_off_keeps_its_trials_and_is_found_again(url: str) -> None:
@@ -115,18 +115,18 @@ def test_a_run_without_trials_cannot_be_finished(history: EvalHistory) -> None:
 
 
 @pytest.mark.parametrize(
-    ("trials", "verdict"),
+    ("trials", "status"),
     [((1, 1), "passed"), ((1, 0), "flaky"), ((1, 1, 0), "flaky"), ((1, 0, 0), "broken")],
 )
 def test_a_scenario_is_broken_when_a_majority_of_its_trials_fails(
-    run: Runs, history: EvalHistory, trials: tuple[int, ...], verdict: str
+    run: Runs, history: EvalHistory, trials: tuple[int, ...], status: str
 ) -> None:
     """Fewer are flaky, and count as passed: one bad trial is no page."""
     made = run(V1, look_up=trials)
-    assert history.outcomes(made)["look_up"].verdict == verdict
+    assert history.results(made)["look_up"].status == status
     standing = history.standing("sales")
     assert standing is not None
-    assert standing.pass_ratio == (0 if verdict == "broken" else 1)
+    assert standing.pass_ratio == (0 if status == "broken" else 1)
 
 
 @pytest.mark.parametrize("change", [{"agent": "1.1"}, {"prompt": "v2"}, {"model": "claude-haiku-5-5"}])
@@ -163,14 +163,14 @@ def test_a_part_of_a_suite_renews_what_it_holds_and_leaves_the_rest(run: Runs, h
     run(V1, partial=True, note=GOOD)
     standing = history.standing("sales")
     assert standing is not None
-    assert {name: one.verdict for name, one in standing.outcomes.items()} == {
+    assert {name: one.status for name, one in standing.results.items()} == {
         "look_up": "passed", "draft": "broken", "note": "passed", "send": "passed"
     }  # fmt: skip  # four scenarios on one line
     assert standing.pass_ratio == 0.75
     run(V1, look_up=GOOD, draft=GOOD)
     standing = history.standing("sales")
     assert standing is not None
-    assert set(standing.outcomes) == {"look_up", "draft"}, "a whole run says which scenarios there are"
+    assert set(standing.results) == {"look_up", "draft"}, "a whole run says which scenarios there are"
 
 
 def test_a_version_of_which_only_a_part_was_run_is_not_compared(run: Runs, history: EvalHistory) -> None:

@@ -141,7 +141,7 @@ def history(suite: Suite = None, limit: Annotated[int, typer.Option(min=1, help=
         runs = kept.runs(name, limit)
         if not runs:
             stop(f"the suite {name} was never run; those that were: {', '.join(kept.suites()) or 'none so far'}")
-        out.print(tables.of_history(runs, {one.id: kept.outcomes(one) for one in runs}))
+        out.print(tables.of_history(runs, {one.id: kept.results(one) for one in runs}))
 
 
 @app.command()

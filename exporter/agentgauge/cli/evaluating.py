@@ -17,7 +17,7 @@ from agentgauge.evals.checks import usd
 from agentgauge.evals.evaluation import Evaluated, Plan, evaluate
 from agentgauge.evals.history import EvalHistory, Trial
 from agentgauge.evals.judge import Judge
-from agentgauge.evals.report import Report
+from agentgauge.evals.report import EvalReport
 from agentgauge.evals.scenario import Scenario, ScenarioError, load
 from agentgauge.files.watched_file import state_directory
 from agentgauge.files.yaml_file import YamlFileError
@@ -92,11 +92,11 @@ def execute(
         return asyncio.run(run(on_trial_end))
 
 
-def summary(report: Report) -> list[str]:
+def summary(report: EvalReport) -> list[str]:
     """The run in a few lines."""
     run = report.run
     count, passed = len(report.scenarios), len(report.scenarios) - len(report.named("broken"))
-    k = max(one.outcome.trials for one in report.scenarios)
+    k = max(one.result.trials for one in report.scenarios)
     lines = [
         f"suite {run.suite}, version {run.version}, commit {run.commit}: {passed} of {count} scenarios passed",
         f"pass^1 {report.pass_hat(1):.1%}, pass^{k} {report.pass_hat(k):.1%}; the agent cost {usd(report.cost_usd)}",
@@ -107,11 +107,11 @@ def summary(report: Report) -> list[str]:
         lines.append(f"flaky, passed in most trials: {', '.join(flaky)}")
     if report.baseline is not None:
         before = report.baseline
-        lines.append(f"the version before, {before.version}, passed {before.pass_ratio:.1%} of {len(before.outcomes)}")
+        lines.append(f"the version before, {before.version}, passed {before.pass_ratio:.1%} of {len(before.results)}")
     return lines
 
 
-def what_failed(report: Report) -> str:
+def what_failed(report: EvalReport) -> str:
     """The scenarios that regressed, and those that are broken besides, by name."""
     others = [name for name in report.named("broken") if name not in report.regressed]
     parts = []

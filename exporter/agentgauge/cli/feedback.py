@@ -13,7 +13,7 @@ from rich.table import Table
 from agentgauge.autonomy.actions import Actions
 from agentgauge.cli.common import open_ledger, out, stop
 from agentgauge.feedback.export import export as write_files
-from agentgauge.feedback.report import Report
+from agentgauge.feedback.report import FeedbackReport
 from agentgauge.feedback.report import report as make_report
 from agentgauge.feedback.thumbs import thumbs_since
 from agentgauge.files.watched_file import state_directory
@@ -65,7 +65,7 @@ def export(
         out.print(f"{folder / name}: {entries}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _print(made: Report) -> None:
+def _print(made: FeedbackReport) -> None:
     records = Table("prompts", "approved", "edited", "rejected", "approval rate", title="Decisions by prompt version")
     for version, record in made.records.items():
         name = f"{version} (in force)" if version == made.in_force else version

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentgauge.evals.scenario import Scenario
-from agentgauge.evals.transcript import Transcript
+from agentgauge.evals.transcript import TrialTranscript
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Check:
         return self.failure is None
 
 
-def check(scenario: Scenario, transcript: Transcript) -> list[Check]:
+def check(scenario: Scenario, transcript: TrialTranscript) -> list[Check]:
     """Every demand of the scenario, met or not."""
     called = [call.tool for call in transcript.calls]
     output = transcript.output.casefold()
@@ -79,7 +79,7 @@ def _is_within(sequence: list[str], called: list[str]) -> bool:
     return all(tool in rest for tool in sequence)
 
 
-def _arguments(scenario: Scenario, transcript: Transcript) -> Iterator[Check]:
+def _arguments(scenario: Scenario, transcript: TrialTranscript) -> Iterator[Check]:
     for tool, expected in scenario.expected_arguments.items():
         calls = [call.arguments for call in transcript.calls if call.tool == tool]
         # The call that comes closest says best what was wrong.

@@ -1,4 +1,4 @@
-"""One evaluation from start to verdict: what is run, kept in the history, and compared with the version before."""
+"""One evaluation from start to result: what is run, kept in the history, and compared with the version before."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from datetime import date
 
 from agentgauge.evals.history import EvalHistory, Run, Trial, Version
 from agentgauge.evals.judge import Judge
-from agentgauge.evals.report import Report, report
+from agentgauge.evals.report import EvalReport, report
 from agentgauge.evals.runner import Attempt, Ended, attempts, run
 from agentgauge.evals.scenario import Scenario
-from agentgauge.evals.transcript import Transcript
+from agentgauge.evals.transcript import TrialTranscript
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Plan:
 class Evaluated:
     """How it ended. ``report`` is None if no trial has a result; the run is finished if ``ended`` is complete."""
 
-    report: Report | None
+    report: EvalReport | None
     ended: Ended
 
 
@@ -52,7 +52,7 @@ def plan(
 async def evaluate(
     history: EvalHistory,
     planned: Plan,
-    answer: Callable[[Scenario], Awaitable[Transcript]],
+    answer: Callable[[Scenario], Awaitable[TrialTranscript]],
     on_trial: Callable[[Trial], None],
     *,
     parallel: int = 8,

@@ -39,8 +39,8 @@ class EvalGauges:
             (metrics.EVAL_PASS_RATIO, (suite, version)): standing.pass_ratio,
             (metrics.EVAL_LAST_RUN, (suite,)): standing.at.timestamp(),
         }
-        for scenario, outcome in standing.outcomes.items():
-            values[metrics.EVAL_SCORE, (suite, scenario, version)] = outcome.score
+        for scenario, result in standing.results.items():
+            values[metrics.EVAL_SCORE, (suite, scenario, version)] = result.score
         baseline = self._history.baseline(suite, standing.version)
         if baseline is not None:
             values[metrics.EVAL_BASELINE_PASS_RATIO, (suite,)] = baseline.pass_ratio

@@ -19,8 +19,8 @@ from agentgauge.ledger.outbox import Measurement, put
 from agentgauge.ledger.schema import EVAL_RUNS, EVAL_TRIALS
 from agentgauge.ledger.store import Ledger
 
-Result = Literal["passed", "failed"]
-Verdict = Literal["passed", "flaky", "broken"]
+RunResult = Literal["passed", "failed"]
+ScenarioStatus = Literal["passed", "flaky", "broken"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Run:
     partial: bool
     started_at: datetime
     finished_at: datetime | None = None
-    result: Result | None = None
+    result: RunResult | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ScenarioResult:
     """How one scenario came out of the trials of one run; score, turns, cost and seconds are means."""
 
     trials: int
@@ -92,7 +92,7 @@ class Outcome:
     seconds: float
 
     @property
-    def verdict(self) -> Verdict:
+    def status(self) -> ScenarioStatus:
         """``broken`` if a majority of the trials failed, ``flaky`` if fewer did: one bad trial is no broken agent."""
         failed = self.trials - self.passed
         if not failed:
@@ -101,17 +101,17 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Standing:
+class VersionStanding:
     """Where a version stands in a suite: each scenario as the last run with it left it; ``at`` is when that ended."""
 
     version: Version
     at: datetime
-    outcomes: Mapping[str, Outcome]
+    results: Mapping[str, ScenarioResult]
 
     @property
     def pass_ratio(self) -> float:
         """The share of scenarios that are not broken."""
-        return sum(one.verdict != "broken" for one in self.outcomes.values()) / len(self.outcomes)
+        return sum(one.status != "broken" for one in self.results.values()) / len(self.results)
 
 
 class EvalHistory:
@@ -163,7 +163,7 @@ class EvalHistory:
         with self._ledger.writing() as connection:
             connection.execute(EVAL_TRIALS.insert(), row)
 
-    def finish(self, run: Run, result: Result) -> Run:
+    def finish(self, run: Run, result: RunResult) -> Run:
         """Commit how the run ended, and count it; ValueError if it has no trial."""
         with self._ledger.writing() as connection:
             if connection.execute(select(EVAL_TRIALS.c.run_id).where(EVAL_TRIALS.c.run_id == run.id)).first() is None:
@@ -198,23 +198,23 @@ class EvalHistory:
             rows = connection.execute(own.order_by(EVAL_TRIALS.c.scenario, EVAL_TRIALS.c.trial)).all()
         return [_trial(row) for row in rows]
 
-    def outcomes(self, run: Run) -> dict[str, Outcome]:
+    def results(self, run: Run) -> dict[str, ScenarioResult]:
         """How each scenario came out of a run."""
         with self._ledger.reading() as connection:
-            return _outcomes(connection, [run.id]).get(run.id, {})
+            return _results(connection, [run.id]).get(run.id, {})
 
-    def standing(self, suite: str) -> Standing | None:
+    def standing(self, suite: str) -> VersionStanding | None:
         """Where the current version stands, which is that of the last finished run; None before the first."""
         finished = self._finished(suite)
         return self._standing(finished, finished[0].version) if finished else None
 
-    def baseline(self, suite: str, version: Version) -> Standing | None:
+    def baseline(self, suite: str, version: Version) -> VersionStanding | None:
         """Where the version before ``version`` stood: the other one that was run last; None if there is none."""
         finished = self._finished(suite)
         before = next((run.version for run in finished if run.version != version), None)
         return None if before is None else self._standing(finished, before)
 
-    def standing_of(self, suite: str, name: str, other_than: Version) -> Standing | None:
+    def standing_of(self, suite: str, name: str, other_than: Version) -> VersionStanding | None:
         """Where the last version stood that is called so and is another one; see ``Version.is_called``."""
         finished = self._finished(suite)
         others = (run.version for run in finished if run.version != other_than)
@@ -234,7 +234,7 @@ class EvalHistory:
         whole = {run.version for run in runs if not run.partial}
         return [run for run in runs if run.version in whole]
 
-    def _standing(self, finished: list[Run], version: Version) -> Standing:
+    def _standing(self, finished: list[Run], version: Version) -> VersionStanding:
         """From the version's last whole run, and the partial ones after it, which say anew what they hold."""
         runs: list[Run] = []
         for run in finished:
@@ -243,14 +243,14 @@ class EvalHistory:
                 if not run.partial:
                     break
         with self._ledger.reading() as connection:
-            by_run = _outcomes(connection, [run.id for run in runs])
-        outcomes: dict[str, Outcome] = {}
+            by_run = _results(connection, [run.id for run in runs])
+        results: dict[str, ScenarioResult] = {}
         for run in reversed(runs):
-            outcomes |= by_run.get(run.id, {})
-        return Standing(version, _end(runs[0]), outcomes)
+            results |= by_run.get(run.id, {})
+        return VersionStanding(version, _end(runs[0]), results)
 
 
-def _outcomes(connection: Connection, run_ids: Iterable[str]) -> dict[str, dict[str, Outcome]]:
+def _results(connection: Connection, run_ids: Iterable[str]) -> dict[str, dict[str, ScenarioResult]]:
     each = (
         select(
             EVAL_TRIALS.c.run_id,
@@ -266,11 +266,11 @@ def _outcomes(connection: Connection, run_ids: Iterable[str]) -> dict[str, dict[
         .group_by(EVAL_TRIALS.c.run_id, EVAL_TRIALS.c.scenario)
         .order_by(EVAL_TRIALS.c.scenario)
     )
-    found: dict[str, dict[str, Outcome]] = {}
+    found: dict[str, dict[str, ScenarioResult]] = {}
     for row in connection.execute(each):
         passed, turns = int(row.passed), float(row.turns)  # PostgreSQL answers with decimals
-        outcome = Outcome(row.trials, passed, row.score, turns, row.cost_usd, row.seconds)
-        found.setdefault(row.run_id, {})[row.scenario] = outcome
+        result = ScenarioResult(row.trials, passed, row.score, turns, row.cost_usd, row.seconds)
+        found.setdefault(row.run_id, {})[row.scenario] = result
     return found
 
 

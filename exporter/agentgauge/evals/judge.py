@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from agentgauge.evals.transcript import Called, Transcript
+from agentgauge.evals.transcript import Called, TrialTranscript
 from agentgauge.files.watched_file import write_json
 
 INSTRUCTION = "Judge the transcript."
@@ -30,7 +30,7 @@ class JudgeError(Exception):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judgement:
     """What the judge said; ``cost_usd`` is 0 if it had been said before."""
 
     passed: bool
@@ -39,7 +39,7 @@ class Verdict:
 
 
 class Judge:
-    """Asks a model, and keeps each verdict in a folder: the same transcript is judged once.
+    """Asks a model, and keeps each judgement in a folder: the same transcript is judged once.
 
     ``ask`` sends a prompt to ``model`` and returns its answer and what that cost in USD.
     """
@@ -49,23 +49,23 @@ class Judge:
         self._model = model
         self._folder = folder
 
-    async def __call__(self, criterion: str, transcript: Transcript) -> Verdict:
+    async def __call__(self, criterion: str, transcript: TrialTranscript) -> Judgement:
         """Judge a transcript; raises JudgeError, and what asking raises."""
         prompt = PROMPT.format(criterion=criterion, transcript=told(transcript))
         kept = self._folder / f"{hashlib.sha256((self._model + prompt).encode()).hexdigest()}.json"
         if kept.exists():
-            return Verdict(**json.loads(kept.read_text(encoding="utf-8")), cost_usd=0.0)
+            return Judgement(**json.loads(kept.read_text(encoding="utf-8")), cost_usd=0.0)
         answer, cost_usd = await self._ask(prompt)
         word, _, reason = answer.strip().partition(" ")
         decision = word.strip(".:,*").upper()
         if decision not in ("PASS", "FAIL"):
             raise JudgeError(f"the judge {self._model} began with neither PASS nor FAIL: {answer[:80]!r}")
-        verdict = Verdict(decision == "PASS", reason.strip(), cost_usd)
-        write_json(kept, {"passed": verdict.passed, "reason": verdict.reason})
-        return verdict
+        judgement = Judgement(decision == "PASS", reason.strip(), cost_usd)
+        write_json(kept, {"passed": judgement.passed, "reason": judgement.reason})
+        return judgement
 
 
-def told(transcript: Transcript) -> str:
+def told(transcript: TrialTranscript) -> str:
     """A transcript as text, a paragraph for each step."""
     lines = []
     for step in transcript.steps:

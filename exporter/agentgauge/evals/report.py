@@ -11,7 +11,7 @@ from math import comb
 from pathlib import Path
 from typing import Any
 
-from agentgauge.evals.history import Outcome, Result, Run, Standing, Trial
+from agentgauge.evals.history import Run, RunResult, ScenarioResult, ScenarioStatus, Trial, VersionStanding
 
 
 @dataclass(frozen=True)
@@ -19,31 +19,31 @@ class ScenarioReport:
     """One scenario in a run. ``reasons`` are what was wrong, the most frequent first, with the trials they came in."""
 
     name: str
-    outcome: Outcome
+    result: ScenarioResult
     reasons: tuple[tuple[str, int], ...]
     regressed: bool
 
     @property
     def why(self) -> str:
         """The reasons on one line, empty if there are none."""
-        trials = self.outcome.trials
+        trials = self.result.trials
         return "; ".join(
             reason if count == trials else f"{reason} ({count}/{trials})" for reason, count in self.reasons
         )
 
 
 @dataclass(frozen=True)
-class Report:
+class EvalReport:
     """A run, by scenario, beside the version before; ``baseline`` is None if there is none."""
 
     run: Run
     scenarios: tuple[ScenarioReport, ...]
-    baseline: Standing | None
+    baseline: VersionStanding | None
     cost_usd: float
     judge_cost_usd: float
 
     @property
-    def result(self) -> Result:
+    def result(self) -> RunResult:
         """``failed`` if any scenario is broken; whatever regressed is."""
         return "failed" if self.named("broken") else "passed"
 
@@ -57,28 +57,28 @@ class Report:
         """The share of scenarios of the run that are not broken."""
         return 1 - len(self.named("broken")) / len(self.scenarios)
 
-    def named(self, verdict: str) -> list[str]:
-        """The names of the scenarios with this verdict: passed, flaky or broken."""
-        return [one.name for one in self.scenarios if one.outcome.verdict == verdict]
+    def named(self, status: ScenarioStatus) -> list[str]:
+        """The names of the scenarios with this status: passed, flaky or broken."""
+        return [one.name for one in self.scenarios if one.result.status == status]
 
     def pass_hat(self, k: int) -> float:
         """pass^k: the chance that k trials of a scenario all pass, as a mean over the scenarios."""
-        return sum(pass_hat(one.outcome, k) for one in self.scenarios) / len(self.scenarios)
+        return sum(pass_hat(one.result, k) for one in self.scenarios) / len(self.scenarios)
 
 
-def pass_hat(outcome: Outcome, k: int) -> float:
+def pass_hat(result: ScenarioResult, k: int) -> float:
     """The chance that k trials, drawn from those of one scenario, all passed; with k = all of them, 1 or 0."""
-    k = min(k, outcome.trials)
-    return comb(outcome.passed, k) / comb(outcome.trials, k)
+    k = min(k, result.trials)
+    return comb(result.passed, k) / comb(result.trials, k)
 
 
-def report(run: Run, trials: Sequence[Trial], baseline: Standing | None) -> Report:
+def report(run: Run, trials: Sequence[Trial], baseline: VersionStanding | None) -> EvalReport:
     """Put the trials of a run together; ``baseline`` is where the version before stood."""
     by_scenario: dict[str, list[Trial]] = {}
     for trial in trials:
         by_scenario.setdefault(trial.scenario, []).append(trial)
-    before = {} if baseline is None else baseline.outcomes
-    return Report(
+    before = {} if baseline is None else baseline.results
+    return EvalReport(
         run=run,
         scenarios=tuple(_scenario(name, ours, before.get(name)) for name, ours in by_scenario.items()),
         baseline=baseline,
@@ -87,9 +87,9 @@ def report(run: Run, trials: Sequence[Trial], baseline: Standing | None) -> Repo
     )
 
 
-def _scenario(name: str, trials: list[Trial], before: Outcome | None) -> ScenarioReport:
+def _scenario(name: str, trials: list[Trial], before: ScenarioResult | None) -> ScenarioReport:
     count = len(trials)
-    outcome = Outcome(
+    result = ScenarioResult(
         trials=count,
         passed=sum(trial.passed for trial in trials),
         score=sum(trial.score for trial in trials) / count,
@@ -98,11 +98,11 @@ def _scenario(name: str, trials: list[Trial], before: Outcome | None) -> Scenari
         seconds=sum(trial.seconds for trial in trials) / count,
     )
     reasons = Counter(reason for trial in trials for reason in trial.failures)
-    regressed = before is not None and before.verdict != "broken" and outcome.verdict == "broken"
-    return ScenarioReport(name, outcome, tuple(reasons.most_common()), regressed)
+    regressed = before is not None and before.status != "broken" and result.status == "broken"
+    return ScenarioReport(name, result, tuple(reasons.most_common()), regressed)
 
 
-def as_json(report: Report) -> dict[str, Any]:
+def as_json(report: EvalReport) -> dict[str, Any]:
     """The report for other programs."""
     run = report.run
     return {
@@ -127,10 +127,10 @@ def as_json(report: Report) -> dict[str, Any]:
         "scenarios": [
             {
                 "name": one.name,
-                "verdict": one.outcome.verdict,
+                "status": one.result.status,
                 "regressed": one.regressed,
-                "pass_hat": {str(k): pass_hat(one.outcome, k) for k in range(1, one.outcome.trials + 1)},
-                **asdict(one.outcome),
+                "pass_hat": {str(k): pass_hat(one.result, k) for k in range(1, one.result.trials + 1)},
+                **asdict(one.result),
                 "reasons": [{"reason": reason, "trials": count} for reason, count in one.reasons],
             }
             for one in report.scenarios
@@ -138,12 +138,12 @@ def as_json(report: Report) -> dict[str, Any]:
     }
 
 
-def write_json(report: Report, path: Path) -> None:
+def write_json(report: EvalReport, path: Path) -> None:
     """Write the report as JSON."""
     _write(path, json.dumps(as_json(report), indent=2) + "\n")
 
 
-def write_junit(report: Report, path: Path, not_run: Sequence[str] = ()) -> None:
+def write_junit(report: EvalReport, path: Path, not_run: Sequence[str] = ()) -> None:
     """Write the report as JUnit XML, a test case a scenario; ``not_run`` are scenarios without a trial."""
     run = report.run
     suite = ET.Element(
@@ -153,7 +153,7 @@ def write_junit(report: Report, path: Path, not_run: Sequence[str] = ()) -> None
         failures=str(len(report.named("broken"))),
         errors="0",
         skipped=str(len(not_run)),
-        time=f"{sum(one.outcome.seconds * one.outcome.trials for one in report.scenarios):.3f}",
+        time=f"{sum(one.result.seconds * one.result.trials for one in report.scenarios):.3f}",
         timestamp=run.started_at.isoformat(),
     )
     properties = ET.SubElement(suite, "properties")
@@ -161,13 +161,13 @@ def write_junit(report: Report, path: Path, not_run: Sequence[str] = ()) -> None
     for name, value in about.items():
         ET.SubElement(properties, "property", name=name, value=value)
     for one in report.scenarios:
-        seconds = f"{one.outcome.seconds:.3f}"
+        seconds = f"{one.result.seconds:.3f}"
         case = ET.SubElement(suite, "testcase", classname=f"evals.{run.suite}", name=one.name, time=seconds)
-        passed = f"{one.outcome.passed} of {one.outcome.trials} trials passed"
-        if one.outcome.verdict == "broken":
+        passed = f"{one.result.passed} of {one.result.trials} trials passed"
+        if one.result.status == "broken":
             kind = "regressed" if one.regressed else "broken"
             ET.SubElement(case, "failure", type=kind, message=one.why).text = f"{passed}\n{one.why}"
-        elif one.outcome.verdict == "flaky":
+        elif one.result.status == "flaky":
             ET.SubElement(case, "system-out").text = f"flaky: {passed}\n{one.why}"
     for name in not_run:
         case = ET.SubElement(suite, "testcase", classname=f"evals.{run.suite}", name=name, time="0")
@@ -178,8 +178,8 @@ def write_junit(report: Report, path: Path, not_run: Sequence[str] = ()) -> None
     _write(path, ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n")
 
 
-def _most_trials(report: Report) -> int:
-    return max(one.outcome.trials for one in report.scenarios)
+def _most_trials(report: EvalReport) -> int:
+    return max(one.result.trials for one in report.scenarios)
 
 
 def _write(path: Path, text: str) -> None:

@@ -11,7 +11,7 @@ from agentgauge.evals import checks
 from agentgauge.evals.history import Trial
 from agentgauge.evals.judge import Judge
 from agentgauge.evals.scenario import Scenario
-from agentgauge.evals.transcript import Transcript
+from agentgauge.evals.transcript import TrialTranscript
 
 MOST_ERRORS = 3
 """Trials that may come to nothing before no more are started: then it is not the agent that is broken."""
@@ -56,7 +56,7 @@ def attempts(scenarios: Sequence[Scenario], trials: int, done: Iterable[tuple[st
 
 async def run(
     todo: Sequence[Attempt],
-    answer: Callable[[Scenario], Awaitable[Transcript]],
+    answer: Callable[[Scenario], Awaitable[TrialTranscript]],
     keep: Callable[[Trial], None],
     *,
     parallel: int = 8,
@@ -66,7 +66,7 @@ async def run(
     """Run the trials, ``parallel`` at a time.
 
     ``answer`` has the agent do what the scenario says; ``keep`` gets each trial as it ends, in a thread, to store it.
-    What either raises is no verdict on the agent: the trial stays undone. No trial begins once ``max_cost_usd`` is
+    What either raises says nothing about the agent: the trial stays undone. No trial begins once ``max_cost_usd`` is
     spent; those under way end.
     """
     state = _State(iter(todo), max_cost_usd)
@@ -106,7 +106,9 @@ class _State:
         return attempt
 
 
-async def _trial(attempt: Attempt, answer: Callable[[Scenario], Awaitable[Transcript]], judge: Judge | None) -> Trial:
+async def _trial(
+    attempt: Attempt, answer: Callable[[Scenario], Awaitable[TrialTranscript]], judge: Judge | None
+) -> Trial:
     scenario = attempt.scenario
     started = perf_counter()
     transcript = await answer(scenario)
@@ -114,9 +116,9 @@ async def _trial(attempt: Attempt, answer: Callable[[Scenario], Awaitable[Transc
     checked = checks.check(scenario, transcript)
     judge_cost_usd = 0.0
     if judge is not None and scenario.judge is not None:
-        verdict = await judge(scenario.judge, transcript)
-        judge_cost_usd = verdict.cost_usd
-        checked.append(checks.Check(None if verdict.passed else f"judge: {verdict.reason}"))
+        judgement = await judge(scenario.judge, transcript)
+        judge_cost_usd = judgement.cost_usd
+        checked.append(checks.Check(None if judgement.passed else f"judge: {judgement.reason}"))
     failures = tuple(one.failure for one in checked if one.failure is not None)
     return Trial(
         scenario=scenario.name,

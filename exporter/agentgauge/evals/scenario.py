@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
-Match = Literal["strict", "unordered", "subset", "superset"]
+ToolMatch = Literal["strict", "unordered", "subset", "superset"]
 """How the tools called must match ``expected_tools``, a tool named twice counting twice.
 
 ``strict``: the same, in this order. ``unordered``: the same, in any order. ``subset``: no other than these.
@@ -61,7 +61,7 @@ class Scenario(_Document):
     expected_tool_sequence: list[Name] = []
     expected_arguments: dict[Name, dict[str, Any]] = {}
     forbidden_tools: list[Name] = []
-    match: Match = "superset"
+    match: ToolMatch = "superset"
     turns: list[Text] = []
     approvals: list[Annotated[Approval, BeforeValidator(_decision_alone)]] = []
     fault: str | None = None

@@ -11,42 +11,42 @@ from rich.table import Table
 from rich.text import Text
 
 from agentgauge.evals.checks import usd
-from agentgauge.evals.history import Outcome, Run, Standing, Trial
-from agentgauge.evals.report import Report, pass_hat
-from agentgauge.evals.transcript import Called, Transcript
+from agentgauge.evals.history import Run, ScenarioResult, Trial, VersionStanding
+from agentgauge.evals.report import EvalReport, pass_hat
+from agentgauge.evals.transcript import Called, TrialTranscript
 
 COLOURS = {"passed": "green", "flaky": "yellow", "broken": "red", "failed": "red"}
 BARS = "▁▂▃▄▅▆▇█"
 
 
-def of_run(report: Report) -> Table:
-    """Each scenario with its verdict and figures, and under its name the reason if it did not pass."""
-    table = _table("scenario", "scenario", "verdict", "passed", "score", "turns", "cost")
+def of_run(report: EvalReport) -> Table:
+    """Each scenario with its status and figures, and under its name the reason if it did not pass."""
+    table = _table("scenario", "scenario", "status", "passed", "score", "turns", "cost")
     for one in report.scenarios:
-        outcome = one.outcome
-        style = COLOURS[outcome.verdict]
+        result = one.result
+        style = COLOURS[result.status]
         name = Text(one.name) if not one.why else Text.assemble(one.name, "\n", (f"  {one.why}", style))
         table.add_row(
             name,
-            Text("regressed" if one.regressed else outcome.verdict, style=style),
-            f"{outcome.passed}/{outcome.trials}",
-            f"{outcome.score:.2f}",
-            f"{outcome.turns:.1f}",
-            usd(outcome.cost_usd),
+            Text("regressed" if one.regressed else result.status, style=style),
+            f"{result.passed}/{result.trials}",
+            f"{result.score:.2f}",
+            f"{result.turns:.1f}",
+            usd(result.cost_usd),
         )
     return table
 
 
-def side_by_side(report: Report, other: Standing) -> RenderableType:
+def side_by_side(report: EvalReport, other: VersionStanding) -> RenderableType:
     """Each scenario with another version and now: trials passed, turns and cost, and what changed."""
-    now = {one.name: one.outcome for one in report.scenarios}
+    now = {one.name: one.result for one in report.scenarios}
     table = _table("scenario", "scenario", "before", "now", "turns", "cost", "change")
-    for name in now if report.run.partial else sorted({*now, *other.outcomes}):
-        before, after = other.outcomes.get(name), now.get(name)
+    for name in now if report.run.partial else sorted({*now, *other.results}):
+        before, after = other.results.get(name), now.get(name)
         table.add_row(
             Text(name),
-            _verdict(before),
-            _verdict(after),
+            _status(before),
+            _status(after),
             _from_to(before, after, lambda one: f"{one.turns:.1f}"),
             _from_to(before, after, lambda one: usd(one.cost_usd)),
             _change(before, after),
@@ -54,15 +54,15 @@ def side_by_side(report: Report, other: Standing) -> RenderableType:
     return Group(Text(f"before: {other.version}, now: {report.run.version}", style="bold"), table)
 
 
-def of_history(runs: Sequence[Run], outcomes: Mapping[str, Mapping[str, Outcome]]) -> RenderableType:
+def of_history(runs: Sequence[Run], results: Mapping[str, Mapping[str, ScenarioResult]]) -> RenderableType:
     """The runs, newest first, and above them the pass ratio of the whole ones as a line of bars, oldest first."""
     table = _table("commit", "when (UTC)", "version", "result", "passed", "pass^k", "cost", "commit")
     ratios = []
     for run in runs:
-        own = list(outcomes.get(run.id, {}).values())
+        own = list(results.get(run.id, {}).values())
         if not own:
             continue
-        passed = sum(one.verdict != "broken" for one in own)
+        passed = sum(one.status != "broken" for one in own)
         reliable = sum(pass_hat(one, one.trials) for one in own) / len(own)
         result = run.result or "broke off"
         table.add_row(
@@ -85,7 +85,7 @@ def of_trial(trial: Trial) -> RenderableType:
     verdict = Text("passed", style="green") if trial.passed else Text("; ".join(trial.failures), style="red")
     about = f"trial {trial.number}: {trial.turns} turns, {usd(trial.cost_usd)}, {trial.seconds:.1f} s, "
     parts: list[RenderableType] = [Text.assemble((about, "bold"), verdict)]
-    for step in Transcript.from_json(trial.transcript).steps:
+    for step in TrialTranscript.from_json(trial.transcript).steps:
         if isinstance(step, Called):
             outcome = "" if step.ok else " failed"
             parts.append(Text(f"{step.tool} {json.dumps(dict(step.arguments))}{outcome}", style="magenta"))
@@ -104,19 +104,21 @@ def _table(wraps: str, *columns: str) -> Table:
     return table
 
 
-def _verdict(outcome: Outcome | None) -> Text:
-    if outcome is None:
+def _status(result: ScenarioResult | None) -> Text:
+    if result is None:
         return Text("–", style="dim")
-    return Text(f"{outcome.verdict} {outcome.passed}/{outcome.trials}", style=COLOURS[outcome.verdict])
+    return Text(f"{result.status} {result.passed}/{result.trials}", style=COLOURS[result.status])
 
 
-def _from_to(before: Outcome | None, after: Outcome | None, shown: Callable[[Outcome], str]) -> str:
+def _from_to(
+    before: ScenarioResult | None, after: ScenarioResult | None, shown: Callable[[ScenarioResult], str]
+) -> str:
     return "→".join("–" if one is None else shown(one) for one in (before, after))
 
 
-def _change(before: Outcome | None, after: Outcome | None) -> Text:
+def _change(before: ScenarioResult | None, after: ScenarioResult | None) -> Text:
     if before is None or after is None:
         return Text("new" if before is None else "not run", style="dim")
-    if (before.verdict == "broken") == (after.verdict == "broken"):
+    if (before.status == "broken") == (after.status == "broken"):
         return Text("")
-    return Text("mended", style="green") if before.verdict == "broken" else Text("regressed", style="red")
+    return Text("mended", style="green") if before.status == "broken" else Text("regressed", style="red")

@@ -26,7 +26,7 @@ class Called:
 
 
 @dataclass(frozen=True)
-class Transcript:
+class TrialTranscript:
     """One trial in the order it happened; ``turns`` are the model's, ``cost_usd`` is that of the session."""
 
     steps: tuple[Said | Called, ...]
@@ -48,7 +48,7 @@ class Transcript:
         return {**asdict(self), "steps": [asdict(step) for step in self.steps]}
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Transcript:
+    def from_json(cls, document: Mapping[str, Any]) -> TrialTranscript:
         """Read what ``as_json`` wrote."""
         steps = tuple(Said(**step) if "by" in step else Called(**step) for step in document["steps"])
         return cls(steps, document["turns"], document["cost_usd"])

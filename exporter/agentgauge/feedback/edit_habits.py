@@ -12,7 +12,7 @@ NOTICEABLE = 0.1
 
 
 @dataclass(frozen=True)
-class Change:
+class EditHabit:
     """What happened to a field, such as ``tag added``; ``by`` is the share by which a text or number grew or shrank."""
 
     what: str
@@ -20,13 +20,13 @@ class Change:
     by: float | None = None
 
 
-def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[EditHabit]:
     """The changes from the proposed arguments to those that a person made of them, in the order of the fields."""
     found = []
     for field in dict.fromkeys([*before, *after]):
         old, new = before.get(field), after.get(field)
         if old != new:
-            found += [Change(what.format(field=field), field, by) for what, by in _changes_of(old, new)]
+            found += [EditHabit(what.format(field=field), field, by) for what, by in _changes_of(old, new)]
     return found
 
 

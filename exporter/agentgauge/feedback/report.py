@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from agentgauge.autonomy.actions import Action, TrackRecord
-from agentgauge.feedback.edit_habits import Change, changes
+from agentgauge.feedback.edit_habits import EditHabit, changes
 from agentgauge.feedback.themes import theme_of
 
 LEAST_TIMES = 3
@@ -58,7 +58,7 @@ class ParameterChange:
 
 
 @dataclass(frozen=True)
-class Report:
+class FeedbackReport:
     """What people decided, by prompt version, and what it points at.
 
     ``improvements`` are for the version in force: what was wrong with an older one may be mended.
@@ -77,7 +77,7 @@ def report(
     thumbs: Mapping[tuple[str, str], int],
     records: Mapping[str, TrackRecord],
     in_force: str,
-) -> Report:
+) -> FeedbackReport:
     """Sum up decisions, thumbs by rating and reason, and track records by prompt version."""
     decided = list(decided)
     failures = planning_failures(action for action in decided if action.decision == "rejected")
@@ -87,7 +87,7 @@ def report(
         *(_improvement_of_parameters(one) for one in edits if _counts(one, in_force) and _is_habit(one)),
         *_improvements_of_thumbs(thumbs),
     )
-    return Report(in_force, records, failures, edits, thumbs, improvements)
+    return FeedbackReport(in_force, records, failures, edits, thumbs, improvements)
 
 
 def planning_failures(rejected: Iterable[Action]) -> tuple[PlanningFailure, ...]:
@@ -109,7 +109,7 @@ def planning_failures(rejected: Iterable[Action]) -> tuple[PlanningFailure, ...]
 def parameter_changes(edited: Iterable[Action]) -> tuple[ParameterChange, ...]:
     """Edits by version, tool and what they changed, the most frequent first."""
     edits: Counter[tuple[str, str]] = Counter()
-    made: dict[tuple[str, str, str, str], list[Change]] = defaultdict(list)
+    made: dict[tuple[str, str, str, str], list[EditHabit]] = defaultdict(list)
     for action in edited:
         version, tool = action.proposal.prompt_version, action.proposal.tool
         edits[version, tool] += 1
@@ -122,7 +122,7 @@ def parameter_changes(edited: Iterable[Action]) -> tuple[ParameterChange, ...]:
     return tuple(sorted(found, key=lambda one: (-one.times, one.prompt_version, one.tool, one.what)))
 
 
-def _median(alike: list[Change]) -> float | None:
+def _median(alike: list[EditHabit]) -> float | None:
     known = [change.by for change in alike if change.by is not None]
     return median(known) if known else None
 

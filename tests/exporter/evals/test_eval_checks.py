@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from agentgauge.evals.checks import check, score
-from agentgauge.evals.scenario import Match, Scenario
-from agentgauge.evals.transcript import Called, Said, Transcript
+from agentgauge.evals.scenario import Scenario, ToolMatch
+from agentgauge.evals.transcript import Called, Said, TrialTranscript
 
 
 def failures(
@@ -27,7 +27,7 @@ def failures(
         }
     )
     calls = [Called(one, {}, "") if isinstance(one, str) else one for one in called]
-    transcript = Transcript(
+    transcript = TrialTranscript(
         (Said("user", "the user says nothing that counts"), *calls, Said("agent", output)), turns, cost
     )
     return [one.failure for one in check(scenario, transcript) if one.failure is not None]
@@ -50,7 +50,7 @@ def failures(
         ("strict", ["a"], ["missing tool b"]),
     ],
 )
-def test_tools_match_as_the_mode_says(match: Match, called: list[str], wrong: list[str]) -> None:
+def test_tools_match_as_the_mode_says(match: ToolMatch, called: list[str], wrong: list[str]) -> None:
     """Of the expected a and b."""
     assert failures(called, expected_tools=["a", "b"], match=match) == wrong
 
@@ -116,10 +116,12 @@ def test_the_score_is_the_share_of_demands_met() -> None:
     scenario = Scenario(
         name="n", input="i", expected_tools=["a"], expected_output_contains=["x"], max_turns=1, max_cost=1
     )
-    assert score(check(scenario, Transcript((Called("a", {}, ""),), 2, 0.5))) == 0.5
+    assert score(check(scenario, TrialTranscript((Called("a", {}, ""),), 2, 0.5))) == 0.5
 
 
 def test_a_transcript_survives_its_way_through_json() -> None:
     """As it is kept in the ledger."""
-    transcript = Transcript((Said("user", "hi"), Called("a", {"x": 1}, "r", False), Said("approver", "no")), 2, 0.5)
-    assert Transcript.from_json(transcript.as_json()) == transcript
+    transcript = TrialTranscript(
+        (Said("user", "hi"), Called("a", {"x": 1}, "r", False), Said("approver", "no")), 2, 0.5
+    )
+    assert TrialTranscript.from_json(transcript.as_json()) == transcript

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from agentgauge.evals.history import Outcome, Run, Standing, Trial, Version
-from agentgauge.evals.report import Report, pass_hat, report, write_json, write_junit
+from agentgauge.evals.history import Run, ScenarioResult, Trial, Version, VersionStanding
+from agentgauge.evals.report import EvalReport, pass_hat, report, write_json, write_junit
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 V1, V2 = Version("1.0", "v1", "claude-opus-5-5"), Version("1.0", "v2", "claude-opus-5-5")
@@ -25,9 +25,9 @@ def trials(scenario: str, *failures: str) -> list[Trial]:
 
 
 @pytest.fixture
-def made() -> Report:
+def made() -> EvalReport:
     """Of three trials each: one scenario passes, one is flaky, one regressed, one was broken before."""
-    passed, broken = Outcome(3, 3, 1, 3, 0.02, 0.5), Outcome(3, 0, 0.2, 3, 0.02, 0.5)
+    passed, broken = ScenarioResult(3, 3, 1, 3, 0.02, 0.5), ScenarioResult(3, 0, 0.2, 3, 0.02, 0.5)
     before = {"good": passed, "shaky": passed, "fell": passed, "old": broken}
     done = [
         *trials("good", "", "", ""),
@@ -35,23 +35,23 @@ def made() -> Report:
         *trials("fell", "missing tool x", "missing tool x", "phrase absent: “ARR”"),
         *trials("old", "missing tool y", "missing tool y", "missing tool y"),
     ]
-    return report(Run("r1", "sales", V2, "abc123", False, NOW, NOW, "failed"), done, Standing(V1, NOW, before))
+    return report(Run("r1", "sales", V2, "abc123", False, NOW, NOW, "failed"), done, VersionStanding(V1, NOW, before))
 
 
-def test_a_regression_is_what_the_version_before_passed_and_a_majority_now_fails(made: Report) -> None:
+def test_a_regression_is_what_the_version_before_passed_and_a_majority_now_fails(made: EvalReport) -> None:
     """Not what is flaky, and not what was broken before."""
     assert made.regressed == ["fell"]
     assert (made.named("flaky"), made.named("broken")) == (["shaky"], ["fell", "old"])
     assert (made.pass_ratio, made.result) == (0.5, "failed")
 
 
-def test_a_flaky_run_passes(made: Report) -> None:
+def test_a_flaky_run_passes(made: EvalReport) -> None:
     """It is said, and shown by pass^k, but one bad trial stops no deploy."""
     run = report(made.run, [*trials("good", ""), *trials("shaky", "", "late", "")], None)
     assert (run.result, run.named("flaky")) == ("passed", ["shaky"])
 
 
-def test_the_reasons_come_with_the_trials_they_came_in(made: Report) -> None:
+def test_the_reasons_come_with_the_trials_they_came_in(made: EvalReport) -> None:
     """The most frequent first."""
     why = {one.name: one.why for one in made.scenarios}
     assert why["fell"] == "missing tool x (2/3); phrase absent: “ARR” (1/3)"
@@ -59,15 +59,15 @@ def test_the_reasons_come_with_the_trials_they_came_in(made: Report) -> None:
     assert why["good"] == ""
 
 
-def test_pass_hat_k_falls_with_k_for_what_is_not_reliable(made: Report) -> None:
+def test_pass_hat_k_falls_with_k_for_what_is_not_reliable(made: EvalReport) -> None:
     """With k = all trials, it is the share of scenarios in which every trial passed."""
-    shaky = Outcome(5, 4, 0.9, 3, 0.02, 0.5)
+    shaky = ScenarioResult(5, 4, 0.9, 3, 0.02, 0.5)
     assert [round(pass_hat(shaky, k), 2) for k in (1, 2, 5)] == [0.8, 0.6, 0.0]
     assert made.pass_hat(3) == 0.25
     assert made.pass_hat(1) == pytest.approx((1 + 2 / 3) / 4)
 
 
-def test_junit_names_failures_and_what_was_not_run(made: Report, tmp_path: Path) -> None:
+def test_junit_names_failures_and_what_was_not_run(made: EvalReport, tmp_path: Path) -> None:
     """As CI shows it: a regression is a failure of that type, a flaky scenario a passed one with a remark."""
     write_junit(made, tmp_path / "out" / "junit.xml", not_run=["late"])
     suite = ET.parse(tmp_path / "out" / "junit.xml").getroot().find("testsuite")  # noqa: S314 - written above
@@ -81,7 +81,7 @@ def test_junit_names_failures_and_what_was_not_run(made: Report, tmp_path: Path)
     assert remarks[0].startswith("flaky: 2 of 3")
 
 
-def test_json_holds_version_commit_and_every_scenario(made: Report, tmp_path: Path) -> None:
+def test_json_holds_version_commit_and_every_scenario(made: EvalReport, tmp_path: Path) -> None:
     """For whatever comes after."""
     write_json(made, tmp_path / "run.json")
     said = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
@@ -89,6 +89,6 @@ def test_json_holds_version_commit_and_every_scenario(made: Report, tmp_path: Pa
     assert said["version"] == {"name": str(V2), "agent": "1.0", "prompt": "v2", "model": "claude-opus-5-5"}
     assert said["baseline"] == {"version": str(V1), "pass_ratio": 0.75}
     shaky = next(one for one in said["scenarios"] if one["name"] == "shaky")
-    assert (shaky["verdict"], shaky["trials"], shaky["passed"]) == ("flaky", 3, 2)
+    assert (shaky["status"], shaky["trials"], shaky["passed"]) == ("flaky", 3, 2)
     assert said["cost_usd"] == pytest.approx(0.24)
     assert said["judge_cost_usd"] == pytest.approx(0.012)

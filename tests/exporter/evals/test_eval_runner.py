@@ -14,7 +14,7 @@ from agentgauge.evals.evaluation import evaluate, plan, sample
 from agentgauge.evals.history import EvalHistory, Trial, Version
 from agentgauge.evals.runner import attempts, run
 from agentgauge.evals.scenario import Scenario
-from agentgauge.evals.transcript import Said, Transcript
+from agentgauge.evals.transcript import Said, TrialTranscript
 from agentgauge.ledger import Ledger
 
 VERSION = Version("1.0", "v1", "claude-opus-5-5")
@@ -36,14 +36,14 @@ def scenario(name: str, trials: int | None = None) -> Scenario:
 A, B, C = scenario("alpha"), scenario("beta"), scenario("gamma")
 
 
-async def right(asked: Scenario) -> Transcript:
+async def right(asked: Scenario) -> TrialTranscript:
     """An agent that passes, for ten cents."""
-    return Transcript((Said("agent", asked.name),), 1, 0.1)
+    return TrialTranscript((Said("agent", asked.name),), 1, 0.1)
 
 
-async def wrong(asked: Scenario) -> Transcript:
+async def wrong(asked: Scenario) -> TrialTranscript:
     """An agent that does not."""
-    return Transcript((Said("agent", "?"),), 1, 0.1)
+    return TrialTranscript((Said("agent", "?"),), 1, 0.1)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ async def test_trials_run_side_by_side_up_to_a_number() -> None:
     """The third begins when one of two has ended."""
     running, most = 0, 0
 
-    async def slow(asked: Scenario) -> Transcript:
+    async def slow(asked: Scenario) -> TrialTranscript:
         nonlocal running, most
         running += 1
         most = max(most, running)
@@ -90,7 +90,7 @@ async def test_a_budget_keeps_further_trials_from_beginning() -> None:
 async def test_what_keeps_an_agent_from_answering_is_no_verdict_on_it() -> None:
     """The trial stays undone; after three of these it is not the agent that is broken, and no more begin."""
 
-    async def unreachable(asked: Scenario) -> Transcript:
+    async def unreachable(asked: Scenario) -> TrialTranscript:
         raise ConnectionError("no route")
 
     kept: list[Trial] = []
@@ -127,7 +127,7 @@ async def test_trials_are_kept_when_the_run_is_cancelled(history: EvalHistory) -
     """By Ctrl-C, for example."""
     second_began = asyncio.Event()
 
-    async def hangs_at_beta(asked: Scenario) -> Transcript:
+    async def hangs_at_beta(asked: Scenario) -> TrialTranscript:
         if asked.name == "beta":
             second_began.set()
             await asyncio.Event().wait()
@@ -145,10 +145,10 @@ async def test_trials_are_kept_when_the_run_is_cancelled(history: EvalHistory) -
 async def test_the_version_before_is_the_baseline_of_a_regression(history: EvalHistory) -> None:
     """Named, and told apart from what was broken before."""
 
-    async def only_alpha(asked: Scenario) -> Transcript:
+    async def only_alpha(asked: Scenario) -> TrialTranscript:
         return await (right if asked.name == "alpha" else wrong)(asked)
 
-    async def only_gamma(asked: Scenario) -> Transcript:
+    async def only_gamma(asked: Scenario) -> TrialTranscript:
         return await (right if asked.name == "gamma" else wrong)(asked)
 
     before = await evaluate(history, plan(history, "suite", VERSION, [A, B], trials=3), only_alpha, lambda _trial: None)

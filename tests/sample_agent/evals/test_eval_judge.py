@@ -10,10 +10,10 @@ from agentgauge.evals.history import Trial
 from agentgauge.evals.judge import Judge, JudgeError
 from agentgauge.evals.runner import attempts, run
 from agentgauge.evals.scenario import Scenario
-from agentgauge.evals.transcript import Called, Said, Transcript
+from agentgauge.evals.transcript import Called, Said, TrialTranscript
 from sample_agent.fake_api.model import reply
 
-SAID = Transcript(
+SAID = TrialTranscript(
     (Said("user", "Globex?"), Called("look_up", {}, "$1"), Said("agent", "Globex pays $264,000.")), 2, 0.01
 )
 CRITERION = 'It says "264,000".'
@@ -50,7 +50,7 @@ async def test_the_same_transcript_is_judged_and_paid_once(tmp_path: Path) -> No
     assert model.asked == 1
     assert (first.cost_usd, again.cost_usd) == (0.01, 0)
     assert (again.passed, again.reason) == (first.passed, first.reason)
-    await Judge(model, "m", tmp_path)(CRITERION, Transcript(SAID.steps[:2], 2, 0.01))
+    await Judge(model, "m", tmp_path)(CRITERION, TrialTranscript(SAID.steps[:2], 2, 0.01))
     await Judge(model, "m", tmp_path)('It says "Globex".', SAID)
     await Judge(model, "other", tmp_path)(CRITERION, SAID)
     assert model.asked == 4
@@ -80,7 +80,7 @@ async def test_a_verdict_is_one_more_demand_and_its_cost_is_counted(tmp_path: Pa
         judge='It says "no".',
     )
 
-    async def answer(_scenario: Scenario) -> Transcript:
+    async def answer(_scenario: Scenario) -> TrialTranscript:
         return SAID
 
     judged: list[Trial] = []

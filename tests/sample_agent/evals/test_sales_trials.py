@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from agentgauge import AgentGauge
 from agentgauge.cost.tiers import Models
 from agentgauge.evals.scenario import Approval, Scenario, load
-from agentgauge.evals.transcript import Said, Transcript
+from agentgauge.evals.transcript import Said, TrialTranscript
 from agentgauge.ledger import Ledger
 from agentgauge.ops.switches import Switches
 from sample_agent import assembly
@@ -45,7 +45,7 @@ async def trials(fake_api: str, ledger: Ledger, tmp_path: Path) -> AsyncIterator
         yield Trials(candidate, gauge, client, ledger, tmp_path)
 
 
-def told(transcript: Transcript) -> list[str]:
+def told(transcript: TrialTranscript) -> list[str]:
     """Who did what, in order."""
     return [step.by if isinstance(step, Said) else f"{step.tool}{'' if step.ok else '!'}" for step in transcript.steps]
 

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from agentgauge.autonomy.actions import Actions, Proposal
-from agentgauge.feedback.edit_habits import Change, changes
-from agentgauge.feedback.report import Report, report
+from agentgauge.feedback.edit_habits import EditHabit, changes
+from agentgauge.feedback.report import FeedbackReport, report
 from agentgauge.feedback.themes import theme_of
 from agentgauge.feedback.thumbs import thumbs_since
 from agentgauge.ledger import Ledger
@@ -26,26 +26,28 @@ LETTER = "Dear Jane Cooper,\n\nyour agreement is due for renewal on 31 March.\n\
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
-        ({"text": "a note"}, {"text": "a note", "tag": "renewal"}, [Change("tag added", "tag")]),
-        ({"tag": ""}, {"tag": "renewal"}, [Change("tag added", "tag")]),
-        ({"tag": "renewal"}, {}, [Change("tag removed", "tag")]),
-        ({"tags": ["a"]}, {"tags": ["a", "b"]}, [Change("entry added to tags", "tags")]),
-        ({"tags": ["a", "b"]}, {"tags": ["b"]}, [Change("entry removed from tags", "tags")]),
-        ({"tags": ["a", "b"]}, {"tags": ["b", "a"]}, [Change("tags reordered", "tags")]),
-        ({"body": "ten chars!"}, {"body": "ten ch"}, [Change("body shortened", "body", 0.4)]),
-        ({"body": "ten ch"}, {"body": "ten chars"}, [Change("body lengthened", "body", 0.5)]),
-        ({"body": "one word here"}, {"body": "one word, see"}, [Change("body reworded", "body")]),
-        ({"body": LETTER}, {"body": LETTER.replace("Dear", "Hi")}, [Change("greeting of body changed", "body")]),
-        ({"kind": "note"}, {"kind": "risk"}, [Change("kind changed", "kind")]),
-        ({"discount": 0.2}, {"discount": 0.1}, [Change("discount lowered", "discount", 0.5)]),
-        ({"limit": 0}, {"limit": 5}, [Change("limit raised", "limit")]),
-        ({"urgent": True}, {"urgent": False}, [Change("urgent changed", "urgent")]),
-        ({"to": {"name": "a"}}, {"to": {"name": "b"}}, [Change("to changed", "to")]),
+        ({"text": "a note"}, {"text": "a note", "tag": "renewal"}, [EditHabit("tag added", "tag")]),
+        ({"tag": ""}, {"tag": "renewal"}, [EditHabit("tag added", "tag")]),
+        ({"tag": "renewal"}, {}, [EditHabit("tag removed", "tag")]),
+        ({"tags": ["a"]}, {"tags": ["a", "b"]}, [EditHabit("entry added to tags", "tags")]),
+        ({"tags": ["a", "b"]}, {"tags": ["b"]}, [EditHabit("entry removed from tags", "tags")]),
+        ({"tags": ["a", "b"]}, {"tags": ["b", "a"]}, [EditHabit("tags reordered", "tags")]),
+        ({"body": "ten chars!"}, {"body": "ten ch"}, [EditHabit("body shortened", "body", 0.4)]),
+        ({"body": "ten ch"}, {"body": "ten chars"}, [EditHabit("body lengthened", "body", 0.5)]),
+        ({"body": "one word here"}, {"body": "one word, see"}, [EditHabit("body reworded", "body")]),
+        ({"body": LETTER}, {"body": LETTER.replace("Dear", "Hi")}, [EditHabit("greeting of body changed", "body")]),
+        ({"kind": "note"}, {"kind": "risk"}, [EditHabit("kind changed", "kind")]),
+        ({"discount": 0.2}, {"discount": 0.1}, [EditHabit("discount lowered", "discount", 0.5)]),
+        ({"limit": 0}, {"limit": 5}, [EditHabit("limit raised", "limit")]),
+        ({"urgent": True}, {"urgent": False}, [EditHabit("urgent changed", "urgent")]),
+        ({"to": {"name": "a"}}, {"to": {"name": "b"}}, [EditHabit("to changed", "to")]),
         ({"tag": None}, {}, []),
         ({"text": "same"}, {"text": "same"}, []),
     ],
 )  # fmt: skip  # one case a line
-def test_an_edit_is_told_field_by_field(before: dict[str, Any], after: dict[str, Any], expected: list[Change]) -> None:
+def test_an_edit_is_told_field_by_field(
+    before: dict[str, Any], after: dict[str, Any], expected: list[EditHabit]
+) -> None:
     """What a person did, in words that add up over many edits."""
     found = changes(before, after)
     assert [(one.what, one.field) for one in found] == [(one.what, one.field) for one in expected]
@@ -101,7 +103,7 @@ def decide(
     actions.decide(actions.propose(proposal).id, decision, "ann", after, reason)
 
 
-def summed_up(ledger: Ledger, in_force: str = "v1") -> Report:
+def summed_up(ledger: Ledger, in_force: str = "v1") -> FeedbackReport:
     """The report of the last day."""
     since = ledger.now() - timedelta(days=1)
     records = PromptActivations(ledger, AGENT).track_records(since)
