@@ -11,7 +11,7 @@ from typing import Literal
 
 from dashboards.style import NO_DATA, RED
 
-Kind = Literal["stat", "timeseries", "table", "heatmap", "state-timeline"]
+PanelKind = Literal["stat", "timeseries", "table", "heatmap", "state-timeline"]
 """Grafana's names of the kinds of panels in use."""
 
 
@@ -79,7 +79,7 @@ class Panel:
     id: int
     title: str
     description: str
-    kind: Kind
+    kind: PanelKind
     unit: str
     span: int
     height: int

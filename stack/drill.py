@@ -53,7 +53,7 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DrillResult:
     """How a row went, in seconds since the cause began or was mended; None if it did not happen in time.
 
     ``noise`` are other alerts that reached the pager meanwhile; muted ones do not count. ``resolves`` is False
@@ -133,7 +133,7 @@ SCENES: tuple[Scene, ...] = (
 )
 
 
-def run(only: Collection[str], say: Say) -> list[Outcome]:
+def run(only: Collection[str], say: Say) -> list[DrillResult]:
     """Drill all alerts, or only these, some stacks at a time; in the order of SCENES."""
     wanted = [
         replace(scene, drills=drills)
@@ -145,7 +145,7 @@ def run(only: Collection[str], say: Say) -> list[Outcome]:
         return [outcome for outcomes in played for outcome in outcomes]
 
 
-def _play(scene: Scene, say: Say) -> list[Outcome]:
+def _play(scene: Scene, say: Say) -> list[DrillResult]:
     with tempfile.TemporaryDirectory(prefix="agentgauge-drill-") as folder:
         layout = Layout(Ports.free(), Path(folder), scene.speed)
         with native.temporary(layout, lambda _line: None, pace=scene.pace, history=scene.history):
@@ -153,7 +153,7 @@ def _play(scene: Scene, say: Say) -> list[Outcome]:
             return [_drill(layout, drill, say) for drill in scene.drills]
 
 
-def _drill(layout: Layout, drill: Drill, say: Say) -> Outcome:
+def _drill(layout: Layout, drill: Drill, say: Say) -> DrillResult:
     happens_by_itself = drill.cause is causes.nothing
     if not happens_by_itself:
         _wait_until_quiet(layout, say)
@@ -164,7 +164,7 @@ def _drill(layout: Layout, drill: Drill, say: Say) -> Outcome:
         paged = time.monotonic() - began
         if page is None:
             say(f"{drill.alert}: NOT PAGED within {PAGE_SECONDS:.0f} s")
-            return Outcome(drill.alert, drill.what, None, _others(layout, drill.alert, since))
+            return DrillResult(drill.alert, drill.what, None, _others(layout, drill.alert, since))
         runbook_answers = _answers(page["runbook_url"])
     say(f"{drill.alert}: paged after {paged:.0f} s")
     mended = time.monotonic()
@@ -173,7 +173,7 @@ def _drill(layout: Layout, drill: Drill, say: Say) -> Outcome:
         to_resolved = time.monotonic() - mended
         say(f"{drill.alert}: resolved after {to_resolved:.0f} s")
     noise = _others(layout, drill.alert, since)
-    return Outcome(drill.alert, drill.what, paged, noise, runbook_answers, to_resolved, not happens_by_itself)
+    return DrillResult(drill.alert, drill.what, paged, noise, runbook_answers, to_resolved, not happens_by_itself)
 
 
 def _page(layout: Layout, alert: str, status: str, since: str, patience: float) -> dict[str, Any] | None:
@@ -231,7 +231,7 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def table(outcomes: Sequence[Outcome]) -> Table:
+def table(outcomes: Sequence[DrillResult]) -> Table:
     """The matrix as people read it."""
     made = Table("alert", "cause", "to page", "runbook", "resolved after", "others that paged")
     for one in outcomes:

@@ -23,7 +23,7 @@ from bundle.site import SiteError
 from stack import binaries, config
 from stack.errors import StackError
 from stack.layout import HOME, ROOT, STATE_FILE, Layout, check_free
-from stack.services import Service, environment
+from stack.services import StackService, environment
 
 READY_SECONDS = 60.0
 
@@ -49,7 +49,7 @@ def build_site(layout: Layout) -> None:
         raise StackError(str(error)) from None
 
 
-def check_ports(wanted: list[Service], layout: Layout) -> None:
+def check_ports(wanted: list[StackService], layout: Layout) -> None:
     """StackError, naming the port and its service, if something listens there already."""
     check_free({service.name: service.port for service in wanted if service.port} | {"metrics": layout.ports.metrics})
 
@@ -79,7 +79,7 @@ class Logs:
             file.close()
 
 
-class Supervisor(Manager):  # type: ignore[misc]  # honcho ships no types
+class Processes(Manager):  # type: ignore[misc]  # honcho ships no types
     """Honcho's manager, made safe for a Ctrl-C while the processes are still being started."""
 
     def __init__(self, printer: Logs) -> None:
@@ -131,14 +131,14 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho ships no types
             self.terminate()
 
 
-def run(layout: Layout, wanted: list[Service], say: Say, when_ready: Callable[[], None]) -> int:
+def run(layout: Layout, wanted: list[StackService], say: Say, when_ready: Callable[[], None]) -> int:
     """Run the services until one ends or a signal comes; returns the exit status, 0 after Ctrl-C.
 
     Must be called from the main thread. ``when_ready`` runs, in a thread, once every service answers.
     """
     check_ports(wanted, layout)
     logs = Logs(layout.logs, say)
-    supervisor = Supervisor(logs)
+    supervisor = Processes(logs)
     for service in wanted:
         env = environment(layout) | service.env
         supervisor.add_process(service.name, service.shell_command, env=env, cwd=str(service.folder))
@@ -160,7 +160,7 @@ def run(layout: Layout, wanted: list[Service], say: Say, when_ready: Callable[[]
 
 
 def _announce(
-    layout: Layout, wanted: list[Service], supervisor: Supervisor, say: Say, when_ready: Callable[[], None]
+    layout: Layout, wanted: list[StackService], supervisor: Processes, say: Say, when_ready: Callable[[], None]
 ) -> None:
     deadline = time.monotonic() + READY_SECONDS
     for service in wanted:
@@ -179,7 +179,7 @@ def _announce(
     when_ready()
 
 
-def answers(service: Service) -> bool:
+def answers(service: StackService) -> bool:
     """Whether the service is ready."""
     if service.url is None:
         return True

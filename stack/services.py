@@ -17,7 +17,7 @@ GRAFANA_HOMES = ("/usr/share/grafana", "/usr/local/share/grafana", "/opt/homebre
 
 
 @dataclass(frozen=True)
-class Service:
+class StackService:
     """One process. ``url`` answers 2xx once it is ready; None means that there is nothing to wait for."""
 
     name: str
@@ -33,13 +33,13 @@ class Service:
         return f"exec {shlex.join(self.command)}"
 
 
-def services(layout: Layout, programs: dict[str, Path], reps: int = 50, pace: float = 1.0) -> list[Service]:
+def services(layout: Layout, programs: dict[str, Path], reps: int = 50, pace: float = 1.0) -> list[StackService]:
     """Every service of the stack, in the order to start them."""
     ports, etc = layout.ports, layout.etc
     python = [sys.executable, "-m"]
     listen = "127.0.0.1"
     found = [
-        Service(
+        StackService(
             "prometheus",
             [
                 str(programs["prometheus"]),
@@ -54,7 +54,7 @@ def services(layout: Layout, programs: dict[str, Path], reps: int = 50, pace: fl
             f"{layout.prometheus}/-/ready",
             folder=binaries.working_folder(programs["prometheus"]),
         ),
-        Service(
+        StackService(
             "alertmanager",
             [
                 str(programs["alertmanager"]),
@@ -69,8 +69,10 @@ def services(layout: Layout, programs: dict[str, Path], reps: int = 50, pace: fl
             f"{layout.alertmanager}/-/ready",
             folder=binaries.working_folder(programs["alertmanager"]),
         ),
-        Service("pager", [*python, "alerts", "pager", f"--port={ports.pager}"], ports.pager, f"{layout.pager}/health"),
-        Service(
+        StackService(
+            "pager", [*python, "alerts", "pager", f"--port={ports.pager}"], ports.pager, f"{layout.pager}/health"
+        ),
+        StackService(
             "runbooks",
             [*python, "http.server", "--bind", listen, "--directory", str(layout.folder / "site"), str(ports.runbooks)],
             ports.runbooks,
@@ -81,22 +83,24 @@ def services(layout: Layout, programs: dict[str, Path], reps: int = 50, pace: fl
     if not os.environ.get("ANTHROPIC_API_KEY"):
         url = f"http://{listen}:{ports.fake_api}/health"
         found.append(
-            Service("fake-api", [*python, "sample_agent", "fake-api", f"--port={ports.fake_api}"], ports.fake_api, url)
+            StackService(
+                "fake-api", [*python, "sample_agent", "fake-api", f"--port={ports.fake_api}"], ports.fake_api, url
+            )
         )
     found += [
-        Service(
+        StackService(
             "agent",
             [*python, "sample_agent", "serve", f"--port={ports.agent}", f"--metrics-port={ports.metrics}"],
             ports.agent,
             f"{layout.agent}/health",
         ),
-        Service(
+        StackService(
             "simulator",
             [*python, "sample_agent", "simulate", f"--reps={reps}", f"--pace={pace}", f"--agent={layout.agent}"],
             None,
             None,
         ),
-        Service("evals", [*python, "sample_agent", "eval", "nightly"], None, None),
+        StackService("evals", [*python, "sample_agent", "eval", "nightly"], None, None),
     ]
     return found
 
@@ -116,15 +120,15 @@ def grafana() -> str | None:
     return shutil.which("grafana") or shutil.which("grafana-server")
 
 
-def _dashboards(layout: Layout) -> Service:
+def _dashboards(layout: Layout) -> StackService:
     port, url = layout.ports.dashboards, f"{layout.dashboards}/health"
     program = grafana()
     if program is None:
         preview = ["stack", "preview", f"--port={port}", f"--prometheus={layout.prometheus}"]
-        return Service("dashboards", [sys.executable, "-m", *preview], port, url)
+        return StackService("dashboards", [sys.executable, "-m", *preview], port, url)
     home = next((home for home in GRAFANA_HOMES if Path(home).is_dir()), GRAFANA_HOMES[0])
     command = [program, "server"] if Path(program).name == "grafana" else [program]
-    return Service(
+    return StackService(
         "dashboards",
         [*command, f"--homepath={home}"],
         port,

@@ -17,7 +17,7 @@ from agentgauge import vocabulary
 OTHER = "other"
 """The value that anything outside a label's bound is folded into."""
 
-Kind = Literal["counter", "gauge", "histogram"]
+MetricKind = Literal["counter", "gauge", "histogram"]
 Bound = Literal["closed", "tools", "models", "first"]
 Multiprocess = Literal["livesum", "livemax", "livemostrecent"]
 
@@ -45,7 +45,7 @@ class MetricSpec:
     """
 
     name: str
-    kind: Kind
+    kind: MetricKind
     help: str
     labels: tuple[Label, ...] = ()
     buckets: tuple[float, ...] = ()

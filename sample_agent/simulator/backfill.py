@@ -17,7 +17,7 @@ from pathlib import Path
 
 from agentgauge.ledger import Ledger
 from sample_agent.simulator import blocks, history, recording
-from sample_agent.simulator.blocks import Line, PromtoolError
+from sample_agent.simulator.blocks import PromtoolError, Samples
 from sample_agent.simulator.history import History
 from sample_agent.simulator.recording import PrometheusError
 from sample_agent.simulator.stories import Story
@@ -101,13 +101,13 @@ def backfill(
         move_blocks(folder, data)
 
 
-def parts_of(made_up: History, story: Story, agent: Agent) -> Iterator[Iterator[Line]]:
+def parts_of(made_up: History, story: Story, agent: Agent) -> Iterator[Iterator[Samples]]:
     """The series of a history, in parts of one block each."""
     for part in made_up.parts(blocks.BLOCK_HOURS * 3600):
         yield _lines(part, story, agent)
 
 
-def write_blocks(programs: Programs, parts: Iterable[Iterable[Line]], folder: Path) -> None:
+def write_blocks(programs: Programs, parts: Iterable[Iterable[Samples]], folder: Path) -> None:
     """Turn each part into blocks in ``folder``: one part is written while promtool reads those before."""
     with ThreadPoolExecutor() as pool:
         made = []
@@ -144,10 +144,10 @@ def move_blocks(folder: Path, data: Path) -> None:
         meta.parent.rename(data / meta.parent.name)
 
 
-def _lines(part: History, story: Story, agent: Agent) -> Iterator[Line]:
-    yield Line("up", agent.target, [(at, 1) for at in part.times])
+def _lines(part: History, story: Story, agent: Agent) -> Iterator[Samples]:
+    yield Samples("up", agent.target, [(at, 1) for at in part.times])
     for one, values in history.series(part, story):
-        yield Line(one.name, agent.labels | dict(one.labels), zip(part.times, values, strict=True))
+        yield Samples(one.name, agent.labels | dict(one.labels), zip(part.times, values, strict=True))
 
 
 def _check_empty(agent: Agent, ledger: Ledger, data: Path) -> None:

@@ -12,7 +12,7 @@ BLOCK_HOURS = 54
 """How much time a block holds: the longest that Prometheus itself makes when it keeps 30 days."""
 
 
-class Line(NamedTuple):
+class Samples(NamedTuple):
     """A series and its samples: Unix seconds and value, None where there is none."""
 
     name: str
@@ -24,7 +24,7 @@ class PromtoolError(Exception):
     """promtool refused the samples; the message is its own."""
 
 
-def write_openmetrics(lines: Iterable[Line], file: Path) -> None:
+def write_openmetrics(lines: Iterable[Samples], file: Path) -> None:
     """Write the lines as OpenMetrics text."""
     with file.open("w", encoding="utf-8") as out:
         for name, labels, samples in lines:

@@ -21,7 +21,7 @@ from agentgauge.metrics import MetricSpec
 from sample_agent.simulator import rates
 from sample_agent.simulator.attendance import Day, arrivals
 from sample_agent.simulator.rates import Amount, SeriesId, series_id
-from sample_agent.simulator.stories import Behaviour, Story
+from sample_agent.simulator.stories import Habits, Story
 
 STEP_SECONDS = 120
 """Between two samples: a window of five minutes, the shortest of any alert or panel, holds two or three."""
@@ -86,7 +86,7 @@ def tell(story: Story, days: int, until: datetime, pseudonym: Callable[[str], st
     start, end = _midnight(first), int(until.timestamp())
     history = History(list(range(start, end + 1, STEP_SECONDS)))
     turn = end - story.hours * 3600
-    costs = [rates.cost_usd(rates.of_a_session(behaviour)) for behaviour in (Behaviour(), story.lately)]
+    costs = [rates.cost_usd(rates.of_a_session(behaviour)) for behaviour in (Habits(), story.lately)]
     rng = random.Random(seed)  # noqa: S311 - a simulation, not a secret
     past: list[set[str]] = []
     usual = lately = 0
@@ -114,7 +114,7 @@ def tell(story: Story, days: int, until: datetime, pseudonym: Callable[[str], st
 
 def series(history: History, story: Story) -> Iterator[tuple[SeriesId, Iterable[float | None]]]:
     """Every series of the history with its values, which are computed as they are read."""
-    usual, lately = rates.of_a_session(Behaviour()), rates.of_a_session(story.lately)
+    usual, lately = rates.of_a_session(Habits()), rates.of_a_session(story.lately)
     for one, amount in usual.items():
         yield one, _counted(history, amount, lately[one].of_a_session)
     yield from history.gauges.items()

@@ -11,7 +11,7 @@ from agentgauge.metrics import MetricSpec
 from agentgauge.pricing import PriceTable, TokenUsage
 from sample_agent.sales.tools import TOOLS_BY_NAME
 from sample_agent.simulator.floor import COMPLAINTS, RATES_THE_ANSWER
-from sample_agent.simulator.stories import Behaviour
+from sample_agent.simulator.stories import Habits
 
 PLANNING_MODEL, CLASSIFYING_MODEL = "claude-opus-5-5", "claude-haiku-5-5"
 
@@ -83,7 +83,7 @@ class Spread:
 Amounts = dict[SeriesId, Amount]
 
 
-def of_a_session(behaviour: Behaviour) -> Amounts:
+def of_a_session(behaviour: Habits) -> Amounts:
     """Series → what an average session adds to it."""
     amounts: Amounts = {}
     _add_tools(amounts, behaviour)
@@ -118,7 +118,7 @@ def _add_session(amounts: Amounts, cost: float) -> None:
     _observe(amounts, metrics.SESSION_COST, n=1, spread=Spread(cost, 0.6))
 
 
-def _add_tasks(amounts: Amounts, behaviour: Behaviour) -> None:
+def _add_tasks(amounts: Amounts, behaviour: Habits) -> None:
     for outcome, share in TASKS_ENDED.items():
         _count(amounts, metrics.TASKS, outcome, n=TURNS * share)
     completed = TURNS * TASKS_ENDED["completed"]
@@ -126,7 +126,7 @@ def _add_tasks(amounts: Amounts, behaviour: Behaviour) -> None:
     _observe(amounts, metrics.TURN_DURATION, n=TURNS, spread=Spread(0.8 * behaviour.turns_to_completion, 0.25))
 
 
-def _add_tools(amounts: Amounts, behaviour: Behaviour) -> None:
+def _add_tools(amounts: Amounts, behaviour: Habits) -> None:
     for tool, calls in CALLS.items():
         failed = calls * BAD_ARGUMENTS
         _count(amounts, metrics.TOOL_ERRORS, tool, "ToolInputError", n=failed)
@@ -143,7 +143,7 @@ def _add_tools(amounts: Amounts, behaviour: Behaviour) -> None:
         _observe(amounts, metrics.CACHE_AGE, tool, n=CALLS[tool] * CACHE_RESULTS["hit"], spread=Spread(age, 0.6))
 
 
-def _add_llm_calls(amounts: Amounts, behaviour: Behaviour) -> None:
+def _add_llm_calls(amounts: Amounts, behaviour: Habits) -> None:
     answered = TURNS * (1 - TASKS_ENDED["fallback"])
     planning = TokenUsage(input=610, cache_read=2440, cache_write_5m=8, output=round(behaviour.output_tokens))
     synthesis_calls = answered * (behaviour.turns_to_completion - 1)
@@ -177,7 +177,7 @@ def _add_model(amounts: Amounts, model: str, steps: dict[str, float], usage: Tok
         _count(amounts, metrics.LLM_COST, model, step, n=of_step * price)
 
 
-def _add_people(amounts: Amounts, behaviour: Behaviour) -> None:
+def _add_people(amounts: Amounts, behaviour: Habits) -> None:
     ratings = TURNS * RATES_THE_ANSWER
     _count(amounts, metrics.FEEDBACK, "up", "none", n=ratings * behaviour.happy)
     for reason, weight in COMPLAINTS.items():

@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx2
 
-from sample_agent.simulator.blocks import Line
+from sample_agent.simulator.blocks import Samples
 
 STEP_SECONDS = 300
 """Between two recorded samples; the alerts' subqueries ask every five minutes, or less often."""
@@ -32,7 +32,7 @@ class PrometheusError(Exception):
 
 
 @dataclass(frozen=True)
-class Rule:
+class LoadedRule:
     """A recording rule, or an alert with its ``for`` in seconds."""
 
     name: str
@@ -48,11 +48,11 @@ class Prometheus:
     def __init__(self, client: httpx2.Client) -> None:
         self._client = client
 
-    def rules(self) -> list[Rule]:
+    def rules(self) -> list[LoadedRule]:
         """The rules it was started with, in their order."""
         groups = self._ask("rules", {})["groups"]
         return [
-            Rule(
+            LoadedRule(
                 rule["name"], rule["query"], rule.get("labels", {}), rule["type"] == "alerting", rule.get("duration", 0)
             )
             for group in groups
@@ -98,14 +98,14 @@ def serving(program: Path, blocks: Path, rule_files: list[Path]) -> Iterator[Pro
         process.wait()
 
 
-def records(prometheus: Prometheus, rules: list[Rule], start: int, end: int) -> Iterator[Line]:
+def records(prometheus: Prometheus, rules: list[LoadedRule], start: int, end: int) -> Iterator[Samples]:
     """What these recording rules would have recorded."""
     for rule in rules:
         for labels, samples in prometheus.over(rule.query, start, end):
-            yield Line(rule.name, _without_name(labels) | rule.labels, samples)
+            yield Samples(rule.name, _without_name(labels) | rule.labels, samples)
 
 
-def rounds(rules: list[Rule]) -> Iterator[list[Rule]]:
+def rounds(rules: list[LoadedRule]) -> Iterator[list[LoadedRule]]:
     """The recording rules in rounds: none reads what another of its round records, or one of a later round."""
     left = [rule for rule in rules if not rule.is_alert]
     while left:
@@ -116,7 +116,7 @@ def rounds(rules: list[Rule]) -> Iterator[list[Rule]]:
         left = [rule for rule in left if rule not in ready]
 
 
-def alert_states(prometheus: Prometheus, rules: list[Rule], end: int) -> Iterator[Line]:
+def alert_states(prometheus: Prometheus, rules: list[LoadedRule], end: int) -> Iterator[Samples]:
     """``ALERTS`` and ``ALERTS_FOR_STATE`` of the last day.
 
     From the latter a Prometheus that starts knows since when a condition holds, and goes on with its ``for``.
@@ -126,11 +126,11 @@ def alert_states(prometheus: Prometheus, rules: list[Rule], end: int) -> Iterato
             for labels, samples in prometheus.over(rule.query, end - STATE_HOURS * 3600, end):
                 own = {"alertname": rule.name} | _without_name(labels) | rule.labels
                 since = active_since([at for at, _ in samples])
-                yield Line("ALERTS_FOR_STATE", own, since)
+                yield Samples("ALERTS_FOR_STATE", own, since)
                 pending = [(at, 1) for at, begun in since if at - begun < rule.hold_seconds]
                 firing = [(at, 1) for at, begun in since if at - begun >= rule.hold_seconds]
-                yield Line("ALERTS", own | {"alertstate": "pending"}, pending)
-                yield Line("ALERTS", own | {"alertstate": "firing"}, firing)
+                yield Samples("ALERTS", own | {"alertstate": "pending"}, pending)
+                yield Samples("ALERTS", own | {"alertstate": "firing"}, firing)
 
 
 def active_since(moments: list[float]) -> list[tuple[float, float]]:

@@ -28,7 +28,7 @@ class Crowd:
 
 
 @dataclass(frozen=True)
-class Behaviour:
+class Habits:
     """How agent and users behave; the defaults are a healthy Sales Companion."""
 
     turns_to_completion: float = 2.05
@@ -47,7 +47,7 @@ class Story:
 
     description: str
     crowd: Crowd
-    lately: Behaviour = Behaviour()
+    lately: Habits = Habits()
     hours: float = 0
 
 
@@ -64,26 +64,26 @@ STORIES: dict[str, Story] = {
     "cost-spike": Story(
         "Since yesterday the model answers at great length, at seven times the cost.",
         GROWING,
-        Behaviour(output_tokens=1400),
+        Habits(output_tokens=1400),
         hours=26,
     ),
     "tool-prices": Story(
         "Since yesterday the APIs behind the tools charge five times as much.",
         GROWING,
-        Behaviour(tool_prices=5),
+        Habits(tool_prices=5),
         hours=26,
     ),
-    "thumbs-down": Story("Since yesterday one rating in three is bad.", GROWING, Behaviour(happy=0.65), hours=26),
+    "thumbs-down": Story("Since yesterday one rating in three is bad.", GROWING, Habits(happy=0.65), hours=26),
     "rubber-stamping": Story(
-        "Since yesterday people approve whatever is proposed.", GROWING, Behaviour(approved=0.995), hours=26
+        "Since yesterday people approve whatever is proposed.", GROWING, Habits(approved=0.995), hours=26
     ),
     "audits-fail": Story(
-        "For four days one audit in seven has found a mistake.", GROWING, Behaviour(audits_ok=0.85), hours=96
+        "For four days one audit in seven has found a mistake.", GROWING, Habits(audits_ok=0.85), hours=96
     ),
     "more-turns": Story(
         "For an hour and a half tasks have taken three times the turns.",
         GROWING,
-        Behaviour(turns_to_completion=7),
+        Habits(turns_to_completion=7),
         hours=1.5,
     ),
 }

@@ -92,7 +92,7 @@ Curve = Callable[[float], float]
 
 
 @dataclass(frozen=True)
-class Line:
+class SeriesOverTime:
     """One series: its name and labels, and its value so many seconds before the end; NaN where it does not exist."""
 
     name: str
@@ -100,7 +100,7 @@ class Line:
     at: Curve
 
 
-def lines(end: float) -> Iterator[Line]:
+def lines(end: float) -> Iterator[SeriesOverTime]:
     """Every series of a history up to ``end`` (Unix seconds)."""
     for spec in metrics.ALL:
         if spec in (metrics.BUILD_INFO, metrics.EVAL_LAST_RUN):
@@ -109,15 +109,15 @@ def lines(end: float) -> Iterator[Line]:
             yield from _of_metric(spec, AGENT | labels)
     for version, prompt_version, first, last in VERSIONS:
         labels = AGENT | {"version": version, "prompt_version": prompt_version}
-        yield Line(metrics.BUILD_INFO.name, labels, _while(first, last))
-    yield Line(metrics.EVAL_LAST_RUN.name, AGENT | {"suite": VALUES["suite"][0]}, _daily(end))
+        yield SeriesOverTime(metrics.BUILD_INFO.name, labels, _while(first, last))
+    yield SeriesOverTime(metrics.EVAL_LAST_RUN.name, AGENT | {"suite": VALUES["suite"][0]}, _daily(end))
     for name, severity, labels, first, last in ALERTS:
         named = {"alertname": name, "severity": severity} | labels
-        yield Line("ALERTS", named | {"alertstate": "firing"}, _while(first, last))
-        yield Line("ALERTS_FOR_STATE", named, _while(first, last, end - first * HOUR))
+        yield SeriesOverTime("ALERTS", named | {"alertstate": "firing"}, _while(first, last))
+        yield SeriesOverTime("ALERTS_FOR_STATE", named, _while(first, last, end - first * HOUR))
     for record in RECORDS:
         for labels in _combinations(_labels_of_record(record.name)):
-            yield Line(record.name, {"agent": AGENT["agent"]} | labels, _wave(10 * _weight(labels), labels))
+            yield SeriesOverTime(record.name, {"agent": AGENT["agent"]} | labels, _wave(10 * _weight(labels), labels))
     yield from _of_targets()
 
 
@@ -162,18 +162,18 @@ def served(programs: dict[str, Path], folder: Path, end: float) -> Iterator[str]
         process.wait(10)
 
 
-def _of_metric(spec: MetricSpec, labels: dict[str, str]) -> Iterator[Line]:
+def _of_metric(spec: MetricSpec, labels: dict[str, str]) -> Iterator[SeriesOverTime]:
     if spec.kind == "gauge":
-        yield Line(spec.name, labels, _gauge(spec, labels))
+        yield SeriesOverTime(spec.name, labels, _gauge(spec, labels))
     elif spec.kind == "counter":
-        yield Line(spec.name, labels, _count(spec, labels))
+        yield SeriesOverTime(spec.name, labels, _count(spec, labels))
     else:
         count, median = _count(spec, labels), spec.buckets[len(spec.buckets) // 3]
         for bound in (*spec.buckets, math.inf):
             le = "+Inf" if bound == math.inf else spec.le(bound)
-            yield Line(spec.bucket, labels | {"le": le}, _scaled(count, _share_below(bound, median)))
-        yield Line(spec.sum, labels, _scaled(count, 1.2 * median))
-        yield Line(spec.count, labels, count)
+            yield SeriesOverTime(spec.bucket, labels | {"le": le}, _scaled(count, _share_below(bound, median)))
+        yield SeriesOverTime(spec.sum, labels, _scaled(count, 1.2 * median))
+        yield SeriesOverTime(spec.count, labels, count)
 
 
 def _count(spec: MetricSpec, labels: dict[str, str]) -> Curve:
@@ -193,21 +193,21 @@ def _gauge(spec: MetricSpec, labels: dict[str, str]) -> Curve:
     return many if spec is metrics.USER_COST else lambda before: float(round(many(before)))
 
 
-def _of_targets() -> Iterator[Line]:
+def _of_targets() -> Iterator[SeriesOverTime]:
     """What Prometheus knows of its targets, and what it and Alertmanager say about themselves."""
     for target in ({name: AGENT[name] for name in ("job", "instance")}, *OTHERS):
-        yield Line("up", target, lambda _before: 1.0)
+        yield SeriesOverTime("up", target, lambda _before: 1.0)
         for name, size in (("scrape_duration_seconds", 0.01), ("scrape_samples_scraped", 1600.0)):
-            yield Line(name, target, _wave(size, target))
-        yield Line("process_resident_memory_bytes", target, _wave(9e7, target))
-        yield Line("process_cpu_seconds_total", target, _counter(0.02, target))
+            yield SeriesOverTime(name, target, _wave(size, target))
+        yield SeriesOverTime("process_resident_memory_bytes", target, _wave(9e7, target))
+        yield SeriesOverTime("process_cpu_seconds_total", target, _counter(0.02, target))
     prometheus, alertmanager = OTHERS
     for name in sorted(set(re.findall(r"\b(?:prometheus|alertmanager)_\w+", _all_expressions()))):
         target = prometheus if name.startswith("prometheus_") else alertmanager
         labels = {"rule_group": "/etc/tasks.yml;tasks"} if "_rule_" in name else {"integration": "webhook"}
         counts = name.endswith(("_total", "_sum", "_count"))
         wrong = re.search("fail|missed|dropped|error", name)
-        yield Line(name, target | labels, _counter(0.0 if wrong else 0.05, {}) if counts else _wave(0.01, {}))
+        yield SeriesOverTime(name, target | labels, _counter(0.0 if wrong else 0.05, {}) if counts else _wave(0.01, {}))
 
 
 def _all_expressions() -> str:

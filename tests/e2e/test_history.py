@@ -18,7 +18,7 @@ import requests
 from agentgauge import metrics
 from sample_agent.simulator import backfill, history
 from sample_agent.simulator.backfill import Agent, Programs
-from sample_agent.simulator.blocks import Line
+from sample_agent.simulator.blocks import Samples
 from sample_agent.simulator.stories import STORIES
 from stack import binaries
 from stack.layout import ROOT, Ports
@@ -95,21 +95,21 @@ def prometheus(programs: dict[str, Path], tmp_path_factory: pytest.TempPathFacto
         yield running
 
 
-def named(parts: Iterable[Iterable[Line]]) -> Iterator[list[Line]]:
+def named(parts: Iterable[Iterable[Samples]]) -> Iterator[list[Samples]]:
     """The series that a rule names; the others would only take time."""
     for part in parts:
         yield [line for line in part if line.name in NAMED_BY_RULES]
 
 
-def new_error(now: int) -> list[Line]:
+def new_error(now: int) -> list[Samples]:
     """An agent of three days, one of whose tools has always failed in one way, and since five minutes in another."""
     times = range(now - 3 * 86400, now, history.STEP_SECONDS)
     agent = Agent("surprised", "surprised").labels
     failing = agent | {"tool": "get_deal_history"}
     return [
-        Line(metrics.BUILD_INFO.name, agent, [(at, 1) for at in times]),
-        Line(metrics.TOOL_ERRORS.name, failing | {"error_type": "known"}, [(at, n) for n, at in enumerate(times)]),
-        Line(metrics.TOOL_ERRORS.name, failing | {"error_type": "new"}, [(at, 1) for at in times[-3:]]),
+        Samples(metrics.BUILD_INFO.name, agent, [(at, 1) for at in times]),
+        Samples(metrics.TOOL_ERRORS.name, failing | {"error_type": "known"}, [(at, n) for n, at in enumerate(times)]),
+        Samples(metrics.TOOL_ERRORS.name, failing | {"error_type": "new"}, [(at, 1) for at in times[-3:]]),
     ]
 
 

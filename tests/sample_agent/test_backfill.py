@@ -23,7 +23,7 @@ from sample_agent.simulator import history, rates, recording
 from sample_agent.simulator.attendance import arrivals
 from sample_agent.simulator.history import History, tell
 from sample_agent.simulator.rates import SeriesId, series_id
-from sample_agent.simulator.recording import PrometheusError, Rule
+from sample_agent.simulator.recording import LoadedRule, PrometheusError
 from sample_agent.simulator.stories import STORIES
 from stack.layout import ROOT
 
@@ -179,9 +179,9 @@ def test_users_decline_in_that_story_alone_whenever_it_is_told(story: str) -> No
 # What the rules would have recorded
 
 
-def rule(name: str, query: str) -> Rule:
+def rule(name: str, query: str) -> LoadedRule:
     """A recording rule."""
-    return Rule(name, query, labels={}, is_alert=False, hold_seconds=0)
+    return LoadedRule(name, query, labels={}, is_alert=False, hold_seconds=0)
 
 
 def test_a_rule_is_evaluated_after_those_that_it_reads() -> None:

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from alerts.catalog import ALERTS
-from stack.drill import SCENES, Outcome, table
+from stack.drill import SCENES, DrillResult, table
 
-FINE = Outcome("AgentSessionLooping", "fault looping", 9.0, (), True, 30.0)
+FINE = DrillResult("AgentSessionLooping", "fault looping", 9.0, (), True, 30.0)
 
 
 def test_every_alert_has_one_drill() -> None:
@@ -33,7 +33,7 @@ def test_a_drill_passes_when_it_paged_its_runbook_answered_and_it_resolved(
     change: dict[str, object], passed: bool
 ) -> None:
     """Noise is shown, not judged: it is for people to look at."""
-    assert replace(FINE, **change).passed is passed  # type: ignore[arg-type]  # fields of an Outcome
+    assert replace(FINE, **change).passed is passed  # type: ignore[arg-type]  # fields of a DrillResult
 
 
 def test_the_table_has_a_row_for_each_drill() -> None:

@@ -125,11 +125,11 @@ import sys
 from pathlib import Path
 from stack import native
 from stack.layout import Layout, Ports
-from stack.services import Service
+from stack.services import StackService
 native.READY_SECONDS = 0.5
 folder = Path(sys.argv[1])
 (folder / "logs").mkdir()
-never = Service("never", ["sleep", "60"], None, "http://127.0.0.1:9/")
+never = StackService("never", ["sleep", "60"], None, "http://127.0.0.1:9/")
 sys.exit(native.run(Layout(Ports.free(), folder), [never], print, lambda: None))
 """
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["line", "text", "number", "choice", "list", "json"]
+FieldKind = Literal["line", "text", "number", "choice", "list", "json"]
 
 LONGEST_LINE = 80
 _BOOLEANS = {"true": True, "false": False}
@@ -22,7 +22,7 @@ class Field:
     """
 
     name: str
-    kind: Kind
+    kind: FieldKind
     text: str
     given: bool = True
     hint: str = ""
@@ -77,7 +77,7 @@ def _field(name: str, value: Any, described: Mapping[str, Any]) -> Field:
 
 
 def _left_out(name: str, described: Mapping[str, Any]) -> Field:
-    kinds: dict[str, Kind] = {"string": "line", "integer": "number", "number": "number", "array": "list"}
+    kinds: dict[str, FieldKind] = {"string": "line", "integer": "number", "number": "number", "array": "list"}
     choices = _choices(described)
     kind = "choice" if choices else kinds.get(described.get("type", ""), "json")
     return Field(name, kind, "", given=False, hint=described.get("description", ""), choices=("", *choices))
@@ -89,7 +89,7 @@ def _choices(described: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(choice for choice in described.get("enum", ()) if isinstance(choice, str))
 
 
-def _kind(value: Any) -> Kind:
+def _kind(value: Any) -> FieldKind:
     if isinstance(value, str):
         return "text" if len(value) > LONGEST_LINE or len(value.splitlines()) > 1 else "line"
     if isinstance(value, int | float):
