@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakValueDictionary
 
 from pydantic import Field
@@ -21,8 +22,14 @@ from agentgauge.cost.store import Held, Store, StoreDownError
 from agentgauge.files.yaml_file import Part, YamlFile
 from agentgauge.vocabulary import CacheResult
 
+if TYPE_CHECKING:
+    from agentgauge.ops.operations import Operation
+
 log = logging.getLogger(__name__)
 
+
+ROWS_SECONDS = 4.0
+"""How long people who ask for the rows wait for a busy agent."""
 
 KEEP_FACTOR = 2.0
 """Results are kept past their time to live, by this factor, so that an expiry can be told from a miss."""
@@ -173,12 +180,9 @@ class ToolCache:
             return
         about = tuple(_names(result, write.about))
         for read in write.tools:
-            self._land(read)
+            self._stop_joining(read)
             self._owed.append(_Drop(read, about or None))
-        try:
-            await self._pay()
-        except StoreDownError as error:
-            self._say_down(error)
+        await self._drop_what_is_owed()
 
     async def rows(self) -> list[CacheRow]:
         """What is kept, by tool; raises StoreDownError."""
@@ -193,8 +197,29 @@ class ToolCache:
             raise LookupError(f"results of {tool!r} are never kept; those kept are of {', '.join(self._policy.tools)}")
         tools = list(self._policy.tools) if tool is None else [tool]
         for name in tools:
-            self._land(name)
+            self._stop_joining(name)
         return sum([await self._store.drop(name) for name in tools])
+
+    async def forget(self, tool: str | None = None) -> None:
+        """Forget the results of one tool or of all; if the store is down, before anything else is served from it."""
+        for name in self._policy.tools if tool is None else {tool} & self._policy.tools.keys():
+            self._stop_joining(name)
+            self._owed.append(_Drop(name, None))
+        await self._drop_what_is_owed()
+
+    def operated_through(self, gauge: AgentGauge) -> None:
+        """Let `ops cache` show and drop this cache; to be called on the event loop on which it is used."""
+        loop = asyncio.get_running_loop()
+
+        def rows() -> list[dict[str, Any]]:
+            rows = asyncio.run_coroutine_threadsafe(self.rows(), loop).result(ROWS_SECONDS)
+            return [asdict(row) for row in rows]
+
+        def drop(operation: Operation) -> None:
+            asyncio.run_coroutine_threadsafe(self.forget(operation.detail["tool"]), loop)
+
+        gauge.control.cache = rows
+        gauge.on_operation("cache_drop", drop)
 
     async def close(self) -> None:
         """Close the store."""
@@ -205,7 +230,7 @@ class ToolCache:
     ) -> str:
         writes = None
         try:
-            await self._pay()
+            await self._drop_owed()
             held, writes = await self._store.get(tool, key)
             self._store_is_down = False
             if held is not None:
@@ -229,15 +254,21 @@ class ToolCache:
                 self._say_down(error)
         return text
 
-    async def _pay(self) -> None:
-        """Drop what is due to be dropped: nothing is served from a store that missed a write while it was down."""
+    async def _drop_what_is_owed(self) -> None:
+        try:
+            await self._drop_owed()
+        except StoreDownError as error:
+            self._say_down(error)
+
+    async def _drop_owed(self) -> None:
+        """Drop what is still to be dropped: nothing is served from a store that missed a write while it was down."""
         for owed in list(self._owed):
             await self._store.drop(owed.tool, owed.about)
             if owed in self._owed:  # else another call was as fast
                 self._owed.remove(owed)
 
-    def _land(self, tool: str) -> None:
-        """Let nobody join the flights under way, which may have read what is not true any more."""
+    def _stop_joining(self, tool: str) -> None:
+        """Let nobody join the look-ups under way, which may have read what is not true any more."""
         for key in [key for key in self._flights if key[0] == tool]:
             self._flights.pop(key, None)
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Row, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, or_, select, update
 
 from agentgauge.ledger.schema import THROTTLES
 from agentgauge.ledger.store import Ledger
+from agentgauge.ops.operations import Operations
 
 Level = Literal["throttle", "stop"]
 
@@ -36,10 +37,18 @@ class Throttles:
     def __init__(self, ledger: Ledger, agent: str) -> None:
         self._ledger = ledger
         self._agent = agent
+        self._operations = Operations(ledger, agent)
 
     def put(self, user_id: str, level: Level, until: datetime | None, by: str, reason: str) -> None:
-        """Set one, in place of the user's last one of that level."""
-        self._upsert(user_id, level, until, by, reason, replaced=None)
+        """Set one, in place of the user's last one of that level; an operation that `ops log` shows."""
+        detail = {
+            "user": self._ledger.pseudonym(user_id),
+            "level": level,
+            "until": None if until is None else until.isoformat(timespec="minutes"),
+        }
+        with self._ledger.writing() as connection:
+            self._upsert(connection, user_id, level, until, by, reason, replaced=None)
+            self._operations.add_within(connection, "throttle", detail, by, reason)
 
     def put_first(self, user_id: str, level: Level, until: datetime | None, by: str, reason: str) -> bool:
         """Set one, unless one of that level is in force or was lifted today; whether it was set.
@@ -47,10 +56,11 @@ class Throttles:
         So of several replicas that come to the same conclusion one sets it, and none takes a person's word back.
         """
         now = self._ledger.now().timestamp()
-        return self._upsert(user_id, level, until, by, reason, replaced=THROTTLES.c.until <= now)
+        with self._ledger.writing() as connection:
+            return self._upsert(connection, user_id, level, until, by, reason, replaced=THROTTLES.c.until <= now)
 
-    def lift(self, user_id: str, by: str) -> int:
-        """Lift what is in force for a user; returns how many throttles that were."""
+    def lift(self, user_id: str, by: str, reason: str = "") -> int:
+        """Lift what is in force for a user, an operation that `ops log` shows; returns how many throttles that were."""
         lifting = update(THROTTLES).where(*self._current(), THROTTLES.c.user_id == user_id)
         with self._ledger.writing() as connection:
             lifted = connection.execute(
@@ -58,6 +68,9 @@ class Throttles:
                     lifted_by=by, until=end_of_day(self._ledger.now()).timestamp()
                 )
             )
+            if lifted.rowcount:
+                detail = {"user": self._ledger.pseudonym(user_id)}
+                self._operations.add_within(connection, "unthrottle", detail, by, reason)
             return lifted.rowcount
 
     def current(self) -> list[Throttle]:
@@ -72,6 +85,7 @@ class Throttles:
 
     def _upsert(
         self,
+        connection: Connection,
         user_id: str,
         level: Level,
         until: datetime | None,
@@ -90,8 +104,7 @@ class Throttles:
         key = {"agent": self._agent, "user_id": user_id, "level": level}
         inserting = self._ledger.upserting(THROTTLES).values(key | content)
         upserting = inserting.on_conflict_do_update(index_elements=list(key), set_=content, where=replaced)
-        with self._ledger.writing() as connection:
-            return connection.execute(upserting.returning(THROTTLES.c.user_id)).first() is not None
+        return connection.execute(upserting.returning(THROTTLES.c.user_id)).first() is not None
 
 
 def end_of_day(now: datetime) -> datetime:

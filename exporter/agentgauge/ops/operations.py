@@ -93,6 +93,11 @@ class Operations:
         with self._ledger.reading() as connection:
             return [_operation(row) for row in connection.execute(later)]
 
+    def all(self) -> list[Operation]:
+        """Every operation that is kept, oldest first."""
+        with self._ledger.reading() as connection:
+            return [_operation(row) for row in connection.execute(self._own().order_by(OPERATIONS.c.number))]
+
     def _own(self) -> Select[Any]:
         return select(OPERATIONS).where(OPERATIONS.c.agent == self._agent)
 
