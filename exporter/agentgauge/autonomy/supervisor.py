@@ -12,12 +12,13 @@ from typing import Any, Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from agentgauge import AgentGauge, metrics
+from agentgauge import metrics
 from agentgauge.autonomy.actions import Action, Proposal
 from agentgauge.autonomy.gate import AutonomyStanding, Ruling, decide, draw_for
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.policy import Policy, is_higher
 from agentgauge.autonomy.suspensions import LEASE_SECONDS, Suspension
+from agentgauge.gauge import AgentGauge
 
 log = logging.getLogger(__name__)
 

@@ -18,9 +18,10 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from pydantic import Field
 
-from agentgauge import AgentGauge, Session
 from agentgauge.cost.throttles import Level, Throttle, Throttles, end_of_day
 from agentgauge.files.yaml_file import Part, YamlFile
+from agentgauge.gauge import AgentGauge
+from agentgauge.session import Session
 
 log = logging.getLogger(__name__)
 

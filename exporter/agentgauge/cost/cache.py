@@ -16,10 +16,10 @@ from weakref import WeakValueDictionary
 
 from pydantic import Field
 
-from agentgauge import AgentGauge
 from agentgauge.cost.shared_call import SharedCall
 from agentgauge.cost.store import Held, Store, StoreDownError
 from agentgauge.files.yaml_file import Part, YamlFile
+from agentgauge.gauge import AgentGauge
 from agentgauge.vocabulary import CacheResult
 
 if TYPE_CHECKING:

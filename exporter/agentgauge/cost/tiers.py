@@ -8,10 +8,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from anthropic import APIStatusError
-
-from agentgauge import llm_step
 from agentgauge.files.yaml_file import Part, YamlFile
+from agentgauge.session import llm_step
 from agentgauge.vocabulary import STEPS, Step
 
 log = logging.getLogger(__name__)
@@ -128,10 +126,10 @@ class Models:
             for model in others:
                 try:
                     return await send(model)
-                except APIStatusError as error:
+                except Exception as error:
                     if not _is_overload(error):
                         raise
-                    log.warning("%s is overloaded (%s): falling back for %s", model, error.type, step)
+                    log.warning("%s is overloaded (%s): falling back for %s", model, type(error).__name__, step)
                     self._rests_until[model] = self._now() + self.policy.rest_seconds
             return await send(last)
 
@@ -157,6 +155,7 @@ class Models:
         return tiers
 
 
-def _is_overload(error: APIStatusError) -> bool:
-    # A stream that breaks off has the status of its beginning, 200; what happened stands in the error's type.
-    return error.status_code in OVERLOADED or error.type in OVERLOADED_TYPES
+def _is_overload(error: Exception) -> bool:
+    # The SDKs of anthropic and openai both give their errors these attributes. A stream that breaks off has the status
+    # of its beginning, 200; what happened stands in the error's type.
+    return getattr(error, "status_code", None) in OVERLOADED or getattr(error, "type", None) in OVERLOADED_TYPES
