@@ -314,6 +314,29 @@ def test_a_thread_writes_by_itself_and_nobody_waits_for_it(registry: CollectorRe
     assert usage_rows(url) == [("rep-1", 2, 2, 0.5)]
 
 
+def test_a_ledger_that_is_slow_to_say_what_people_did_is_asked_less_often() -> None:
+    """Every two seconds usually, so that each process follows within five; at most 1/20 of the time goes there."""
+    pauses = [recorder_module.pause_after(seconds) for seconds in (0.001, 0.1, 0.2, 5.0)]
+    assert pauses == [2.0, 2.0, 4.0, 10.0]
+
+
+def test_followers_are_called_by_the_thread_and_one_that_fails_keeps_nobody_from_their_turn(
+    ledger: Ledger, faults: list[str]
+) -> None:
+    """Faults are reported as those of the refreshers are."""
+    called = threading.Event()
+
+    def fail() -> None:
+        raise RuntimeError("the database is gone")
+
+    made = Recorder(ledger, "a", [], lambda fault: faults.append(type(fault).__name__), flush_seconds=0.01)
+    made.add_follower(fail)
+    made.add_follower(called.set)
+    with closing(made):
+        assert called.wait(timeout=30)
+    assert faults[0] == "RuntimeError"
+
+
 def test_an_outage_of_the_database_costs_no_usage(
     recorder: Recorder, faults: list[str], url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -179,7 +179,7 @@ class Recorder:
             self.flush()
             if (began := monotonic()) >= follow_at:
                 self.follow()
-                follow_at = monotonic() + _pause(monotonic() - began)
+                follow_at = monotonic() + pause_after(monotonic() - began)
             if monotonic() >= refresh_at:
                 refresh_at = monotonic() + REFRESH_SECONDS
                 self.refresh()
@@ -195,6 +195,6 @@ class Recorder:
             self._on_fault(fault)
 
 
-def _pause(seconds: float) -> float:
+def pause_after(seconds: float) -> float:
     """How long not to ask a ledger that took so many seconds to say what people did."""
     return min(max(FOLLOW_SECONDS, seconds * SLOW_FACTOR), LONGEST_FOLLOW_SECONDS)
