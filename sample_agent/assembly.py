@@ -12,7 +12,6 @@ from starlette.applications import Starlette
 
 from agentgauge import AgentGauge
 from agentgauge.autonomy.access import token_in
-from agentgauge.autonomy.keeper import Keeper
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.policy import Policy, policy_source
 from agentgauge.autonomy.supervisor import Supervisor
@@ -163,8 +162,6 @@ def build_approvals_page(autonomy: Autonomy, state: Path) -> Starlette:
 def build_supervisor(gauge: AgentGauge, toolbox: Toolbox, state: Path) -> Supervisor:
     """What runs the tools under the policy; a gauge without a ledger is given the one of the state folder for it."""
     autonomy = build_autonomy(gauge.ledger or Ledger.open(ledger_url(state)), gauge.agent)
-    if gauge.recorder is not None:
-        gauge.recorder.add_refresher(Keeper(autonomy, gauge.instruments).refresh)
     return Supervisor(gauge, autonomy, toolbox.call, toolbox.refuse, VERSION)
 
 

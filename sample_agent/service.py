@@ -25,10 +25,9 @@ from agentgauge.autonomy.approvals import InvalidEditError, RiskRaisedError
 from agentgauge.cost.routes import cache_routes
 from agentgauge.vocabulary import RATINGS, REASONS
 from sample_agent.assembly import AGENT, allowed_hosts
-from sample_agent.conversations import LOOK_SECONDS, Conversations, LiveConversation
+from sample_agent.conversations import Conversations, LiveConversation
 from sample_agent.sales.companion import SalesCompanion, WaitsForDecisionError
-from sample_agent.sales.requests import Answer
-from sample_agent.sales.requests import Request as UserRequest
+from sample_agent.sales.requests import Answer, answer_of
 
 LONGEST_MESSAGE = 20_000
 LONGEST_WAIT = 60.0
@@ -51,6 +50,7 @@ class Service:
         self._companion = companion
         self._autonomy = companion.supervisor.autonomy
         self._approvals_page = approvals_page
+        self._requests = companion.requests
         self._conversations = Conversations(gauge, companion, idle_seconds)
 
     def app(self) -> Starlette:
@@ -107,16 +107,16 @@ class Service:
             raise HTTPException(400, f"text: expected a message of 1 to {LONGEST_MESSAGE} characters")
         async with live.turn:
             with contextlib.suppress(SQLAlchemyError):  # then it is as this process knows it
-                suspension = await self._conversations.newest_suspension(live)
-                if suspension is not None and suspension.answer is not None:
-                    await asyncio.to_thread(self._autonomy.suspensions.forget, suspension.id)
+                newest = await self._conversations.catch_up(live)
+                if newest is not None and newest.ended:
+                    await self._requests.forget(newest.id)
             try:
                 answer = await self._answer(request, live, text)
             except WaitsForDecisionError:
                 raise HTTPException(409, WAITS) from None
         live.last_used = time.monotonic()
-        live.told = answer.waiting
-        return await self._told(answer)
+        live.known = answer.waiting
+        return await self._shown_answer(answer)
 
     async def _answer(self, request: Request, live: LiveConversation, text: str) -> Answer:
         """The answer; given up when the user goes away or the session is closed: it would cost and nobody read it."""
@@ -149,36 +149,18 @@ class Service:
     async def _next_answer(self, request: Request) -> Response:
         """What the conversation came to since people decided: now, or in the seconds that the caller waits."""
         live = await self._find(request)
-        until = time.monotonic() + _seconds(request)
-        while True:
-            live.changed.clear()
-            answer = await self._news(live)
-            if answer is not None:
-                live.last_used = time.monotonic()
-                return await self._told(answer)
-            left = until - time.monotonic()
-            if left <= 0 or live.conversation.suspension is None:
-                return Response(status_code=204)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(live.changed.wait(), min(left, LOOK_SECONDS))
-
-    async def _news(self, live: LiveConversation) -> Answer | None:
-        """The answer that a request ended with, or what it waits for if its user has not been told."""
-        suspension = await self._conversations.newest_suspension(live)
-        if suspension is None:
-            return None
-        if suspension.answer is not None:
-            return Answer.from_json(suspension.answer)
-        if suspension.action_ids == live.told or not await self._waiting(suspension.action_ids):
-            return None
-        live.told = suspension.action_ids
-        return UserRequest.from_json(suspension.state).waiting_answer(suspension.action_ids)
+        newest = await self._requests.news(live.id, _seconds(request), known=live.known)
+        if newest is None:
+            return Response(status_code=204)
+        live.conversation.catch_up(newest)
+        live.last_used = time.monotonic()
+        live.known = newest.action_ids
+        return await self._shown_answer(answer_of(newest))
 
     async def _approvals(self, request: Request) -> Response:
         live = await self._find(request)
-        suspension = await self._conversations.newest_suspension(live)
-        waiting = await self._waiting(() if suspension is None else suspension.action_ids)
-        return JSONResponse([_shown(action) for action in waiting])
+        newest = await self._conversations.catch_up(live)
+        return JSONResponse([] if newest is None else [_shown(action) for action in newest.undecided])
 
     async def _decide(self, request: Request) -> Response:
         """A decision of the chatting user on an action of this conversation."""
@@ -207,7 +189,7 @@ class Service:
         except (InvalidEditError, RiskRaisedError) as error:
             raise HTTPException(400, f"arguments: {error}") from None
         live.last_used = time.monotonic()
-        self._conversations.look_for_decisions()
+        self._requests.look_now()
         return JSONResponse({"decision": decided.decision})
 
     async def _compare(self, request: Request) -> Response:
@@ -248,15 +230,12 @@ class Service:
                 return action
         raise HTTPException(404, "this conversation has no such action")
 
-    async def _waiting(self, action_ids: Sequence[str]) -> list[Action]:
-        """Those of the actions that nobody decided yet."""
-        return [action for action in await self._actions(action_ids) if action.decision is None]
-
     async def _actions(self, action_ids: Sequence[str]) -> list[Action]:
         return [await asyncio.to_thread(self._autonomy.actions.get, action_id) for action_id in action_ids]
 
-    async def _told(self, answer: Answer) -> Response:
-        waiting, suggested = await self._waiting(answer.waiting), await self._actions(answer.suggested)
+    async def _shown_answer(self, answer: Answer) -> Response:
+        asked, suggested = await self._actions(answer.waiting), await self._actions(answer.suggested)
+        waiting = [action for action in asked if action.decision is None]
         return JSONResponse(
             {
                 "text": answer.text,

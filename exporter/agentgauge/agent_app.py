@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from agentgauge.tool import Tool
 
 if TYPE_CHECKING:
+    from agentgauge import AgentGauge
     from agentgauge.autonomy.parts import Autonomy
     from agentgauge.autonomy.policy import Policy
+    from agentgauge.autonomy.supervisor import Supervisor
     from agentgauge.cost.budgets import BudgetPolicy
     from agentgauge.cost.tiers import TierPolicy
     from agentgauge.evals.history import Version
@@ -38,7 +40,7 @@ DEFAULT_STATE = Path(".agentgauge")
 Check = Callable[[str, Mapping[str, Any]], object]
 """(tool, arguments) → anything; raises ValueError, with a message that names the field, if they do not fit."""
 
-RunTool = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
+RunTool = Callable[[str, Mapping[str, Any]], Awaitable[Any] | Any]
 """(tool, arguments) → the tool's result, which can be written as JSON; raises what the tool raises."""
 
 
@@ -159,6 +161,18 @@ class AgentApp:
         from agentgauge.autonomy.parts import Autonomy
 
         return Autonomy.on(ledger, self.name, self.policy_source(), self.check_arguments)
+
+    def supervisor(self, gauge: AgentGauge) -> Supervisor:
+        """What runs the agent's tool calls under its policy, for ``ToolRequests``.
+
+        Raises AppError without ``run_tool``, or if the gauge has no ledger to keep what waits in.
+        """
+        from agentgauge.autonomy.supervisor import Supervisor
+
+        run_tool = self._declared(self.run_tool, "run_tool", "a function: (tool, arguments) → its result")
+        if gauge.ledger is None:
+            raise AppError(f"{self.name} needs a ledger for approvals: AgentGauge({self.name!r}, ledger=app.ledger)")
+        return Supervisor(gauge, self.autonomy(gauge.ledger), run_tool, self.check_arguments, self.version)
 
     def prompt_library(self) -> PromptLibrary:
         """The versions of the prompts; raises AppError if the agent declares none."""

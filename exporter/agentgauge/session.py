@@ -208,20 +208,22 @@ class Task:
 
     Leaving the ``with`` counts ``completed``, or ``failed`` if an exception leaves it, or ``abandoned`` if it was
     cancelled; ``fallback()``, ``failed()`` and ``abandoned()`` inside say otherwise. ``suspended()`` says that the
-    request waits, for an approval say, and ends in another task, perhaps of another process.
+    request waits, for an approval say, and ends in another task, perhaps of another process; ``suspension_id`` is what
+    the ledger then knows it by, also in that other task.
     """
 
     def __init__(self, telemetry: Telemetry, session: Session, model_turns: int = 0) -> None:
         self.model_turns = model_turns
+        self.session = session
+        self.suspension_id: str | None = None
         self._telemetry = telemetry
-        self._session = session
         self._outcome: TaskOutcome | None = None
         self._suspended = False
         self._ended = False
         self._tokens: list[Token[Scope]] = []
 
     def __enter__(self) -> Self:
-        self._tokens.append(_scope.set(Scope(session=self._session, task=self)))
+        self._tokens.append(_scope.set(Scope(session=self.session, task=self)))
         return self
 
     def __exit__(
@@ -249,6 +251,11 @@ class Task:
         """The request waits and ends later, in another task: this one is not counted."""
         self._suspended = True
 
+    @property
+    def is_suspended(self) -> bool:
+        """Whether the request waits and ends in another task."""
+        return self._suspended
+
     @contextmanager
     def turn(self) -> Iterator[None]:
         """One user turn: message to answer."""
@@ -257,7 +264,7 @@ class Task:
             yield
         finally:
             with self._telemetry.swallowing("task"):
-                self._session.add_turn()
+                self.session.add_turn()
                 self._telemetry.instruments.histogram(metrics.TURN_DURATION).observe(perf_counter() - started)
 
     def _end(self, outcome: TaskOutcome) -> None:

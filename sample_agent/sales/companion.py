@@ -6,20 +6,22 @@ import asyncio
 import logging
 from collections.abc import Awaitable
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from anthropic import APIError, AuthenticationError
 from anthropic.types import MessageParam
 
 from agentgauge import Session, Task
-from agentgauge.autonomy.supervisor import Origin, Round, Supervisor
+from agentgauge.autonomy.supervisor import Supervisor, describe_interruption
 from agentgauge.autonomy.suspensions import Suspension
+from agentgauge.autonomy.tool_requests import Resumed, ToolRequests, Waiting
 from agentgauge.cost.budgets import BudgetReachedError, Budgets
 from agentgauge.cost.cache import ToolCache
 from agentgauge.ops.transcripts import Transcripts
 from agentgauge.prompts.library import Prompts, PromptSource
 from agentgauge.vocabulary import Step
 from sample_agent.sales.model_calls import ModelCalls, text_of
-from sample_agent.sales.requests import Answer, Request, interrupted
+from sample_agent.sales.requests import Answer, Request, answer_of
 from sample_agent.sales.toolbox import Toolbox
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,15 @@ class Conversation:
     session: Session
     messages: list[MessageParam] = field(default_factory=list)
     suspension: str | None = None
+
+    def catch_up(self, newest: Suspension | None) -> None:
+        """Take note of its newest request, which may have gone on or ended, here or in another process."""
+        if newest is not None and not newest.ended:
+            self.suspension = newest.id
+        elif self.suspension is not None:
+            if newest is not None:
+                self.messages = list(newest.answer["messages"])
+            self.suspension = None
 
 
 class WaitsForDecisionError(Exception):
@@ -71,7 +82,7 @@ class SalesCompanion:
         self.supervisor = supervisor
         self._budgets = budgets
         self._transcripts = transcripts
-        self._suspensions = supervisor.autonomy.suspensions
+        self.requests = ToolRequests(supervisor)
 
     @property
     def cache(self) -> ToolCache | None:
@@ -81,7 +92,7 @@ class SalesCompanion:
     async def answer(self, conversation: Conversation, text: str) -> Answer:
         """Answer one message; the conversation keeps it only if an answer came of it.
 
-        An answer that waits for people is not the last: once they have decided, ``resume`` goes on. Until then a
+        An answer that waits for people is not the last: once they have decided, ``go_on`` gives the next. Until then a
         further message raises WaitsForDecisionError.
         """
         if conversation.suspension is not None:
@@ -89,45 +100,50 @@ class SalesCompanion:
         session = conversation.session
         request = Request([*conversation.messages, {"role": "user", "content": text}])
         with session.attach(), session.task() as task, task.turn():
-            worked = await self._safely(task, self._begin(task, request, session, text))
-            if isinstance(worked, Round):
-                return await self._suspend(conversation, task, request, worked)
+            result = await self._safely(task, self._begin(task, request, text))
+            if isinstance(result, Waiting):
+                conversation.suspension = result.suspension_id
+                return request.waiting_answer(result.actions)
             if request.is_answered:
                 conversation.messages = request.messages
-            return self._with_warning(request.answer(worked))
+            return self._with_warning(request.answer(result))
+
+    async def go_on(self, resumed: Resumed) -> dict[str, Any] | None:
+        """Go on with what waited, now that people have decided all of it; returns the answer and the conversation.
+
+        None if it waits again. Where a process died while it did what was approved, the answer says what is known.
+        """
+        request = Request.from_json(resumed.state)
+        request.add_outcomes(resumed.outcomes)
+        if resumed.interrupted:
+            result: str | Waiting = describe_interruption(resumed.outcomes)
+        else:
+            prompts = self.prompts(request.prompt_version)
+            result = await self._safely(resumed.task, self._work(resumed.task, request, prompts))
+        if isinstance(result, Waiting):
+            return None
+        if not request.is_answered:
+            # What was done is part of the conversation from here on, whatever came of the answer.
+            request.add_answer(result)
+        return asdict(self._with_warning(request.answer(result))) | {"messages": request.messages}
 
     async def resume(self, conversation: Conversation) -> Answer | None:
-        """Go on with what waited, once people have decided all of it, and do what they approved.
+        """Go on with a conversation that waits, without anything that looks for decisions; returns its answer.
 
-        None if it waits still, or another process is at it. Where a process died while it was at it, nothing is done
-        any more, and the answer says what is known.
+        None if it waits still, or another process has it.
         """
-        if conversation.suspension is None:
+        if conversation.suspension is None or not await self.requests.resume(conversation.suspension, self.go_on):
             return None
-        claimed = await asyncio.to_thread(self._suspensions.claim, conversation.suspension)
-        if claimed is None:
-            return None
-        session = conversation.session
-        request = Request.from_json(claimed.state)
-        with session.attach(), session.task(model_turns=request.model_turns) as task:
-            async with self.supervisor.keeping(claimed):
-                worked = await self._go_on(task, request, session, claimed)
-                if isinstance(worked, Round):
-                    return await self._suspend(conversation, task, request, worked)
-                if not request.is_answered:
-                    # What was done is part of the conversation from here on, whatever came of the answer.
-                    request.add_answer(worked)
-                answer = self._with_warning(request.answer(worked))
-                await asyncio.to_thread(self._suspensions.end, claimed.id, request.as_json(), asdict(answer))
-        conversation.messages, conversation.suspension = request.messages, None
-        return answer
+        newest = await self.requests.newest(conversation.session.id)
+        conversation.catch_up(newest)
+        return None if newest is None else answer_of(newest)
 
     async def close(self) -> None:
         """Close the connections to the model provider and to the cache."""
         await self._model.close()
         await self._toolbox.close()
 
-    async def _begin(self, task: Task, request: Request, session: Session, text: str) -> str | Round:
+    async def _begin(self, task: Task, request: Request, text: str) -> str | Waiting:
         self._budgets.admit()
         prompts = self.prompts()
         request.prompt_version = prompts.version
@@ -136,18 +152,9 @@ class SalesCompanion:
             declined = f"{CANNOT_HELP}. I know your accounts, deals, products and e-mails."
             request.add_answer(declined)
             return declined
-        return await self._work(task, request, session, prompts)
+        return await self._work(task, request, prompts)
 
-    async def _go_on(self, task: Task, request: Request, session: Session, claimed: Suspension) -> str | Round:
-        left = await self.supervisor.was_interrupted(claimed)
-        if left is not None:
-            task.failed()
-            request.add_outcomes(left)
-            return interrupted(left)
-        request.add_outcomes(await self.supervisor.carry_out(claimed))
-        return await self._safely(task, self._work(task, request, session, self.prompts(request.prompt_version)))
-
-    async def _safely(self, task: Task, working: Awaitable[str | Round]) -> str | Round:
+    async def _safely(self, task: Task, working: Awaitable[str | Waiting]) -> str | Waiting:
         """What came of it, or a sentence for the user if the model provider failed or a budget is spent."""
         try:
             return await working
@@ -163,7 +170,7 @@ class SalesCompanion:
             task.failed()
             return PROVIDER_DOWN
 
-    async def _work(self, task: Task, request: Request, session: Session, prompts: Prompts) -> str | Round:
+    async def _work(self, task: Task, request: Request, prompts: Prompts) -> str | Waiting:
         """Plan and call tools until there is an answer, or until calls wait for people."""
         while request.model_turns < MAX_MODEL_TURNS:
             self._budgets.check()
@@ -178,16 +185,20 @@ class SalesCompanion:
                     task.failed()
                 return text_of(message)
             calls = await self._model.with_arguments(prompts, request.messages, calls)
-            origin = Origin(session.id, session.user_id, prompts.version, message.model, request.messages)
-            begun = await self.supervisor.begin(calls, origin)
-            request.suggested += begun.suggested
-            if begun.waiting:
-                request.done = list(begun.outcomes)
-                return begun
-            request.add_outcomes(begun.outcomes)
-            if self._transcripts is not None and session.is_over_tool_calls:
+            settled = await self.requests.call(
+                task,
+                calls,
+                request.as_json(),
+                messages=request.messages,
+                prompt_version=prompts.version,
+                model=message.model,
+            )
+            if isinstance(settled, Waiting):
+                return settled
+            request.add_outcomes(settled.outcomes)
+            if self._transcripts is not None and task.session.is_over_tool_calls:
                 # At each step: the on-call is paged while it still goes on.
-                await asyncio.to_thread(self._transcripts.keep, session, request.messages)
+                await asyncio.to_thread(self._transcripts.keep, task.session, request.messages)
         task.failed()
         return IN_CIRCLES
 
@@ -195,18 +206,3 @@ class SalesCompanion:
         """The answer, with a note if the conversation or its user has become expensive."""
         note = self._budgets.warning()
         return answer if note is None else replace(answer, text=f"{answer.text}\n\n{note}")
-
-    async def _suspend(self, conversation: Conversation, task: Task, request: Request, begun: Round) -> Answer:
-        """Keep the request and what it waits for; from now on any process can go on with it."""
-        session, state = conversation.session, request.as_json()
-        if conversation.suspension is None:
-            suspended = await asyncio.to_thread(
-                self._suspensions.suspend, session.id, session.user_id, state, begun.waiting
-            )
-            conversation.suspension, waiting = suspended.id, suspended.action_ids
-        else:
-            waiting = await asyncio.to_thread(
-                self._suspensions.suspend_again, conversation.suspension, state, begun.waiting
-            )
-        task.suspended()
-        return request.waiting_answer(waiting)

@@ -1,4 +1,4 @@
-"""One request of a user on its way: what was said and called so far, kept as JSON while people decide."""
+"""One request of a user on its way: what was said and called so far, as JSON while people decide."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 from anthropic.types import Message, MessageParam, ToolResultBlockParam, ToolUseBlock
 
-from agentgauge.autonomy.supervisor import INTERRUPTED, Call, CallOutcome
+from agentgauge.autonomy.actions import Action
+from agentgauge.autonomy.supervisor import Call, CallOutcome
+from agentgauge.autonomy.suspensions import Suspension
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,10 @@ class Answer:
 
 @dataclass
 class Request:
-    """A request: the conversation up to here, in the Messages API's shape, and what became of each tool call.
-
-    ``done`` are the outcomes of the last message's calls as far as they are known: the others wait for people.
-    """
+    """A request: the conversation up to here, in the Messages API's shape, and what became of each tool call."""
 
     messages: list[MessageParam]
     outcomes: list[CallOutcome] = field(default_factory=list)
-    done: list[CallOutcome] = field(default_factory=list)
-    suggested: list[str] = field(default_factory=list)
     model_turns: int = 0
     prompt_version: str | None = None
 
@@ -57,14 +54,9 @@ class Request:
         ]
 
     def add_outcomes(self, outcomes: Sequence[CallOutcome]) -> None:
-        """Add what became of the last message's calls that were open; then the model can go on."""
-        by_call = {outcome.call_id: outcome for outcome in (*self.done, *outcomes)}
-        last: Any = self.messages[-1]["content"]
-        # In the order of the calls: the API wants a result for each.
-        settled = [by_call[block["id"]] for block in last if block["type"] == "tool_use"]
-        self.outcomes += settled
-        self.done = []
-        self.messages.append({"role": "user", "content": [_tool_result(outcome) for outcome in settled]})
+        """Add what became of the last message's calls; then the model can go on."""
+        self.outcomes += outcomes
+        self.messages.append({"role": "user", "content": [_tool_result(outcome) for outcome in outcomes]})
 
     def add_answer(self, text: str) -> None:
         """Add an answer that the model did not give itself."""
@@ -72,13 +64,13 @@ class Request:
 
     def answer(self, text: str) -> Answer:
         """The answer to it."""
-        return Answer(text, self._tools(), suggested=tuple(self.suggested))
+        suggested = tuple(one.suggestion for one in self.outcomes if one.suggestion is not None)
+        return Answer(text, self._tools(), suggested=suggested)
 
-    def waiting_answer(self, waiting: Sequence[str]) -> Answer:
+    def waiting_answer(self, actions: Sequence[Action]) -> Answer:
         """The answer as long as these actions wait for people."""
-        open_calls = [name for call_id, name in self._calls() if call_id not in {one.call_id for one in self.done}]
-        text = f"I need approval before I go on: {', '.join(open_calls)}."
-        return Answer(text, (*self._tools(), *(name for _, name in self._calls())), tuple(waiting))
+        text = f"I need approval before I go on: {', '.join(action.proposal.tool for action in actions)}."
+        return Answer(text, (*self._tools(), *self._calls()), tuple(action.id for action in actions))
 
     @property
     def is_answered(self) -> bool:
@@ -98,33 +90,24 @@ class Request:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Request:
         """The request that ``as_json`` made the document of."""
-        outcomes, done = ([CallOutcome(**one) for one in document[name]] for name in ("outcomes", "done"))
-        kept = (document[name] for name in ("suggested", "model_turns", "prompt_version"))
-        return cls(document["messages"], outcomes, done, *kept)
+        outcomes = [CallOutcome(**one) for one in document["outcomes"]]
+        return cls(document["messages"], outcomes, document["model_turns"], document["prompt_version"])
 
     def _tools(self) -> tuple[str, ...]:
         return tuple(outcome.tool for outcome in self.outcomes)
 
-    def _calls(self) -> list[tuple[str, str]]:
-        """Id and tool of the calls in the last message."""
+    def _calls(self) -> list[str]:
+        """The tools that the last message calls."""
         content: Any = self.messages[-1]["content"]
         blocks = content if isinstance(content, list) else []
-        return [(block["id"], block["name"]) for block in blocks if block["type"] == "tool_use"]
+        return [block["name"] for block in blocks if block["type"] == "tool_use"]
 
 
-def interrupted(outcomes: Sequence[CallOutcome]) -> str:
-    """What the user is told when a process ended while it did what people had approved."""
-    unknown = [outcome.tool for outcome in outcomes if outcome.content == INTERRUPTED]
-    done = [outcome.tool for outcome in outcomes if outcome.status == "done"]
-    others = [outcome.tool for outcome in outcomes if outcome.tool not in (*unknown, *done)]
-    said = {"I do not know whether this happened": unknown, "Done": done, "Not done": others}
-    return "\n".join(
-        [
-            "I was interrupted while I did what was approved, and have stopped.",
-            *(f"{what}: {', '.join(tools)}." for what, tools in said.items() if tools),
-            "Please check before you ask me to do it again.",
-        ]
-    )
+def answer_of(suspension: Suspension) -> Answer:
+    """What the user is to hear of a request that was suspended: its answer, or what it waits for."""
+    if suspension.ended:
+        return Answer.from_json(suspension.answer)
+    return Request.from_json(suspension.state).waiting_answer(suspension.actions)
 
 
 def _tool_result(outcome: CallOutcome) -> ToolResultBlockParam:

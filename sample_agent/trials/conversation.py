@@ -72,7 +72,7 @@ class _Notes:
     def __init__(self, companion: SalesCompanion, conversation: Conversation) -> None:
         self.steps: list[Said | Called] = []
         self.conversation = conversation
-        self._suspensions = companion.supervisor.autonomy.suspensions
+        self._requests = companion.requests
         self._read = 0
         self._open: dict[str, Called] = {}
 
@@ -95,7 +95,7 @@ class _Notes:
     async def _messages(self) -> Sequence[Any]:
         if self.conversation.suspension is None:
             return self.conversation.messages
-        waiting = await asyncio.to_thread(self._suspensions.of_session, self.conversation.session.id)
+        waiting = await self._requests.newest(self.conversation.session.id)
         return [] if waiting is None else waiting.state["messages"]
 
     def _settled(self, messages: Sequence[Any]) -> Iterator[Called]:

@@ -175,16 +175,26 @@ def test_proposals_are_kept_together_or_not_at_all(actions: Actions) -> None:
     assert actions.waiting() == []
 
 
-def test_what_has_waited_until_it_expires_is_overdue(actions: Actions, clock: Clock) -> None:
-    """Until somebody decides so, it waits all the same."""
+def test_what_waited_too_long_can_no_longer_be_decided_and_is_recorded_as_expired_once(
+    actions: Actions, ledger: Ledger, clock: Clock
+) -> None:
+    """From the second it is due, also while nobody has recorded that yet."""
     action = actions.propose(replace(SEND, expires_in_seconds=60))
-    actions.propose(SEND)  # it never expires
+    endless = actions.propose(SEND)
     clock.forward(seconds=59)
-    assert actions.overdue() == []
+    actions.expire_due()
+    assert actions.waiting() == [action, endless]
     clock.forward(seconds=1)
-    assert actions.overdue() == [action]
-    actions.decide(action.id, "expired", "nobody")
-    assert actions.overdue() == []
+    assert actions.waiting() == [endless]
+    assert actions.waiting_count() == 1
+    with pytest.raises(AlreadyDecidedError, match="has expired: nobody decided in time"):
+        actions.decide(action.id, "approved", "ann")
+    assert actions.get(action.id).decision is None
+    for _ in "12":
+        actions.expire_due()
+    assert (actions.get(action.id).decision, actions.get(action.id).decided_by) == ("expired", "nobody")
+    counted = [(one.spec.name, one.labels) for one in take(ledger, "a")]
+    assert counted.count(("agent_approvals_total", ("send_email", "high", "expired"))) == 1
 
 
 def test_a_track_record_counts_what_people_made_of_a_tool_since_then(actions: Actions, clock: Clock) -> None:

@@ -9,7 +9,7 @@ from threading import Barrier
 import pytest
 
 from agentgauge.autonomy.actions import Actions, Proposal
-from agentgauge.autonomy.suspensions import LEASE_SECONDS, ClaimLostError, Suspensions
+from agentgauge.autonomy.suspensions import LEASE_SECONDS, ClaimLostError, Due, Suspensions
 from agentgauge.ledger import Ledger
 from tests.clock import Clock
 
@@ -33,16 +33,18 @@ def test_a_request_can_be_claimed_once_all_that_it_waits_for_is_decided(
     suspensions: Suspensions, actions: Actions
 ) -> None:
     """Not before, whoever looks; and it is as it was kept."""
-    kept = suspensions.suspend("s", "rep-1", STATE, [SEND, SEND])
+    kept = suspensions.suspend("s", "rep-1", STATE, [SEND, SEND], {"calls": ["1"]})
     first, second = kept.action_ids
     assert {action.id for action in actions.waiting()} == {first, second}
     actions.decide(first, "approved", "ann")
-    assert suspensions.resumable() == []
+    assert suspensions.due() == []
     assert suspensions.claim(kept.id) is None
     actions.decide(second, "rejected", "ann")
-    assert suspensions.resumable() == [kept]
-    assert suspensions.claim(kept.id) == kept
-    assert kept.state == STATE
+    assert [due.id for due in suspensions.due()] == [kept.id]
+    claimed = suspensions.claim(kept.id)
+    assert claimed is not None
+    assert (claimed.state, claimed.record) == (STATE, {"calls": ["1"]})
+    assert [action.decision for action in claimed.actions] == ["approved", "rejected"]
 
 
 def test_a_claim_keeps_the_others_off_until_it_runs_out(
@@ -57,10 +59,10 @@ def test_a_claim_keeps_the_others_off_until_it_runs_out(
     suspensions.renew(kept.id)
     clock.forward(seconds=LEASE_SECONDS * 0.9)
     assert suspensions.claim(kept.id) is None
-    assert suspensions.resumable() == []
+    assert suspensions.due() == []
     clock.forward(seconds=LEASE_SECONDS * 0.2)
-    assert suspensions.resumable() == [kept]
-    assert suspensions.claim(kept.id) == kept
+    assert [due.id for due in suspensions.due()] == [kept.id]
+    assert suspensions.claim(kept.id) is not None
 
 
 def test_of_several_replicas_one_claims_a_request(url: str) -> None:
@@ -85,9 +87,9 @@ def test_a_replica_that_looked_before_another_went_on_cannot_go_on_with_the_old_
     """It waits for other actions by then."""
     kept = suspensions.suspend("s", "rep-1", STATE, [SEND])
     actions.decide(kept.action_ids[0], "approved", "ann")
-    (seen,) = suspensions.resumable()
+    (seen,) = suspensions.due()
     suspensions.claim(kept.id)
-    (waits_for,) = suspensions.suspend_again(kept.id, {"step": 2}, [SEND])
+    (waits_for,) = suspensions.suspend_again(kept.id, {"step": 2}, [SEND]).action_ids
     assert suspensions.claim(seen.id) is None
     actions.decide(waits_for, "approved", "ann")
     claimed = suspensions.claim(seen.id)
@@ -102,32 +104,61 @@ def test_a_request_ends_once_and_its_answer_is_kept_until_it_is_forgotten(
     kept = suspensions.suspend("s", "rep-1", STATE, [SEND])
     actions.decide(kept.action_ids[0], "approved", "ann")
     suspensions.forget(kept.id)
-    assert suspensions.of_session("s") == kept  # it has not ended
-    suspensions.end(kept.id, {"step": 2}, {"text": "Sent."})
+    waiting = suspensions.of_session("s")
+    assert waiting is not None
+    assert not waiting.ended
+    suspensions.end(kept.id, {"text": "Sent."})
     ended = suspensions.of_session("s")
     assert ended is not None
-    assert (ended.state, ended.answer) == ({"step": 2}, {"text": "Sent."})
+    assert (ended.ended, ended.answer) == (True, {"text": "Sent."})
     with pytest.raises(ClaimLostError):
-        suspensions.end(kept.id, {}, {"text": "Sent again."})
+        suspensions.end(kept.id, {"text": "Sent again."})
     with pytest.raises(ClaimLostError):
         suspensions.suspend_again(kept.id, {}, [SEND])
     assert actions.waiting() == []
     assert suspensions.of_session("s") == ended
-    assert suspensions.resumable() == []
+    assert suspensions.due() == []
     suspensions.forget(kept.id)
     assert suspensions.of_session("s") is None
 
 
-def test_only_what_was_decided_some_time_ago_is_anybodys(
+def test_what_is_due_says_when_the_last_decision_was_made(
     suspensions: Suspensions, actions: Actions, clock: Clock
 ) -> None:
-    """The replica where the conversation is open comes first."""
-    kept = suspensions.suspend("s", "rep-1", STATE, [SEND])
+    """The replica where the conversation is open comes first, the others some seconds later."""
+    kept = suspensions.suspend("s", "rep-1", STATE, [SEND, SEND])
     actions.decide(kept.action_ids[0], "approved", "ann")
     clock.forward(seconds=4)
-    assert suspensions.resumable(decided_seconds_ago=5) == []
+    actions.decide(kept.action_ids[1], "approved", "ann")
+    decided_at = clock()
     clock.forward(seconds=2)
-    assert suspensions.resumable(decided_seconds_ago=5) == [kept]
+    assert suspensions.due() == [Due(kept.id, "s", decided_at)]
+
+
+def test_one_of_many_actions_that_is_undecided_keeps_its_own_request_alone(
+    suspensions: Suspensions, actions: Actions
+) -> None:
+    """Two requests of one session, each with actions of its own."""
+    first = suspensions.suspend("s", "rep-1", STATE, [SEND])
+    second = suspensions.suspend("s", "rep-1", STATE, [SEND])
+    actions.decide(second.action_ids[0], "approved", "ann")
+    assert [due.id for due in suspensions.due()] == [second.id]
+    actions.decide(first.action_ids[0], "approved", "ann")
+    assert {due.id for due in suspensions.due()} == {first.id, second.id}
+
+
+def test_a_poll_sees_every_change_of_a_request_without_reading_it(suspensions: Suspensions, actions: Actions) -> None:
+    """It waits for something else, or has ended; a decision alone is no change that its user is to hear of."""
+    assert suspensions.mark("s") is None
+    kept = suspensions.suspend("s", "rep-1", STATE, [SEND])
+    first = suspensions.mark("s")
+    actions.decide(kept.action_ids[0], "approved", "ann")
+    assert suspensions.mark("s") == first
+    suspensions.claim(kept.id)
+    suspensions.suspend_again(kept.id, STATE, [SEND])
+    second = suspensions.mark("s")
+    suspensions.end(kept.id, "done")
+    assert len({first, second, suspensions.mark("s")}) == 3
 
 
 def test_the_newest_request_of_a_session_counts_and_agents_have_their_own(

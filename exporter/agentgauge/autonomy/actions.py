@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, update
 
 from agentgauge import metrics
 from agentgauge.ledger.outbox import Measurement, put
@@ -22,6 +22,9 @@ from agentgauge.ledger.store import Ledger
 from agentgauge.vocabulary import AuditVerdict, Decision, Disposition, Risk, ShadowMatch
 
 WAITING = and_(ACTIONS.c.disposition == "approval", ACTIONS.c.decision.is_(None))
+NOBODY = "nobody"
+"""Who decided what expired."""
+
 TO_AUDIT = and_(ACTIONS.c.sampled == 1, ACTIONS.c.verdict.is_(None))
 TO_COMPARE = and_(ACTIONS.c.disposition == "suggested", ACTIONS.c.shadow_match.is_(None))
 
@@ -128,16 +131,13 @@ class Actions:
             return self._get(connection, action_id)
 
     def waiting(self) -> list[Action]:
-        """Those that wait for a decision, oldest first."""
-        return self._list(WAITING)
-
-    def overdue(self) -> list[Action]:
-        """Those that have waited until they expire, and are not decided yet."""
-        return self._list(WAITING, ACTIONS.c.expires_at <= self.now().timestamp())
+        """Those that wait for a decision and can still be decided, oldest first."""
+        return self._list(WAITING, self._not_overdue())
 
     def waiting_count(self) -> int:
-        """How many wait for a decision."""
-        counting = select(func.count()).select_from(ACTIONS).where(ACTIONS.c.agent == self._agent, WAITING)
+        """How many wait for a decision and can still be decided."""
+        counting = select(func.count()).select_from(ACTIONS)
+        counting = counting.where(ACTIONS.c.agent == self._agent, WAITING, self._not_overdue())
         with self._ledger.reading() as connection:
             return int(connection.execute(counting).scalar_one())
 
@@ -193,33 +193,36 @@ class Actions:
         arguments: Mapping[str, Any] | None = None,
         reason: str | None = None,
     ) -> Action:
-        """Commit a decision; with ``arguments``, these replace the proposed ones.
+        """Commit a person's decision; with ``arguments``, these replace the proposed ones.
 
-        Raises UnknownActionError, and AlreadyDecidedError if it does not wait (any more).
+        Raises UnknownActionError, and AlreadyDecidedError if it does not wait (any more), or has waited too long.
         """
-        now = self._ledger.now().timestamp()
         values = {
             "decision": decision,
-            "decided_at": now,
             "decided_by": by,
             "decided_arguments": None if arguments is None else json.dumps(arguments),
             "reason": reason,
         }
         with self._ledger.writing() as connection:
-            # One statement: of two people at once, the database lets one find it waiting.
-            deciding = update(ACTIONS).where(self._is(action_id), WAITING).values(values)
-            first = connection.execute(deciding).rowcount == 1
-            action = self._get(connection, action_id)
-            if not first:
-                raise AlreadyDecidedError(action)
-            proposal = action.proposal
-            put(
-                connection,
-                self._agent,
-                Measurement(metrics.APPROVALS, (proposal.tool, proposal.risk, decision)),
-                Measurement(metrics.APPROVAL_WAIT, (proposal.tool,), now - action.at.timestamp()),
-            )
+            if self._decide(connection, and_(self._is(action_id), self._not_overdue()), values):
+                return self._get(connection, action_id)
+            raise AlreadyDecidedError(self.as_due(self._get(connection, action_id)))
+
+    def as_due(self, action: Action) -> Action:
+        """The action as it stands: one that waited too long has expired, also while that is not recorded yet."""
+        waits = action.proposal.disposition == "approval" and action.decision is None
+        if waits and action.expires_at is not None and action.expires_at <= self.now():
+            return replace(action, decision="expired", decided_by=NOBODY, decided_at=action.expires_at)
         return action
+
+    def expire_due(self) -> None:
+        """Record that those expired which waited too long. For the keeper: everybody else only reads that."""
+        overdue = and_(ACTIONS.c.agent == self._agent, WAITING, ACTIONS.c.expires_at <= self.now().timestamp())
+        with self._ledger.reading() as connection:
+            if connection.execute(select(ACTIONS.c.id).where(overdue).limit(1)).first() is None:
+                return  # as nearly always: a write would keep others from theirs
+        with self._ledger.writing() as connection:
+            self._decide(connection, overdue, {"decision": "expired", "decided_by": NOBODY})
 
     def start(self, action_id: str) -> bool:
         """Claim the execution of an approved action; True for one caller once, whoever else asks and whenever."""
@@ -270,6 +273,24 @@ class Actions:
             put(connection, self._agent, Measurement(metrics.AUDITS, (action.proposal.tool, verdict)))
         return action
 
+    def _decide(self, connection: Connection, which: ColumnElement[bool], values: Mapping[str, Any]) -> int:
+        """Decide those that wait, and put what that measures with it; returns how many waited."""
+        now = self._ledger.now().timestamp()
+        # One statement: of two people at once, the database lets one find the action waiting.
+        deciding = update(ACTIONS).where(which, WAITING).values(**values, decided_at=now)
+        decided = connection.execute(deciding.returning(ACTIONS.c.tool, ACTIONS.c.risk, ACTIONS.c.at)).all()
+        for row in decided:
+            put(
+                connection,
+                self._agent,
+                Measurement(metrics.APPROVALS, (row.tool, row.risk, values["decision"])),
+                Measurement(metrics.APPROVAL_WAIT, (row.tool,), now - row.at),
+            )
+        return len(decided)
+
+    def _not_overdue(self) -> ColumnElement[bool]:
+        return or_(ACTIONS.c.expires_at.is_(None), ACTIONS.c.expires_at > self.now().timestamp())
+
     def _list(self, *conditions: ColumnElement[bool]) -> list[Action]:
         own = select(ACTIONS).where(ACTIONS.c.agent == self._agent, *conditions)
         with self._ledger.reading() as connection:
@@ -315,6 +336,13 @@ def insert(connection: Connection, agent: str, now: datetime, proposals: Iterabl
         inserted = connection.execute(select(ACTIONS).where(ACTIONS.c.id == row["id"])).one()
         actions.append(_action(inserted))
     return actions
+
+
+def with_ids(connection: Connection, agent: str, ids: Sequence[str]) -> tuple[Action, ...]:
+    """The actions with these ids, in their order; one that was deleted is left out."""
+    rows = connection.execute(select(ACTIONS).where(ACTIONS.c.agent == agent, ACTIONS.c.id.in_(ids)))
+    by_id = {row.id: _action(row) for row in rows}
+    return tuple(by_id[one] for one in ids if one in by_id)
 
 
 def _became(action: Action) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from agentgauge.autonomy.actions import Action, Actions, AlreadyDecidedError, UnknownActionError
 from agentgauge.autonomy.policy import Policy, is_higher
 from agentgauge.autonomy.standing import AutonomyStandings
-from agentgauge.vocabulary import AuditVerdict, Decision
+from agentgauge.vocabulary import AuditVerdict
 
 __all__ = [
     "Action",
@@ -19,9 +18,6 @@ __all__ = [
     "RiskRaisedError",
     "UnknownActionError",
 ]
-
-NOBODY = "nobody"
-"""Who decided what expired."""
 
 
 class InvalidEditError(ValueError):
@@ -54,17 +50,15 @@ class Approvals:
 
     def waiting(self) -> list[Action]:
         """Those that wait for a decision, oldest first."""
-        self.expire_due()
         return self._actions.waiting()
 
     def get(self, action_id: str) -> Action:
         """One action, waiting or not; UnknownActionError if there is none."""
-        self.expire_due()
-        return self._actions.get(action_id)
+        return self._actions.as_due(self._actions.get(action_id))
 
     def approve(self, action_id: str, by: str) -> Action:
         """Let it happen as proposed."""
-        return self._decide(action_id, "approved", by)
+        return self._actions.decide(action_id, "approved", by)
 
     def edit(self, action_id: str, arguments: Mapping[str, Any], by: str, reason: str | None = None) -> Action:
         """Let it happen with these arguments; with the proposed ones, that is an approval.
@@ -85,11 +79,11 @@ class Approvals:
                 f"with these arguments {action_id} would be {_in_words(risk)}, not of {proposal.risk} risk ({why}); "
                 "an edit cannot do that: reject it, and let the agent propose it anew for a decision of its own"
             )
-        return self._decide(action_id, "edited", by, arguments, reason)
+        return self._actions.decide(action_id, "edited", by, arguments, reason)
 
     def reject(self, action_id: str, by: str, reason: str) -> Action:
         """Keep it from happening; the agent is told the reason. A promoted tool is demoted at once."""
-        action = self._decide(action_id, "rejected", by, reason=reason)
+        action = self._actions.decide(action_id, "rejected", by, reason=reason)
         self._standings.demote_where_due(self._policy(), action.proposal.tool)
         return action
 
@@ -98,25 +92,6 @@ class Approvals:
         action = self._actions.audit(action_id, verdict, by)
         self._standings.demote_where_due(self._policy(), action.proposal.tool)
         return action
-
-    def expire_due(self) -> list[Action]:
-        """Decide what waited for too long: it expired. Returns what did."""
-        expired = []
-        for action in self._actions.overdue():
-            with contextlib.suppress(AlreadyDecidedError):
-                expired.append(self._actions.decide(action.id, "expired", NOBODY))
-        return expired
-
-    def _decide(
-        self,
-        action_id: str,
-        decision: Decision,
-        by: str,
-        arguments: Mapping[str, Any] | None = None,
-        reason: str | None = None,
-    ) -> Action:
-        self.expire_due()
-        return self._actions.decide(action_id, decision, by, arguments, reason)
 
 
 def _in_words(risk: str) -> str:

@@ -21,7 +21,7 @@ class Keeper:
         policy = self._autonomy.policy()
         standings = self._autonomy.standings
         standings.note_policy(policy)
-        self._autonomy.approvals.expire_due()
+        self._autonomy.actions.expire_due()
         standings.demote_where_due(policy)
         standings.promote_where_earned(policy)
         standing = standings.now(policy)

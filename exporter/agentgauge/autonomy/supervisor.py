@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from agentgauge import metrics
 from agentgauge.autonomy.actions import Action, Proposal
 from agentgauge.autonomy.gate import AutonomyStanding, Ruling, decide, draw_for
+from agentgauge.autonomy.keeper import Keeper
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.policy import Policy, is_higher
 from agentgauge.autonomy.suspensions import LEASE_SECONDS, Suspension
@@ -22,8 +24,11 @@ from agentgauge.gauge import AgentGauge
 
 log = logging.getLogger(__name__)
 
-Run = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
-"""Runs a tool with arguments; returns its JSON-able result, or raises what the model may read."""
+RunTool = Callable[[str, Mapping[str, Any]], Awaitable[Any] | Any]
+"""Runs a tool with arguments; returns its JSON-able result, or raises what the model may read.
+
+A plain function runs in a thread, so that it may block.
+"""
 
 Refuse = Callable[[str, Mapping[str, Any]], object]
 """Raises what is wrong with a call that cannot run, whoever approves it."""
@@ -33,7 +38,7 @@ UNRECORDED = "not done and not allowed: it could not be recorded. The user can t
 REJECTED = "rejected by the reviewer"
 EXPIRED = "expired: nobody decided in time, so it was not done"
 INTERRUPTED = "interrupted: nobody knows whether it was done. Tell the user to check; do not do it again unasked"
-NOT_BEGUN = "interrupted before it was begun: it was approved, but not done"
+NOT_STARTED = "interrupted before it was started: it was approved, but not done"
 
 
 @dataclass(frozen=True)
@@ -47,17 +52,22 @@ class Call:
 
 @dataclass(frozen=True)
 class CallOutcome:
-    """What the model is told of a call; ``refused`` if a person or the policy kept it from happening."""
+    """What the model is told of a call; ``refused`` if a person or the policy kept it from happening.
+
+    ``content`` is the result as JSON, or a sentence. ``suggestion`` is the id of the action that the ledger keeps of a
+    call which the agent only suggests.
+    """
 
     call_id: str
     tool: str
     status: Literal["done", "failed", "refused"]
     content: str
+    suggestion: str | None = None
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where calls come from: kept with each proposal. ``messages`` is the conversation so far, as JSON."""
+    """Where calls come from, kept with each proposal. ``messages`` is the conversation so far, as JSON."""
 
     session_id: str
     user_id: str | None
@@ -68,25 +78,26 @@ class Origin:
 
 @dataclass(frozen=True)
 class Round:
-    """What became of the calls of one message: outcomes of some, proposals of those that wait for people.
-
-    ``suggested`` are the ids of the actions that the agent only suggests; they are among the outcomes.
-    """
+    """What became of the calls of one message: outcomes of some, proposals of those that wait for people."""
 
     outcomes: tuple[CallOutcome, ...]
     waiting: tuple[Proposal, ...]
-    suggested: tuple[str, ...]
 
 
 class Supervisor:
-    """Supervises the calls of one agent of this ``version``, whose tools ``run`` runs, unless ``refuse`` raises."""
+    """Supervises the calls of one agent of this ``version``, whose tools ``run`` runs, unless ``refuse`` raises.
 
-    def __init__(self, gauge: AgentGauge, autonomy: Autonomy, run: Run, refuse: Refuse, version: str) -> None:
+    A gauge with a ledger keeps the agent's autonomy in order from here on: see ``Keeper``.
+    """
+
+    def __init__(self, gauge: AgentGauge, autonomy: Autonomy, run: RunTool, refuse: Refuse, version: str) -> None:
+        self.gauge = gauge
         self.autonomy = autonomy
-        self._gauge = gauge
         self._version = version
         self._run = run
         self._refuse = refuse
+        if gauge.recorder is not None:
+            gauge.recorder.add_refresher(Keeper(autonomy, gauge.instruments).refresh)
 
     async def begin(self, calls: Sequence[Call], origin: Origin) -> Round:
         """Rule on the calls of one message; run what may run, and record what has, or would have, a side effect."""
@@ -101,27 +112,24 @@ class Supervisor:
                 outcomes.append(_failed(call, error))
                 continue
             ruling = decide(policy, standing, call.tool, call.arguments, draw_for(policy, call.id))
-            self._gauge.instruments.counter(metrics.ACTIONS, call.tool, ruling.risk, ruling.disposition).inc()
+            self.gauge.instruments.counter(metrics.ACTIONS, call.tool, ruling.risk, ruling.disposition).inc()
             ruled.append((call, ruling))
         expire_in = policy.approvals.expire_after_hours * 3600
         waiting = [self._proposal(call, ruling, origin, expire_in) for call, ruling in ruled if _waits(ruling)]
         others = [(call, ruling) for call, ruling in ruled if not _waits(ruling)]
         recorded = await self._record(policy, others, origin)
         outcomes += await asyncio.gather(*(self._settle(call, ruling, recorded) for call, ruling in others))
-        suggested = [one.id for one in recorded.values() if one and one.proposal.disposition == "suggested"]
-        return Round(tuple(outcomes), tuple(waiting), tuple(suggested))
+        return Round(tuple(outcomes), tuple(waiting))
 
     async def carry_out(self, claimed: Suspension) -> list[CallOutcome]:
         """Do what was approved of a claimed request, each once, and tell what was rejected or expired."""
-        actions = await self._actions_of(claimed)
-        return [await self._carry_out(action) for action in actions]
+        return [await self._carry_out(action) for action in claimed.actions]
 
-    async def was_interrupted(self, claimed: Suspension) -> list[CallOutcome] | None:
-        """What is known, if a process ended while it carried out this request; None if none had begun to."""
-        actions = await self._actions_of(claimed)
-        if all(action.started_at is None for action in actions):
+    def was_interrupted(self, claimed: Suspension) -> list[CallOutcome] | None:
+        """What is known, if a process ended while it carried out this request; None if no process had started to."""
+        if all(action.started_at is None for action in claimed.actions):
             return None
-        return [_as_left(action) for action in actions]
+        return [_last_known(action) for action in claimed.actions]
 
     @contextlib.asynccontextmanager
     async def keeping(self, claimed: Suspension) -> AsyncIterator[None]:
@@ -151,26 +159,26 @@ class Supervisor:
         self, policy: Policy, ruled: Sequence[tuple[Call, Ruling]], origin: Origin
     ) -> Mapping[str, Action | None]:
         """The recorded actions by call; None for one that should have been recorded and could not be."""
-        # A look-up that ran is counted, but not kept: there are many, each with its conversation, and none to judge.
-        kept = [
+        # A look-up that ran is counted, but not recorded: there are many, with their conversations, and none to judge.
+        to_record = [
             (call, ruling)
             for call, ruling in ruled
             if ruling.disposition != "auto" or policy.tools[call.tool].side_effect
         ]
-        proposals = [self._proposal(call, ruling, origin) for call, ruling in kept]
+        proposals = [self._proposal(call, ruling, origin) for call, ruling in to_record]
         try:
             actions = await asyncio.to_thread(self.autonomy.actions.propose_all, proposals) if proposals else []
         except SQLAlchemyError as error:
             log.warning("%d actions could not be recorded: %s", len(proposals), type(error).__name__)
-            return {call.id: None for call, _ in kept}
-        return {call.id: action for (call, _), action in zip(kept, actions, strict=True)}
+            return {call.id: None for call, _ in to_record}
+        return {call.id: action for (call, _), action in zip(to_record, actions, strict=True)}
 
     async def _settle(self, call: Call, ruling: Ruling, recorded: Mapping[str, Action | None]) -> CallOutcome:
         action = recorded.get(call.id)
         if call.id in recorded and action is None:
             return CallOutcome(call.id, call.tool, "failed", UNRECORDED)
         if ruling.disposition == "suggested":
-            return CallOutcome(call.id, call.tool, "refused", SUGGESTED)
+            return CallOutcome(call.id, call.tool, "refused", SUGGESTED, None if action is None else action.id)
         if ruling.disposition == "denied":
             return CallOutcome(call.id, call.tool, "refused", f"denied by the policy: {ruling.why}")
         outcome = await self._execute(call)
@@ -185,7 +193,7 @@ class Supervisor:
         if obstacle := await asyncio.to_thread(self._obstacle, action):
             return CallOutcome(call.id, call.tool, "refused", f"approved, but not allowed any more: {obstacle}")
         if not await asyncio.to_thread(self.autonomy.actions.start, action.id):
-            return _as_left(await asyncio.to_thread(self.autonomy.actions.get, action.id))
+            return _last_known(await asyncio.to_thread(self.autonomy.actions.get, action.id))
         outcome = await self._execute(call)
         if action.decision == "edited" and outcome.status == "done":
             outcome = _as_edited(action, outcome)
@@ -206,7 +214,8 @@ class Supervisor:
 
     async def _execute(self, call: Call) -> CallOutcome:
         try:
-            return CallOutcome(call.id, call.tool, "done", json.dumps(await self._run(call.tool, call.arguments)))
+            result = await in_thread_if_plain(self._run, call.tool, call.arguments)
+            return CallOutcome(call.id, call.tool, "done", json.dumps(result))
         except Exception as error:
             return _failed(call, error)
 
@@ -234,9 +243,28 @@ class Supervisor:
             sampled=ruling.sampled,
         )
 
-    async def _actions_of(self, suspension: Suspension) -> list[Action]:
-        get = self.autonomy.actions.get
-        return [await asyncio.to_thread(get, action_id) for action_id in suspension.action_ids]
+
+async def in_thread_if_plain(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function returns: a coroutine function is awaited here, a plain one runs in a thread."""
+    if inspect.iscoroutinefunction(function):
+        return await function(*arguments)
+    result = await asyncio.to_thread(function, *arguments)
+    return await result if inspect.isawaitable(result) else result
+
+
+def describe_interruption(outcomes: Sequence[CallOutcome]) -> str:
+    """What to tell the user when a process ended while it did what people had approved."""
+    unknown = [outcome.tool for outcome in outcomes if outcome.content == INTERRUPTED]
+    done = [outcome.tool for outcome in outcomes if outcome.status == "done"]
+    others = [outcome.tool for outcome in outcomes if outcome.tool not in (*unknown, *done)]
+    lines = {"I do not know whether this happened": unknown, "Done": done, "Not done": others}
+    return "\n".join(
+        [
+            "I was interrupted while I did what was approved, and have stopped.",
+            *(f"{what}: {', '.join(tools)}." for what, tools in lines.items() if tools),
+            "Please check before you ask me to do it again.",
+        ]
+    )
 
 
 def _waits(ruling: Ruling) -> bool:
@@ -256,16 +284,16 @@ def _as_edited(action: Action, outcome: CallOutcome) -> CallOutcome:
     proposed = action.proposal.arguments
     edited = {name: value for name, value in action.final_arguments.items() if proposed.get(name) != value}
     result = json.loads(outcome.content)
-    told = result if isinstance(result, dict) else {"result": result}
-    content = json.dumps({**told, "edited_by_the_reviewer": edited})
+    fields = result if isinstance(result, dict) else {"result": result}
+    content = json.dumps({**fields, "edited_by_the_reviewer": edited})
     return CallOutcome(outcome.call_id, outcome.tool, outcome.status, content)
 
 
-def _as_left(action: Action) -> CallOutcome:
-    """What a process that ended left of an action."""
+def _last_known(action: Action) -> CallOutcome:
+    """What is known of an action that another process carried out, or had to."""
     call_id, tool = action.proposal.context["call_id"], action.proposal.tool
     if action.result is not None:
         return CallOutcome(call_id, tool, action.result["status"], action.result["content"])
     if action.decision not in ("approved", "edited"):
         return CallOutcome(call_id, tool, "refused", _why_not(action))
-    return CallOutcome(call_id, tool, "failed", NOT_BEGUN if action.started_at is None else INTERRUPTED)
+    return CallOutcome(call_id, tool, "failed", NOT_STARTED if action.started_at is None else INTERRUPTED)

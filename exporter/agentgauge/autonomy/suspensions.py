@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select, update
+from sqlalchemy import JSON, ColumnElement, Connection, Row, and_, cast, delete, func, or_, select, true, update
 
-from agentgauge.autonomy.actions import WAITING, Proposal, insert
+from agentgauge.autonomy.actions import Action, Proposal, insert, with_ids
 from agentgauge.ledger.schema import ACTIONS, SUSPENSIONS
 from agentgauge.ledger.store import Ledger
 
@@ -24,18 +24,40 @@ LEASE_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Suspension:
-    """A request that waits for the decisions on its actions, or waited; ``state`` is the agent's own.
+    """A request that waits for the decisions on its actions, or waited; ``at`` is UTC.
 
-    ``answer`` is what its user is to hear once it has ended; None until then.
+    ``state`` is the agent's own, ``record`` what the library needs to go on. ``answer`` is what came of it once it has
+    ``ended``; None until then.
     """
 
     id: str
     session_id: str
     user_id: str | None
-    action_ids: tuple[str, ...]
-    state: Mapping[str, Any]
-    answer: Mapping[str, Any] | None
+    actions: tuple[Action, ...]
+    state: Any
     at: datetime
+    ended: bool = False
+    answer: Any = None
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def action_ids(self) -> tuple[str, ...]:
+        """The ids of its actions."""
+        return tuple(action.id for action in self.actions)
+
+    @property
+    def undecided(self) -> tuple[Action, ...]:
+        """The actions that nobody has decided yet."""
+        return tuple(action for action in self.actions if action.decision is None)
+
+
+@dataclass(frozen=True)
+class Due:
+    """A request all of whose actions are decided, the last of them at ``decided_at`` (UTC)."""
+
+    id: str
+    session_id: str
+    decided_at: datetime
 
 
 class ClaimLostError(Exception):
@@ -50,7 +72,12 @@ class Suspensions:
         self._agent = agent
 
     def suspend(
-        self, session_id: str, user_id: str | None, state: Mapping[str, Any], proposals: Iterable[Proposal]
+        self,
+        session_id: str,
+        user_id: str | None,
+        state: Any,
+        proposals: Iterable[Proposal],
+        record: Mapping[str, Any] | None = None,
     ) -> Suspension:
         """Keep a request and the actions that it waits for; when this returns, both survive a crash."""
         now = self._ledger.now()
@@ -62,44 +89,70 @@ class Suspensions:
                 "session_id": session_id,
                 "user_id": user_id,
                 "at": now.timestamp(),
-                "action_ids": json.dumps([action.id for action in actions]),
-                "state": json.dumps(state),
+                "action_ids": _ids(actions),
+                "state": _document(state, record),
             }
             connection.execute(SUSPENSIONS.insert(), row)
             return self._get(connection, str(row["id"]))
 
     def suspend_again(
-        self, suspension_id: str, state: Mapping[str, Any], proposals: Iterable[Proposal]
-    ) -> tuple[str, ...]:
-        """Let a claimed request wait for further actions, whose ids it returns. Raises ClaimLostError, as ``end``."""
+        self,
+        suspension_id: str,
+        state: Any,
+        proposals: Iterable[Proposal],
+        record: Mapping[str, Any] | None = None,
+    ) -> Suspension:
+        """Let a claimed request wait for further actions. Raises ClaimLostError, as ``end`` does."""
         with self._ledger.writing() as connection:
             actions = insert(connection, self._agent, self._ledger.now(), proposals)
-            ids = tuple(action.id for action in actions)
-            self._leave(connection, suspension_id, state=json.dumps(state), action_ids=json.dumps(ids))
-        return ids
+            self._give_up_claim(connection, suspension_id, state=_document(state, record), action_ids=_ids(actions))
+            return self._get(connection, suspension_id)
 
-    def end(self, suspension_id: str, state: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+    def end(self, suspension_id: str, answer: Any) -> None:
         """Keep the answer of a claimed request, until it is forgotten.
 
         Raises ClaimLostError if the claim had run out, and another process has ended the request.
         """
         with self._ledger.writing() as connection:
-            self._leave(connection, suspension_id, state=json.dumps(state), answer=json.dumps(answer))
+            self._give_up_claim(connection, suspension_id, answer=json.dumps(answer))
 
     def of_session(self, session_id: str) -> Suspension | None:
-        """The request of a session that waits or, if it ended last, is not forgotten yet."""
-        own = select(SUSPENSIONS).where(self._own(), SUSPENSIONS.c.session_id == session_id)
+        """The newest request of a session that waits or, if it has ended, is not forgotten yet."""
+        newest = select(SUSPENSIONS).where(self._own(), SUSPENSIONS.c.session_id == session_id)
         with self._ledger.reading() as connection:
-            row = connection.execute(own.order_by(SUSPENSIONS.c.at.desc()).limit(1)).one_or_none()
-        return None if row is None else _suspension(row)
+            row = connection.execute(newest.order_by(SUSPENSIONS.c.at.desc()).limit(1)).one_or_none()
+            return None if row is None else self._suspension(connection, row)
 
-    def resumable(self, decided_seconds_ago: float = 0.0) -> list[Suspension]:
-        """Those that can be claimed now, all of whose actions were decided that long ago, oldest first."""
-        now = self._ledger.now().timestamp()
-        free = select(SUSPENSIONS).where(self._own(), _is_free(now)).order_by(SUSPENSIONS.c.at)
+    def mark(self, session_id: str) -> tuple[str, str, bool] | None:
+        """What changes whenever the newest request of a session waits for something else, or ends; cheap to poll."""
+        ended = SUSPENSIONS.c.answer.is_not(None)
+        newest = select(SUSPENSIONS.c.id, SUSPENSIONS.c.action_ids, ended.label("ended"))
+        newest = newest.where(self._own(), SUSPENSIONS.c.session_id == session_id)
         with self._ledger.reading() as connection:
-            found = [_suspension(row) for row in connection.execute(free)]
-            return [one for one in found if self._decided_by(connection, one, now - decided_seconds_ago)]
+            row = connection.execute(newest.order_by(SUSPENSIONS.c.at.desc()).limit(1)).one_or_none()
+            return None if row is None else (row.id, row.action_ids, bool(row.ended))
+
+    def due(self) -> list[Due]:
+        """Those that can be claimed now: nobody has them, and all of their actions are decided; oldest first."""
+        now = self._ledger.now().timestamp()
+        with self._ledger.reading() as connection:
+            if connection.dialect.name == "postgresql":
+                ids = func.json_array_elements_text(cast(SUSPENSIONS.c.action_ids, JSON))
+            else:
+                ids = func.json_each(SUSPENSIONS.c.action_ids)
+            ids_of_each = ids.table_valued("value")
+            each = SUSPENSIONS.join(ids_of_each, true()).join(ACTIONS, ACTIONS.c.id == ids_of_each.c.value)
+            decided_at = func.max(ACTIONS.c.decided_at)
+            decided = (
+                select(SUSPENSIONS.c.id, SUSPENSIONS.c.session_id, decided_at.label("decided_at"))
+                .select_from(each)
+                .where(self._own(), _is_free(now))
+                .group_by(SUSPENSIONS.c.id, SUSPENSIONS.c.session_id, SUSPENSIONS.c.at)
+                .having(func.count() == func.count(ACTIONS.c.decided_at))
+                .order_by(SUSPENSIONS.c.at)
+            )
+            rows = connection.execute(decided).all()
+        return [Due(row.id, row.session_id, datetime.fromtimestamp(row.decided_at, UTC)) for row in rows]
 
     def claim(self, suspension_id: str) -> Suspension | None:
         """Claim a request all of whose actions are decided, for LEASE_SECONDS; None if it cannot be claimed now."""
@@ -110,10 +163,14 @@ class Suspensions:
                 return None
             # As it is now: since the caller looked, another process may have gone on with it, and suspended it again.
             claimed = self._get(connection, suspension_id)
-            if not self._decided_by(connection, claimed, now):
+            if claimed.undecided:
                 connection.execute(update(SUSPENSIONS).where(self._is(suspension_id)).values(leased_until=None))
                 return None
         return claimed
+
+    def now(self) -> datetime:
+        """The time it is for the ledger, in UTC."""
+        return self._ledger.now()
 
     def renew(self, suspension_id: str) -> None:
         """Keep a claim for another LEASE_SECONDS."""
@@ -126,20 +183,30 @@ class Suspensions:
         with self._ledger.writing() as connection:
             connection.execute(delete(SUSPENSIONS).where(self._is(suspension_id), SUSPENSIONS.c.answer.is_not(None)))
 
-    def _leave(self, connection: Connection, suspension_id: str, **values: str) -> None:
-        """Give up the claim, and write down how things are left."""
+    def _give_up_claim(self, connection: Connection, suspension_id: str, **values: str) -> None:
+        """End the claim, and write down how things stand."""
         going_on = and_(self._is(suspension_id), SUSPENSIONS.c.answer.is_(None))
         leaving = update(SUSPENSIONS).where(going_on).values(values | {"leased_until": None})
         if connection.execute(leaving).rowcount != 1:
             raise ClaimLostError(f"another process has ended {suspension_id}")
 
-    def _decided_by(self, connection: Connection, suspension: Suspension, latest: float) -> bool:
-        undecided = or_(WAITING, ACTIONS.c.decided_at > latest)
-        waiting = select(func.count()).select_from(ACTIONS).where(ACTIONS.c.id.in_(suspension.action_ids), undecided)
-        return not connection.execute(waiting).scalar_one()
-
     def _get(self, connection: Connection, suspension_id: str) -> Suspension:
-        return _suspension(connection.execute(select(SUSPENSIONS).where(self._is(suspension_id))).one())
+        row = connection.execute(select(SUSPENSIONS).where(self._is(suspension_id))).one()
+        return self._suspension(connection, row)
+
+    def _suspension(self, connection: Connection, row: Row[Any]) -> Suspension:
+        document = json.loads(row.state)
+        return Suspension(
+            id=row.id,
+            session_id=row.session_id,
+            user_id=row.user_id,
+            actions=with_ids(connection, self._agent, json.loads(row.action_ids)),
+            state=document["state"],
+            at=datetime.fromtimestamp(row.at, UTC),
+            ended=row.answer is not None,
+            answer=None if row.answer is None else json.loads(row.answer),
+            record=document["record"],
+        )
 
     def _own(self) -> ColumnElement[bool]:
         return SUSPENSIONS.c.agent == self._agent
@@ -153,13 +220,9 @@ def _is_free(now: float) -> ColumnElement[bool]:
     return and_(SUSPENSIONS.c.answer.is_(None), unclaimed)
 
 
-def _suspension(row: Row[Any]) -> Suspension:
-    return Suspension(
-        id=row.id,
-        session_id=row.session_id,
-        user_id=row.user_id,
-        action_ids=tuple(json.loads(row.action_ids)),
-        state=json.loads(row.state),
-        answer=None if row.answer is None else json.loads(row.answer),
-        at=datetime.fromtimestamp(row.at, UTC),
-    )
+def _document(state: Any, record: Mapping[str, Any] | None) -> str:
+    return json.dumps({"state": state, "record": record or {}})
+
+
+def _ids(actions: Iterable[Action]) -> str:
+    return json.dumps([action.id for action in actions])

@@ -373,6 +373,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    (
+        # Requests that have not ended are few, and replicas look for them twice a second.
+        """
+        CREATE INDEX agentgauge_suspension_open ON agentgauge_suspension (agent)
+        WHERE answer IS NULL
+        """,
+    ),
 )
 """The statements of each version, oldest first. A released one is never edited: a change is a new one at the end."""
 

@@ -14,9 +14,11 @@ from sqlalchemy import text
 
 from agentgauge import AgentGauge
 from agentgauge.autonomy.parts import Autonomy
-from agentgauge.autonomy.supervisor import INTERRUPTED, NOT_BEGUN, SUGGESTED, Call, Origin, Round, Supervisor
+from agentgauge.autonomy.supervisor import INTERRUPTED, NOT_STARTED, SUGGESTED, Call, Origin, Round, Supervisor
+from agentgauge.autonomy.suspensions import LEASE_SECONDS
 from agentgauge.ledger import Ledger
 from agentgauge.vocabulary import STAGES
+from tests.clock import Clock
 from tests.exporter.autonomy.policies import TEXT, TOOL_NAMES, written
 
 MESSAGES = [{"role": "user", "content": "write to Jane"}]
@@ -121,7 +123,7 @@ async def test_suggestions_are_kept_to_be_compared(supervisor: Supervisor, stage
     stage("shadow")
     begun = await supervisor.begin([FIND, WRITE], ORIGIN)
     (kept,) = supervisor.autonomy.actions.to_compare()
-    assert begun.suggested == (kept.id,)
+    assert [outcome.suggestion for outcome in begun.outcomes] == [None, kept.id]
     proposal = kept.proposal
     assert (proposal.tool, proposal.arguments, proposal.disposition) == ("write", WRITE.arguments, "suggested")
     assert (proposal.version, proposal.prompt_version, proposal.model) == ("1.2", "v7", "claude-opus-5-5")
@@ -237,7 +239,7 @@ async def test_what_was_approved_is_done_as_decided_and_what_was_not_is_not(
     autonomy.actions.decide(expired, "expired", "nobody")
     claimed = autonomy.suspensions.claim(request)
     assert claimed is not None
-    assert await supervisor.was_interrupted(claimed) is None
+    assert supervisor.was_interrupted(claimed) is None
     told = {outcome.call_id: outcome for outcome in await supervisor.carry_out(claimed)}
     assert tools.did == [("write", {"body": "Dear Jane"}), ("write", {"body": "Hi Jane"})]
     assert json.loads(told["0"].content) == {"tool": "write", "body": "Dear Jane"}
@@ -248,7 +250,7 @@ async def test_what_was_approved_is_done_as_decided_and_what_was_not_is_not(
 
 
 async def test_nothing_is_done_twice_whoever_carries_it_out_again(
-    supervisor: Supervisor, tools: Tools, autonomy: Autonomy
+    supervisor: Supervisor, tools: Tools, autonomy: Autonomy, clock: Clock
 ) -> None:
     """A second process gets what the first one left: a result, or that nobody knows."""
     tools.broken.add("send")
@@ -261,7 +263,10 @@ async def test_nothing_is_done_twice_whoever_carries_it_out_again(
     assert [outcome.status for outcome in first] == ["done", "failed"]
     tools.broken.clear()
     assert await supervisor.carry_out(claimed) == first
-    assert await supervisor.was_interrupted(claimed) == first
+    clock.forward(seconds=LEASE_SECONDS + 1)
+    claimed_later = autonomy.suspensions.claim(request)
+    assert claimed_later is not None
+    assert supervisor.was_interrupted(claimed_later) == first
     assert [tool for tool, _ in tools.did] == ["write", "send"]
 
 
@@ -275,9 +280,9 @@ async def test_what_a_process_left_when_it_was_killed_is_told_and_not_done_again
     autonomy.actions.start(write)  # and then it was killed
     claimed = autonomy.suspensions.claim(request)
     assert claimed is not None
-    left = await supervisor.was_interrupted(claimed)
+    left = supervisor.was_interrupted(claimed)
     assert left is not None
-    assert [(outcome.status, outcome.content) for outcome in left] == [("failed", INTERRUPTED), ("failed", NOT_BEGUN)]
+    assert [(outcome.status, outcome.content) for outcome in left] == [("failed", INTERRUPTED), ("failed", NOT_STARTED)]
     assert tools.did == []
 
 
