@@ -18,6 +18,7 @@ TARGET_LABELS = frozenset({"job", "instance"})
 
 _HOLE = re.compile(r"<([a-z_][a-z0-9_.]*)>")
 _SELECTOR = re.compile(r"\b([a-z][a-z0-9_:]*)\{([^{}]*)\}")
+_NAME_AND_MATCHERS = re.compile(r'"[^"]*"|\b(?P<name>[a-z][a-z0-9_:]*)\b(?:\{(?P<inside>[^{}]*)\})?')
 _MATCHER = re.compile(r"\s*([a-z_]+)\s*(?:=~|!~|!=|=)\s*\"")
 _UNITS = (("w", 604800), ("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
@@ -67,6 +68,26 @@ def fill(template: str, **values: object) -> str:
         raise PromqlError(f"{', '.join(sorted(unused))} given, but the template has no such hole:\n{template.strip()}")
     _check_labels(query)
     return query
+
+
+def narrowed(query: str, matcher: str) -> str:
+    """The query with one more matcher in every selector: each public metric and each recording rule."""
+
+    def narrow(found: re.Match[str]) -> str:
+        name, inside = found["name"], (found["inside"] or "").strip()
+        if name is None or (":" not in name and not _is_metric(name)):
+            return found[0]
+        return f"{name}{{{f'{inside}, {matcher}' if inside else matcher}}}"
+
+    return _NAME_AND_MATCHERS.sub(narrow, query)
+
+
+def _is_metric(name: str) -> bool:
+    try:
+        metrics.by_name(name)
+    except KeyError:
+        return False
+    return True
 
 
 def metrics_named(query: str) -> list[MetricSpec]:

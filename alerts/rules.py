@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
 
 from agentgauge.metrics import MetricSpec
-from alerts import links
+from alerts import links, promql
 from alerts.catalog import ALERTS, RECORDS
 from alerts.deployment import DEMO, Deployment
 from alerts.model import Alert
@@ -18,6 +18,7 @@ from alerts.thresholds import Numbers, Threshold, ThresholdError, Thresholds
 
 HEADER = "# Generated from alerts/areas and alerts/thresholds.yml by `make generate`; do not edit.\n"
 
+_HOLE = re.compile(r"<\w+>")
 _DURATION_LITERAL = re.compile(r"(?<![\w.])(\d+[smhdw])(?=[\]:\s)]|$)")
 
 
@@ -57,13 +58,39 @@ def render(thresholds: Thresholds, deployment: Deployment = DEMO) -> list[Render
     known = {alert.name for alert in ALERTS}
     for name, numbers in thresholds.alerts.items():
         if name not in known:
-            raise _error(thresholds, numbers, f"{name} is no alert of alerts/catalog.py")
+            raise _error(numbers, f"there is no alert {name} in alerts/catalog.py")
     rendered = []
     for alert in ALERTS:
         if alert.name not in thresholds.alerts:
             raise ThresholdError(f"{thresholds.path.name}: {alert.name} has no numbers; give it at least a severity")
-        rendered.append(_render(alert, thresholds, deployment))
+        own = {agent: alerts[alert.name] for agent, alerts in thresholds.agents.items() if alert.name in alerts}
+        common = _render(alert, thresholds.alerts[alert.name], deployment)
+        rendered.append(_without(common, list(own)))
+        rendered += [_only(_render(alert, numbers, deployment), agent, common) for agent, numbers in own.items()]
     return rendered
+
+
+def _without(common: RenderedAlert, agents: list[str]) -> RenderedAlert:
+    """The rule for all agents but those that have one for themselves."""
+    if not agents:
+        return common
+    names = "|".join(agent.replace(".", "[.]") for agent in agents)
+    return replace(common, expr=promql.narrowed(common.expr, f'agent!~"{names}"'))
+
+
+def _only(item: RenderedAlert, agent: str, common: RenderedAlert) -> RenderedAlert:
+    """The rule for one agent that has other numbers."""
+    alert = item.alert
+    if "agent" not in alert.labels:
+        raise _error(item.numbers, f"{alert.name} is not about one agent, so its numbers cannot differ for {agent}")
+    if item.numbers.threshold != common.numbers.threshold and not {"<threshold>", "<le>"} & set(
+        _HOLE.findall(alert.expr)
+    ):
+        raise _error(
+            item.numbers,
+            f"threshold: the limit of {alert.name} is counted in the agent; set it there with SessionLimits(…)",
+        )
+    return replace(item, expr=promql.narrowed(item.expr, f'agent="{agent}"'), only_agent=agent)
 
 
 def rule_files(rendered: list[RenderedAlert], deployment: Deployment = DEMO) -> dict[str, str]:
@@ -95,16 +122,18 @@ def _rule(item: RenderedAlert) -> dict[str, Any]:
         rule["for"] = str(item.numbers.for_)
     if item.numbers.keep_firing_for is not None:
         rule["keep_firing_for"] = str(item.numbers.keep_firing_for)
-    return rule | {"labels": {"severity": item.numbers.severity}, "annotations": item.annotations}
+    labels: dict[str, str] = {"severity": item.numbers.severity}
+    if item.only_agent:  # its series have this label anyway; promtool tells the rules of one alert apart by it
+        labels["agent"] = item.only_agent
+    return rule | {"labels": labels, "annotations": item.annotations}
 
 
-def _render(alert: Alert, thresholds: Thresholds, deployment: Deployment) -> RenderedAlert:
-    numbers = thresholds.alerts[alert.name]
+def _render(alert: Alert, numbers: Numbers, deployment: Deployment) -> RenderedAlert:
     values: dict[str, object] = {"job": deployment.job}
     if numbers.threshold is not None:
         values["threshold"] = f"{numbers.threshold.value:g}"
         if alert.boundary_of is not None:
-            values["le"] = _boundary(thresholds, numbers, numbers.threshold, alert.boundary_of)
+            values["le"] = _boundary(numbers, numbers.threshold, alert.boundary_of)
     if numbers.evidence is not None:
         values["evidence"] = f"{numbers.evidence.value:g}"
     if numbers.window is not None:
@@ -113,33 +142,33 @@ def _render(alert: Alert, thresholds: Thresholds, deployment: Deployment) -> Ren
     return RenderedAlert(
         alert=alert,
         numbers=scaled,
-        expr=faster(fill(alert.expr, **_asked_for(alert.expr, values, thresholds, numbers)), deployment.speed),
-        fires_when=_in_words(alert.fires_when, thresholds, scaled),
-        description=_in_words(alert.description, thresholds, scaled),
+        expr=faster(fill(alert.expr, **_asked_for(alert.expr, values, numbers)), deployment.speed),
+        fires_when=_in_words(alert.fires_when, scaled),
+        description=_in_words(alert.description, scaled),
         runbook_url=links.runbook_url(deployment.runbooks, alert.name, alert.labels),
         dashboard_url=links.dashboard_url(deployment.grafana, alert.panel, alert.labels),
     )
 
 
-def _boundary(thresholds: Thresholds, numbers: Numbers, threshold: Threshold, histogram: MetricSpec) -> str:
+def _boundary(numbers: Numbers, threshold: Threshold, histogram: MetricSpec) -> str:
     try:
         return histogram.le(threshold.value)
     except ValueError as error:
-        raise _error(thresholds, numbers, f"threshold.value: {error}") from None
+        raise _error(numbers, f"threshold.value: {error}") from None
 
 
-def _asked_for(template: str, values: dict[str, object], thresholds: Thresholds, numbers: Numbers) -> dict[str, object]:
+def _asked_for(template: str, values: dict[str, object], numbers: Numbers) -> dict[str, object]:
     """The values that the template has holes for; an error if thresholds.yml does not give one of them."""
     for hole in ("threshold", "evidence", "window", "le"):
         if f"<{hole}>" in template and hole not in values:
             field_name = "threshold" if hole == "le" else hole
-            raise _error(thresholds, numbers, f"{field_name} is missing, the alert's expression needs it")
+            raise _error(numbers, f"{field_name} is missing, the alert's expression needs it")
         if hole in ("evidence", "window") and hole in values and f"<{hole}>" not in template:
-            raise _error(thresholds, numbers, f"{hole} is given, but the alert's expression does not use it")
+            raise _error(numbers, f"{hole} is given, but the alert's expression does not use it")
     return {name: value for name, value in values.items() if f"<{name}>" in template}
 
 
-def _in_words(template: str, thresholds: Thresholds, numbers: Numbers) -> str:
+def _in_words(template: str, numbers: Numbers) -> str:
     words: dict[str, object] = {
         "threshold": numbers.threshold,
         "evidence": numbers.evidence,
@@ -149,7 +178,7 @@ def _in_words(template: str, thresholds: Thresholds, numbers: Numbers) -> str:
     for hole, value in words.items():
         if f"<{hole}>" in template:
             if value is None:
-                raise _error(thresholds, numbers, f"{hole} is missing, the alert's description names it")
+                raise _error(numbers, f"{hole} is missing, the alert's description names it")
             template = template.replace(f"<{hole}>", str(value))
     return template
 
@@ -158,19 +187,16 @@ def _faster_numbers(numbers: Numbers, speed: float) -> Numbers:
     def scaled(duration: Duration | None) -> Duration | None:
         return duration.faster(speed) if duration else None
 
-    return Numbers(
-        numbers.severity,
-        numbers.threshold,
-        numbers.evidence,
-        scaled(numbers.window),
-        scaled(numbers.for_),
-        scaled(numbers.keep_firing_for),
-        numbers.line,
+    return replace(
+        numbers,
+        window=scaled(numbers.window),
+        for_=scaled(numbers.for_),
+        keep_firing_for=scaled(numbers.keep_firing_for),
     )
 
 
-def _error(thresholds: Thresholds, numbers: Numbers, problem: str) -> ThresholdError:
-    return ThresholdError(f"{thresholds.path.name}:{numbers.line}: {problem}")
+def _error(numbers: Numbers, problem: str) -> ThresholdError:
+    return ThresholdError(f"{numbers.file}:{numbers.line}: {problem}")
 
 
 class _Literal(str):

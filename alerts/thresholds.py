@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -11,6 +13,8 @@ import yaml
 from alerts.promql import Duration
 
 FILE = Path(__file__).with_name("thresholds.yml")
+
+AGENT_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 Severity = Literal["critical", "warning", "info", "none"]
 Unit = Literal["ratio", "seconds", "count", "usd", "tokens", "factor", "days"]
@@ -34,7 +38,7 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Numbers:
-    """All numbers of one alert. ``line`` is where its block starts in the file.
+    """All numbers of one alert. ``file`` and ``line`` say where its block starts.
 
     ``keep_firing_for`` is for an alert that mutes others: it has to outlast the windows of its symptoms.
     """
@@ -46,14 +50,16 @@ class Numbers:
     for_: Duration | None
     keep_firing_for: Duration | None
     line: int
+    file: str
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The whole file."""
+    """The whole file, with what another says over it. ``agents``: the alerts that an agent has other numbers for."""
 
     alerts: dict[str, Numbers]
     path: Path
+    agents: dict[str, dict[str, Numbers]] = field(default_factory=dict)
 
 
 def _written(value: float, unit: Unit) -> str:
@@ -74,19 +80,62 @@ def _written(value: float, unit: Unit) -> str:
             return f"{value:g}"
 
 
-def load(path: Path = FILE) -> Thresholds:
-    """Read and check the file; ThresholdError at the first thing wrong with it."""
+def load(path: Path = FILE, overrides: Path | None = None) -> Thresholds:
+    """Read and check the file, with what ``overrides`` says field by field over it.
+
+    In both, ``alerts`` holds for all agents and ``agents`` for one: each field that is not given there is taken from
+    ``alerts``. Raises ThresholdError at the first thing that is wrong.
+    """
+    top = _read(path)
+    alerts = top.block("alerts")
+    agents = top.block("agents", optional=True)
+    if overrides is not None:
+        mine = _read(overrides)
+        unknown = next((name for name in mine.block("alerts", optional=True).fields if name not in alerts.fields), None)
+        if unknown:
+            raise mine.block("alerts").error(unknown, _no_alert(unknown, alerts.names))
+        alerts = replace(mine.block("alerts", optional=True), under=alerts)
+        agents = replace(mine.block("agents", optional=True), under=agents)
+    for agent in agents.names:
+        if not AGENT_NAME.fullmatch(agent):
+            raise agents.error(agent, "expected the name of an agent: letters, digits, '_', '-' and '.'")
+    return Thresholds(
+        alerts={name: _numbers(alerts.block(name)) for name in alerts.names},
+        path=path,
+        agents={agent: _of_one_agent(agents.block(agent), alerts) for agent in agents.names},
+    )
+
+
+def _read(path: Path) -> _Block:
     try:
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
+    except OSError as error:
+        raise ThresholdError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ThresholdError(f"{path.name} is not YAML: {error}") from None
-    top = _Block.of(path, root, "thresholds.yml")
-    top.only("alerts")
-    alerts = top.block("alerts")
-    return Thresholds(
-        alerts={name: _numbers(alerts.block(name)) for name in alerts.fields},
-        path=path,
-    )
+    top = _Block.of(path, root, path.name)
+    top.only("alerts", "agents")
+    return top
+
+
+def _of_one_agent(block: _Block, alerts: _Block) -> dict[str, Numbers]:
+    for name in block.names:
+        if name not in alerts.names:
+            raise block.error(name, _no_alert(name, alerts.names))
+    return {name: _numbers(replace(block.block(name), under=_over(block, name, alerts))) for name in block.names}
+
+
+def _over(block: _Block, name: str, alerts: _Block) -> _Block:
+    """What stands below an agent's block of an alert: the same in the file below it, then the alert for all agents."""
+    below = block.under
+    if below is not None and name in below.names and name in block.fields:
+        return replace(below.block(name), under=alerts.block(name))
+    return alerts.block(name)
+
+
+def _no_alert(name: str, known: list[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f"there is no alert {name}" + (f"; did you mean {close[0]}?" if close else "")
 
 
 def _numbers(block: _Block) -> Numbers:
@@ -96,12 +145,13 @@ def _numbers(block: _Block) -> Numbers:
         raise block.error("severity", f"{severity!r} is none of {', '.join(get_args(Severity))}")
     return Numbers(
         severity=cast(Severity, severity),
-        threshold=_threshold(block.block("threshold")) if "threshold" in block.fields else None,
-        evidence=_threshold(block.block("evidence")) if "evidence" in block.fields else None,
-        window=block.duration("window") if "window" in block.fields else None,
-        for_=block.duration("for") if "for" in block.fields else None,
-        keep_firing_for=block.duration("keep_firing_for") if "keep_firing_for" in block.fields else None,
+        threshold=_threshold(block.block("threshold")) if "threshold" in block.names else None,
+        evidence=_threshold(block.block("evidence")) if "evidence" in block.names else None,
+        window=block.duration("window") if "window" in block.names else None,
+        for_=block.duration("for") if "for" in block.names else None,
+        keep_firing_for=block.duration("keep_firing_for") if "keep_firing_for" in block.names else None,
         line=block.line,
+        file=block.path.name,
     )
 
 
@@ -120,13 +170,22 @@ def _threshold(block: _Block) -> Threshold:
 
 @dataclass(frozen=True)
 class _Block:
-    """A YAML mapping that knows where it stands, for errors that do too."""
+    """A YAML mapping that knows where it stands, for errors that do too.
+
+    A field that it does not have is taken from the block ``under`` it, which may be in another file.
+    """
 
     path: Path
     name: str
     line: int
     fields: dict[str, yaml.Node]
     lines: dict[str, int]
+    under: _Block | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The fields, with those of the block under it."""
+        return list(dict.fromkeys([*(self.under.names if self.under else ()), *self.fields]))
 
     @classmethod
     def of(cls, path: Path, node: yaml.Node | None, name: str) -> _Block:
@@ -143,17 +202,24 @@ class _Block:
         return cls(path, name, node.start_mark.line + 1, fields, lines)
 
     def error(self, field: str, problem: str) -> ThresholdError:
+        if field not in self.fields and self.under is not None and field in self.under.names:
+            return self.under.error(field, problem)
         line = self.lines.get(field, self.line)
         return ThresholdError(f"{self.path.name}:{line}: {self.name}.{field}: {problem}")
 
     def only(self, *known: str) -> None:
-        for field in self.fields:
-            if field not in known:
-                raise self.error(field, f"unknown field; the known ones are {', '.join(known)}")
+        for name in self.fields:
+            if name not in known:
+                raise self.error(name, f"unknown field; the known ones are {', '.join(known)}")
 
-    def block(self, field: str) -> _Block:
-        self._required(field)
-        return _Block.of(self.path, self.fields[field], field)
+    def block(self, field: str, *, optional: bool = False) -> _Block:
+        if field not in self.fields and self.under is not None:
+            return self.under.block(field, optional=optional)
+        if field not in self.fields and optional:
+            return _Block(self.path, field, self.line, {}, {})
+        here = _Block.of(self.path, self._required(field), field)
+        below = self.under.block(field) if self.under is not None and field in self.under.names else None
+        return replace(here, under=below)
 
     def text(self, field: str) -> str:
         node = self._required(field)
@@ -175,6 +241,8 @@ class _Block:
             raise self.error(field, str(error)) from None
 
     def _required(self, field: str) -> yaml.Node:
-        if field not in self.fields:
-            raise self.error(field, "is missing")
-        return self.fields[field]
+        if field in self.fields:
+            return self.fields[field]
+        if self.under is not None:
+            return self.under._required(field)
+        raise self.error(field, "is missing")

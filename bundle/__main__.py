@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import typer
@@ -44,6 +44,13 @@ def bundle(
     pager_url: Annotated[
         str, typer.Option(help="Webhook that gets every alert at /alerts and the heartbeat at /heartbeat.")
     ] = "http://127.0.0.1:8010",
+    thresholds: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="YAML file with the numbers that differ.")
+    ] = None,
+    format_: Annotated[
+        Literal["files", "kubernetes"],
+        typer.Option("--format", help="Files to load, or manifests for the Prometheus operator."),
+    ] = "files",
     site: Annotated[bool, typer.Option(help="Build the runbooks as a static site as well.")] = True,
     demo: Annotated[bool, typer.Option(help="For the Sales Companion of AgentGauge's repository.")] = False,
 ) -> None:
@@ -72,30 +79,37 @@ def bundle(
     from bundle.errors import PROBLEMS  # after the options are read, so that help and slips answer at once
 
     try:
-        _write(deployment, folder, site)
+        _write(deployment, folder, thresholds, format_ == "kubernetes", site)
     except PROBLEMS as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
 
 
-def _write(deployment: Deployment, folder: Path, site: bool) -> None:
+def _write(deployment: Deployment, folder: Path, overrides: Path | None, kubernetes: bool, site: bool) -> None:
     from alerts.rules import render
     from alerts.thresholds import load
     from bundle.files import bundle_files
     from bundle.site import build_site
 
-    numbers = load()
+    numbers = load(overrides=overrides)
     files = bundle_files(deployment, numbers)
+    if kubernetes:
+        from bundle.kubernetes import manifests
+
+        pages = {name: text for name, text in files.items() if name.startswith("runbooks/")}
+        files = manifests(deployment, numbers) | pages
     for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     if site:
         build_site(deployment, render(numbers, deployment), folder / "site")
-    typer.echo(_summary(deployment, folder, files, site))
+    typer.echo(_summary(folder, files, site))
+    steps = _steps_in_kubernetes(deployment, folder) if kubernetes else _steps(deployment, folder)
+    typer.echo("\n".join(["next:", *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]))
 
 
-def _summary(deployment: Deployment, folder: Path, files: dict[str, str], site: bool) -> str:
+def _summary(folder: Path, files: dict[str, str], site: bool) -> str:
     parts: dict[str, int] = {}
     for name in files:
         part, slash, _ = name.partition("/")
@@ -104,15 +118,27 @@ def _summary(deployment: Deployment, folder: Path, files: dict[str, str], site: 
     lines += [f"  {part:18}{count} file(s)" if part.endswith("/") else f"  {part}" for part, count in parts.items()]
     if site:
         lines.append(f"  {'site/':18}the runbooks as a static site")
-    steps = [
-        f"start Prometheus on it:     prometheus --config.file={folder / 'prometheus.yml'}",
-        f"start Alertmanager on it:   alertmanager --config.file={folder / 'alertmanager.yml'}"
-        f" --web.external-url={deployment.alertmanager}",
-        f"serve {folder / 'site'} at {deployment.runbooks}, and give {folder / 'dashboards'} to Grafana "
-        f"({deployment.grafana})",
-    ]
-    lines += ["next:", *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]
     return "\n".join(lines)
+
+
+def _steps(deployment: Deployment, folder: Path) -> list[str]:
+    return [
+        f"put receivers that reach people into {folder / 'alertmanager.yml'}: until then every alert goes to "
+        f"{deployment.pager} only. Start Alertmanager on it: alertmanager --config.file={folder / 'alertmanager.yml'} "
+        f"--web.external-url={deployment.alertmanager}",
+        f"start Prometheus: prometheus --config.file={folder / 'prometheus.yml'} --storage.tsdb.retention.time=30d",
+        f"serve {folder / 'site'} at {deployment.runbooks}, and give {folder / 'dashboards'} to Grafana at "
+        f"{deployment.grafana} (a file provider, or import)",
+    ]
+
+
+def _steps_in_kubernetes(deployment: Deployment, folder: Path) -> list[str]:
+    return [
+        f"give the agents' Services the label agentgauge/job={deployment.job} and a port named metrics",
+        f"kubectl apply --namespace NAMESPACE --filename {folder / 'kubernetes'} (and add receivers that reach people "
+        f"to alertmanager-config.yaml: until then every alert goes to {deployment.pager} only)",
+        f"serve {folder / 'site'} at {deployment.runbooks}; Grafana's sidecar finds the dashboards by their label",
+    ]
 
 
 def _all(values: tuple[str, ...], allowed: re.Pattern[str], option: str, words: str) -> tuple[str, ...]:

@@ -91,6 +91,9 @@ def in_words(dashboard: Dashboard, panel: Panel, thresholds: Thresholds) -> Iter
     for limit in panel.all_limits:
         if isinstance(limit.at, str):
             yield f"{mark}: {limit.bad} {_threshold(limit.at, thresholds)}, the threshold of {limit.at}."
+            for agent, numbers in thresholds.agents.items():
+                if limit.at in numbers and numbers[limit.at].threshold:
+                    yield f"Of {agent}: {numbers[limit.at].threshold}."
     if any(query.is_limit for query in panel.queries):
         for name, factor in _factors(dashboard, panel, thresholds).items():
             yield f"Dashed line: {factor} the baseline, the threshold of {name}."

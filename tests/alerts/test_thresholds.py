@@ -68,7 +68,9 @@ def test_a_number_that_the_expression_needs_must_be_there(tmp_path: Path) -> Non
 def test_an_alert_without_numbers_and_numbers_without_an_alert_are_refused(tmp_path: Path) -> None:
     """A renamed block would silently drop an alert."""
     path = changed(tmp_path, "  AgentSessionLooping:", "  AgentSessionLoopng:")
-    with pytest.raises(ThresholdError, match=r"AgentSessionLoopng is no alert of alerts/catalog\.py"):
+    with pytest.raises(
+        ThresholdError, match=r"thresholds\.yml:\d+: there is no alert AgentSessionLoopng in alerts/catalog\.py"
+    ):
         render(thresholds.load(path))
 
 

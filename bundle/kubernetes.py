@@ -1,0 +1,156 @@
+"""The bundle as manifests for the Prometheus operator and Grafana's sidecar.
+
+The operator adds a matcher on the namespace to the routes and inhibition of an AlertmanagerConfig, unless its
+Alertmanager says ``alertmanagerConfigMatcherStrategy: {type: None}``: alerts of another namespace do not reach it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from alerts.catalog import ALERTS
+from alerts.deployment import Deployment
+from alerts.rules import render, rule_files
+from alerts.thresholds import Thresholds
+from bundle.configuration import alertmanager_yml
+from bundle.files import dashboard_files, message_files
+from bundle.holes import TemplateError
+
+CONFIG_MAP_LIMIT = 1_048_576
+"""Bytes that the API server takes in a ConfigMap."""
+
+LABELS = {"app.kubernetes.io/part-of": "agentgauge"}
+HEADER = "# Written by `agentgauge bundle --format kubernetes`; write it again rather than edit it.\n"
+
+
+def manifests(deployment: Deployment, thresholds: Thresholds) -> dict[str, str]:
+    """Path below the bundle's folder → YAML of one manifest each."""
+    rendered = render(thresholds, deployment)
+    objects = {
+        **{
+            f"rules-{name.removesuffix('.yml')}": _rule(name, text)
+            for name, text in rule_files(rendered, deployment).items()
+        },
+        "alertmanager-config": _alertmanager_config(deployment),
+        "alertmanager-templates": _config_map("agentgauge-alertmanager-templates", _messages()),
+        "service-monitor": _service_monitor(deployment),
+        **{
+            f"dashboard-{name.removesuffix('.json')}": _config_map(
+                f"agentgauge-dashboard-{name.removesuffix('.json')}", {name: text}, {"grafana_dashboard": "1"}
+            )
+            for name, text in dashboard_files(deployment, thresholds).items()
+        },
+    }
+    return {f"kubernetes/{name}.yaml": HEADER + _to_yaml(content) for name, content in objects.items()}
+
+
+def _rule(name: str, text: str) -> dict[str, Any]:
+    spec = yaml.safe_load(text)
+    return _object("monitoring.coreos.com/v1", "PrometheusRule", f"agentgauge-{name.removesuffix('.yml')}") | {
+        "spec": spec
+    }
+
+
+def _service_monitor(deployment: Deployment) -> dict[str, Any]:
+    """Scrapes Services that have the label ``agentgauge/job`` and a port named ``metrics``."""
+    job = {"targetLabel": "job", "replacement": deployment.job, "action": "replace"}
+    endpoint = {"port": "metrics", "path": "/metrics", "interval": "10s", "relabelings": [job]}
+    spec = {"selector": {"matchLabels": {"agentgauge/job": deployment.job}}, "endpoints": [endpoint]}
+    return _object("monitoring.coreos.com/v1", "ServiceMonitor", _name(deployment.job)) | {"spec": spec}
+
+
+def _alertmanager_config(deployment: Deployment) -> dict[str, Any]:
+    """The routes and the webhook of alertmanager.yml in the operator's words, and who mutes whom."""
+    config = yaml.safe_load(alertmanager_yml(deployment))
+    used = {config["route"]["receiver"], *(route["receiver"] for route in config["route"]["routes"])}
+    spec = {
+        "route": _route(config["route"]),
+        "receivers": [_receiver(one) for one in config["receivers"] if one["name"] in used],
+        "inhibitRules": [
+            {
+                "sourceMatch": [_matcher("alertname", "=", alert.name)],
+                "targetMatch": [_matcher("alertname", "=~", "|".join(alert.inhibits))],
+                "equal": list(alert.inhibit_equal),
+            }
+            for alert in ALERTS
+            if alert.inhibits
+        ],
+    }
+    return _object("monitoring.coreos.com/v1alpha1", "AlertmanagerConfig", "agentgauge") | {"spec": spec}
+
+
+ROUTE_FIELDS = {
+    "receiver": "receiver",
+    "group_by": "groupBy",
+    "group_wait": "groupWait",
+    "group_interval": "groupInterval",
+    "repeat_interval": "repeatInterval",
+}
+
+
+def _route(route: dict[str, Any]) -> dict[str, Any]:
+    plain = {ours: route[theirs] for theirs, ours in ROUTE_FIELDS.items() if theirs in route}
+    if "matchers" in route:
+        plain["matchers"] = [_parsed(text) for text in route["matchers"]]
+    if "routes" in route:
+        plain["routes"] = [_route(one) for one in route["routes"]]
+    return plain
+
+
+def _receiver(receiver: dict[str, Any]) -> dict[str, Any]:
+    hooks = [{"url": one["url"], "sendResolved": one["send_resolved"]} for one in receiver.get("webhook_configs", ())]
+    return {"name": receiver["name"]} | ({"webhookConfigs": hooks} if hooks else {})
+
+
+def _parsed(text: str) -> dict[str, str]:
+    found = re.fullmatch(r'(\w+)(=~|!~|!=|=)"(.*)"', text)
+    if found is None:
+        raise TemplateError(
+            f'bundle/templates/alertmanager.yml: the matcher {text!r} has another form than name="value"'
+        )
+    return _matcher(found[1], found[2], found[3])
+
+
+def _matcher(name: str, match_type: str, value: str) -> dict[str, str]:
+    return {"name": name, "matchType": match_type, "value": value}
+
+
+def _messages() -> dict[str, str]:
+    return {name.partition("/")[2]: text for name, text in message_files().items()}
+
+
+def _config_map(name: str, data: dict[str, str], labels: dict[str, str] | None = None) -> dict[str, Any]:
+    if (size := sum(len(text.encode()) for text in data.values())) >= CONFIG_MAP_LIMIT:
+        raise TemplateError(f"{name} has {size} bytes; a ConfigMap takes less than {CONFIG_MAP_LIMIT}")
+    content = _object("v1", "ConfigMap", name)
+    content["metadata"]["labels"] |= labels or {}
+    return content | {"data": data}
+
+
+def _object(version: str, kind: str, name: str) -> dict[str, Any]:
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "labels": dict(LABELS)}}
+
+
+def _name(text: str) -> str:
+    """A Kubernetes name made of a job's: lower case, with hyphens for everything that is not allowed."""
+    return f"agentgauge-{re.sub(r'[^a-z0-9]+', '-', text.lower()).strip('-')}".rstrip("-")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as blocks, so that queries and dashboards can be read."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None),
+)
+
+
+def _to_yaml(content: dict[str, Any]) -> str:
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)

@@ -1,0 +1,149 @@
+"""``agentgauge bundle``: what it writes is ready to load, and what it cannot use it names."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from bundle.__main__ import app
+
+COMMAND = [
+    *("--agent", "support_bot", "--agent", "billing_bot", "--job", "my-agents"),
+    *("--target", "10.0.0.5:9464", "--target", "10.0.0.6:9464"),
+    *("--app", "support_bot=support:app", "--app", "billing_bot=billing.agent:app"),
+    *("--grafana-url", "https://grafana.example.com/", "--runbooks-url", "https://runbooks.example.com"),
+    *("--prometheus-url", "http://prometheus.example.com:9090"),
+    *("--alertmanager-url", "https://ops.example.com/alerts", "--pager-url", "https://pager.example.com"),
+]
+
+
+def run(*arguments: str) -> str:
+    """What the command prints; it succeeds."""
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of two agents that have nothing to do with the demo."""
+    folder = tmp_path_factory.mktemp("bundle")
+    run(str(folder), *COMMAND)
+    return folder
+
+
+def test_prometheus_and_alertmanager_load_it_as_it_is(written: Path, programs: dict[str, Path]) -> None:
+    """The real promtool and amtool have nothing to say against rules and configuration."""
+    for command in (
+        [programs["promtool"], "check", "config", written / "prometheus.yml"],
+        [programs["promtool"], "check", "rules", "--lint=all", "--lint-fatal", *(written / "rules").iterdir()],
+        [programs["amtool"], "check-config", written / "alertmanager.yml"],
+    ):
+        result = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_prometheus_scrapes_the_agents_and_finds_its_rules_and_alertmanager(written: Path) -> None:
+    """Job, targets, scheme and path are those that were asked for."""
+    config = yaml.safe_load((written / "prometheus.yml").read_text(encoding="utf-8"))
+    jobs = {job["job_name"]: job for job in config["scrape_configs"]}
+    assert jobs["my-agents"]["static_configs"] == [{"targets": ["10.0.0.5:9464", "10.0.0.6:9464"]}]
+    assert jobs["alertmanager"]["metrics_path"] == "/alerts/metrics"
+    (alertmanager,) = config["alerting"]["alertmanagers"]
+    assert alertmanager == {
+        "scheme": "https",
+        "path_prefix": "/alerts/",
+        "static_configs": [{"targets": ["ops.example.com:443"]}],
+    }
+    assert [path.name for path in written.glob(config["rule_files"][0])]
+
+
+def test_rules_watch_the_job_and_link_to_the_pages_of_the_alerts_agent(written: Path) -> None:
+    """A page that is opened from an alert knows whose alert it is."""
+    rules = yaml.safe_load((written / "rules" / "stack.yml").read_text(encoding="utf-8"))["groups"][0]["rules"]
+    by_name = {rule["alert"]: rule for rule in rules}
+    assert by_name["AgentExporterDown"]["expr"] == 'up{job="my-agents"} == 0'
+    assert by_name["AgentExporterDown"]["annotations"]["runbook_url"] == (
+        "https://runbooks.example.com/AgentExporterDown/"
+    )
+    annotations = by_name["AgentTelemetryErrors"]["annotations"]
+    assert annotations["runbook_url"] == (
+        "https://runbooks.example.com/AgentTelemetryErrors/?agent={{ $labels.agent | urlquery }}"
+    )
+    assert annotations["dashboard_url"].startswith("https://grafana.example.com/d/agentgauge-stack?")
+
+
+def test_every_alert_goes_to_the_webhook_until_people_are_named(written: Path) -> None:
+    """Nothing is lost in a receiver without an address."""
+    config = yaml.safe_load((written / "alertmanager.yml").read_text(encoding="utf-8"))
+    hooks = {one["name"]: [hook["url"] for hook in one.get("webhook_configs", ())] for one in config["receivers"]}
+    assert hooks["page"] == hooks["work-queue"] == ["https://pager.example.com/alerts"]
+    assert hooks["dead-man-switch"] == ["https://pager.example.com/heartbeat"]
+    for template in config["templates"]:
+        assert list(written.glob(template))
+
+
+def test_dashboards_and_pages_lead_to_each_other(written: Path) -> None:
+    """The panel's link opens the runbook site that was asked for."""
+    board = json.loads((written / "dashboards" / "tools.json").read_text(encoding="utf-8"))
+    urls = [link["url"] for panel in board["panels"] for link in panel.get("links", ())]
+    assert "https://runbooks.example.com/AgentToolLatencyHigh/" in urls
+    assert not [url for url in urls if "127.0.0.1" in url]
+
+
+def test_nothing_of_the_demo_is_in_it(written: Path) -> None:
+    """No file names the sample agent or this machine's ports, apart from the page's example of a target."""
+    for path in written.rglob("*"):
+        if path.is_file() and path.suffix in (".yml", ".md", ".json", ".html"):
+            text = path.read_text(encoding="utf-8")
+            assert "sales_companion" not in text, path
+            assert "127.0.0.1" not in text, path
+
+
+def test_it_says_what_it_wrote_and_the_three_next_steps(tmp_path: Path) -> None:
+    """And that nobody is paged yet."""
+    output = run(str(tmp_path), "--agent", "support_bot", "--no-site")
+    assert "rules/            8 file(s)" in output
+    assert [line.strip()[:2] for line in output.splitlines() if line.strip()[:2] in ("1.", "2.", "3.")] == [
+        "1.",
+        "2.",
+        "3.",
+    ]
+    assert "put receivers that reach people into" in output
+    assert not (tmp_path / "site").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--job", "x"], "name at least one agent"),
+        (["--agent", 'a"b'], "expected letters, digits"),
+        (["--agent", "a", "--app", "nonsense"], "expected MODULE:NAME"),
+        (["--agent", "a", "--app", "b=m:app"], "'b' is not one of the agents: a"),
+        (["--agent", "a", "--app", "m:app", "--app", "n:app"], "say AGENT=MODULE:NAME for each agent"),
+        (["--agent", "a", "--target", "localhost"], "expected HOST:PORT"),
+        (["--agent", "a", "--grafana-url", "grafana"], "expected a URL such as https://example.com"),
+        (["--agent", "a", "--prometheus-url", "https://me:secret@p"], "the URL holds a password"),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_refused(tmp_path: Path, arguments: list[str], message: str) -> None:
+    """With its name, before anything is written."""
+    result = CliRunner().invoke(app, [str(tmp_path / "new"), *arguments], env={"COLUMNS": "200"})
+    assert result.exit_code == 2
+    assert message in result.output
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_slip_in_the_thresholds_is_one_sentence(tmp_path: Path) -> None:
+    """File, line and field; no traceback, nothing written."""
+    mine = tmp_path / "my.yml"
+    mine.write_text("alerts:\n  AgentToolLatencyHigh:\n    threshold: {value: 7}\n", encoding="utf-8")
+    result = CliRunner().invoke(app, [str(tmp_path / "new"), "--agent", "a", "--thresholds", str(mine)])
+    assert result.exit_code == 1
+    assert result.output.startswith("error: my.yml:3: threshold.value: 7 is no bucket boundary of ")
+    assert not (tmp_path / "new").exists()
