@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from agentgauge.tool import Tool
 
 if TYPE_CHECKING:
-    from agentgauge import AgentGauge
     from agentgauge.autonomy.parts import Autonomy
     from agentgauge.autonomy.policy import Policy
     from agentgauge.autonomy.supervisor import Supervisor
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from agentgauge.evals.history import Version
     from agentgauge.evals.scenario import Scenario
     from agentgauge.evals.transcript import TrialTranscript
+    from agentgauge.gauge import AgentGauge
     from agentgauge.ledger import Ledger
     from agentgauge.prompts.library import PromptLibrary, Prompts
 
