@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from agentgauge.files.watched_file import WatchedFile
-from agentgauge.files.yaml_file import Part, YamlFile
+from agentgauge.files.yaml_file import read_yaml
+from agentgauge.files.yaml_model import Part, parsed
 from agentgauge.tool import Tool
 from agentgauge.vocabulary import RISKS, Mode, Risk, Stage
 
@@ -181,8 +182,8 @@ def is_higher(one: Risk | Literal["denied"], other: Risk | Literal["denied"]) ->
 
 def load(path: Path, tools: Sequence[Tool]) -> Policy:
     """Read and check the policy of an agent with these tools; raises YamlFileError at the first mistake."""
-    file = YamlFile.read(path)
-    rules = file.parsed(_File)
+    file = read_yaml(path)
+    rules = parsed(file, _File)
     by_name = {tool.name: tool for tool in tools}
     for name, of_tool in rules.tools.items():
         if name not in by_name:

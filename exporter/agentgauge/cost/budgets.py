@@ -19,7 +19,8 @@ from weakref import WeakKeyDictionary, WeakSet
 from pydantic import Field
 
 from agentgauge.cost.throttles import Level, Throttle, Throttles, end_of_day
-from agentgauge.files.yaml_file import Part, YamlFile
+from agentgauge.files.yaml_file import read_yaml
+from agentgauge.files.yaml_model import Part, parsed
 from agentgauge.gauge import AgentGauge
 from agentgauge.session import Session
 
@@ -54,8 +55,8 @@ class BudgetPolicy(Part):
 
 def load(path: Path) -> BudgetPolicy:
     """Read the file; raises YamlFileError at the first thing wrong with it."""
-    file = YamlFile.read(path)
-    policy = file.parsed(BudgetPolicy)
+    file = read_yaml(path)
+    policy = parsed(file, BudgetPolicy)
     for name in ("session", "user_day"):
         budget: Budget = getattr(policy, name)
         given = [(level, usd) for level in ("warn", "throttle", "stop") if (usd := getattr(budget, level)) is not None]

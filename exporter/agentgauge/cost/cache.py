@@ -18,7 +18,8 @@ from pydantic import Field
 
 from agentgauge.cost.shared_call import SharedCall
 from agentgauge.cost.store import Held, Store, StoreDownError
-from agentgauge.files.yaml_file import Part, YamlFile
+from agentgauge.files.yaml_file import read_yaml
+from agentgauge.files.yaml_model import Part, parsed
 from agentgauge.gauge import AgentGauge
 from agentgauge.vocabulary import CacheResult
 
@@ -64,8 +65,8 @@ class CachePolicy(Part):
 
 def load(path: Path, tools: Collection[str]) -> CachePolicy:
     """Read the file; raises YamlFileError at the first thing wrong with it. ``tools`` are those that the agent has."""
-    file = YamlFile.read(path)
-    policy = file.parsed(CachePolicy)
+    file = read_yaml(path)
+    policy = parsed(file, CachePolicy)
     for section in ("tools", "invalidates"):
         for tool in getattr(policy, section):
             if tool not in tools:

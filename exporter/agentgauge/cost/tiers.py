@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from agentgauge.files.yaml_file import Part, YamlFile
+from agentgauge.files.yaml_file import read_yaml
+from agentgauge.files.yaml_model import Part, parsed
 from agentgauge.session import llm_step
 from agentgauge.vocabulary import STEPS, Step
 
@@ -71,8 +72,8 @@ class TierPolicy(Part):
 
 def load(path: Path, tools: Collection[str]) -> TierPolicy:
     """Read the file; raises YamlFileError at the first thing wrong with it. ``tools`` are those that the agent has."""
-    file = YamlFile.read(path)
-    policy = file.parsed(TierPolicy)
+    file = read_yaml(path)
+    policy = parsed(file, TierPolicy)
     for name, tier in policy.tiers.items():
         if tier.fallback is not None and tier.fallback not in policy.tiers:
             raise file.error(["tiers", name, "fallback"], _unknown("tier", tier.fallback, policy.tiers))

@@ -6,8 +6,10 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from agentgauge.files.yaml_file import Block, YamlFileError, read_yaml
+from agentgauge.files.yaml_model import parsed
 
 ToolMatch = Literal["strict", "unordered", "subset", "superset"]
 """How the tools called must match ``expected_tools``, a tool named twice counting twice.
@@ -18,15 +20,14 @@ ToolMatch = Literal["strict", "unordered", "subset", "superset"]
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
-Place = tuple[str | int, ...]
 
 
-class ScenarioError(Exception):
-    """A scenario file that cannot be used; the message says file, line, field, what is wrong and what to write."""
+class ScenarioError(YamlFileError):
+    """A suite that cannot be used; the message says file, line and field, what is wrong and what to write."""
 
 
 class _Document(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Approval(_Document):
@@ -76,40 +77,33 @@ def load(folder: Path, tools: Collection[str], faults: Collection[str] = ()) -> 
     ``tools`` and ``faults`` are those that a scenario may name. Raises ScenarioError at the first thing wrong.
     """
     if not folder.is_dir():
-        raise ScenarioError(f"there is no folder {folder}; it should hold scenarios as *.yml")
+        raise ScenarioError(f"there is no folder {folder}; create it and put scenarios there as *.yml files")
     found: dict[str, Scenario] = {}
     for path in sorted(folder.glob("*.yml")):
-        for scenario, line in _read(path, tools, faults):
+        for scenario, block in _read(path, tools, faults):
             if scenario.name in found:
-                raise ScenarioError(f"{path}:{line}: name: there is a scenario {scenario.name!r} already; names differ")
+                raise block.error("name", f"another scenario is called {scenario.name!r}; give each its own name")
             found[scenario.name] = scenario
     if not found:
-        raise ScenarioError(f"{folder} holds no scenarios; they are files *.yml")
+        raise ScenarioError(f"{folder} holds no scenarios; write some there as *.yml files")
     return [found[name] for name in sorted(found)]
 
 
-def _read(path: Path, tools: Collection[str], faults: Collection[str]) -> Iterator[tuple[Scenario, int]]:
-    """Yield the scenarios of a file, each with its line."""
-    try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise ScenarioError(f"{path} is not YAML: {error}") from None
-    for node in root.value if isinstance(root, yaml.SequenceNode) else [root]:
-        if not isinstance(node, yaml.MappingNode):
-            raise ScenarioError(f"{path}:{_line(node)}: expected a scenario: name, input, expected_tools …")
-        if (twice := _field_given_twice(node)) is not None:
-            raise ScenarioError(f"{path}:{_line(twice)}: {twice.value}: given twice")
-        try:
-            scenario = Scenario.model_validate(_value(node))
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise _wrong(path, node, first["loc"], first["msg"]) from None
-        for place, problem in _problems(scenario, tools, faults):
-            raise _wrong(path, node, place, problem)
-        yield scenario, _line(node)
+def _read(path: Path, tools: Collection[str], faults: Collection[str]) -> Iterator[tuple[Scenario, Block]]:
+    """Yield the scenarios of a file, each with its place."""
+    file = read_yaml(path, name=str(path), error_class=ScenarioError)
+    for block in file.items if isinstance(file.value, list) else [file]:
+        if not isinstance(block.value, dict):
+            raise block.error((), "expected a scenario: name, input, expected_tools …")
+        scenario = parsed(block, Scenario)
+        for field, problem in _problems(scenario, tools, faults):
+            raise block.error(field, problem)
+        yield scenario, block
 
 
-def _problems(scenario: Scenario, tools: Collection[str], faults: Collection[str]) -> Iterator[tuple[Place, str]]:
+def _problems(
+    scenario: Scenario, tools: Collection[str], faults: Collection[str]
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Yield what a scenario says that cannot be: unknown names, and fields that contradict each other."""
     for field in ("expected_tools", "expected_tool_sequence", "forbidden_tools", "expected_arguments"):
         for number, tool in enumerate(getattr(scenario, field)):
@@ -123,42 +117,3 @@ def _problems(scenario: Scenario, tools: Collection[str], faults: Collection[str
     for number, approval in enumerate(scenario.approvals):
         if (approval.decision == "edit") != bool(approval.arguments):
             yield ("approvals", number), "arguments say what an edit changes: give them with edit, and only there"
-
-
-def _wrong(path: Path, scenario: yaml.Node, place: Place, problem: str) -> ScenarioError:
-    field = ".".join(map(str, place))
-    said = problem.removeprefix("Value error, ")
-    return ScenarioError(f"{path}:{_line(_node_at(scenario, place))}: {field}: {said}")
-
-
-def _node_at(node: yaml.Node, place: Place) -> yaml.Node:
-    """The node at a place within another; the last one on the way there if it is missing."""
-    for part in place:
-        inner: yaml.Node | None = None
-        if isinstance(node, yaml.MappingNode):
-            inner = next((value for key, value in node.value if key.value == part), None)
-            # A field that may not be there is shown at its own name.
-            inner = inner or next((key for key, _ in node.value if key.value == part), None)
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            inner = node.value[part]
-        if inner is None:
-            return node
-        node = inner
-    return node
-
-
-def _field_given_twice(scenario: yaml.MappingNode) -> yaml.ScalarNode | None:
-    seen: set[str] = set()
-    for key, _ in scenario.value:
-        if isinstance(key, yaml.ScalarNode) and key.value in seen:
-            return key
-        seen.add(key.value)
-    return None
-
-
-def _value(node: yaml.Node) -> Any:
-    return yaml.SafeLoader("").construct_document(node)
-
-
-def _line(node: yaml.Node | None) -> int:
-    return 1 if node is None else node.start_mark.line + 1

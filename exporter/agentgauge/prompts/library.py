@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import yaml
-
+from agentgauge.files.yaml_file import YamlFileError, read_yaml
 from agentgauge.prompts.activations import PromptActivations
 
 log = logging.getLogger(__name__)
@@ -23,7 +22,7 @@ log = logging.getLogger(__name__)
 TOOLS_FILE = "tools.yml"
 
 
-class PromptError(Exception):
+class PromptError(YamlFileError):
     """A version that is not there or not complete; the message says where, and what to do."""
 
 
@@ -77,25 +76,13 @@ class PromptLibrary:
         return Prompts(version, texts, self._descriptions(folder / TOOLS_FILE))
 
     def _descriptions(self, path: Path) -> dict[str, str]:
-        try:
-            document = yaml.compose(_read(path), Loader=yaml.SafeLoader)
-        except yaml.YAMLError as error:
-            raise PromptError(f"{path} is not YAML: {error}") from None
-        if not isinstance(document, yaml.MappingNode):
-            raise PromptError(f"{path}: expected a description for each tool, as `name: text`")
-        described: dict[str, str] = {}
-        for tool, description in document.value:
-            where = f"{path}:{tool.start_mark.line + 1}"
-            if tool.value not in self._tools:
-                raise PromptError(f"{where}: there is no tool {tool.value!r}; the tools are {', '.join(self._tools)}")
-            if tool.value in described:
-                raise PromptError(f"{where}: {tool.value} is described twice")
-            if not isinstance(description, yaml.ScalarNode) or not description.value.strip():
-                raise PromptError(f"{where}: {tool.value}: expected what the model is told of this tool, as a text")
-            described[tool.value] = description.value.strip()
-        if missing := [tool for tool in self._tools if tool not in described]:
-            raise PromptError(f"{path}: describe {', '.join(missing)} as well")
-        return described
+        file = read_yaml(path, name=str(path), error_class=PromptError)
+        for tool in file.fields:
+            if tool not in self._tools:
+                raise file.error(tool, f"there is no such tool; the tools are {', '.join(self._tools)}")
+        if missing := [tool for tool in self._tools if tool not in file.fields]:
+            raise file.error((), f"describe {', '.join(missing)} as well")
+        return {tool: description.text().strip() for tool, description in file.fields.items()}
 
 
 class ActivePrompts:

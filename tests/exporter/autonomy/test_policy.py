@@ -45,8 +45,8 @@ def test_what_a_policy_leaves_out_is_as_the_specification_says(tmp_path: Path) -
         (r"'(\d+(", "'(((", "policy.yml:10: tools.write.rules.0.when.matches: is not a valid regular expression"),
         ("share: 0.5", "share: 50", "policy.yml:5: audit.share: Input should be less than or equal to 1"),
         ("audit:", "audits:", "policy.yml:5: audits: there is no such field"),
-        ("tools:", "tools: {}\ntools:", "policy.yml:7: tools: is there twice; remove one"),
-        ("  tidy: {}", "  tidy: [", "policy.yml is not YAML"),
+        ("tools:", "tools: {}\ntools:", "policy.yml:7: tools: is given twice; remove one"),
+        ("  tidy: {}", "  tidy: [", "policy.yml:9: the file: is not valid YAML"),
     ],
 )
 def test_a_slip_is_named_with_file_line_and_field(tmp_path: Path, before: str, after: str, says: str) -> None:

@@ -297,7 +297,7 @@ invalidates:
         ),
         ("most: 10", "most: none", "cache.yml:1: most: Input should be a valid integer"),
         ("most: 10\n", "", "cache.yml:1: most: is missing"),
-        ("most: 10", "most: [", "cache.yml is not YAML: "),
+        ("most: 10", "most: [", "cache.yml:3: the file: is not valid YAML: "),
     ],
 )
 def test_a_slip_in_the_file_is_told_with_line_and_field(tmp_path: Path, written: str, instead: str, says: str) -> None:

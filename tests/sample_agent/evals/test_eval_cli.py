@@ -172,7 +172,7 @@ def test_a_bad_scenario_is_told_with_file_line_and_field(suite: Path) -> None:
     (suite / "bad.yml").write_text("name: x\ninput: y\nexpected_tools: [fly]\n", encoding="utf-8")
     result = evaluate()
     assert result.exit_code == 2
-    assert f"{suite / 'bad.yml'}:1: expected_output_contains: Field required" in result.stderr
+    assert f"{suite / 'bad.yml'}:1: expected_output_contains: is missing" in result.stderr
 
 
 @pytest.mark.usefixtures("suite")

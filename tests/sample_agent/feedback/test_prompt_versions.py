@@ -58,15 +58,15 @@ def test_a_version_is_its_texts_and_tool_descriptions(library: PromptLibrary) ->
     [
         (
             "look: Look it up.\nact: Do it.\nfly: Away.\n",
-            "tools.yml:3: there is no tool 'fly'; the tools are look, act",
+            "tools.yml:3: fly: there is no such tool; the tools are look, act",
         ),
-        ("look: Look it up.\n", "tools.yml: describe act as well"),
-        ("look: Look it up.\nact: ''\n", "tools.yml:2: act: expected what the model is told"),
-        ("look: Look it up.\nact: [Do it.]\n", "tools.yml:2: act: expected what the model is told"),
-        ("look: a\nact: b\nlook: c\n", "tools.yml:3: look is described twice"),
-        ("- look\n", "tools.yml: expected a description for each tool"),
-        ("", "tools.yml: expected a description for each tool"),
-        ("look: [\n", "tools.yml is not YAML"),
+        ("look: Look it up.\n", "tools.yml:1: the file: describe act as well"),
+        ("look: Look it up.\nact: ''\n", "tools.yml:2: act: expected a text"),
+        ("look: Look it up.\nact: [Do it.]\n", "tools.yml:2: act: expected a text"),
+        ("look: a\nact: b\nlook: c\n", "tools.yml:3: look: is given twice"),
+        ("- look\n", "tools.yml:1: the file: expected fields"),
+        ("", "tools.yml:1: the file: expected fields"),
+        ("look: [\n", "tools.yml:2: the file: is not valid YAML"),
     ],
 )
 def test_a_wrong_tools_file_is_refused_with_file_and_line(
