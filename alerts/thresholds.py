@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-import yaml
-
+from agentgauge.files.yaml_file import Block, YamlFileError, read_yaml
 from alerts.promql import Duration
 
 FILE = Path(__file__).with_name("thresholds.yml")
@@ -20,7 +19,7 @@ Severity = Literal["critical", "warning", "info", "none"]
 Unit = Literal["ratio", "seconds", "count", "usd", "tokens", "factor", "days"]
 
 
-class ThresholdError(ValueError):
+class ThresholdError(YamlFileError):
     """``thresholds.yml`` says something that cannot be used; the message holds file, line, field and remedy."""
 
 
@@ -87,50 +86,38 @@ def load(path: Path = FILE, overrides: Path | None = None) -> Thresholds:
     ``alerts``. Raises ThresholdError at the first thing that is wrong.
     """
     top = _read(path)
-    alerts = top.block("alerts")
-    agents = top.block("agents", optional=True)
     if overrides is not None:
         mine = _read(overrides)
-        unknown = next((name for name in mine.block("alerts", optional=True).fields if name not in alerts.fields), None)
-        if unknown:
-            raise mine.block("alerts").error(unknown, _no_alert(unknown, alerts.names))
-        alerts = replace(mine.block("alerts", optional=True), under=alerts)
-        agents = replace(mine.block("agents", optional=True), under=agents)
-    for agent in agents.names:
+        if "alerts" in mine.fields:
+            _check_alerts(mine.block("alerts"), top.block("alerts"))
+        top = mine.laid_over(top)
+    alerts = top.block("alerts")
+    agents = top.block("agents").fields if "agents" in top.fields else {}
+    for agent, block in agents.items():
         if not AGENT_NAME.fullmatch(agent):
-            raise agents.error(agent, "expected the name of an agent: letters, digits, '_', '-' and '.'")
+            raise block.error((), "expected the name of an agent: letters, digits, '_', '-' and '.'")
+        _check_alerts(block, alerts)
     return Thresholds(
-        alerts={name: _numbers(alerts.block(name)) for name in alerts.names},
+        alerts={name: _numbers(block) for name, block in alerts.fields.items()},
         path=path,
-        agents={agent: _of_one_agent(agents.block(agent), alerts) for agent in agents.names},
+        agents={
+            agent: {name: _numbers(own.laid_over(alerts.block(name))) for name, own in block.fields.items()}
+            for agent, block in agents.items()
+        },
     )
 
 
-def _read(path: Path) -> _Block:
-    try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except OSError as error:
-        raise ThresholdError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ThresholdError(f"{path.name} is not YAML: {error}") from None
-    top = _Block.of(path, root, path.name)
+def _read(path: Path) -> Block:
+    top = read_yaml(path, error_class=ThresholdError)
     top.only("alerts", "agents")
     return top
 
 
-def _of_one_agent(block: _Block, alerts: _Block) -> dict[str, Numbers]:
-    for name in block.names:
-        if name not in alerts.names:
-            raise block.error(name, _no_alert(name, alerts.names))
-    return {name: _numbers(replace(block.block(name), under=_over(block, name, alerts))) for name in block.names}
-
-
-def _over(block: _Block, name: str, alerts: _Block) -> _Block:
-    """What stands below an agent's block of an alert: the same in the file below it, then the alert for all agents."""
-    below = block.under
-    if below is not None and name in below.names and name in block.fields:
-        return replace(below.block(name), under=alerts.block(name))
-    return alerts.block(name)
+def _check_alerts(block: Block, alerts: Block) -> None:
+    """Refuse a name that no alert has."""
+    for name in block.fields:
+        if name not in alerts.fields:
+            raise block.error(name, _no_alert(name, list(alerts.fields)))
 
 
 def _no_alert(name: str, known: list[str]) -> str:
@@ -138,29 +125,29 @@ def _no_alert(name: str, known: list[str]) -> str:
     return f"there is no alert {name}" + (f"; did you mean {close[0]}?" if close else "")
 
 
-def _numbers(block: _Block) -> Numbers:
+def _numbers(block: Block) -> Numbers:
     block.only("threshold", "window", "for", "keep_firing_for", "evidence", "severity")
     severity = block.text("severity")
     if severity not in get_args(Severity):
-        raise block.error("severity", f"{severity!r} is none of {', '.join(get_args(Severity))}")
+        raise block.error("severity", f"{severity!r} is not one of {', '.join(get_args(Severity))}")
     return Numbers(
         severity=cast(Severity, severity),
-        threshold=_threshold(block.block("threshold")) if "threshold" in block.names else None,
-        evidence=_threshold(block.block("evidence")) if "evidence" in block.names else None,
-        window=block.duration("window") if "window" in block.names else None,
-        for_=block.duration("for") if "for" in block.names else None,
-        keep_firing_for=block.duration("keep_firing_for") if "keep_firing_for" in block.names else None,
+        threshold=_threshold(block.block("threshold")) if "threshold" in block.fields else None,
+        evidence=_threshold(block.block("evidence")) if "evidence" in block.fields else None,
+        window=_duration(block, "window") if "window" in block.fields else None,
+        for_=_duration(block, "for") if "for" in block.fields else None,
+        keep_firing_for=_duration(block, "keep_firing_for") if "keep_firing_for" in block.fields else None,
         line=block.line,
-        file=block.path.name,
+        file=block.file,
     )
 
 
-def _threshold(block: _Block) -> Threshold:
+def _threshold(block: Block) -> Threshold:
     block.only("value", "unit", "why")
     unit = block.text("unit")
     if unit not in get_args(Unit):
-        raise block.error("unit", f"{unit!r} is none of {', '.join(get_args(Unit))}")
-    value = block.number("value")
+        raise block.error("unit", f"{unit!r} is not one of {', '.join(get_args(Unit))}")
+    value = float(block.number("value"))
     if unit == "ratio" and not 0 <= value <= 1:
         raise block.error("value", f"a ratio lies between 0 and 1, {value:g} does not (95 % is 0.95)")
     if value < 0:
@@ -168,81 +155,8 @@ def _threshold(block: _Block) -> Threshold:
     return Threshold(value, cast(Unit, unit), block.text("why"))
 
 
-@dataclass(frozen=True)
-class _Block:
-    """A YAML mapping that knows where it stands, for errors that do too.
-
-    A field that it does not have is taken from the block ``under`` it, which may be in another file.
-    """
-
-    path: Path
-    name: str
-    line: int
-    fields: dict[str, yaml.Node]
-    lines: dict[str, int]
-    under: _Block | None = None
-
-    @property
-    def names(self) -> list[str]:
-        """The fields, with those of the block under it."""
-        return list(dict.fromkeys([*(self.under.names if self.under else ()), *self.fields]))
-
-    @classmethod
-    def of(cls, path: Path, node: yaml.Node | None, name: str) -> _Block:
-        if not isinstance(node, yaml.MappingNode):
-            line = node.start_mark.line + 1 if node else 1
-            raise ThresholdError(f"{path.name}:{line}: {name}: expected fields (name: value)")
-        fields: dict[str, yaml.Node] = {}
-        lines: dict[str, int] = {}
-        for key, value in node.value:
-            if key.value in fields:
-                raise ThresholdError(f"{path.name}:{key.start_mark.line + 1}: {name}: {key.value} is given twice")
-            fields[key.value] = value
-            lines[key.value] = key.start_mark.line + 1
-        return cls(path, name, node.start_mark.line + 1, fields, lines)
-
-    def error(self, field: str, problem: str) -> ThresholdError:
-        if field not in self.fields and self.under is not None and field in self.under.names:
-            return self.under.error(field, problem)
-        line = self.lines.get(field, self.line)
-        return ThresholdError(f"{self.path.name}:{line}: {self.name}.{field}: {problem}")
-
-    def only(self, *known: str) -> None:
-        for name in self.fields:
-            if name not in known:
-                raise self.error(name, f"unknown field; the known ones are {', '.join(known)}")
-
-    def block(self, field: str, *, optional: bool = False) -> _Block:
-        if field not in self.fields and self.under is not None:
-            return self.under.block(field, optional=optional)
-        if field not in self.fields and optional:
-            return _Block(self.path, field, self.line, {}, {})
-        here = _Block.of(self.path, self._required(field), field)
-        below = self.under.block(field) if self.under is not None and field in self.under.names else None
-        return replace(here, under=below)
-
-    def text(self, field: str) -> str:
-        node = self._required(field)
-        if not isinstance(node, yaml.ScalarNode) or not node.value:
-            raise self.error(field, "expected a text")
-        return str(node.value)
-
-    def number(self, field: str) -> float:
-        written = self.text(field)
-        try:
-            return float(written)
-        except ValueError:
-            raise self.error(field, f"{written!r} is no number") from None
-
-    def duration(self, field: str) -> Duration:
-        try:
-            return Duration.parse(self.text(field))
-        except ValueError as error:
-            raise self.error(field, str(error)) from None
-
-    def _required(self, field: str) -> yaml.Node:
-        if field in self.fields:
-            return self.fields[field]
-        if self.under is not None:
-            return self.under._required(field)
-        raise self.error(field, "is missing")
+def _duration(block: Block, name: str) -> Duration:
+    try:
+        return Duration.parse(block.text(name))
+    except ValueError as error:
+        raise block.error(name, str(error)) from None

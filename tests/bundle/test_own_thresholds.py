@@ -69,16 +69,16 @@ def test_an_agents_numbers_stand_over_those_for_all_of_the_same_file(tmp_path: P
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("alrts: {}\n", r"my\.yml:1: my\.yml\.alrts: unknown field; the known ones are alerts, agents"),
+        ("alrts: {}\n", r"my\.yml:1: alrts: unknown field; the known ones are alerts, agents"),
         (
             "alerts:\n  AgentCostSpik: {}\n",
             r"my\.yml:2: alerts\.AgentCostSpik: there is no alert .*mean AgentCostSpike\?",
         ),
-        ("agents:\n  a:\n    X: {for: 5m}\n", r"my\.yml:3: a\.X: there is no alert X"),
+        ("agents:\n  a:\n    X: {for: 5m}\n", r"my\.yml:3: agents\.a\.X: there is no alert X"),
         ("agents:\n  'a b': {}\n", r"my\.yml:2: agents\.a b: expected the name of an agent"),
         (
             "agents:\n  a:\n    AgentToolLatencyHigh:\n      threshold: {value: 7}\n",
-            r"my\.yml:4: threshold\.value: 7 is no bucket boundary of .*5, 10",
+            r"my\.yml:3: threshold\.value: 7 is no bucket boundary of .*5, 10",
         ),
         (
             "agents:\n  a:\n    AgentExporterDown: {for: 5m}\n",
@@ -86,13 +86,13 @@ def test_an_agents_numbers_stand_over_those_for_all_of_the_same_file(tmp_path: P
         ),
         (
             "agents:\n  a:\n    AgentSessionLooping:\n      threshold: {value: 20}\n",
-            r"my\.yml:4: threshold: the limit of AgentSessionLooping is counted in the agent; set it there",
+            r"my\.yml:3: threshold: the limit of AgentSessionLooping is counted in the agent; set it there",
         ),
         (
             "alerts:\n  AgentCostSpike: {severity: urgent}\n",
-            r"my\.yml:2: AgentCostSpike\.severity: 'urgent' is none of",
+            r"my\.yml:2: alerts\.AgentCostSpike\.severity: 'urgent' is not one of",
         ),
-        ("alerts: [\n", r"my\.yml is not YAML"),
+        ("alerts: [\n", r"my\.yml:2: the file: is not valid YAML"),
     ],
 )
 def test_a_slip_is_named_by_file_line_and_field(tmp_path: Path, text: str, message: str) -> None:

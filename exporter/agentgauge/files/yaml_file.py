@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from math import isfinite
 from pathlib import Path
@@ -107,21 +107,32 @@ class Block:
             return {name: block.content() for name, block in self.value.items()}
         return [block.content() for block in self.value] if isinstance(self.value, list) else self.value
 
+    def laid_over(self, other: Block) -> Block:
+        """A mapping with the fields of this block, and those of ``other`` that this one does not have, at every depth.
+
+        Each field keeps its file and line. Where one of the two is not a mapping, this one stands as it is.
+        """
+        if not isinstance(self.value, dict) or not isinstance(other.value, dict):
+            return self
+        mine, theirs = self.value, other.value
+        both = {name: mine[name].laid_over(theirs[name]) if name in theirs else mine[name] for name in mine}
+        return replace(self, value=theirs | both)
+
     def error(self, field: Field, problem: str) -> YamlFileError:
         """The error that ``problem`` is in a field below; its line is that of as much of the field as there is."""
-        parts = (field,) if isinstance(field, str) else tuple(field)
-        there: Block = self
-        for part in parts:
-            inner = None
+        there, missing = self, [field] if isinstance(field, str) else list(field)
+        while missing:
+            inner: Block | None = None
             if isinstance(there.value, dict):
-                inner = there.value.get(str(part))
-            elif isinstance(there.value, list) and isinstance(part, int) and part < len(there.value):
-                inner = there.value[part]
+                inner = there.value.get(str(missing[0]))
+            elif isinstance(there.value, list) and isinstance(missing[0], int) and missing[0] < len(there.value):
+                inner = there.value[missing[0]]
             if inner is None:
                 break
             there = inner
-        name = ".".join(map(str, (*self.path, *parts))) or "the file"
-        return self.error_class(f"{self.file}:{there.line}: {name}: {problem}")
+            missing.pop(0)
+        name = ".".join(map(str, (*there.path, *missing))) or "the file"
+        return self.error_class(f"{there.file}:{there.line}: {name}: {problem}")
 
 
 def read_yaml(path: Path, *, name: str | None = None, error_class: type[YamlFileError] = YamlFileError) -> Block:
