@@ -22,7 +22,7 @@ STILL_BORROWED = "agentgauge.cli."
 """The commands that came from the demo still import its assembly."""
 
 LAYERS = (
-    ("_limits", "vocabulary", "json_schema", "forks"),
+    ("_limits", "argument_diff", "vocabulary", "json_schema", "forks"),
     ("metrics", "instruments", "own_prices", "pricing", "files", "tool", "endpoint", "live_set"),
     ("ledger",),
     ("telemetry",),

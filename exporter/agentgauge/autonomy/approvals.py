@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from agentgauge.argument_diff import differences
 from agentgauge.autonomy.actions import Action, Actions, AlreadyDecidedError, UnknownActionError
 from agentgauge.autonomy.policy import Policy, is_higher
 from agentgauge.autonomy.standing import AutonomyStandings
@@ -67,7 +68,7 @@ class Approvals:
         """
         action = self._actions.get(action_id)
         proposal = action.proposal
-        if dict(arguments) == dict(proposal.arguments):
+        if not differences(proposal.arguments, arguments):
             return self.approve(action_id, by)
         try:
             self._check(proposal.tool, arguments)

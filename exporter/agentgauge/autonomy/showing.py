@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import itertools
-import json
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from agentgauge.argument_diff import differences
 from agentgauge.autonomy.actions import Action
 from agentgauge.autonomy.edits import text_of
 
@@ -39,12 +39,8 @@ class FieldChange:
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[FieldChange]:
     """The fields that differ, each compared word by word."""
-    names = dict.fromkeys([*before, *after])
-    return [
-        FieldChange(name, tuple(_pieces(_text(before, name), _text(after, name))))
-        for name in names
-        if _json(before, name) != _json(after, name)
-    ]
+    changed = [one.field for one in differences(before, after)]
+    return [FieldChange(name, tuple(_pieces(_text(before, name), _text(after, name)))) for name in changed]
 
 
 def visible(text: str) -> str:
@@ -101,10 +97,6 @@ def how_long(seconds: float) -> str:
         if seconds >= size:
             return f"{int(seconds / size)} {unit}"
     return f"{int(max(seconds, 0))} s"
-
-
-def _json(arguments: Mapping[str, Any], name: str) -> str | None:
-    return json.dumps(arguments[name], sort_keys=True) if name in arguments else None
 
 
 def _text(arguments: Mapping[str, Any], name: str) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from agentgauge import metrics
+from agentgauge.argument_diff import differences, flattened
 from agentgauge.autonomy import promotion
 from agentgauge.autonomy.actions import Actions, TrackRecord
 from agentgauge.autonomy.changes import Changes, StateChange
@@ -171,13 +172,10 @@ def _later(earliest: datetime, change: StateChange | None) -> datetime:
     return earliest if change is None else max(earliest, change.at)
 
 
-def _differences(before: Any, after: Any, where: str = "") -> Iterator[str]:
-    """What differs between two documents, as ``tools.send_email.risk: medium → high``."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        for key in {**before, **after}:
-            yield from _differences(before.get(key), after.get(key), f"{where}.{key}" if where else key)
-    elif before != after:
-        yield f"{where}: {_short(before)} → {_short(after)}"
+def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    """What differs between two policies, as ``tools.send_email.risk: medium → high``."""
+    for one in differences(flattened(before), flattened(after)):
+        yield f"{one.field}: {_short(one.before)} → {_short(one.after)}"
 
 
 def _short(value: Any) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from sqlalchemy.exc import SQLAlchemyError
 
 from agentgauge import metrics
+from agentgauge.argument_diff import differences
 from agentgauge.autonomy.actions import Action, Proposal
 from agentgauge.autonomy.gate import AutonomyStanding, Ruling, decide, draw_for
 from agentgauge.autonomy.keeper import Keeper
@@ -281,8 +282,7 @@ def _why_not(action: Action) -> str:
 
 def _as_edited(action: Action, outcome: CallOutcome) -> CallOutcome:
     """The outcome with a word on what the reviewer changed: the model knows only what it asked for."""
-    proposed = action.proposal.arguments
-    edited = {name: value for name, value in action.final_arguments.items() if proposed.get(name) != value}
+    edited = {one.field: one.after for one in differences(action.proposal.arguments, action.final_arguments)}
     result = json.loads(outcome.content)
     fields = result if isinstance(result, dict) else {"result": result}
     content = json.dumps({**fields, "edited_by_the_reviewer": edited})

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agentgauge.argument_diff import differences
+
 NOTICEABLE = 0.1
 """The share by which a text must be longer or shorter to be called so."""
 
@@ -22,12 +24,11 @@ class EditHabit:
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[EditHabit]:
     """The changes from the proposed arguments to those that a person made of them, in the order of the fields."""
-    found = []
-    for field in dict.fromkeys([*before, *after]):
-        old, new = before.get(field), after.get(field)
-        if old != new:
-            found += [EditHabit(what.format(field=field), field, by) for what, by in _changes_of(old, new)]
-    return found
+    return [
+        EditHabit(what.format(field=one.field), one.field, by)
+        for one in differences(before, after)
+        for what, by in _changes_of(one.before, one.after)
+    ]
 
 
 def _changes_of(old: Any, new: Any) -> Iterator[tuple[str, float | None]]:
