@@ -27,7 +27,7 @@ test-mutations: .venv/ready ## move every number of every alert: a scenario must
 	$(PYTHON_ENV) -m pytest -m mutation
 
 deploy-check: .venv/ready ## evaluations: a scenario that is broken or regressed stops the deploy (EVAL="--model … --prompts …")
-	@$(PYTHON_ENV) -m sample_agent eval run --junit .stack/evals/junit.xml --json .stack/evals/run.json $(EVAL)
+	@$(PYTHON_ENV) -m agentgauge eval run --junit .stack/evals/junit.xml --json-file .stack/evals/run.json $(EVAL)
 
 lint: .venv/ready ## ruff and mypy
 	.venv/bin/ruff check .

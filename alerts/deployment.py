@@ -45,7 +45,7 @@ DEMO = Deployment(
     prometheus="http://127.0.0.1:9090",
     alertmanager="http://127.0.0.1:9093",
     pager="http://pager:8010",
-    apps={"sales_companion": "sample_agent.assembly:app"},
+    apps={"sales_companion": "sample_agent.app:app"},
     examples={
         "tool": "get_deal_history",
         "looping_tool": "search_emails",

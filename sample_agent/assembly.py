@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from anthropic import AsyncAnthropic
 from starlette.applications import Starlette
@@ -13,22 +12,23 @@ from starlette.applications import Starlette
 from agentgauge import AgentGauge
 from agentgauge.autonomy.access import token_in
 from agentgauge.autonomy.parts import Autonomy
-from agentgauge.autonomy.policy import Policy, policy_source
 from agentgauge.autonomy.supervisor import Supervisor
 from agentgauge.autonomy.web import LOOPBACK, approvals_app
-from agentgauge.cost import budgets, cache, tiers
+from agentgauge.cost import cache
 from agentgauge.cost.batching import Batcher
-from agentgauge.cost.budgets import BudgetPolicy, Budgets
+from agentgauge.cost.budgets import Budgets
 from agentgauge.cost.cache import ToolCache
 from agentgauge.cost.redis_store import RedisStore
 from agentgauge.cost.store import MemoryStore
-from agentgauge.cost.tiers import Models, TierPolicy
+from agentgauge.cost.tiers import Models
 from agentgauge.files.yaml_file import YamlFileError
 from agentgauge.ledger import Ledger
 from agentgauge.ops.switches import switch_file
 from agentgauge.ops.transcripts import Transcripts
 from agentgauge.prompts.activations import PromptActivations
-from agentgauge.prompts.library import ActivePrompts, PromptLibrary, PromptSource
+from agentgauge.prompts.library import ActivePrompts, PromptSource
+from sample_agent import settings
+from sample_agent.app import app
 from sample_agent.faults import FaultFile
 from sample_agent.sales import crm
 from sample_agent.sales.companion import SalesCompanion
@@ -36,22 +36,9 @@ from sample_agent.sales.crm_copy import CrmCopy
 from sample_agent.sales.levers import Levers
 from sample_agent.sales.model_calls import ModelCalls
 from sample_agent.sales.toolbox import Toolbox
-from sample_agent.sales.tools import DECLARED_TOOLS, SALES_TOOLS, TOOLS_BY_NAME, check
+from sample_agent.sales.tools import SALES_TOOLS, TOOLS_BY_NAME
 
-AGENT = "sales_companion"
-VERSION = "0.1.0"
 FAKE_API_URL = "http://127.0.0.1:8040"
-PROMPTS = Path(crm.__file__).parent / "prompts"
-POLICY = Path(crm.__file__).with_name("policy.yml")
-MODELS = Path(crm.__file__).with_name("models.yml")
-CACHE = Path(crm.__file__).with_name("cache.yml")
-BUDGETS = Path(crm.__file__).with_name("budgets.yml")
-TENANT = "meridian"
-
-
-def ledger_url(state: Path) -> str:
-    """Where usage by user and feedback are kept: AGENTGAUGE_LEDGER, or a SQLite file in the state folder."""
-    return os.environ.get("AGENTGAUGE_LEDGER") or f"sqlite:///{state.absolute() / 'ledger.sqlite'}"
 
 
 def build_gauge(state: Path) -> AgentGauge:
@@ -61,11 +48,11 @@ def build_gauge(state: Path) -> AgentGauge:
     PriceError when that of AGENTGAUGE_PRICES, which holds prices of one's own, cannot.
     """
     return AgentGauge(
-        AGENT,
+        settings.AGENT,
         tools=[tool.name for tool in SALES_TOOLS],
-        models=[tier.model for tier in tier_policy().tiers.values()],
-        version=VERSION,
-        ledger=ledger_url(state),
+        models=[tier.model for tier in app().tier_policy().tiers.values()],
+        version=settings.VERSION,
+        ledger=settings.ledger_url(state),
         prices=os.environ.get("AGENTGAUGE_PRICES") or None,
     )
 
@@ -78,19 +65,9 @@ def build_client(gauge: AgentGauge) -> AsyncAnthropic:
     return AsyncAnthropic(api_key="fake-local", base_url=url, middleware=[gauge.anthropic()])
 
 
-def tier_policy() -> TierPolicy:
-    """The model of each step; raises YamlFileError if the file cannot be used."""
-    return tiers.load(MODELS, list(TOOLS_BY_NAME))
-
-
-def budget_policy() -> BudgetPolicy:
-    """What sessions and users may cost; raises YamlFileError if the file cannot be used."""
-    return budgets.load(BUDGETS)
-
-
 def build_budgets(gauge: AgentGauge) -> Budgets:
     """What keeps sessions and users within their budgets, followed in the ledger if there is one."""
-    kept = Budgets(budget_policy(), gauge)
+    kept = Budgets(app().budget_policy(), gauge)
     if gauge.recorder is not None:
         gauge.recorder.add_refresher(kept.refresh)
     return kept
@@ -101,48 +78,32 @@ def build_cache(gauge: AgentGauge) -> ToolCache:
 
     Raises YamlFileError if its file or that address cannot be used; a Redis that does not answer is no error.
     """
-    policy = cache.load(CACHE, list(TOOLS_BY_NAME))
+    policy = cache.load(settings.CACHE, list(TOOLS_BY_NAME))
     url = os.environ.get("AGENTGAUGE_CACHE")
     try:
-        store = RedisStore(url, f"agentgauge:{gauge.agent}:{TENANT}") if url else MemoryStore(policy.most)
+        store = RedisStore(url, f"agentgauge:{gauge.agent}:{settings.TENANT}") if url else MemoryStore(policy.most)
     except ValueError as error:
         raise YamlFileError(f"AGENTGAUGE_CACHE: expected redis://host:port/0, or nothing ({error})") from None
-    return ToolCache(policy, store, gauge, TENANT)
-
-
-def prompt_library() -> PromptLibrary:
-    """The versions of the Sales Companion's prompts."""
-    return PromptLibrary(PROMPTS, ("system", "classify"), list(TOOLS_BY_NAME))
+    return ToolCache(policy, store, gauge, settings.TENANT)
 
 
 def build_prompts(gauge: AgentGauge) -> PromptSource:
     """The prompts in force, followed in the ledger and shown on the build info; without a ledger, the newest."""
-    library = prompt_library()
+    library = app().prompt_library()
     if gauge.ledger is None or gauge.recorder is None:
         return library.load
     active = ActivePrompts(
-        library, PromptActivations(gauge.ledger, AGENT), lambda version: gauge.set_build_info(VERSION, version)
+        library,
+        PromptActivations(gauge.ledger, settings.AGENT),
+        lambda version: gauge.set_build_info(settings.VERSION, version),
     )
     gauge.recorder.add_refresher(active.refresh)
     return active
 
 
-def sales_policy() -> Callable[[], Policy]:
-    """What returns the policy in force: AGENTGAUGE_POLICY, or the one that ships with the Sales Companion.
-
-    Raises YamlFileError if it cannot be used.
-    """
-    return policy_source(Path(os.environ.get("AGENTGAUGE_POLICY") or POLICY), DECLARED_TOOLS)
-
-
-def build_autonomy(ledger: Ledger, agent: str = AGENT) -> Autonomy:
+def build_autonomy(ledger: Ledger, agent: str = settings.AGENT) -> Autonomy:
     """What the Sales Companion may do on its own, and the decisions of people on the rest."""
-    return Autonomy.on(ledger, agent, sales_policy(), lambda tool, arguments: check(TOOLS_BY_NAME[tool], arguments))
-
-
-def argument_schemas() -> dict[str, dict[str, Any]]:
-    """The JSON schema of each tool's arguments, whole, as people who edit them need it."""
-    return {tool.name: dict(tool.arguments) for tool in DECLARED_TOOLS}
+    return replace(app(), name=agent).autonomy(ledger)
 
 
 def allowed_hosts() -> list[str]:
@@ -156,13 +117,13 @@ def build_approvals_page(autonomy: Autonomy, state: Path) -> Starlette:
 
     Raises TokenError if the login token cannot be used.
     """
-    return approvals_app(autonomy, argument_schemas(), token_in(state), AGENT, hosts=allowed_hosts())
+    return approvals_app(autonomy, app().argument_schemas(), token_in(state), settings.AGENT, hosts=allowed_hosts())
 
 
 def build_supervisor(gauge: AgentGauge, toolbox: Toolbox, state: Path) -> Supervisor:
     """What runs the tools under the policy; a gauge without a ledger is given the one of the state folder for it."""
-    autonomy = build_autonomy(gauge.ledger or Ledger.open(ledger_url(state)), gauge.agent)
-    return Supervisor(gauge, autonomy, toolbox.call, toolbox.refuse, VERSION)
+    autonomy = build_autonomy(gauge.ledger or Ledger.open(settings.ledger_url(state)), gauge.agent)
+    return Supervisor(gauge, autonomy, toolbox.call, toolbox.refuse, settings.VERSION)
 
 
 def build_companion(
@@ -176,7 +137,7 @@ def build_companion(
     database = state / "crm.sqlite"
     crm.build(database)
     switches = switch_file(state)
-    policy = tier_policy()
+    policy = app().tier_policy()
     models = Models(policy if levers.tiers else policy.untiered(), switches.value)
     model = ModelCalls(client, models, prompt_caching=levers.prompt_caching)
     toolbox = Toolbox(

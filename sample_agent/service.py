@@ -24,10 +24,11 @@ from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActi
 from agentgauge.autonomy.approvals import InvalidEditError, RiskRaisedError
 from agentgauge.cost.routes import cache_routes
 from agentgauge.vocabulary import RATINGS, REASONS
-from sample_agent.assembly import AGENT, allowed_hosts
+from sample_agent.assembly import allowed_hosts
 from sample_agent.conversations import Conversations, LiveConversation
 from sample_agent.sales.companion import SalesCompanion, WaitsForDecisionError
 from sample_agent.sales.requests import Answer, answer_of
+from sample_agent.settings import AGENT
 
 LONGEST_MESSAGE = 20_000
 LONGEST_WAIT = 60.0

@@ -213,11 +213,11 @@ Everything is up.
   Prometheus    {layout.prometheus}
   Alertmanager  {layout.alertmanager}
   /metrics      http://127.0.0.1:{layout.ports.metrics}/metrics
-  approvals     {layout.agent}/approvals   (python -m sample_agent approvals link logs you in)
+  approvals     {layout.agent}/approvals   (agentgauge approvals link logs you in)
 
 Try, in another terminal (first: . .venv/bin/activate):
   python -m sample_agent chat                  talk to the Sales Companion
-  python -m sample_agent fault looping         break it: the page comes in under a minute
+  python -m sample_agent fault inject looping  break it: the page comes in under a minute
   python -m sample_agent fault clear           mend it
   make page                                    the whole story, unattended
 

@@ -17,7 +17,7 @@ from agentgauge.ledger import Ledger, Usage
 from agentgauge.ops import switches
 from agentgauge.vocabulary import AuditVerdict
 from sample_agent import faults
-from sample_agent.assembly import AGENT
+from sample_agent.settings import AGENT
 from stack.layout import STATE_FILE, Layout
 
 Cause = Callable[[Layout], AbstractContextManager[None]]

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from agentgauge.ledger import Ledger, LedgerError
-from sample_agent import assembly
+from sample_agent.settings import AGENT, ledger_url
 from sample_agent.simulator import backfill
 from sample_agent.simulator.stories import STORIES
 from stack.errors import StackError
@@ -31,11 +31,11 @@ def write(layout: Layout, programs: dict[str, Path], name: str, say: Say) -> Non
         return
     story = STORIES[name]
     say(f"making up a history of {DAYS} days (about 15 s): {story.description}")
-    agent = backfill.Agent(assembly.AGENT, f"127.0.0.1:{layout.ports.metrics}")
+    agent = backfill.Agent(AGENT, f"127.0.0.1:{layout.ports.metrics}")
     tools = backfill.Programs(programs["prometheus"], programs["promtool"])
     rules = sorted((layout.etc / "rules").glob("*.yml"))
     try:
-        with closing(Ledger.open(assembly.ledger_url(layout.state))) as ledger:
+        with closing(Ledger.open(ledger_url(layout.state))) as ledger:
             backfill.backfill(story, DAYS, agent, ledger, data, tools, rules, say)
     except (backfill.BackfillError, LedgerError) as error:
         raise StackError(str(error)) from error

@@ -13,6 +13,9 @@ from alerts.promql import Duration
 from stack import binaries
 from stack.layout import ROOT, Layout
 
+APP = "sample_agent.app:app"
+"""The agent of the stack, as `agentgauge --app` takes it."""
+
 GRAFANA_HOMES = ("/usr/share/grafana", "/usr/local/share/grafana", "/opt/homebrew/share/grafana")
 
 
@@ -100,15 +103,16 @@ def services(layout: Layout, programs: dict[str, Path], reps: int = 50, pace: fl
             None,
             None,
         ),
-        StackService("evals", [*python, "sample_agent", "eval", "nightly"], None, None),
+        StackService("evals", [*python, "agentgauge", "eval", "nightly"], None, None),
     ]
     return found
 
 
 def environment(layout: Layout) -> dict[str, str]:
-    """What all services share: where the state is, and where the fake API listens."""
+    """What all services share: which agent it is, where its state is, and where the fake API listens."""
     return {
         **os.environ,
+        "AGENTGAUGE_APP": APP,
         "AGENTGAUGE_STATE": str(layout.state),
         "AGENTGAUGE_FAKE_API": f"http://127.0.0.1:{layout.ports.fake_api}",
         "PYTHONUNBUFFERED": "1",

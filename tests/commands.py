@@ -12,7 +12,7 @@ from unittest.mock import patch
 import typer
 
 APPS = {
-    "agentgauge": "sample_agent.cli",  # it has the library's commands, of the one agent that it knows
+    "agentgauge": "agentgauge.cli.root",
     "alerts": "alerts.__main__",
     "dashboards": "dashboards.__main__",
     "sample_agent": "sample_agent.cli",
@@ -27,7 +27,7 @@ def parse(command: str) -> None:
     """
     words = shlex.split(command.partition("#")[0])
     if words[0] == "agentgauge":
-        module, arguments = "agentgauge", words[3:] if words[1] == "--app" else words[1:]
+        module, *arguments = words
     else:
         module, *arguments = words[2:]
     parser: Any = typer.main.get_command(import_module(APPS[module]).app)

@@ -39,8 +39,8 @@ def test_the_example_runs_as_it_stands(fake_api: str) -> None:
 COMMANDS = sorted({line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()})
 
 
-@pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("python -m")])
-def test_every_python_command_exists(command: str) -> None:
+@pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith(("python -m", "agentgauge "))])
+def test_every_command_exists(command: str) -> None:
     """The program's own parser takes it."""
     parse(command)
 

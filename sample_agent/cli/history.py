@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-from agentgauge.cli.common import open_ledger, out, stop
-from sample_agent import assembly
+from agentgauge.cli.common import opened_ledger, out, say, stop
+from agentgauge.ledger import LedgerError
+from sample_agent.app import app
+from sample_agent.settings import AGENT
 from sample_agent.simulator import backfill as writing
 from sample_agent.simulator.stories import STORIES
 
@@ -29,16 +31,14 @@ def backfill(
     """Write made-up weeks into Prometheus's data folder and the ledger, before the stack's first start."""
     if story not in STORIES:
         stop(f"there is no story {story!r}; the stories are {', '.join(STORIES)}")
-    agent = writing.Agent(assembly.AGENT, instance)
+    agent = writing.Agent(AGENT, instance)
     rule_files = sorted(rules.glob("*.yml"))
     if not rule_files:
         stop(f"there are no rules in {rules}; without what they record, alerts that look back for weeks stay silent")
-    with open_ledger() as ledger, out.status("beginning") as status:
-        try:
-            found = writing.Programs.find(programs)
-            writing.backfill(STORIES[story], days, agent, ledger, prometheus_data, found, rule_files, status.update)
-        except writing.BackfillError as error:
-            stop(str(error))
-    out.print(
-        f"{days} days of the story {story!r} are in {prometheus_data} and the ledger: {STORIES[story].description}"
-    )
+    try:
+        with opened_ledger(app()) as ledger, out.status("beginning") as status:
+            tools = writing.Programs.find(programs)
+            writing.backfill(STORIES[story], days, agent, ledger, prometheus_data, tools, rule_files, status.update)
+    except (writing.BackfillError, LedgerError) as error:
+        stop(str(error))
+    say(f"{days} days of the story {story!r} are in {prometheus_data} and the ledger: {STORIES[story].description}")

@@ -1,4 +1,4 @@
-"""Run the Sales Companion, talk to it, drive it, break it."""
+"""Run the Sales Companion, talk to it, drive it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import typer
 import uvicorn
 from anthropic import APIError, AuthenticationError
 from rich.live import Live
-from rich.table import Table
 
 from agentgauge.autonomy.access import TokenError
-from agentgauge.cli.common import AGENT_URL, AgentUrl, known_tool, out, problems, stop
+from agentgauge.cli.common import AGENT_URL, AgentUrl, out, stop, warn
 from agentgauge.files.watched_file import state_directory
 from agentgauge.files.yaml_file import YamlFileError
 from agentgauge.ledger import LedgerError
 from agentgauge.own_prices import PriceError
 from agentgauge.prompts.library import PromptError
 from sample_agent import assembly, faults, service
+from sample_agent.app import app
 from sample_agent.fake_api.app import create_app
 from sample_agent.sales.model_calls import check_access
 from sample_agent.simulator.floor import Floor, Tally
@@ -44,19 +44,19 @@ def serve(
     except (LedgerError, PriceError, PromptError, TokenError, YamlFileError) as error:
         stop(str(error))
     try:
-        asyncio.run(check_access(assembly.build_client(gauge), assembly.tier_policy().model_of("classification")))
+        asyncio.run(check_access(assembly.build_client(gauge), app().tier_policy().model_of("classification")))
     except AuthenticationError:
         stop(
             "the model provider refused the API key (401); check ANTHROPIC_API_KEY, or unset it to use the local server"
         )
     except APIError as error:
-        problems.print(f"warning: the model provider does not answer yet ({type(error).__name__}); going on")
+        warn(f"warning: the model provider does not answer yet ({type(error).__name__}); starting without it")
     try:
         gauge.serve(metrics_port, host)
     except OSError as error:
         stop(str(error.strerror or error))
-    app = service.Service(gauge, companion, approvals_page=page).app()
-    uvicorn.run(app, host=host, port=port, log_level="warning")
+    web = service.Service(gauge, companion, approvals_page=page).app()
+    uvicorn.run(web, host=host, port=port, log_level="warning")
 
 
 def fake_api(
@@ -84,31 +84,3 @@ def simulate(
     with contextlib.suppress(KeyboardInterrupt), Live(console=out, get_renderable=lambda: str(tally), transient=True):
         asyncio.run(floor.run(seconds))
     out.print(str(tally))
-
-
-def fault(
-    name: Annotated[str, typer.Argument(help="A fault, or: list, clear.")],
-    what: Annotated[str | None, typer.Argument(help="With clear: only this fault.")] = None,
-    tool: Annotated[str | None, typer.Option(help="Only this tool (faults of tools).")] = None,
-) -> None:
-    """Break the running agent on purpose: list, clear, or one of the faults."""
-    directory = state_directory()
-    if tool is not None:
-        known_tool(tool)
-    try:
-        if name == "clear":
-            faults.clear(directory, what)
-        elif name != "list":
-            faults.inject(directory, faults.Fault(name, tool))
-    except ValueError as error:
-        stop(str(error))
-    in_force = faults.FaultFile(directory).active()
-    if name == "list":
-        table = Table("fault", "what it does", "in force")
-        for known, kind in faults.FAULTS.items():
-            active = [one.tool or "yes" for one in in_force if one.name == known]
-            table.add_row(known, kind.description, ", ".join(active))
-        out.print(table)
-    else:
-        now = ", ".join(f"{one.name} ({one.tool})" if one.tool else one.name for one in in_force)
-        out.print(f"faults in force: {now or 'none'}")

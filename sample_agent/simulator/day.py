@@ -31,6 +31,7 @@ from agentgauge.cost.tiers import Models
 from agentgauge.ledger import Ledger
 from agentgauge.ops.switches import switch_file
 from sample_agent import assembly
+from sample_agent.app import app
 from sample_agent.fake_api.app import create_app
 from sample_agent.faults import FaultFile
 from sample_agent.sales import crm
@@ -39,6 +40,7 @@ from sample_agent.sales.levers import Levers
 from sample_agent.sales.model_calls import ModelCalls
 from sample_agent.sales.toolbox import Toolbox
 from sample_agent.sales.tools import TOOLS_BY_NAME
+from sample_agent.settings import AGENT, CACHE, TENANT, VERSION
 from sample_agent.simulator.floor import SECONDS_OF_THOUGHT, questions
 from sample_agent.simulator.reviewers import review
 from sample_agent.simulator.savings import Figures
@@ -186,10 +188,8 @@ async def _agent(levers: Levers, clock: Clock) -> AsyncIterator[tuple[AgentGauge
         state = Path(folder)
         crm.build(state / "crm.sqlite")
         ledger = Ledger.open(f"sqlite:///{state / 'ledger.sqlite'}")
-        models = [tier.model for tier in assembly.tier_policy().tiers.values()]
-        gauge = AgentGauge(
-            assembly.AGENT, tools=list(TOOLS_BY_NAME), models=models, registry=CollectorRegistry(), ledger=ledger
-        )
+        models = [tier.model for tier in app().tier_policy().tiers.values()]
+        gauge = AgentGauge(AGENT, tools=list(TOOLS_BY_NAME), models=models, registry=CollectorRegistry(), ledger=ledger)
         with closing(gauge), closing(crm.Crm(state / "crm.sqlite")) as database:
             stopwatch = Stopwatch(gauge, clock)
             api = create_app(FaultFile(state), latency=0, clock=clock)
@@ -197,9 +197,9 @@ async def _agent(levers: Levers, clock: Clock) -> AsyncIterator[tuple[AgentGauge
             companion = SalesCompanion(
                 _model_calls(api, [stopwatch, gauge.anthropic()], state, levers),
                 toolbox,
-                assembly.prompt_library().load,
-                Supervisor(gauge, assembly.build_autonomy(ledger), toolbox.call, toolbox.refuse, assembly.VERSION),
-                Budgets(assembly.budget_policy(), gauge),
+                app().prompt_library().load,
+                Supervisor(gauge, assembly.build_autonomy(ledger), toolbox.call, toolbox.refuse, VERSION),
+                Budgets(app().budget_policy(), gauge),
             )
             try:
                 yield gauge, companion, stopwatch
@@ -210,13 +210,13 @@ async def _agent(levers: Levers, clock: Clock) -> AsyncIterator[tuple[AgentGauge
 def _model_calls(api: Starlette, middleware: Sequence[Middleware], state: Path, levers: Levers) -> ModelCalls:
     http = DefaultAsyncHttpxClient(transport=ASGITransport(api))
     client = AsyncAnthropic(api_key="fake-local", base_url="http://local", http_client=http, middleware=middleware)
-    policy = assembly.tier_policy()
+    policy = app().tier_policy()
     models = Models(policy if levers.tiers else policy.untiered(), switch_file(state).value)
     return ModelCalls(client, models, prompt_caching=levers.prompt_caching)
 
 
 def _toolbox(gauge: AgentGauge, database: crm.Crm, state: Path, levers: Levers, clock: Clock) -> Toolbox:
-    policy = cache.load(assembly.CACHE, list(TOOLS_BY_NAME))
-    kept = ToolCache(policy, MemoryStore(policy.most), gauge, assembly.TENANT, clock) if levers.cache else None
+    policy = cache.load(CACHE, list(TOOLS_BY_NAME))
+    kept = ToolCache(policy, MemoryStore(policy.most), gauge, TENANT, clock) if levers.cache else None
     batcher = Batcher() if levers.batching else Batcher(window_seconds=0, most=1)
     return Toolbox(gauge, database, FaultFile(state), switch_file(state), kept, batcher)

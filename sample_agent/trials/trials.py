@@ -20,11 +20,12 @@ from anthropic import AsyncAnthropic
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
+from agentgauge.agent_app import AgentApp, Candidate
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.policy import Policy
 from agentgauge.autonomy.supervisor import Supervisor
 from agentgauge.cost import cache
-from agentgauge.cost.budgets import Budgets
+from agentgauge.cost.budgets import BudgetPolicy, Budgets
 from agentgauge.cost.cache import ToolCache
 from agentgauge.cost.store import MemoryStore
 from agentgauge.cost.tiers import Models, Steps, Tier, TierPolicy
@@ -35,9 +36,9 @@ from agentgauge.ledger import Ledger
 from agentgauge.ops.switches import Switches, switch_file
 from agentgauge.prompts.library import Prompts
 from agentgauge.vocabulary import STEPS
-from sample_agent import assembly, faults
+from sample_agent import faults, settings
 from sample_agent.fake_api.app import create_app
-from sample_agent.faults import FAULTS, Fault, FaultFile
+from sample_agent.faults import Fault, FaultFile
 from sample_agent.sales import crm
 from sample_agent.sales.companion import SalesCompanion
 from sample_agent.sales.model_calls import ModelCalls, text_of
@@ -46,10 +47,6 @@ from sample_agent.sales.tools import TOOLS_BY_NAME, check
 from sample_agent.serving import serving
 from sample_agent.trials.conversation import converse
 
-SCENARIOS = Path(__file__).parent.parent / "sales" / "scenarios"
-TOOL_FAULTS = [name for name, kind in FAULTS.items() if kind.acts_on == "tools"]
-"""The faults that a scenario may name: a fault of the model provider would hit all trials at once."""
-
 RETRIES = 5
 """More than the running agent's: nobody waits, and a trial that comes to nothing breaks the run off."""
 
@@ -57,25 +54,29 @@ LONGEST_JUDGEMENT = 300
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Setup:
     """What is put on trial, under which version; each step runs on one model, under a policy that lets actions wait."""
 
     version: Version
     prompts: Prompts
     models: TierPolicy
     policy: Policy
+    budgets: BudgetPolicy
 
     @classmethod
-    def of(cls, agent_version: str, prompts: Prompts, switches: Switches) -> Self:
-        """The Sales Companion with these prompts and switches.
+    def of(cls, app: AgentApp, candidate: Candidate) -> Self:
+        """The Sales Companion as the candidate says; without prompts, with the newest.
 
         Raises YamlFileError if the file of the models or the policy cannot be used.
         """
-        models = _pinned(assembly.tier_policy(), switches)
+        prompts = candidate.prompts or app.prompt_library().load()
+        models = _pinned(app.tier_policy(), Switches(model=candidate.model, tiers=candidate.tiers))
         planning, synthesis = models.model_of("planning"), models.model_of("synthesis")
         model = planning if planning == synthesis else f"{planning}/{synthesis}"
-        policy = assembly.sales_policy()().model_copy(update={"stage": "approval_required"})
-        return cls(Version(agent_version, prompts.version, model), prompts, models, policy)
+        policy = app.policy_source()().model_copy(update={"stage": "approval_required"})
+        return cls(
+            Version(candidate.agent_version, prompts.version, model), prompts, models, policy, app.budget_policy()
+        )
 
 
 def _pinned(configured: TierPolicy, switches: Switches) -> TierPolicy:
@@ -86,16 +87,17 @@ def _pinned(configured: TierPolicy, switches: Switches) -> TierPolicy:
 
 
 @contextlib.asynccontextmanager
-async def on_trial(candidate: Candidate) -> AsyncIterator[Trials]:
+async def on_trial(app: AgentApp, candidate: Candidate) -> AsyncIterator[Trials]:
     """A candidate ready for its trials: on the real API if there is a key, else on a fake one in this process."""
-    gauge = AgentGauge(assembly.AGENT, tools=list(TOOLS_BY_NAME), registry=CollectorRegistry())
+    setup = Setup.of(app, candidate)
+    gauge = AgentGauge(settings.AGENT, tools=list(TOOLS_BY_NAME), registry=CollectorRegistry())
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="agentgauge-evals-")))
         provider = stack.enter_context(_provider(folder))
         ledger = stack.enter_context(contextlib.closing(Ledger.open(f"sqlite:///{folder / 'ledger.sqlite'}")))
         crm.build(folder / "crm.sqlite")
         async with AsyncAnthropic(middleware=[gauge.anthropic()], max_retries=RETRIES, **provider) as client:
-            yield Trials(candidate, gauge, client, ledger, folder)
+            yield Trials(setup, gauge, client, ledger, folder)
 
 
 @contextlib.contextmanager
@@ -111,18 +113,21 @@ def _provider(folder: Path) -> Iterator[Mapping[str, Any]]:
 class Trials:
     """Answers scenarios, any number at a time. Made by ``on_trial``."""
 
-    def __init__(
-        self, candidate: Candidate, gauge: AgentGauge, client: AsyncAnthropic, ledger: Ledger, folder: Path
-    ) -> None:
-        self._candidate = candidate
+    def __init__(self, setup: Setup, gauge: AgentGauge, client: AsyncAnthropic, ledger: Ledger, folder: Path) -> None:
+        self._setup = setup
         self._gauge = gauge
         self._client = client
         self._folder = folder
-        self._caching = cache.load(assembly.CACHE, list(TOOLS_BY_NAME))
-        self._model = ModelCalls(client, Models(candidate.models, Switches))
+        self._caching = cache.load(settings.CACHE, list(TOOLS_BY_NAME))
+        self._model = ModelCalls(client, Models(setup.models, Switches))
         self._autonomy = Autonomy.on(
-            ledger, assembly.AGENT, lambda: candidate.policy, lambda tool, it: check(TOOLS_BY_NAME[tool], it)
+            ledger, settings.AGENT, lambda: setup.policy, lambda tool, it: check(TOOLS_BY_NAME[tool], it)
         )
+
+    @property
+    def version(self) -> Version:
+        """What is on trial."""
+        return self._setup.version
 
     async def answer(self, scenario: Scenario) -> TrialTranscript:
         """Have a new agent do what a scenario says. Raises ProviderFailedError."""
@@ -143,9 +148,9 @@ class Trials:
         return text_of(message), session.cost_usd
 
     def _companion(self, folder: Path, database: crm.Crm) -> SalesCompanion:
-        kept = ToolCache(self._caching, MemoryStore(self._caching.most), self._gauge, assembly.TENANT)
+        kept = ToolCache(self._caching, MemoryStore(self._caching.most), self._gauge, settings.TENANT)
         toolbox = Toolbox(self._gauge, database, FaultFile(folder), switch_file(folder), kept)
-        version, prompts = self._candidate.version, self._candidate.prompts
+        version, prompts = self._setup.version, self._setup.prompts
         supervisor = Supervisor(self._gauge, self._autonomy, toolbox.call, toolbox.refuse, version.agent)
-        budgets = Budgets(assembly.budget_policy(), self._gauge)
+        budgets = Budgets(self._setup.budgets, self._gauge)
         return SalesCompanion(self._model, toolbox, lambda _version=None: prompts, supervisor, budgets)

@@ -195,7 +195,7 @@ def test_make_target_exists(command: str) -> None:
 def test_faults_and_tools_that_commands_name_exist() -> None:
     """The parser above takes any word for an argument, so the words are held here."""
     faults = [word for command in OUR_COMMANDS if " fault " in command for word in _words_after(command, "fault")]
-    assert set(faults) <= {*FAULTS, "list", "clear"}
+    assert set(faults) <= {*FAULTS, "inject", "list", "clear"}
     tools = re.findall(r"(?:disable-tool|enable-tool|--tool) (\S+)", "\n".join(OUR_COMMANDS))
     assert set(tools) <= TOOLS_BY_NAME.keys()
     assert faults

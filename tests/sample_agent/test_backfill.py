@@ -16,9 +16,9 @@ from typer.testing import CliRunner, Result
 from agentgauge import AgentGauge, metrics
 from agentgauge.ledger import Ledger, Usage
 from agentgauge.metrics import MetricSpec
-from sample_agent import assembly
 from sample_agent.cli import app
 from sample_agent.sales.tools import TOOLS_BY_NAME
+from sample_agent.settings import AGENT, ledger_url
 from sample_agent.simulator import history, rates, recording
 from sample_agent.simulator.attendance import arrivals
 from sample_agent.simulator.history import History, tell
@@ -232,15 +232,15 @@ def test_prometheus_and_the_ledger_get_the_history(
     data, now = tmp_path / "prometheus", int(time.time())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["prometheus", "state"]
     assert all((path / "meta.json").exists() for path in data.iterdir())
-    with closing(Ledger.open(assembly.ledger_url(state))) as ledger:
-        assert ledger.users(assembly.AGENT).active["28d"] > 20
+    with closing(Ledger.open(ledger_url(state))) as ledger:
+        assert ledger.users(AGENT).active["28d"] > 20
     with recording.serving(programs["prometheus"], data, []) as prometheus:
         for series in (
             f'{metrics.BUILD_INFO}{{job="agents", version="generated-history"}}',
             "agent:agent_spend_usd:increase1d",
         ):
             ((labels, samples),) = prometheus.over(series, now - 2 * 86400, now)
-            assert labels["agent"] == assembly.AGENT
+            assert labels["agent"] == AGENT
             assert len(samples) >= 2 * 288
 
 
@@ -248,15 +248,15 @@ def test_a_second_history_is_refused(run: Callable[..., Result], state: Path, tm
     """It would double every figure; what is there stays as it is."""
     (tmp_path / "prometheus" / "wal").mkdir(parents=True)
     refused = run()
-    assert refused.exit_code == 1
+    assert refused.exit_code == 2
     assert "holds data already" in " ".join(refused.output.split())
     (tmp_path / "prometheus" / "wal").rmdir()
-    with closing(Ledger.open(assembly.ledger_url(state))) as ledger:
-        ledger.add_usage(assembly.AGENT, {(ledger.today(), "jane"): Usage(1, 1, 0.1)})
+    with closing(Ledger.open(ledger_url(state))) as ledger:
+        ledger.add_usage(AGENT, {(ledger.today(), "jane"): Usage(1, 1, 0.1)})
         refused = run()
-        assert refused.exit_code == 1
+        assert refused.exit_code == 2
         assert "knows 1 users" in " ".join(refused.output.split())
-        assert ledger.users(assembly.AGENT).active["28d"] == 1
+        assert ledger.users(AGENT).active["28d"] == 1
     assert not list((tmp_path / "prometheus").iterdir())
 
 
@@ -272,7 +272,7 @@ def test_what_is_wrong_is_said_before_anything_is_written(
 ) -> None:
     """With what to say instead."""
     refused = run(*arguments)
-    assert refused.exit_code == 1
+    assert refused.exit_code == 2
     assert said in " ".join(refused.output.split())
     assert not (tmp_path / "prometheus").exists()
 
@@ -285,8 +285,8 @@ def test_a_rule_that_prometheus_refuses_leaves_nothing_behind(
     rules.mkdir()
     (rules / "bad.yml").write_text("groups: [{name: bad, rules: [{record: a, expr: 'sum('}]}]", encoding="utf-8")
     refused = run(f"--rules={rules}")
-    assert refused.exit_code == 1
+    assert refused.exit_code == 2
     assert "Prometheus did not start" in refused.output
     assert not (tmp_path / "prometheus").exists()
-    with closing(Ledger.open(assembly.ledger_url(state))) as ledger:
-        assert ledger.users(assembly.AGENT).active["28d"] == 0
+    with closing(Ledger.open(ledger_url(state))) as ledger:
+        assert ledger.users(AGENT).active["28d"] == 0

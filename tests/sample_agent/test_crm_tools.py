@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from agentgauge.prompts.library import Prompts
-from sample_agent.assembly import prompt_library
+from sample_agent.app import app
 from sample_agent.errors import CrmUnavailable, SchemaMismatch, ToolInputError
 from sample_agent.faults import Fault, FaultFile, inject
 from sample_agent.sales import crm
 from sample_agent.sales.crm import Crm
 from sample_agent.sales.tools import SALES_TOOLS, run_tool
 
-PROMPTS = [prompt_library().load(version) for version in prompt_library().versions()]
+PROMPTS = [app().prompt_library().load(version) for version in app().prompt_library().versions()]
 JANE = "jane.cooper@globex.example.com"
 
 

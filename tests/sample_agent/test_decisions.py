@@ -16,11 +16,12 @@ from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
 from agentgauge.vocabulary import Stage
-from sample_agent.assembly import build_companion, ledger_url
+from sample_agent.assembly import build_companion
 from sample_agent.faults import Fault, FaultFile, inject
 from sample_agent.sales.tools import SALES_TOOLS
 from sample_agent.service import Service
 from sample_agent.serving import serving
+from sample_agent.settings import ledger_url
 from sample_agent.simulator.decisions import decision, done_instead, shares
 from sample_agent.simulator.floor import Floor, Tally
 

@@ -13,14 +13,14 @@ import requests
 from anthropic import Anthropic
 from anthropic.types import Message
 
-from sample_agent.assembly import prompt_library
+from sample_agent.app import app
 from sample_agent.fake_api.app import answer_seconds
 from sample_agent.fake_api.usage import MAX_ENTRIES, TTL_SECONDS, PromptCache
 from sample_agent.faults import Fault, ModelFault, clear, inject
 from sample_agent.sales.tools import SALES_TOOLS
 
 MODEL = "claude-opus-5-5"
-TOOLS: list[Any] = [tool.definition(prompt_library().load().tool_descriptions) for tool in SALES_TOOLS]
+TOOLS: list[Any] = [tool.definition(app().prompt_library().load().tool_descriptions) for tool in SALES_TOOLS]
 LONG_SYSTEM = "You sell workflow software. " * 200  # about 1,400 tokens
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from sample_agent.assembly import prompt_library
+from sample_agent.app import app
 from sample_agent.fake_api.model import PlannedReply, reply
 from sample_agent.faults import Behaviour, Fault, FaultFile, clear, inject
 from sample_agent.sales.crm import Crm
 from sample_agent.sales.tools import SALES_TOOLS, TOOLS_BY_NAME, run_tool
 
-PROMPTS = prompt_library().load()
+PROMPTS = app().prompt_library().load()
 CLASSIFY = PROMPTS.texts["classify"]
 
 

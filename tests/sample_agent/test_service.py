@@ -44,10 +44,15 @@ def open_session(service: str) -> str:
     return session
 
 
-def cli(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+def cli(*arguments: str, module: str = "sample_agent", **env: str) -> subprocess.CompletedProcess[str]:
     """Run `python -m sample_agent …`."""
-    command = [sys.executable, "-m", "sample_agent", *arguments]
+    command = [sys.executable, "-m", module, *arguments]
     return subprocess.run(command, env=os.environ | env, capture_output=True, text=True, check=False, timeout=60)
+
+
+def ops(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run `agentgauge ops …`."""
+    return cli("ops", *arguments, module="agentgauge", **env)
 
 
 def test_a_conversation_over_http(service: str) -> None:
@@ -127,7 +132,7 @@ def test_serve_with_a_refused_key_stops_with_one_line(fake_api: str, tmp_path: P
     """Not a traceback, and not a service that cannot answer anybody."""
     env = {"ANTHROPIC_API_KEY": "broken", "ANTHROPIC_BASE_URL": fake_api, "AGENTGAUGE_STATE": str(tmp_path)}
     result = cli("serve", "--port", "0", "--metrics-port", "0", **env)
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert result.stderr.strip().splitlines()[-1].startswith("error: the model provider refused the API key (401)")
     assert "Traceback" not in result.stderr
 
@@ -135,25 +140,29 @@ def test_serve_with_a_refused_key_stops_with_one_line(fake_api: str, tmp_path: P
 def test_faults_are_put_in_listed_and_cleared(tmp_path: Path) -> None:
     """The demo's way to break things on purpose."""
     env = {"AGENTGAUGE_STATE": str(tmp_path)}
-    assert "slow-tool (search_emails)" in cli("fault", "slow-tool", "--tool", "search_emails", **env).stdout
+    assert "slow-tool (search_emails)" in cli("fault", "inject", "slow-tool", "--tool", "search_emails", **env).stdout
     assert "search_emails" in cli("fault", "list", **env).stdout
     assert "faults in force: none" in cli("fault", "clear", **env).stdout
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("module", "arguments", "says"),
     [
-        (["fault", "crm-outtage"], "unknown fault 'crm-outtage'; known faults: crm-outage"),
-        (["fault", "slow-tool", "--tool", "search_mail"], "there is no tool 'search_mail'; the tools are search_crm"),
-        (["ops", "disable-tool", "search_mail"], "there is no tool 'search_mail'"),
-        (["ops", "use-model"], "name a model, or say --default"),
-        (["ops", "sessions", "--agent", "http://127.0.0.1:9"], "no agent answers at http://127.0.0.1:9; start it with"),
+        ("sample_agent", ["fault", "inject", "crm-outtage"], "unknown fault 'crm-outtage'; known faults: crm-outage"),
+        (
+            "sample_agent",
+            ["fault", "inject", "slow-tool", "--tool", "search_mail"],
+            "there is no tool 'search_mail'; the tools are search_crm",
+        ),
+        ("agentgauge", ["ops", "disable-tool", "search_mail"], "sales_companion has no tool 'search_mail'"),
+        ("agentgauge", ["ops", "use-model"], "name a model, or say --default"),
+        ("agentgauge", ["ops", "sessions", "--agent", "http://127.0.0.1:9"], "no agent answers at http://127.0.0.1:9"),
     ],
 )
-def test_wrong_commands_are_one_clear_line(tmp_path: Path, arguments: list[str], says: str) -> None:
+def test_wrong_commands_are_one_clear_line(tmp_path: Path, module: str, arguments: list[str], says: str) -> None:
     """What was wrong, and what there is."""
-    result = cli(*arguments, AGENTGAUGE_STATE=str(tmp_path))
-    assert result.returncode == 1
+    result = cli(*arguments, module=module, AGENTGAUGE_STATE=str(tmp_path))
+    assert result.returncode == 2
     assert says in result.stderr
     assert "Traceback" not in result.stderr
 
@@ -161,15 +170,15 @@ def test_wrong_commands_are_one_clear_line(tmp_path: Path, arguments: list[str],
 def test_switches_take_effect_and_are_shown(tmp_path: Path) -> None:
     """Off, on, another model, back; who did what and when can be read afterwards."""
     env = {"AGENTGAUGE_STATE": str(tmp_path)}
-    assert "tools off: send_email" in cli("ops", "disable-tool", "send_email", **env).stdout
-    assert "model: claude-haiku-5-5" in cli("ops", "use-model", "claude-haiku-5-5", **env).stdout
-    on_again = cli("ops", "enable-tool", "send_email", **env).stdout
+    assert "tools off: send_email" in ops("disable-tool", "send_email", **env).stdout
+    assert "model: claude-haiku-5-5" in ops("use-model", "claude-haiku-5-5", **env).stdout
+    on_again = ops("enable-tool", "send_email", **env).stdout
     assert "tools off: none" in on_again
     assert "model: claude-haiku-5-5" in on_again
-    assert "on fallback: search_emails" in cli("ops", "use-fallback", "search_emails", **env).stdout
-    assert "on fallback: none" in cli("ops", "use-fallback", "search_emails", "--off", **env).stdout
-    assert "writes, so it has no fallback" in cli("ops", "use-fallback", "send_email", **env).stderr
-    assert "model: the configured one" in cli("ops", "use-model", "--default", **env).stdout
+    assert "on fallback: search_emails" in ops("use-fallback", "search_emails", **env).stdout
+    assert "on fallback: none" in ops("use-fallback", "search_emails", "--off", **env).stdout
+    assert "send_email has no fallback" in ops("use-fallback", "send_email", **env).stderr
+    assert "model: the configured one" in ops("use-model", "--default", **env).stdout
     assert len(operations_log.recorded(tmp_path)) == 6
 
 
@@ -209,8 +218,8 @@ def test_the_transcript_of_a_looping_session_can_be_read(service: str, tmp_path:
     session = open_session(service)
     requests.post(f"{service}/sessions/{session}/messages", json={"text": "Tell me about Globex"}, timeout=20)
     env = {"AGENTGAUGE_STATE": str(tmp_path), "COLUMNS": "160"}
-    assert session in cli("ops", "looping", **env).stdout
-    read = cli("ops", "transcript", session, **env).stdout
+    assert session in ops("looping", **env).stdout
+    read = ops("transcript", session, **env).stdout
     assert "user: Tell me about Globex" in read
     assert read.count("  call    ") > 15
-    assert "ops looping" in cli("ops", "transcript", "unknown", **env).stderr
+    assert "ops looping" in ops("transcript", "unknown", **env).stderr

@@ -114,7 +114,7 @@ def test_a_service_that_dies_at_start_stops_the_rest_and_shows_why(
     """A refused API key ends the agent; the others end with it, and its reason is on the terminal."""
     process = up(tmp_path / "home", Ports.free(), ANTHROPIC_API_KEY="broken", ANTHROPIC_BASE_URL=fake_api)
     output, _ = process.communicate(timeout=60)
-    assert process.returncode == 1
+    assert process.returncode == 2
     assert "agent ended with status 1, so everything was stopped" in output
     assert "error: the model provider refused the API key (401); check ANTHROPIC_API_KEY" in output
     assert not processes_of(tmp_path / "home")

@@ -1,1 +1,15 @@
 """The command line: `agentgauge`, the same for every agent."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run `agentgauge`; exit status 0: done; 1: the answer is no, or something failed; 2: it could not run."""
+    try:
+        from agentgauge.cli.root import app
+    except ModuleNotFoundError as error:
+        sys.stderr.write(f'error: the command line needs {error.name}; run: pip install "agentgauge[cli]"\n')
+        raise SystemExit(2) from None
+    app(prog_name="agentgauge")

@@ -3,58 +3,66 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
-from agentgauge.autonomy.access import TokenError, token_in
+from agentgauge.agent_app import AgentApp
 from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError
 from agentgauge.autonomy.approvals import Approvals, InvalidEditError, RiskRaisedError
 from agentgauge.autonomy.edits import FieldError, edited, text_of
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.showing import ago, decided_by, gist, too_late, until, visible
-from agentgauge.cli.common import AGENT_URL, AgentUrl, open_ledger, out, stop
+from agentgauge.cli.common import AGENT_URL, AgentUrl, AsJson, By, agent, group, opened_ledger, out, refuse, say, stop
 from agentgauge.cli.editing import edit_in_editor, show_changes
-from agentgauge.files.watched_file import state_directory
-from agentgauge.files.yaml_file import YamlFileError
-from sample_agent import assembly
+from agentgauge.cli.tables import Column, Row, print_json, print_rows
 
-app = typer.Typer(no_args_is_help=True, help="What waits for a decision: list, show, approve, edit, reject.")
+app = group("approvals")
 
-Id = Annotated[str, typer.Argument(help="As `approvals list` shows it.")]
-By = Annotated[str, typer.Option(envvar="USER", help="Who decides.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="As `approvals list` shows it.")]
+
+COLUMNS = [
+    Column("id", "id"),
+    Column("tool", "tool"),
+    Column("risk", "risk"),
+    Column("proposed_at", "age", ago, right=True),
+    Column("expires_at", "expires in", until, right=True),
+    Column("arguments", "what", lambda arguments: visible(gist(arguments)), wraps=True),
+]
 
 
 @app.command("list")
-def list_all() -> None:
+def list_all(as_json: AsJson = False) -> None:
     """List what waits, oldest first."""
-    with _autonomy() as autonomy:
+    app = agent()
+    with _autonomy(app) as autonomy:
         waiting, audits = autonomy.approvals.waiting(), len(autonomy.actions.to_audit())
         stage = autonomy.standings.now(autonomy.policy()).stage
-    out.print(f"the stage is {stage}", highlight=False)
-    if not waiting:
-        out.print("nothing waits for a decision")
-    if waiting:
-        out.print(_table(waiting, "waiting for a decision"))
-    if audits:
-        out.print(f"{audits} ran unasked and wait for an audit: `autonomy audits` lists them")
+    if not as_json:
+        say(f"the stage is {stage}")
+    print_rows(COLUMNS, map(row_of, waiting), as_json=as_json, nothing="nothing waits for a decision")
+    if audits and not as_json:
+        say(f"{audits} ran unasked and wait for an audit: `agentgauge autonomy audits` lists them")
 
 
 @app.command()
-def show(action_id: Id) -> None:
+def show(action_id: Id, as_json: AsJson = False) -> None:
     """Show one action: its arguments in full, and what became of it."""
-    with _approvals() as approvals:
-        _show(approvals.get(action_id))
+    with _approvals(agent()) as approvals:
+        action = approvals.get(action_id)
+    if as_json:
+        print_json({**row_of(action), **_decision_of(action)})
+    else:
+        _show(action)
 
 
 @app.command()
 def approve(action_id: Id, by: By = "unknown") -> None:
     """Let it happen as proposed."""
-    with _approvals() as approvals:
+    with _approvals(agent()) as approvals:
         _say(approvals.approve(action_id, by))
 
 
@@ -68,73 +76,105 @@ def edit(
     by: By = "unknown",
 ) -> None:
     """Let it happen with other arguments."""
-    with _approvals() as approvals:
+    app = agent()
+    with _approvals(app) as approvals:
         action = approvals.get(action_id)
         if action.decision is not None:
             raise AlreadyDecidedError(action)
         try:
             if to_set:
-                _edit(approvals, action, dict(_assignment(one) for one in to_set), by, reason)
+                _edit(app, approvals, action, dict(_assignment(one) for one in to_set), by, reason)
             else:
-                _edit_in_editor(approvals, action, by, reason)
+                _edit_in_editor(app, approvals, action, by, reason)
         except (FieldError, InvalidEditError, RiskRaisedError) as error:
-            stop(str(error))
+            refuse(str(error))
 
 
 @app.command()
 def reject(
-    action_id: Id, reason: Annotated[str, typer.Option(help="Why; the agent is told.")], by: By = "unknown"
+    action_id: Id, reason: Annotated[str, typer.Option(help="Why; the agent reads it.")], by: By = "unknown"
 ) -> None:
     """Keep it from happening."""
     if not reason.strip():
         stop("say why: --reason")
-    with _approvals() as approvals:
+    with _approvals(agent()) as approvals:
         _say(approvals.reject(action_id, by, reason))
 
 
 @app.command()
 def link(url: AgentUrl = AGENT_URL) -> None:
     """Print the link that logs in to the approvals page; who has it can decide."""
+    from agentgauge.autonomy.access import TokenError, token_in
+
     try:
-        token = token_in(state_directory())
+        token = token_in(agent().state)
     except TokenError as error:
         stop(str(error))
-    out.print(f"{url}/approvals/login?{urlencode({'token': token})}", markup=False, highlight=False, soft_wrap=True)
+    say(f"{url}/approvals/login?{urlencode({'token': token})}")
+
+
+def row_of(action: Action) -> Row:
+    """An action as tables and JSON show it, without its user and conversation."""
+    proposal = action.proposal
+    return {
+        "id": action.id,
+        "tool": proposal.tool,
+        "risk": proposal.risk,
+        "proposed_at": action.at,
+        "expires_at": action.expires_at,
+        "arguments": proposal.arguments,
+    }
+
+
+def _decision_of(action: Action) -> Row:
+    proposal = action.proposal
+    return {
+        "why": proposal.context.get("why"),
+        "version": proposal.version,
+        "prompt_version": proposal.prompt_version,
+        "model": proposal.model,
+        "decision": action.decision,
+        "decided_by": None if action.decision is None else decided_by(action),
+        "reason": action.reason,
+        "final_arguments": action.final_arguments,
+    }
 
 
 @contextlib.contextmanager
-def _autonomy() -> Iterator[Autonomy]:
-    """The Sales Companion's; stops the command if there is no such action, or somebody was faster."""
-    with open_ledger() as ledger:
+def _autonomy(app: AgentApp) -> Iterator[Autonomy]:
+    """The agent's; ends the command if there is no such action, or somebody else decided it before."""
+    with opened_ledger(app) as ledger:
         try:
-            yield assembly.build_autonomy(ledger)
-        except YamlFileError as error:
-            stop(str(error))
+            yield app.autonomy(ledger)
         except AlreadyDecidedError as late:
-            stop(too_late(late.action))
+            refuse(too_late(late.action))
         except UnknownActionError as error:
-            stop(f"{error}; `approvals list` shows what there is")
+            refuse(f"{error}; `agentgauge approvals list` shows those that wait")
 
 
 @contextlib.contextmanager
-def _approvals() -> Iterator[Approvals]:
-    with _autonomy() as autonomy:
+def _approvals(app: AgentApp) -> Iterator[Approvals]:
+    with _autonomy(app) as autonomy:
         yield autonomy.approvals
 
 
-def _edit(approvals: Approvals, action: Action, texts: dict[str, str], by: str, reason: str | None) -> None:
-    arguments = edited(action.proposal.arguments, texts, _schema(action))
+def _edit(
+    app: AgentApp, approvals: Approvals, action: Action, texts: dict[str, str], by: str, reason: str | None
+) -> None:
+    arguments = edited(action.proposal.arguments, texts, app.tool(action.proposal.tool).arguments)
     decided = approvals.edit(action.id, arguments, by, reason)
     show_changes(action.proposal.arguments, arguments)
     _say(decided)
 
 
-def _edit_in_editor(approvals: Approvals, action: Action, by: str, reason: str | None) -> None:
+def _edit_in_editor(app: AgentApp, approvals: Approvals, action: Action, by: str, reason: str | None) -> None:
     def decide(arguments: dict[str, Any]) -> None:
         _say(approvals.edit(action.id, arguments, by, reason))
 
-    if not edit_in_editor(action.proposal.tool, action.proposal.arguments, _schema(action), decide):
-        stop("nothing was decided")
+    if not edit_in_editor(
+        action.proposal.tool, action.proposal.arguments, app.tool(action.proposal.tool).arguments, decide
+    ):
+        refuse("nothing was decided")
 
 
 def _assignment(text: str) -> tuple[str, str]:
@@ -144,46 +184,26 @@ def _assignment(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _schema(action: Action) -> Mapping[str, Any]:
-    return assembly.argument_schemas().get(action.proposal.tool, {})
-
-
-def _table(actions: list[Action], title: str) -> Table:
-    table = Table("id", "tool", "risk", "age", "expires in", "what", title=title, title_justify="left")
-    table.columns[0].no_wrap = True
-    for action in actions:
-        proposal = action.proposal
-        table.add_row(
-            action.id,
-            proposal.tool,
-            proposal.risk,
-            ago(action.at),
-            until(action.expires_at),
-            Text(gist(proposal.arguments), no_wrap=True, overflow="ellipsis"),
-        )
-    return table
-
-
 def _show(action: Action) -> None:
     proposal = action.proposal
-    out.print(f"{action.id}  {proposal.tool}  {proposal.risk} risk  proposed {ago(action.at)} ago", highlight=False)
+    say(f"{action.id}  {proposal.tool}  {proposal.risk} risk  proposed {ago(action.at)} ago")
     if action.expires_at is not None and action.decision is None:
-        out.print(f"expires in {until(action.expires_at)}", highlight=False)
+        say(f"expires in {until(action.expires_at)}")
     why = proposal.context.get("why")
     if why and action.decision is None:
-        out.print(f"it waits because {why}", markup=False, highlight=False, soft_wrap=True)
-    out.print(f"version {proposal.version}, prompt {proposal.prompt_version}, {proposal.model}", highlight=False)
+        say(f"it waits because {why}")
+    say(f"version {proposal.version}, prompt {proposal.prompt_version}, {proposal.model}")
     for name, value in proposal.arguments.items():
         out.print(Text(f"\n{name}", "bold"))
-        out.print(Text(visible(text_of(value))), soft_wrap=True)
+        say(visible(text_of(value)))
     if action.decision is not None:
         out.print()
         _say(action)
     if action.reason:
-        out.print(Text(f"reason: {visible(action.reason)}"), soft_wrap=True)
+        say(f"reason: {visible(action.reason)}")
     show_changes(action.proposal.arguments, action.final_arguments)
 
 
 def _say(action: Action) -> None:
     by = f" by {decided_by(action)}" if action.decision not in (None, "expired") else ""
-    out.print(Text(visible(f"{action.proposal.tool} {action.id}: {action.decision}{by}")), soft_wrap=True)
+    say(visible(f"{action.proposal.tool} {action.id}: {action.decision}{by}"))

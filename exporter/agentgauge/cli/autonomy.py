@@ -1,4 +1,4 @@
-"""What the Sales Companion may do on its own, shown, explained and changed; and what people did instead of it."""
+"""What the agent may do on its own, shown, explained and changed; and what people did instead of it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
-from rich.table import Column, Table
-from rich.text import Text
 
+from agentgauge.agent_app import AgentApp
 from agentgauge.autonomy import promotion, shadow
 from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError
 from agentgauge.autonomy.changes import StateChange
@@ -18,14 +17,13 @@ from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.policy import Policy
 from agentgauge.autonomy.showing import ago, gist, visible
 from agentgauge.autonomy.standing import POLICY, TOOL, Explanation, NotEarnedError
-from agentgauge.cli.common import known_tool, open_ledger, out, stop
-from agentgauge.files.yaml_file import YamlFileError
+from agentgauge.cli.approvals import row_of
+from agentgauge.cli.common import AsJson, By, agent, group, opened_ledger, refuse, say, stop
+from agentgauge.cli.tables import Column, Row, print_json, print_rows
 from agentgauge.vocabulary import AuditVerdict, Stage
-from sample_agent import assembly
 
-app = typer.Typer(no_args_is_help=True, help="What the agent may do on its own: show, explain, change, audit.")
+app = group("autonomy")
 
-By = Annotated[str, typer.Option(envvar="USER", help="Who changes it.")]
 Reason = Annotated[str, typer.Option(prompt="Why", help="Why; kept with the change.")]
 
 CHANGES_SHOWN = 10
@@ -36,78 +34,105 @@ MODES = {
 }
 
 
+TOOL_COLUMNS = [
+    Column("tool", "tool"),
+    Column("risk", "risk"),
+    Column("mode", "mode"),
+    *(Column(key, key, right=True) for key in ("decided", "approved", "edited", "rejected")),
+]
+CHANGE_COLUMNS = [
+    Column("at", "when", lambda at: f"{ago(at)} ago", right=True),
+    Column("subject", "what"),
+    Column("after", "to"),
+    Column("by", "by"),
+    Column("reason", "why", wraps=True),
+]
+ACTION_COLUMNS = [
+    Column("id", "id"),
+    Column("tool", "tool"),
+    Column("risk", "risk"),
+    Column("proposed_at", "age", ago, right=True),
+    Column("arguments", "what", lambda arguments: visible(gist(arguments)), wraps=True),
+]
+
+
 @app.command()
-def show() -> None:
+def show(as_json: AsJson = False) -> None:
     """Show the stage, what each tool may do, and the last changes."""
-    with _autonomy() as autonomy:
+    with _autonomy(agent()) as autonomy:
         policy = autonomy.policy()
+        stage = autonomy.standings.now(policy).stage
         explained = [autonomy.standings.explain(policy, tool) for tool in policy.tools]
         changes = autonomy.changes.history()
         waiting, audits = autonomy.actions.waiting_count(), len(autonomy.actions.to_audit())
         suggestions = len(autonomy.actions.to_compare())
-    out.print(f"the stage is {explained[0].stage}", highlight=False)
-    table = Table(
-        Column("tool", no_wrap=True), "risk", "mode", "decided", "approved", "edited", "rejected", pad_edge=False
+    tools = [_tool_row(policy, one) for one in explained]
+    latest = [_change_row(change) for change in changes[: -CHANGES_SHOWN - 1 : -1]]
+    if as_json:
+        queues = {"waiting": waiting, "audits": audits, "suggestions": suggestions}
+        print_json({"stage": stage, "tools": tools, **queues, "changes": latest})
+        return
+    say(f"the stage is {stage}")
+    print_rows(TOOL_COLUMNS, tools, as_json=False, nothing="the policy names no tools")
+    say(
+        f"{waiting} wait for approval (`agentgauge approvals list`), {audits} for an audit (`agentgauge autonomy "
+        f"audits`), {suggestions} suggestions for comparison (`agentgauge autonomy suggestions`)"
     )
-    for one in explained:
-        record = one.record
-        counts = (str(number) for number in (record.decisions, record.approved, record.edited, record.rejected))
-        table.add_row(one.tool, policy.tools[one.tool].risk, one.mode, *counts)
-    out.print(table)
-    out.print(
-        f"{waiting} wait for approval (`approvals list`), {audits} for an audit (`autonomy audits`), "
-        f"{suggestions} suggestions to be compared (`autonomy suggestions`)",
-        highlight=False,
-    )
-    if changes:
-        out.print(_changes_table(changes[: -CHANGES_SHOWN - 1 : -1]))
+    if latest:
+        say()
+        print_rows(CHANGE_COLUMNS, latest, as_json=False, nothing="", title="last changes")
 
 
 @app.command()
-def explain(tool: str) -> None:
+def explain(tool: str, as_json: AsJson = False) -> None:
     """Print why a tool may do what it may, its figures, and what is missing for more."""
-    known_tool(tool)
-    with _autonomy() as autonomy:
+    app = agent()
+    with _autonomy(app) as autonomy:
         policy = autonomy.policy()
-        explained = autonomy.standings.explain(policy, tool)
-    for line in _explanation(policy, explained):
-        out.print(Text(visible(line)), soft_wrap=True)
+        explained = autonomy.standings.explain(policy, app.tool(tool).name)
+    if as_json:
+        print_json({**_tool_row(policy, explained), "since": explained.since, "missing": list(explained.missing)})
+    else:
+        say(*(visible(line) for line in _explanation(policy, explained)))
 
 
 @app.command()
 def stage(stage: Stage, reason: Reason, by: By = "unknown") -> None:
     """Put the agent in a stage: shadow, approval_required, semi_autonomous or autonomous."""
-    with _autonomy() as autonomy:
+    with _autonomy(agent()) as autonomy:
         autonomy.standings.set_stage(autonomy.policy(), stage, by, reason)
-    out.print(f"the stage is {stage} from the next call on", highlight=False)
+    say(f"the stage is {stage} from the next call on")
 
 
 @app.command()
 def promote(tool: str, reason: Annotated[str, typer.Option(help="Why now.")] = "earned", by: By = "unknown") -> None:
     """Let a tool that has earned it run unasked."""
-    known_tool(tool)
-    with _autonomy() as autonomy:
+    app = agent()
+    app.tool(tool)
+    with _autonomy(app) as autonomy:
         try:
             autonomy.standings.promote(autonomy.policy(), tool, by, reason)
         except NotEarnedError as error:
-            stop(str(error))
-    out.print(f"{tool} is promoted; it runs unasked in the stage semi_autonomous", highlight=False)
+            refuse(str(error))
+    say(f"{tool} is promoted; it runs unasked in the stage semi_autonomous")
 
 
 @app.command()
 def demote(tool: str, reason: Reason, by: By = "unknown") -> None:
-    """Let every call of a tool wait for approval, until it has earned its freedom anew."""
-    known_tool(tool)
-    with _autonomy() as autonomy:
+    """Let every call of a tool wait for approval, until it has earned its freedom again."""
+    app = agent()
+    app.tool(tool)
+    with _autonomy(app) as autonomy:
         autonomy.standings.demote(tool, by, reason)
-    out.print(f"{tool} waits for approval from the next call on", highlight=False)
+    say(f"{tool} waits for approval from the next call on")
 
 
 @app.command()
-def audits() -> None:
+def audits(as_json: AsJson = False) -> None:
     """List what ran unasked and was chosen for an audit, oldest first."""
-    with _autonomy() as autonomy:
-        _list(autonomy.actions.to_audit(), "`approvals show ID` shows one, `autonomy audit ID --verdict ok` judges it")
+    with _autonomy(agent()) as autonomy:
+        actions = autonomy.actions.to_audit()
+    _list(actions, as_json, "nothing waits for an audit", "`agentgauge autonomy audit ID --verdict ok` judges one")
 
 
 @app.command()
@@ -117,16 +142,18 @@ def audit(
     by: By = "unknown",
 ) -> None:
     """Judge an action that ran unasked; a problem demotes its tool."""
-    with _autonomy() as autonomy:
+    with _autonomy(agent()) as autonomy:
         tool = autonomy.approvals.audit(action_id, verdict, by).proposal.tool
-    out.print(f"{tool} {action_id}: {verdict}", highlight=False)
+    say(f"{tool} {action_id}: {verdict}")
 
 
 @app.command()
-def suggestions() -> None:
+def suggestions(as_json: AsJson = False) -> None:
     """List what the agent only suggested, and nobody said yet what was done instead."""
-    with _autonomy() as autonomy:
-        _list(autonomy.actions.to_compare(), "`autonomy did ID --as-suggested`, or `--arguments`, or `--otherwise`")
+    with _autonomy(agent()) as autonomy:
+        actions = autonomy.actions.to_compare()
+    what_next = "`agentgauge autonomy did ID` with --as-suggested, --arguments or --otherwise says what was done"
+    _list(actions, as_json, "no suggestion waits for comparison", what_next)
 
 
 @app.command()
@@ -140,23 +167,23 @@ def did(
     """Say what you did instead of a suggestion; it is compared field by field."""
     if (arguments is not None) + as_suggested + otherwise != 1:
         stop("say what you did: --as-suggested, --arguments '{…}' or --otherwise")
-    with _autonomy() as autonomy:
+    with _autonomy(agent()) as autonomy:
         done = None if arguments is None else _arguments(arguments)
         if as_suggested:
             done = dict(autonomy.actions.get(action_id).proposal.arguments)
         action, differing = shadow.record(autonomy.actions, autonomy.policy(), action_id, done, by)
     where = f", in {', '.join(differing)}" if differing else ""
-    out.print(f"{action.proposal.tool} {action_id}: {action.shadow_match}{where}", highlight=False)
+    say(f"{action.proposal.tool} {action_id}: {action.shadow_match}{where}")
 
 
 @contextlib.contextmanager
-def _autonomy() -> Iterator[Autonomy]:
-    """The Sales Companion's; stops the command with one line if it cannot do what was asked."""
-    with open_ledger() as ledger:
+def _autonomy(app: AgentApp) -> Iterator[Autonomy]:
+    """The agent's; ends the command if there is no such action, or somebody else was faster."""
+    with opened_ledger(app) as ledger:
         try:
-            yield assembly.build_autonomy(ledger)
-        except (YamlFileError, AlreadyDecidedError, UnknownActionError) as error:
-            stop(str(error))
+            yield app.autonomy(ledger)
+        except (AlreadyDecidedError, UnknownActionError) as error:
+            refuse(str(error))
 
 
 def _explanation(policy: Policy, one: Explanation) -> Iterator[str]:
@@ -177,30 +204,38 @@ def _explanation(policy: Policy, one: Explanation) -> Iterator[str]:
     if not one.missing:
         how = "as soon as the stage is semi_autonomous"
         if rule.apply == "on_confirmation":
-            how = f"when somebody confirms it: autonomy promote {one.tool}"
+            how = f"when somebody confirms it: `agentgauge autonomy promote {one.tool}`"
         yield f"  nothing is missing: it is promoted {how}"
 
 
-def _changes_table(changes: Sequence[StateChange]) -> Table:
-    table = Table("when", "what", "to", "by", "why", title="last changes", title_justify="left")
-    for change in changes:
-        what = change.subject.removeprefix(TOOL)
-        after = "a new version" if what == POLICY else change.after
-        table.add_row(f"{ago(change.at)} ago", what, after, Text(change.changed_by), Text(visible(change.reason)))
-    return table
+def _tool_row(policy: Policy, one: Explanation) -> Row:
+    record = one.record
+    return {
+        "tool": one.tool,
+        "risk": policy.tools[one.tool].risk,
+        "mode": one.mode,
+        "decided": record.decisions,
+        "approved": record.approved,
+        "edited": record.edited,
+        "rejected": record.rejected,
+    }
 
 
-def _list(actions: Sequence[Action], what_next: str) -> None:
-    if not actions:
-        out.print("there is none")
-        return
-    table = Table("id", "tool", "risk", "age", "what")
-    table.columns[0].no_wrap = True
-    for action in actions:
-        proposal = action.proposal
-        table.add_row(action.id, proposal.tool, proposal.risk, ago(action.at), Text(gist(proposal.arguments)))
-    out.print(table)
-    out.print(what_next, highlight=False)
+def _change_row(change: StateChange) -> Row:
+    subject = change.subject.removeprefix(TOOL)
+    return {
+        "at": change.at,
+        "subject": subject,
+        "after": "a new version" if subject == POLICY else change.after,
+        "by": visible(change.changed_by),
+        "reason": visible(change.reason),
+    }
+
+
+def _list(actions: Sequence[Action], as_json: bool, nothing: str, what_next: str) -> None:
+    print_rows(ACTION_COLUMNS, map(row_of, actions), as_json=as_json, nothing=nothing)
+    if actions and not as_json:
+        say(what_next)
 
 
 def _arguments(text: str) -> dict[str, object]:

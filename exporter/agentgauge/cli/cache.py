@@ -1,35 +1,40 @@
-"""The running agent's cache of tool results: how old it is, and a way to be rid of it."""
+"""The running agent's cache of tool results: how old it is, and how to empty it."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
 import typer
-from rich.table import Column, Table
 
-from agentgauge.cli.common import AGENT_URL, AgentUrl, ask_agent, known_tool, out, stop
-from agentgauge.files.watched_file import state_directory
+from agentgauge.cli.common import AGENT_URL, AgentUrl, AsJson, agent, ask_agent, refuse, say, stop
+from agentgauge.cli.tables import Column, print_rows
 from agentgauge.ops import operations_log
 
-app = typer.Typer(no_args_is_help=True, help="The cache of tool results: show its ages, drop what is stale.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="The cache of tool results: show its ages, drop what is stale."
+)
+
+
+def seconds(age: float | None) -> str:
+    """A time as the table shows it."""
+    return "–" if age is None else f"{age:.0f} s"
+
+
+COLUMNS = [
+    Column("tool", "tool"),
+    Column("seconds", "served for", lambda age: seconds(age) if age else "never", right=True),
+    Column("scope", "shared by", lambda scope: "everybody" if scope == "tenant" else "nobody: by user"),
+    Column("entries", "results", right=True),
+    Column("oldest_seconds", "oldest", seconds, right=True),
+    Column("newest_seconds", "newest", seconds, right=True),
+    Column("hit_ratio", "hits", lambda ratio: "–" if ratio is None else f"{ratio:.0%}", right=True),
+]
 
 
 @app.command()
-def show(url: AgentUrl = AGENT_URL) -> None:
+def show(url: AgentUrl = AGENT_URL, as_json: AsJson = False) -> None:
     """Show how many results are kept of each tool, how old they are, and how often they serve."""
-    table = Table(Column("tool", no_wrap=True), "served for", "shared by", "results", "oldest", "newest", "hits")
-    for row in _asked("GET", url):
-        hits = "-" if row["hit_ratio"] is None else f"{row['hit_ratio']:.0%}"
-        table.add_row(
-            row["tool"],
-            _seconds(row["seconds"]) if row["seconds"] else "never",
-            "everybody" if row["scope"] == "tenant" else "nobody: by user",
-            str(row["entries"]),
-            _seconds(row["oldest_seconds"]),
-            _seconds(row["newest_seconds"]),
-            hits,
-        )
-    out.print(table)
+    print_rows(COLUMNS, _asked("GET", url), as_json=as_json, nothing="the cache keeps results of no tool")
 
 
 @app.command()
@@ -41,17 +46,14 @@ def drop(
     """Forget results, so that the next look-up asks the source."""
     if (tool is None) != everything:
         stop("name a tool with --tool, or say --all")
-    dropped = _asked("DELETE", url, "" if tool is None else f"?tool={known_tool(tool)}")["dropped"]
-    operations_log.record(state_directory(), f"cache drop {tool or '--all'}: {dropped} results")
-    out.print(f"results dropped: {dropped}", highlight=False)
+    app = agent()
+    dropped = _asked("DELETE", url, "" if tool is None else f"?tool={app.tool(tool).name}")["dropped"]
+    operations_log.record(app.state, f"cache drop {tool or '--all'}: {dropped} results")
+    say(f"results dropped: {dropped}")
 
 
 def _asked(method: str, url: str, query: str = "") -> Any:
     answer = ask_agent(method, url, f"/cache{query}")
     if answer.status_code != 200:
-        stop(answer.json()["error"])
+        refuse(answer.json()["error"])
     return answer.json()
-
-
-def _seconds(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{seconds:.0f} s"

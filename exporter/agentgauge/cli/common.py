@@ -1,55 +1,98 @@
-"""What the commands share: where they print, how they stop, and what they work on."""
+"""What the commands share: the agent they are about, where they print, and how they end."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
-import httpx2
 import typer
 from rich.console import Console
 
-from agentgauge.files.watched_file import state_directory
-from agentgauge.ledger import Ledger, LedgerError
-from sample_agent import assembly
-from sample_agent.sales.tools import TOOLS_BY_NAME
+from agentgauge.app_loading import find_app
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from agentgauge.agent_app import AgentApp
+    from agentgauge.ledger import Ledger
+
+GROUPS = {
+    "approvals": "What waits for a decision: list, show, approve, edit, reject.",
+    "autonomy": "What the agent may do on its own: show, explain, change, audit.",
+    "prompts": "Versions of the prompts: list, read, compare, activate, roll back.",
+    "feedback": "What people decided, what it points at, and what can be made of it.",
+    "eval": "Evaluate the agent: run a suite, read what happened, see the trend.",
+    "ops": "Operate the running agent: what the runbooks ask for.",
+    "bundle": "Write rules, dashboards and runbooks for your agents, ready to load.",
+}
+"""The groups of commands, in the order of the help, and what each is for."""
 
 AGENT_URL = "http://127.0.0.1:8030"
 
 AgentUrl = Annotated[str, typer.Option("--agent", envvar="AGENTGAUGE_AGENT", help="URL of the running agent.")]
+By = Annotated[str, typer.Option(envvar="USER", help="Who does it; kept with the change.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
-out = Console()
-problems = Console(stderr=True)
+REFUSED = 1
+"""The exit status when the command ran and the answer is no."""
+COULD_NOT_RUN = 2
+
+out = Console(highlight=False)
+problems = Console(stderr=True, highlight=False)
+
+_selected: list[str | None] = [None]
 
 
-def stop(message: str, status: int = 1) -> NoReturn:
+def group(name: str) -> typer.Typer:
+    """A group of commands, still without any."""
+    return typer.Typer(no_args_is_help=True, add_completion=False, help=GROUPS[name])
+
+
+def select_app(spec: str | None) -> None:
+    """Set which agent ``--app`` names for the commands of this process; None leaves it to the environment."""
+    _selected[0] = spec
+
+
+def agent() -> AgentApp:
+    """The agent that the command is about; raises AppError if none can be found."""
+    return find_app(_selected[0])
+
+
+def say(*lines: str, style: str | None = None) -> None:
+    """Print lines as they are: nothing in them is taken for markup, and none is broken."""
+    for line in lines:
+        out.print(line, style=style, markup=False, soft_wrap=True)
+
+
+def warn(message: str) -> None:
+    """Print a line on stderr."""
+    problems.print(message, markup=False, soft_wrap=True)
+
+
+def stop(message: str, status: int = COULD_NOT_RUN) -> NoReturn:
     """End the command with a line on stderr that says what was wrong and what to do."""
-    problems.print(f"error: {message}", markup=False, highlight=False, soft_wrap=True)
+    warn(f"error: {message}")
     raise typer.Exit(status)
 
 
+def refuse(message: str) -> NoReturn:
+    """End the command because the answer is no: with a line on stderr and the status 1."""
+    stop(message, REFUSED)
+
+
 @contextlib.contextmanager
-def open_ledger(status: int = 1) -> Iterator[Ledger]:
-    """The Sales Companion's ledger, closed at the end; stops the command with ``status`` if it cannot be opened."""
-    try:
-        ledger = Ledger.open(assembly.ledger_url(state_directory()))
-    except LedgerError as error:
-        stop(str(error), status)
-    with contextlib.closing(ledger):
+def opened_ledger(app: AgentApp) -> Iterator[Ledger]:
+    """The agent's ledger, closed at the end; raises LedgerError if it cannot be opened."""
+    with contextlib.closing(app.open_ledger()) as ledger:
         yield ledger
 
 
 def ask_agent(method: str, url: str, path: str, json: Any = None) -> httpx2.Response:
-    """Ask the running agent; stops the command if none answers."""
+    """Ask the running agent; stops the command if it does not answer."""
+    import httpx2
+
     try:
         return httpx2.request(method, url + path, json=json, timeout=10)
-    except httpx2.ConnectError:
-        stop(f"no agent answers at {url}; start it with `make up` or `python -m sample_agent serve`")
-
-
-def known_tool(name: str) -> str:
-    """The name itself; stops the command if there is no such tool."""
-    if name not in TOOLS_BY_NAME:
-        stop(f"there is no tool {name!r}; the tools are {', '.join(TOOLS_BY_NAME)}")
-    return name
+    except httpx2.TransportError as error:
+        stop(f"no agent answers at {url} ({type(error).__name__}); start it, or say where it listens: --agent URL")

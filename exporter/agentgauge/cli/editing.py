@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import subprocess
+import tempfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-import click
 import typer
 import yaml
 from rich.text import Text
@@ -13,7 +17,7 @@ from rich.text import Text
 from agentgauge.autonomy.approvals import InvalidEditError, RiskRaisedError
 from agentgauge.autonomy.edits import FieldError, edited, fields_of
 from agentgauge.autonomy.showing import Piece, changes
-from agentgauge.cli.common import out, problems
+from agentgauge.cli.common import out, stop, warn
 
 _HEAD = "# {tool}: change it, save and close. Close it without saving to decide nothing.\n"
 
@@ -26,10 +30,9 @@ def edit_in_editor(
     ``decide`` raises FieldError, InvalidEditError or RiskRaisedError for what it does not take.
     """
     texts = {field.name: field.text for field in fields_of(arguments, schema)}
-    document: str | None = _HEAD.format(tool=tool) + yaml.dump(
-        texts, Dumper=_Dumper, sort_keys=False, allow_unicode=True
-    )
-    while document := click.edit(document, extension=".yml"):
+    document = _HEAD.format(tool=tool) + yaml.dump(texts, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    while edited_document := _edited_by_hand(document):
+        document = edited_document
         try:
             new = edited(arguments, _texts_in(document), schema)
             show_changes(arguments, new)
@@ -37,7 +40,7 @@ def edit_in_editor(
                 decide(new)
                 return True
         except (FieldError, InvalidEditError, RiskRaisedError) as error:
-            problems.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+            warn(f"error: {error}")
         if not typer.confirm("Edit it again?"):
             break
     return False
@@ -48,6 +51,23 @@ def show_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
     for change in changes(before, after):
         out.print(Text(f"\n{change.field}, edited", "bold"))
         out.print(Text.assemble(*(_marked(piece) for piece in change.pieces)), soft_wrap=True)
+
+
+def _edited_by_hand(document: str) -> str | None:
+    """The document as $VISUAL or $EDITOR leaves it; None if it was not saved, or emptied."""
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    with tempfile.TemporaryDirectory(prefix="agentgauge-") as folder:
+        path = Path(folder) / "arguments.yml"
+        path.write_text(document, encoding="utf-8")
+        before = path.stat().st_mtime_ns
+        os.utime(path, ns=(before, before - 2_000_000_000))  # or an editor that is quick leaves the same time
+        try:
+            subprocess.run([*shlex.split(editor), str(path)], check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            stop(f"the editor {editor!r} failed ({error}); set EDITOR to another, or use --set FIELD=VALUE")
+        if path.stat().st_mtime_ns == before - 2_000_000_000:
+            return None
+        return path.read_text(encoding="utf-8")
 
 
 def _marked(piece: Piece) -> tuple[str, str]:

@@ -1,94 +1,98 @@
-"""Evaluate the Sales Companion: run a suite, read what happened, see the trend."""
+"""Evaluate the agent: run a suite, read what happened, see the trend."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperGroup
 
+from agentgauge.agent_app import TrialRunner
 from agentgauge.cli import nightly
-from agentgauge.cli.common import open_ledger, out, problems, stop
+from agentgauge.cli.common import AsJson, agent, group, opened_ledger, refuse, say, stop, warn
 from agentgauge.cli.evaluating import (
-    COULD_NOT_RUN,
-    JUDGING_MODEL,
     MaxCost,
     Parallel,
     Sample,
     Trials,
     candidate_of,
     execute,
-    say,
+    on_trial,
     scenarios_of,
+    suite_name,
     summary,
     what_failed,
 )
+from agentgauge.cli.tables import print_json, print_wide
 from agentgauge.evals import report, tables
 from agentgauge.evals.evaluation import plan, sample
 from agentgauge.evals.history import EvalHistory
-from agentgauge.files.yaml_file import YamlFileError
-from agentgauge.ops.switches import Switches
-from sample_agent import assembly
 
+if TYPE_CHECKING:
+    from agentgauge.evals.evaluation import Evaluated
+    from agentgauge.evals.history import VersionStanding
 
-class RunsByDefault(TyperGroup):
-    """`eval`, alone or with options, is `eval run`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As every group does, once the command is put in."""
-        if not args or (args[0].startswith("-") and args[0] != "--help"):
-            args = ["run", *args]
-        return super().parse_args(ctx, args)
-
-
-app = typer.Typer(cls=RunsByDefault, help="Evaluate the agent; without a command: run.")
+app = group("eval")
 app.command()(nightly.nightly)
 
-Suite = Annotated[str | None, typer.Option(help="Name of the suite; default: sales, or that of the folder.")]
+Suite = Annotated[str | None, typer.Option(help="Name of the suite; default: the only one, or that of the folder.")]
 
 
 @app.command()
 def run(
     suite: Suite = None,
-    folder: Annotated[Path | None, typer.Option("--scenarios", help="Folder of scenarios of yours.")] = None,
+    folder: Annotated[Path | None, typer.Option("--scenarios", help="Folder of other scenarios.")] = None,
     trials: Trials = 5,
     parallel: Parallel = 8,
-    version: Annotated[str, typer.Option(help="The agent's version.")] = assembly.VERSION,
+    version: Annotated[str | None, typer.Option(help="The agent's version; default: the declared one.")] = None,
     prompts: Annotated[str | None, typer.Option(help="Version of the prompts; default: the one in force.")] = None,
     model: Annotated[str | None, typer.Option(help="The model that plans; default: the configured one.")] = None,
     max_cost: MaxCost = None,
     size: Sample = None,
     tag: Annotated[str | None, typer.Option(help="Only the scenarios with this tag.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that broke off.")] = False,
-    judge: Annotated[bool, typer.Option("--judge", help=f"Have {JUDGING_MODEL} judge the criteria, too.")] = False,
+    judge: Annotated[str | None, typer.Option(metavar="MODEL", help="Have this model judge the criteria, too.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML to this file.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write JSON to this file.")] = None,
+    json_file: Annotated[Path | None, typer.Option(help="Write JSON to this file.")] = None,
     compare: Annotated[str | None, typer.Option(help="Show this version beside it.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Run a suite and compare it with the version before.
 
     Exit status 0: passed; 1: a scenario is broken, or regressed; 2: it could not run.
     """
-    name, scenarios = scenarios_of(suite, folder)
+    app = agent()
+    name, scenarios = scenarios_of(app, suite, folder)
     chosen = [one for one in scenarios if tag is None or tag in one.tags]
     if not chosen:
-        stop(f"no scenario of the suite {name} has the tag {tag!r}", COULD_NOT_RUN)
-    with open_ledger(COULD_NOT_RUN) as ledger:
-        history = EvalHistory(ledger, assembly.AGENT)
-        candidate = candidate_of(ledger, version, prompts, Switches(model=model))
-        other = None if compare is None else history.standing_of(name, compare, candidate.version)
-        if compare is not None and other is None:
-            stop(f"no other version called {compare!r} ran the suite {name}; see `eval history`", COULD_NOT_RUN)
+        stop(f"no scenario of the suite {name} has the tag {tag!r}")
+    with opened_ledger(app) as ledger:
+        history = EvalHistory(ledger, app.name)
+        candidate = candidate_of(app, ledger, prompts=prompts, version=version, model=model)
         chosen = chosen if size is None else sample(chosen, size, ledger.today())
         partial = len(chosen) < len(scenarios)
-        begun = plan(history, name, candidate.version, chosen, trials=trials, partial=partial, resume=resume)
+
+        async def work(runner: TrialRunner) -> tuple[VersionStanding | None, Evaluated]:
+            other = None if compare is None else history.standing_of(name, compare, runner.version)
+            if compare is not None and other is None:
+                stop(f"no other version called {compare!r} ran the suite {name}; see `agentgauge eval history`")
+            begun = plan(history, name, runner.version, chosen, trials=trials, partial=partial, resume=resume)
+            judgements = app.state / "judgements"
+            evaluated = await execute(
+                runner,
+                history,
+                begun,
+                parallel=parallel,
+                max_cost=max_cost,
+                judging_model=judge,
+                judgements=judgements,
+            )
+            return other, evaluated
+
         try:
-            evaluated = execute(history, begun, candidate, parallel=parallel, max_cost=max_cost, judging=judge)
-        except YamlFileError as error:
-            stop(str(error), COULD_NOT_RUN)
+            other, evaluated = on_trial(app, candidate, work)
         except KeyboardInterrupt:
-            stop("stopped; what was done is kept: `eval run --resume` goes on", COULD_NOT_RUN)
+            stop("stopped; what was done is kept: `agentgauge eval run --resume` goes on")
     made, ended = evaluated.report, evaluated.ended
     if made is not None:
         not_run = sorted({one.name for one in chosen} - {one.name for one in made.scenarios})
@@ -96,17 +100,20 @@ def run(
             report.write_junit(made, junit, not_run)
         if json_file is not None:
             report.write_json(made, json_file)
-        out.print(tables.of_run(made))
-        if other is not None:
-            out.print(tables.side_by_side(made, other))
-        say(*summary(made))
+        if as_json:
+            print_json(report.as_json(made))
+        else:
+            print_wide(tables.of_run(made))
+            if other is not None:
+                print_wide(tables.side_by_side(made, other))
+            say(*summary(made))
     if not ended.complete:
         for problem in ended.errors:
-            problems.print(problem, markup=False, highlight=False, soft_wrap=True)
-        why = "the trials above came to nothing" if ended.errors else "the budget is spent"
-        stop(f"the run broke off: {why}. What there is is kept; `eval run --resume` goes on", COULD_NOT_RUN)
+            warn(problem)
+        why = "the trials above failed to run" if ended.errors else "the budget is spent"
+        stop(f"the run broke off: {why}. What was done is kept; `agentgauge eval run --resume` goes on")
     if made is not None and made.result == "failed":
-        stop(what_failed(made))
+        refuse(what_failed(made))
 
 
 @app.command()
@@ -114,38 +121,54 @@ def show(
     scenario: Annotated[str, typer.Argument(help="Name of the scenario.")],
     suite: Suite = None,
     trial: Annotated[int | None, typer.Option(min=1, help="Default: the first that failed, or the first.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print a trial of the last run word for word: what was said, called, returned and decided."""
-    name = suite or "sales"
-    with open_ledger() as ledger:
-        history = EvalHistory(ledger, assembly.AGENT)
+    app = agent()
+    name = suite_name(app, suite)
+    with opened_ledger(app) as ledger:
+        history = EvalHistory(ledger, app.name)
         for one in history.runs(name):
             trials = [kept for kept in history.trials(one) if kept.scenario == scenario]
             if trials:
                 break
         else:
-            stop(f"no run of the suite {name} holds a scenario {scenario!r}")
+            refuse(f"no run of the suite {name} holds a scenario {scenario!r}")
     wanted = [kept for kept in trials if trial is None or kept.number == trial]
     if not wanted:
-        stop(f"the last run of {scenario!r} has {len(trials)} trials; there is no number {trial}")
+        refuse(f"the last run of {scenario!r} has {len(trials)} trials; there is no number {trial}")
+    shown = min(wanted, key=lambda kept: (kept.passed, kept.number))
+    if as_json:
+        print_json({"suite": name, "version": str(one.version), "started_at": one.started_at, "trial": shown})
+        return
     say(f"{scenario}, version {one.version}, {one.started_at:%Y-%m-%d %H:%M} UTC")
-    out.print(tables.of_trial(min(wanted, key=lambda kept: (kept.passed, kept.number))))
+    print_wide(tables.of_trial(shown))
 
 
 @app.command()
-def history(suite: Suite = None, limit: Annotated[int, typer.Option(min=1, help="Show so many runs.")] = 20) -> None:
+def history(
+    suite: Suite = None,
+    limit: Annotated[int, typer.Option(min=1, help="Show so many runs.")] = 20,
+    as_json: AsJson = False,
+) -> None:
     """Draw the trend of a suite, version by version."""
-    name = suite or "sales"
-    with open_ledger() as ledger:
-        kept = EvalHistory(ledger, assembly.AGENT)
-        runs = kept.runs(name, limit)
+    app = agent()
+    name = suite_name(app, suite)
+    with opened_ledger(app) as ledger:
+        past = EvalHistory(ledger, app.name)
+        runs = past.runs(name, limit)
         if not runs:
-            stop(f"the suite {name} was never run; those that were: {', '.join(kept.suites()) or 'none so far'}")
-        out.print(tables.of_history(runs, {one.id: kept.results(one) for one in runs}))
+            refuse(f"the suite {name} was never run; those that were: {', '.join(past.suites()) or 'none so far'}")
+        outcomes = {one.id: past.results(one) for one in runs}
+    if as_json:
+        print_json([{"run": one, "version": str(one.version), "scenarios": outcomes[one.id]} for one in runs])
+    else:
+        print_wide(tables.of_history(runs, outcomes))
 
 
 @app.command()
 def forget(suite: Annotated[str, typer.Argument(help="Name of the suite.")]) -> None:
     """Delete all runs of a suite that nobody runs any more: its gauges and alerts end."""
-    with open_ledger() as ledger:
-        say(f"{EvalHistory(ledger, assembly.AGENT).forget(suite)} runs of {suite} are deleted")
+    app = agent()
+    with opened_ledger(app) as ledger:
+        say(f"{EvalHistory(ledger, app.name).forget(suite)} runs of {suite} are deleted")

@@ -4,37 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from agentgauge.agent_app import AgentApp, Candidate, TrialRunner
 from agentgauge.cli.common import out, stop
 from agentgauge.evals.checks import usd
 from agentgauge.evals.evaluation import Evaluated, Plan, evaluate
 from agentgauge.evals.history import EvalHistory, Trial
 from agentgauge.evals.judge import Judge
 from agentgauge.evals.report import EvalReport
-from agentgauge.evals.scenario import Scenario, ScenarioError, load
-from agentgauge.files.watched_file import state_directory
-from agentgauge.files.yaml_file import YamlFileError
-from agentgauge.ledger import Ledger
-from agentgauge.ops.switches import Switches
+from agentgauge.evals.scenario import Scenario
 from agentgauge.prompts.activations import PromptActivations
-from agentgauge.prompts.library import PromptError
-from sample_agent import assembly
-from sample_agent.sales.tools import TOOLS_BY_NAME
-from sample_agent.trials.trials import SCENARIOS, TOOL_FAULTS, Candidate, on_trial
 
-COULD_NOT_RUN = 2
-"""The exit status, where 1 means that the agent failed."""
+if TYPE_CHECKING:
+    from agentgauge.ledger import Ledger
 
-SUITES = {"sales": SCENARIOS}
-JUDGING_MODEL = "claude-sonnet-5-5"
-
+T = TypeVar("T")
 
 Trials = Annotated[int, typer.Option(min=1, max=100, help="Trials of each scenario.")]
 Parallel = Annotated[int, typer.Option(min=1, max=64, help="Trials at a time.")]
@@ -42,54 +32,67 @@ MaxCost = Annotated[float | None, typer.Option(min=0, help="No trial begins once
 Sample = Annotated[int | None, typer.Option("--sample", min=1, help="Only so many scenarios, others each day.")]
 
 
-def say(*lines: str) -> None:
-    """Print lines as they are."""
-    for line in lines:
-        out.print(line, markup=False, highlight=False, soft_wrap=True)
+def suite_name(app: AgentApp, suite: str | None) -> str:
+    """The suite that was named, or the only one that there is; stops the command if that is not clear."""
+    if suite is not None:
+        return suite
+    if not app.suites:
+        stop(f"{app.name} declares no suites; add suites={{'smoke': Path('scenarios')}} to its AgentApp")
+    if len(app.suites) > 1:
+        stop(f"{app.name} has several suites; say which: --suite {' or --suite '.join(app.suites)}")
+    return next(iter(app.suites))
 
 
-def scenarios_of(suite: str | None, folder: Path | None) -> tuple[str, list[Scenario]]:
-    """The suite's name and scenarios, from a folder or as shipped; stops the command if they cannot be used."""
-    name = suite or (folder.absolute().name if folder else "sales")
-    if folder is None and name not in SUITES:
-        stop(f"there is no suite {name!r} but {', '.join(SUITES)}; --scenarios names a folder of yours", COULD_NOT_RUN)
-    try:
-        return name, load(folder or SUITES[name], TOOLS_BY_NAME, TOOL_FAULTS)
-    except ScenarioError as error:
-        stop(str(error), COULD_NOT_RUN)
+def scenarios_of(app: AgentApp, suite: str | None, folder: Path | None) -> tuple[str, list[Scenario]]:
+    """The suite's name and scenarios, from a folder or as declared; raises AppError or ScenarioError."""
+    if folder is not None:
+        return suite or folder.absolute().name, app.load_scenarios(folder)
+    name = suite_name(app, suite)
+    return name, app.scenarios(name)
 
 
-def candidate_of(ledger: Ledger, version: str, prompts: str | None, switches: Switches) -> Candidate:
-    """The agent with these prompts, or those in force; stops the command if a file of it cannot be used."""
-    in_force = PromptActivations(ledger, assembly.AGENT).active()
-    try:
-        loaded = assembly.prompt_library().load(prompts or (in_force.version if in_force else None))
-        return Candidate.of(version, loaded, switches)
-    except (PromptError, YamlFileError) as error:
-        stop(str(error), COULD_NOT_RUN)
+def candidate_of(
+    app: AgentApp, ledger: Ledger, *, prompts: str | None = None, version: str | None = None, model: str | None = None
+) -> Candidate:
+    """The agent with these prompts, or those in force; raises PromptError or YamlFileError for a file of it."""
+    loaded = None
+    if app.prompts is not None or prompts is not None:
+        in_force = PromptActivations(ledger, app.name).active()
+        loaded = app.prompt_library().load(prompts or (in_force.version if in_force else None))
+    return Candidate(version or app.version, loaded, model)
 
 
-def execute(
+def on_trial(app: AgentApp, candidate: Candidate, work: Callable[[TrialRunner], Awaitable[T]]) -> T:
+    """What ``work`` returns for a candidate that is ready for its trials."""
+
+    async def run() -> T:
+        async with app.on_trial(candidate) as runner:
+            return await work(runner)
+
+    return asyncio.run(run())
+
+
+async def execute(
+    runner: TrialRunner,
     history: EvalHistory,
     begun: Plan,
-    candidate: Candidate,
     *,
     parallel: int,
     max_cost: float | None,
-    judging: bool = False,
+    judging_model: str | None = None,
+    judgements: Path | None = None,
 ) -> Evaluated:
-    """Run the trials under a progress bar, which only a terminal shows."""
+    """Run the trials under a progress bar, which only a terminal shows.
 
-    async def run(on_trial_end: Callable[[Trial], None]) -> Evaluated:
-        async with on_trial(candidate) as trials:
-            ask = functools.partial(trials.judge, JUDGING_MODEL)
-            judge = Judge(ask, JUDGING_MODEL, state_directory() / "judgements") if judging else None
-            return await evaluate(
-                history, begun, trials.answer, on_trial_end, parallel=parallel, max_cost_usd=max_cost, judge=judge
-            )
-
+    ``judging_model`` judges the criteria as well, and ``judgements`` is the folder that keeps what it said.
+    """
+    judge = None
+    if judging_model is not None and judgements is not None:
+        judge = Judge(functools.partial(runner.judge, judging_model), judging_model, judgements)
     with _progress(len(begun.todo)) as on_trial_end:
-        return asyncio.run(run(on_trial_end))
+        return await evaluate(
+            history, begun, runner.answer, on_trial_end, parallel=parallel, max_cost_usd=max_cost, judge=judge
+        )
 
 
 def summary(report: EvalReport) -> list[str]:
@@ -119,12 +122,14 @@ def what_failed(report: EvalReport) -> str:
         parts.append(f"regressed since {report.baseline.version}: {', '.join(report.regressed)}")
     if others:
         parts.append(f"broken: {', '.join(others)}")
-    return f"{'; '.join(parts)} (`eval show NAME` prints what happened)"
+    return f"{'; '.join(parts)} (`agentgauge eval show NAME` prints what happened)"
 
 
 @contextmanager
 def _progress(trials: int) -> Iterator[Callable[[Trial], None]]:
     """A bar for so many trials; yields what to call at the end of each."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
     failed, spent = 0, 0.0
     shown = "{task.description} [red]{task.fields[failed]} failed[/red] {task.fields[spent]}"
     columns = (TextColumn(shown), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

@@ -2,116 +2,136 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from agentgauge.cli import cache, throttles
-from agentgauge.cli.common import AGENT_URL, AgentUrl, ask_agent, known_tool, open_ledger, out, stop
-from agentgauge.cost.tiers import Models
-from agentgauge.files.watched_file import state_directory
+from agentgauge.cli.common import AGENT_URL, AgentUrl, AsJson, agent, ask_agent, group, opened_ledger, refuse, say, stop
+from agentgauge.cli.tables import Column, print_rows
 from agentgauge.ops import operations_log, switches
-from agentgauge.ops.transcripts import Transcripts, UnknownTranscriptError, as_text
 from agentgauge.vocabulary import STEPS
-from sample_agent import assembly
-from sample_agent.sales.tools import TOOLS_BY_NAME
 
-app = typer.Typer(no_args_is_help=True, help="What the runbooks do to the running agent.")
+app = group("ops")
 app.add_typer(cache.app, name="cache")
 app.command()(throttles.throttle)
 app.command()(throttles.throttles)
 app.command()(throttles.unthrottle)
 
 
+def usd(amount: float) -> str:
+    """An amount as tables show it."""
+    return f"${amount:.4f}"
+
+
+COUNTS = [
+    Column("turns", "turns", right=True),
+    Column("tool_calls", "tool calls", right=True),
+    Column("cost_usd", "cost", usd, right=True),
+]
+
+
 @app.command()
-def sessions(url: AgentUrl = AGENT_URL) -> None:
+def sessions(url: AgentUrl = AGENT_URL, as_json: AsJson = False) -> None:
     """List the live sessions, most tool calls first."""
-    table = Table("session", "age", "turns", "tool calls", "cost")
-    for row in ask_agent("GET", url, "/sessions").json():
-        age = f"{row['age_seconds']:.0f} s"
-        table.add_row(row["id"], age, str(row["turns"]), str(row["tool_calls"]), f"${row['cost_usd']:.4f}")
-    out.print(table)
+    columns = [Column("id", "session"), Column("age_seconds", "age", lambda age: f"{age:.0f} s", right=True), *COUNTS]
+    print_rows(
+        columns, ask_agent("GET", url, "/sessions").json(), as_json=as_json, nothing="no session is live right now"
+    )
 
 
 @app.command()
-def looping() -> None:
+def looping(as_json: AsJson = False) -> None:
     """List the latest sessions that passed the limit of tool calls, live ones included, by transcript."""
-    table = Table("transcript", "last step", "turns", "tool calls", "cost")
-    for one in Transcripts(state_directory()).all():
-        table.add_row(one.id, one.at, str(one.turns), str(one.tool_calls), f"${one.cost_usd:.4f}")
-    out.print(table)
+    from agentgauge.ops.transcripts import Transcripts
+
+    rows = [asdict(one) for one in Transcripts(agent().state).all()]
+    for row in rows:
+        del row["messages"]  # what users wrote
+    columns = [Column("id", "transcript"), Column("at", "last step"), *COUNTS]
+    print_rows(columns, rows, as_json=as_json, nothing="no session passed the limit of tool calls")
 
 
 @app.command()
-def transcript(transcript_id: Annotated[str, typer.Argument(help="As `ops looping` shows it.")]) -> None:
+def transcript(transcript_id: Annotated[str, typer.Argument(metavar="ID", help="As `ops looping` shows it.")]) -> None:
     """Print what was said and called in a session: it holds what a user wrote, so not for tickets."""
+    from agentgauge.ops.transcripts import Transcripts, UnknownTranscriptError, as_text
+
     try:
-        found = Transcripts(state_directory()).get(transcript_id)
+        say(as_text(Transcripts(agent().state).get(transcript_id)))
     except UnknownTranscriptError as error:
-        stop(str(error))
-    out.print(as_text(found), markup=False, highlight=False, soft_wrap=True)
+        refuse(str(error))
 
 
 @app.command()
-def log() -> None:
+def log(as_json: AsJson = False) -> None:
     """Show what was done by `ops` and when, newest last."""
-    table = Table("at (UTC)", "by", "what")
-    for operation in operations_log.recorded(state_directory()):
-        table.add_row(operation.at, operation.by, operation.what)
-    out.print(table)
+    columns = [Column("at", "at (UTC)"), Column("by", "by"), Column("what", "what", wraps=True)]
+    rows = [asdict(one) for one in operations_log.recorded(agent().state)]
+    print_rows(columns, rows, as_json=as_json, nothing="nothing was done by `ops` so far")
 
 
 @app.command("end-session")
 def end_session(
-    session: Annotated[str, typer.Argument(help="Id, as `ops sessions` shows it.")], url: AgentUrl = AGENT_URL
+    session: Annotated[str, typer.Argument(metavar="ID", help="As `ops sessions` shows it.")],
+    url: AgentUrl = AGENT_URL,
 ) -> None:
-    """Close one live session; its user is told to start anew."""
+    """Close one live session; its user is asked to start a new one."""
     answer = ask_agent("DELETE", url, f"/sessions/{session}")
     if answer.status_code != 204:
-        stop(answer.json()["error"])
-    operations_log.record(state_directory(), f"end-session {session}")
-    out.print(f"session {session} is closed")
+        refuse(answer.json()["error"])
+    operations_log.record(agent().state, f"end-session {session}")
+    say(f"session {session} is closed")
 
 
 @app.command()
-def tools() -> None:
-    """List the tools, whether the model is offered them, and which can be answered from the copy of the CRM."""
-    now = switches.switch_file(state_directory()).value()
-    table = Table("tool", "risk", "state", "fallback")
-    for tool in TOOLS_BY_NAME.values():
-        fallback = "in use" if tool.name in now.fallback_tools else "ready" if tool.with_fallback else "none"
-        table.add_row(tool.name, tool.risk, "off" if tool.name in now.disabled_tools else "on", fallback)
-    out.print(table)
+def tools(as_json: AsJson = False) -> None:
+    """List the tools, whether the model is offered them, and which can be answered from a fallback."""
+    app = agent()
+    now = switches.switch_file(app.state).value()
+    rows = [
+        {
+            "tool": tool.name,
+            "risk": tool.risk,
+            "state": "off" if tool.name in now.disabled_tools else "on",
+            "fallback": "in use" if tool.name in now.fallback_tools else "ready" if tool.has_fallback else "none",
+        }
+        for tool in app.tools
+    ]
+    columns = [Column(key, key) for key in ("tool", "risk", "state", "fallback")]
+    print_rows(columns, rows, as_json=as_json, nothing=f"{app.name} declares no tools")
 
 
 @app.command("use-fallback")
 def use_fallback(
-    tools: Annotated[list[str] | None, typer.Argument(help="Default: all that have a fallback.")] = None,
-    off: Annotated[bool, typer.Option("--off", help="Back to the CRM itself.")] = False,
+    tools: Annotated[list[str] | None, typer.Argument(metavar="[TOOL]...", help="Default: all that have one.")] = None,
+    off: Annotated[bool, typer.Option("--off", help="Back to the source itself.")] = False,
 ) -> None:
-    """Answer look-ups from last night's copy of the CRM while the CRM is down; answers say of which day it is."""
-    chosen = tools or [tool.name for tool in TOOLS_BY_NAME.values() if tool.with_fallback]
+    """Answer look-ups from their fallback while the source is down; answers say how old it is."""
+    app = agent()
+    chosen = tools or [tool.name for tool in app.tools if tool.has_fallback]
+    if not chosen:
+        stop(f"no tool of {app.name} has a fallback; `agentgauge ops disable-tool TOOL` stops offering one")
     for name in chosen:
-        if not TOOLS_BY_NAME[known_tool(name)].with_fallback:
-            stop(f"{name} writes, so it has no fallback; `ops disable-tool {name}` stops offering it")
-    now = switches.switch_file(state_directory()).value()
+        if not app.tool(name).has_fallback:
+            stop(f"{name} has no fallback; `agentgauge ops disable-tool {name}` stops offering it")
+    now = switches.switch_file(app.state).value()
     _switch(now.without_fallback(*chosen) if off else now.with_fallback(*chosen))
 
 
 @app.command("disable-tool")
 def disable_tool(tool: str) -> None:
     """Stop offering a tool to the model; it tells users that the tool is off."""
-    known_tool(tool)
-    _switch(switches.switch_file(state_directory()).value().without(tool))
+    app = agent()
+    _switch(switches.switch_file(app.state).value().without(app.tool(tool).name))
 
 
 @app.command("enable-tool")
 def enable_tool(tool: str) -> None:
     """Offer a tool to the model again."""
-    known_tool(tool)
-    _switch(switches.switch_file(state_directory()).value().with_tool(tool))
+    app = agent()
+    _switch(switches.switch_file(app.state).value().with_tool(app.tool(tool).name))
 
 
 @app.command("use-model")
@@ -122,74 +142,81 @@ def use_model(
     """Plan and answer with another model from the next call on."""
     if (model is None) != default:
         stop("name a model, or say --default")
-    _switch(replace(switches.switch_file(state_directory()).value(), model=model))
+    _switch(replace(switches.switch_file(agent().state).value(), model=model))
 
 
 @app.command()
-def tiers() -> None:
+def tiers(as_json: AsJson = False) -> None:
     """List the steps, the tier that each runs on, and the models that its calls go to, in turn."""
-    now = switches.switch_file(state_directory()).value()
-    models = Models(assembly.tier_policy(), lambda: now)
-    table = Table("step", "tier", "model", "when that is overloaded")
+    from agentgauge.cost.tiers import Models
+
+    app = agent()
+    now = switches.switch_file(app.state).value()
+    models = Models(app.tier_policy(), lambda: now)
+    rows = []
     for step in STEPS:
+        tier = models.tier(step)
+        switched = tier != models.policy.tier_of(step)
         model, *others = models.models(step)
-        switched = " (switched)" if models.tier(step) != models.policy.tier_of(step) else ""
-        table.add_row(step, f"{models.tier(step)}{switched}", model, ", ".join(others))
-    out.print(table)
+        rows.append({"step": step, "tier": tier, "switched": switched, "model": model, "overloaded": others})
+    columns = [
+        Column("step", "step"),
+        Column("tier", "tier"),
+        Column("switched", "", lambda switched: "switched" if switched else ""),
+        Column("model", "model"),
+        Column("overloaded", "when that is overloaded"),
+    ]
+    print_rows(columns, rows, as_json=as_json, nothing="")
 
 
 @app.command("use-tier")
 def use_tier(
-    step: Annotated[str, typer.Argument(help=f"One of: {', '.join(STEPS)}.")],
+    step: Annotated[str, typer.Argument(help="As `ops tiers` shows it.")],
     tier: Annotated[str | None, typer.Argument(help="For example medium.")] = None,
     default: Annotated[bool, typer.Option("--default", help="Back to the configured tier.")] = False,
 ) -> None:
     """Run a step on another tier from the next call on; planning and synthesis are the slow and costly ones."""
-    known = assembly.tier_policy().tiers
+    app = agent()
+    known = app.tier_policy().tiers
     if step not in STEPS:
         stop(f"there is no step {step!r}; the steps are {', '.join(STEPS)}")
     if (tier is None) != default:
         stop("name a tier, or say --default")
     if tier is not None and tier not in known:
         stop(f"there is no tier {tier!r}; the tiers are {', '.join(known)}")
-    _switch(switches.switch_file(state_directory()).value().with_tier(step, tier))
+    _switch(switches.switch_file(app.state).value().with_tier(step, tier))
 
 
 @app.command()
-def spend(top: Annotated[int, typer.Option(min=1, help="Show so many users.")] = 20) -> None:
+def spend(top: Annotated[int, typer.Option(min=1, help="Show so many users.")] = 20, as_json: AsJson = False) -> None:
     """Show what users spent since 00:00 UTC, costliest first, by the pseudonym that pages and panels show."""
-    table = Table("user", "spend today", "turns")
-    with open_ledger() as ledger:
-        for user in ledger.top_spenders(assembly.AGENT, top):
-            table.add_row(user.user, f"${user.cost_usd:.4f}", str(user.turns))
-    out.print(table)
-
-
-def users(
-    pseudonym: Annotated[str | None, typer.Option("--who", help="Print the user id behind this pseudonym.")] = None,
-) -> None:
-    """Show what users spent today, by pseudonym, or who one of them is: see `ops spend` and `ops who`."""
-    if pseudonym is None:
-        spend()
-    else:
-        who(pseudonym)
+    app = agent()
+    with opened_ledger(app) as ledger:
+        rows = [asdict(one) for one in ledger.top_spenders(app.name, top)]
+    columns = [
+        Column("user", "user"),
+        Column("cost_usd", "spend today", usd, right=True),
+        Column("turns", "turns", right=True),
+    ]
+    print_rows(columns, rows, as_json=as_json, nothing="nobody has spent anything today")
 
 
 @app.command()
 def who(pseudonym: Annotated[str, typer.Argument(help="12 hex digits, as pages and `ops spend` show.")]) -> None:
     """Print the user id behind a pseudonym: for the on-call, not for logs or tickets."""
-    with open_ledger() as ledger:
+    with opened_ledger(agent()) as ledger:
         user_id = ledger.user_behind(pseudonym)
     if user_id is None:
-        stop(f"the ledger knows no user {pseudonym!r}; `ops spend` shows the pseudonyms of today")
-    out.print(user_id, markup=False, highlight=False, soft_wrap=True)
+        refuse(f"the ledger knows no user {pseudonym!r}; `agentgauge ops spend` shows the pseudonyms of today")
+    say(user_id)
 
 
 def _switch(new: switches.Switches) -> None:
-    switches.write(state_directory(), new)
+    state = agent().state
+    switches.write(state, new)
     tiers = ", ".join(f"{step} on {tier}" for step, tier in new.tiers.items())
     off, fallback = (", ".join(names) or "none" for names in (new.disabled_tools, new.fallback_tools))
     model = new.model or "the configured one"
     now = f"tools off: {off}; on fallback: {fallback}; model: {model}; tiers: {tiers or 'the configured ones'}"
-    operations_log.record(state_directory(), now)
-    out.print(now, soft_wrap=True)
+    operations_log.record(state, now)
+    say(now)

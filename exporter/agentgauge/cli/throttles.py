@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import getpass
 import re
-from datetime import datetime, timedelta
-from typing import Annotated
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from agentgauge.cli.common import open_ledger, out, stop
-from agentgauge.cost.budgets import STATES
-from agentgauge.cost.throttles import Throttles
-from agentgauge.files.watched_file import state_directory
-from agentgauge.ledger import Ledger
+from agentgauge.cli.common import AsJson, agent, opened_ledger, refuse, say, stop
+from agentgauge.cli.tables import Column, print_rows, shown
 from agentgauge.ops import operations_log
-from sample_agent import assembly
+
+if TYPE_CHECKING:
+    from agentgauge.ledger import Ledger
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
@@ -27,45 +25,70 @@ Duration = Annotated[str, typer.Option("--for", help="So many minutes, hours or 
 
 def throttle(user: User, reason: Reason, duration: Duration = "1d") -> None:
     """Take few requests from a user (budgets.yml says how few), within seconds, on all replicas."""
+    from agentgauge.cost.throttles import Throttles
+
     lasting = _lasting(duration)
-    with open_ledger() as ledger:
+    app = agent()
+    with opened_ledger(app) as ledger:
         user_id = _user_id(ledger, user)
         until = ledger.now() + lasting
-        Throttles(ledger, assembly.AGENT).put(user_id, "throttle", until, getpass.getuser(), reason)
-        _say(f"user {ledger.pseudonym(user_id)} is throttled until {_minute(until)}")
+        Throttles(ledger, app.name).put(user_id, "throttle", until, getpass.getuser(), reason)
+        done = f"user {ledger.pseudonym(user_id)} is throttled until {shown(until)} UTC"
+    operations_log.record(app.state, done)
+    say(done)
 
 
-def throttles() -> None:
+def throttles(as_json: AsJson = False) -> None:
     """List who is throttled or stopped, by people or by the budget of a day, and who was let go today."""
-    table = Table("user", "state", "since", "until", "by", "reason")
-    with open_ledger() as ledger:
-        for one in Throttles(ledger, assembly.AGENT).current():
-            state = STATES[one.level] if one.lifted_by is None else f"let go by {one.lifted_by}"
-            until = "somebody lifts it" if one.until is None else _minute(one.until)
-            table.add_row(ledger.pseudonym(one.user_id), state, _minute(one.since), until, one.set_by, one.reason)
-    out.print(table)
+    from agentgauge.cost.throttles import Throttles
+
+    app = agent()
+    with opened_ledger(app) as ledger:
+        rows = [
+            {
+                "user": ledger.pseudonym(one.user_id),
+                "state": "throttled" if one.level == "throttle" else "stopped",
+                "since": one.since,
+                "until": one.until,
+                "set_by": one.set_by,
+                "lifted_by": one.lifted_by,
+                "reason": one.reason,
+            }
+            for one in Throttles(ledger, app.name).current()
+        ]
+    columns = [
+        Column("user", "user"),
+        Column("state", "state"),
+        Column("since", "since (UTC)"),
+        Column("until", "until (UTC)", lambda until: "somebody lifts it" if until is None else shown(until)),
+        Column("set_by", "by"),
+        Column("lifted_by", "let go by"),
+        Column("reason", "reason", wraps=True),
+    ]
+    print_rows(columns, rows, as_json=as_json, nothing="nobody is throttled or stopped")
 
 
 def unthrottle(user: User) -> None:
     """Let a user go; a budget that did it does not do it again before 00:00 UTC."""
-    with open_ledger() as ledger:
+    from agentgauge.cost.throttles import Throttles
+
+    app = agent()
+    with opened_ledger(app) as ledger:
         user_id = _user_id(ledger, user)
-        if not Throttles(ledger, assembly.AGENT).lift(user_id, getpass.getuser()):
-            stop(f"user {ledger.pseudonym(user_id)} is neither throttled nor stopped; `ops throttles` lists who is")
-        _say(f"user {ledger.pseudonym(user_id)} is let go")
+        pseudonym = ledger.pseudonym(user_id)
+        if not Throttles(ledger, app.name).lift(user_id, getpass.getuser()):
+            refuse(f"user {pseudonym} is neither throttled nor stopped; `agentgauge ops throttles` lists who is")
+    done = f"user {pseudonym} is let go"
+    operations_log.record(app.state, done)
+    say(done)
 
 
 def _user_id(ledger: Ledger, user: str) -> str:
-    """The id of a user of whom the ledger knows, so that a slip of the pen throttles nobody."""
-    found = ledger.user_behind(user) or ledger.user_behind(ledger.pseudonym(user))
-    if found is None:
-        stop(f"the ledger knows no user {user!r}; `ops spend` shows the pseudonyms of today")
-    return found
-
-
-def _say(done: str) -> None:
-    operations_log.record(state_directory(), done)
-    out.print(done, highlight=False)
+    """The id of a user whom the ledger knows, so that a typing error throttles nobody."""
+    user_id = ledger.user_behind(user) or ledger.user_behind(ledger.pseudonym(user))
+    if user_id is None:
+        refuse(f"the ledger knows no user {user!r}; `agentgauge ops spend` shows the pseudonyms of today")
+    return user_id
 
 
 def _lasting(written: str) -> timedelta:
@@ -73,7 +96,3 @@ def _lasting(written: str) -> timedelta:
     if match is None:
         stop(f"--for {written}: expected minutes, hours or days: 30m, 2h, 1d")
     return timedelta(**{UNITS[match[2]]: int(match[1])})
-
-
-def _minute(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"

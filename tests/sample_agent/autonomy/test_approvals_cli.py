@@ -1,4 +1,4 @@
-"""`python -m sample_agent approvals …`: the same decisions as on the page, from a terminal."""
+"""`agentgauge approvals …`: the same decisions as on the page, from a terminal."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from agentgauge import AgentGauge
 from agentgauge.autonomy.access import FILE_NAME, VARIABLE
 from agentgauge.autonomy.actions import Action, Proposal
 from agentgauge.autonomy.parts import Autonomy
+from agentgauge.cli.root import app as agentgauge
 from agentgauge.ledger import Ledger
 from sample_agent import assembly
-from sample_agent.cli import app
 from sample_agent.sales.tools import SALES_TOOLS
 from sample_agent.service import Service
 from sample_agent.serving import serving
+from sample_agent.settings import AGENT, ledger_url
 
 EMAIL = {"to": "jane@globex.example", "subject": "Renewal", "body": "Dear Ms Doe,\n\nplease find our offer.\n\nAnn"}
 SEARCH = {"accounts": ["Globex"], "limit": 10}
@@ -43,7 +44,7 @@ def _installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def autonomy(tmp_path: Path) -> Iterator[Autonomy]:
     """The Sales Companion's, on the ledger that the commands open."""
-    with closing(Ledger.open(assembly.ledger_url(tmp_path))) as ledger:
+    with closing(Ledger.open(ledger_url(tmp_path))) as ledger:
         yield assembly.build_autonomy(ledger)
 
 
@@ -60,7 +61,7 @@ def propose(autonomy: Autonomy) -> Callable[..., Action]:
 
 def approvals(*arguments: str, typed: str = "", status: int = 0) -> str:
     """Run `approvals …`, which has to end with this status; returns what it printed."""
-    result = CliRunner().invoke(app, ["approvals", *arguments], input=typed, env={"USER": "ann"})
+    result = CliRunner().invoke(agentgauge, ["approvals", *arguments], input=typed, env={"USER": "ann"})
     assert result.exit_code == status, result.output
     return result.output
 
@@ -70,10 +71,10 @@ def test_the_list_shows_what_waits_and_says_what_is_to_be_audited(propose: Calla
     assert "nothing waits for a decision" in approvals("list")
     waiting = propose(expires_in_seconds=7300)
     propose("update_crm", {"account": "Globex", "text": "Call Jane"}, disposition="auto", sampled=True)
-    printed = " ".join(re.sub("[│┃]", " ", approvals("list")).split())
-    assert printed.startswith("the stage is approval_required waiting for a decision")
+    printed = " ".join(approvals("list").split())
+    assert printed.startswith("the stage is approval_required id tool risk")
     assert re.search(rf"{waiting.id} draft_email medium \d+ s 2 h jane@", printed)
-    assert "1 ran unasked and wait for an audit: `autonomy audits` lists them" in printed
+    assert "1 ran unasked and wait for an audit: `agentgauge autonomy audits` lists them" in printed
 
 
 def test_one_action_is_shown_in_full(propose: Callable[..., Action]) -> None:
@@ -204,7 +205,7 @@ def test_a_rejection_needs_a_reason(propose: Callable[..., Action], autonomy: Au
     """The agent is told it."""
     action = propose()
     approvals("reject", action.id, status=2)
-    assert "say why: --reason" in approvals("reject", action.id, "--reason", " ", status=1)
+    assert "say why: --reason" in approvals("reject", action.id, "--reason", " ", status=2)
     assert "rejected by ann" in approvals("reject", action.id, "--reason", "too formal")
     assert autonomy.approvals.get(action.id).reason == "too formal"
     assert "reason: too formal" in approvals("show", action.id)
@@ -224,7 +225,7 @@ def test_whoever_comes_second_is_told(propose: Callable[..., Action], autonomy: 
 def test_an_unknown_action_is_said(autonomy: Autonomy) -> None:
     """With where to look."""
     printed = approvals("approve", "nothing", status=1)
-    assert "sales_companion has no action 'nothing'; `approvals list` shows what there is" in printed
+    assert "sales_companion has no action 'nothing'; `agentgauge approvals list` shows those that wait" in printed
 
 
 def test_the_link_leads_into_the_page_of_the_running_agent(
@@ -232,8 +233,8 @@ def test_the_link_leads_into_the_page_of_the_running_agent(
 ) -> None:
     """And a request that waited is answered after the decision there."""
     tools = [tool.name for tool in SALES_TOOLS]
-    ledger = assembly.ledger_url(tmp_path)
-    gauge = AgentGauge(assembly.AGENT, tools=tools, registry=registry, ledger=ledger)
+    ledger = ledger_url(tmp_path)
+    gauge = AgentGauge(AGENT, tools=tools, registry=registry, ledger=ledger)
     client = AsyncAnthropic(api_key="fake-key", base_url=fake_api, middleware=[gauge.anthropic()])
     companion = assembly.build_companion(gauge, client, tmp_path)
     page = assembly.build_approvals_page(companion.supervisor.autonomy, tmp_path)

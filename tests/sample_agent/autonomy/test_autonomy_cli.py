@@ -1,4 +1,4 @@
-"""`python -m sample_agent autonomy …` and the decisions in the chat, as people type them."""
+"""`agentgauge autonomy …` and the decisions in the chat, as people type them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 
 from agentgauge.autonomy.actions import Action, Proposal
 from agentgauge.autonomy.parts import Autonomy
+from agentgauge.cli.root import app as agentgauge
 from agentgauge.ledger import Ledger
 from sample_agent import assembly
-from sample_agent.cli import app
+from sample_agent.settings import ledger_url
 
 NOTE = {"account": "Globex", "kind": "note", "text": "call back next week"}
 
@@ -35,7 +36,7 @@ def _installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def autonomy(tmp_path: Path) -> Iterator[Autonomy]:
     """The Sales Companion's, on the ledger that the commands open."""
-    with closing(Ledger.open(assembly.ledger_url(tmp_path))) as ledger:
+    with closing(Ledger.open(ledger_url(tmp_path))) as ledger:
         yield assembly.build_autonomy(ledger)
 
 
@@ -52,7 +53,7 @@ def propose(autonomy: Autonomy) -> Callable[..., Action]:
 
 def run(*arguments: str, typed: str = "", status: int = 0) -> str:
     """Run `autonomy …`, which has to end with this status; returns what it printed, in one line."""
-    result = CliRunner().invoke(app, ["autonomy", *arguments], input=typed, env={"USER": "ann"})
+    result = CliRunner().invoke(agentgauge, ["autonomy", *arguments], input=typed, env={"USER": "ann"})
     assert result.exit_code == status, result.output
     return " ".join(result.output.split())
 
@@ -103,7 +104,7 @@ def test_changes_say_who_and_why_and_are_shown(autonomy: Autonomy) -> None:
 
 def test_audits_are_listed_and_judged(propose: Callable[..., Action], autonomy: Autonomy) -> None:
     """A problem takes the freedom back that the stage gives."""
-    assert "there is none" in run("audits")
+    assert "nothing waits for an audit" in run("audits")
     run("stage", "autonomous", "--reason", "a good year")
     action = propose(disposition="auto", sampled=True)
     assert action.id in run("audits")
@@ -131,26 +132,26 @@ def test_what_was_done_instead_of_a_suggestion_is_compared(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "status", "says"),
     [
-        (["explain", "fly"], "there is no tool 'fly'"),
-        (["did", "123"], "say what you did: --as-suggested, --arguments"),
-        (["did", "123", "--as-suggested"], "sales_companion has no action '123'"),
-        (["did", "123", "--arguments", "{"], "--arguments is not JSON"),
-        (["did", "123", "--arguments", "7"], "--arguments: expected an object"),
-        (["audit", "123", "--verdict", "ok"], "sales_companion has no action '123'"),
+        (["explain", "fly"], 2, "sales_companion has no tool 'fly'"),
+        (["did", "123"], 2, "say what you did: --as-suggested, --arguments"),
+        (["did", "123", "--as-suggested"], 1, "sales_companion has no action '123'"),
+        (["did", "123", "--arguments", "{"], 2, "--arguments is not JSON"),
+        (["did", "123", "--arguments", "7"], 2, "--arguments: expected an object"),
+        (["audit", "123", "--verdict", "ok"], 1, "sales_companion has no action '123'"),
     ],
 )
-def test_wrong_commands_are_one_clear_line(arguments: list[str], says: str) -> None:
+def test_wrong_commands_are_one_clear_line(arguments: list[str], status: int, says: str) -> None:
     """What was wrong, and what to do."""
-    assert says in run(*arguments, status=1)
+    assert says in run(*arguments, status=status)
 
 
 def test_a_broken_policy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With file, line and field."""
     (tmp_path / "mine.yml").write_text("stage: bold")
     monkeypatch.setenv("AGENTGAUGE_POLICY", str(tmp_path / "mine.yml"))
-    assert "error: mine.yml:1: changed_by: is missing" in run("show", status=1)
+    assert "error: mine.yml:1: changed_by: is missing" in run("show", status=2)
 
 
 def chat(state: Path, *typed: str) -> str:

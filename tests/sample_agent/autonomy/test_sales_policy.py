@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from sample_agent.assembly import sales_policy
+from sample_agent.app import app
 from sample_agent.sales.tools import SALES_TOOLS
 
 
 def test_the_sales_companions_policy_asks_for_every_write() -> None:
     """The stage of the demo, and the numbers of the specification."""
-    shipped = sales_policy()()
+    shipped = app().policy_source()()
     assert shipped.stage == "approval_required"
     assert {name: tool.risk for name, tool in shipped.tools.items() if tool.side_effect} == {
         "draft_email": "medium",

@@ -22,10 +22,11 @@ from agentgauge import AgentGauge
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.suspensions import LEASE_SECONDS
 from agentgauge.ledger import Ledger
-from sample_agent.assembly import build_autonomy, build_companion, ledger_url
+from sample_agent.assembly import build_autonomy, build_companion
 from sample_agent.sales.tools import SALES_TOOLS
 from sample_agent.service import Service
 from sample_agent.serving import serving
+from sample_agent.settings import ledger_url
 
 DRAFT = "Draft a renewal proposal email to Jane at Globex"
 NOTE = "Log a note in the CRM for Globex: call back next week"
@@ -328,7 +329,8 @@ from pathlib import Path
 import requests
 from anthropic import AsyncAnthropic
 from agentgauge import AgentGauge
-from sample_agent.assembly import build_companion, ledger_url
+from sample_agent.assembly import build_companion
+from sample_agent.settings import ledger_url
 from sample_agent.sales import tools
 from sample_agent.sales.crm import Crm
 from sample_agent.sales.tools import SALES_TOOLS

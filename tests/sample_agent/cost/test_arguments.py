@@ -13,6 +13,7 @@ from agentgauge.autonomy.actions import Action
 from sample_agent import assembly
 from sample_agent.fake_api import answers
 from sample_agent.sales.companion import Conversation, SalesCompanion
+from sample_agent.settings import MODELS
 from tests.exporter.cost.conftest import counted
 
 DRAFT = "Draft a renewal proposal email to Jane at Globex"
@@ -27,12 +28,12 @@ async def make(
     gauge: AgentGauge, fake_api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Make]:
     """Make agents on one fake API, which differ in the file of their models only."""
-    shipped = assembly.MODELS.read_text(encoding="utf-8")
+    shipped = MODELS.read_text(encoding="utf-8")
     monkeypatch.setattr(assembly, "MODELS", tmp_path / "models.yml")
     async with AsyncAnthropic(api_key="fake-key", base_url=fake_api, middleware=[gauge.anthropic()]) as client:
 
         def made(apart: str) -> SalesCompanion:
-            assembly.MODELS.write_text(shipped.replace("arguments_apart: []", f"arguments_apart: [{apart}]"))
+            MODELS.write_text(shipped.replace("arguments_apart: []", f"arguments_apart: [{apart}]"))
             return assembly.build_companion(gauge, client, tmp_path)
 
         yield made

@@ -14,15 +14,17 @@ from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from agentgauge import AgentGauge, Session
+from agentgauge.cli.root import app as agentgauge
 from agentgauge.cost import budgets
 from agentgauge.cost.budgets import SET_BY, Budget, BudgetPolicy, BudgetReachedError, Budgets
 from agentgauge.cost.throttles import Throttles
 from agentgauge.files.yaml_file import YamlFileError
 from agentgauge.ledger import Ledger, Usage
 from sample_agent import assembly
-from sample_agent.cli import app
+from sample_agent.app import app
 from sample_agent.sales.companion import Conversation, SalesCompanion
 from sample_agent.sales.tools import TOOLS_BY_NAME
+from sample_agent.settings import AGENT, BUDGETS, ledger_url
 from tests.clock import Clock
 
 POLICY = BudgetPolicy(
@@ -43,14 +45,14 @@ def clock() -> Clock:
 @pytest.fixture
 def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
     """The ledger of the state folder, on the test's clock."""
-    with closing(Ledger.open(assembly.ledger_url(tmp_path), now=clock)) as opened:
+    with closing(Ledger.open(ledger_url(tmp_path), now=clock)) as opened:
         yield opened
 
 
 @pytest.fixture
 def gauge(registry: CollectorRegistry, ledger: Ledger) -> Iterator[AgentGauge]:
     """An agent on the ledger."""
-    with closing(AgentGauge(assembly.AGENT, tools=list(TOOLS_BY_NAME), registry=registry, ledger=ledger)) as made:
+    with closing(AgentGauge(AGENT, tools=list(TOOLS_BY_NAME), registry=registry, ledger=ledger)) as made:
         yield made
 
 
@@ -131,7 +133,7 @@ def test_a_day_over_budget_stops_the_user_in_every_conversation(kept: Budgets, g
 
 def test_a_day_is_added_up_over_all_replicas(kept: Budgets, gauge: AgentGauge, ledger: Ledger, clock: Clock) -> None:
     """What another replica wrote counts with the next look at the ledger, and together with what is new here."""
-    ledger.add_usage(assembly.AGENT, {(clock().date(), USER): Usage(cost_usd=19)})
+    ledger.add_usage(AGENT, {(clock().date(), USER): Usage(cost_usd=19)})
     session = gauge.session(USER)
     assert refused(kept, session) == ""
     look(kept, gauge)
@@ -175,7 +177,7 @@ def test_what_is_spent_while_the_ledger_is_down_still_counts(
 
 def test_a_new_day_starts_at_zero(kept: Budgets, gauge: AgentGauge, ledger: Ledger, clock: Clock) -> None:
     """UTC, with or without a look at the ledger since."""
-    ledger.add_usage(assembly.AGENT, {(clock().date(), USER): Usage(cost_usd=20)})
+    ledger.add_usage(AGENT, {(clock().date(), USER): Usage(cost_usd=20)})
     look(kept, gauge)
     assert refused(kept, gauge.session(USER)) != ""
     clock.forward(hours=12)
@@ -186,7 +188,7 @@ def test_a_throttled_user_is_told_when_to_ask_again(
     kept: Budgets, gauge: AgentGauge, ledger: Ledger, clock: Clock
 ) -> None:
     """One request in a while, in whatever conversation; a request that runs is not cut off."""
-    ledger.add_usage(assembly.AGENT, {(clock().date(), USER): Usage(cost_usd=10)})
+    ledger.add_usage(AGENT, {(clock().date(), USER): Usage(cost_usd=10)})
     look(kept, gauge)
     first, second = gauge.session(USER), gauge.session(USER)
     assert refused(kept, first) == ""
@@ -205,7 +207,7 @@ def test_a_throttle_set_by_people_is_obeyed_by_every_replica(
     kept: Budgets, gauge: AgentGauge, ledger: Ledger, clock: Clock
 ) -> None:
     """Until it ends; the user hears of people and a time, not of their reasons."""
-    Throttles(ledger, assembly.AGENT).put(USER, "throttle", clock() + timedelta(hours=2), "bob", "a script, it seems")
+    Throttles(ledger, AGENT).put(USER, "throttle", clock() + timedelta(hours=2), "bob", "a script, it seems")
     other = Budgets(POLICY, gauge)
     other.refresh()
     kept.refresh()
@@ -224,11 +226,11 @@ def test_a_day_over_budget_is_visible_once_and_for_all(
     kept: Budgets, gauge: AgentGauge, ledger: Ledger, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """In the ledger, until midnight, and in the log by pseudonym."""
-    ledger.add_usage(assembly.AGENT, {(clock().date(), USER): Usage(cost_usd=20.1)})
+    ledger.add_usage(AGENT, {(clock().date(), USER): Usage(cost_usd=20.1)})
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             look(kept, gauge)
-    (shown,) = Throttles(ledger, assembly.AGENT).current()
+    (shown,) = Throttles(ledger, AGENT).current()
     assert (shown.level, shown.set_by, shown.reason) == ("stop", SET_BY, "spent $20.10 today")
     assert shown.until == datetime(2026, 3, 19, tzinfo=UTC)
     said = [record.getMessage() for record in caplog.records if "stopped" in record.getMessage()]
@@ -240,12 +242,12 @@ def test_whom_people_let_go_the_budget_leaves_alone_for_the_day(
     kept: Budgets, gauge: AgentGauge, ledger: Ledger, clock: Clock
 ) -> None:
     """Their word counts more than the file's; the next day the file's counts again, and a higher level at once."""
-    ledger.add_usage(assembly.AGENT, {(clock().date(), USER): Usage(cost_usd=11)})
+    ledger.add_usage(AGENT, {(clock().date(), USER): Usage(cost_usd=11)})
     look(kept, gauge)
-    Throttles(ledger, assembly.AGENT).lift(USER, "bob")
+    Throttles(ledger, AGENT).lift(USER, "bob")
     look(kept, gauge)
     assert [refused(kept, gauge.session(USER)) for _ in range(3)] == ["", "", ""]
-    ledger.add_usage(assembly.AGENT, {(clock().date(), USER): Usage(cost_usd=9)})
+    ledger.add_usage(AGENT, {(clock().date(), USER): Usage(cost_usd=9)})
     look(kept, gauge)
     assert refused(kept, gauge.session(USER)).startswith("I have to stop here")
 
@@ -295,7 +297,7 @@ def test_without_a_ledger_a_day_is_what_this_process_saw(clock: Clock) -> None:
 def test_a_slip_in_the_file_names_its_line(tmp_path: Path, old: str, new: str, says: str) -> None:
     """At start-up."""
     path = tmp_path / "budgets.yml"
-    text = assembly.BUDGETS.read_text(encoding="utf-8")
+    text = BUDGETS.read_text(encoding="utf-8")
     assert text.count(old) == 1
     path.write_text(text.replace(old, new), encoding="utf-8")
     line = text[: text.index(old)].count("\n") + 1
@@ -306,7 +308,7 @@ def test_a_slip_in_the_file_names_its_line(tmp_path: Path, old: str, new: str, s
 
 def test_the_shipped_budgets_leave_room_for_the_alerts() -> None:
     """Users are warned where people are alerted, and stopped at four times that, or the alerts could never fire."""
-    policy = assembly.budget_policy()
+    policy = app().budget_policy()
     assert (policy.session.warn, policy.user_day.warn) == (0.50, 5.00)
     assert (policy.session.stop, policy.user_day.stop) == (2.00, 20.00)
 
@@ -321,7 +323,7 @@ async def companion(gauge: AgentGauge, fake_api: str, tmp_path: Path) -> AsyncIt
 
 def outcome(gauge: AgentGauge, which: str) -> float | None:
     """How many tasks ended so."""
-    return gauge.registry.get_sample_value("agent_tasks_total", {"agent": assembly.AGENT, "outcome": which})
+    return gauge.registry.get_sample_value("agent_tasks_total", {"agent": AGENT, "outcome": which})
 
 
 async def test_a_stopped_conversation_calls_no_model_and_is_a_failed_task(
@@ -334,7 +336,7 @@ async def test_a_stopped_conversation_calls_no_model_and_is_a_failed_task(
     assert answer.text.startswith("I have to stop here: this conversation has reached its budget of $2.00.")
     assert "the team that runs the Sales Companion" in answer.text
     assert (outcome(gauge, "failed"), outcome(gauge, "completed"), outcome(gauge, "fallback")) == (1, 0, 0)
-    labels = {"agent": assembly.AGENT, "model": "claude-opus-5-5", "outcome": "success"}
+    labels = {"agent": AGENT, "model": "claude-opus-5-5", "outcome": "success"}
     assert gauge.registry.get_sample_value("agent_llm_calls_total", labels) in (None, 0)
     assert conversation.messages == []
 
@@ -376,10 +378,10 @@ def ops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agentgauge.cli.common.out.width", 160)
 
 
-def run(*arguments: str, fails: bool = False) -> str:
+def run(*arguments: str, status: int = 0) -> str:
     """What `ops …` prints."""
-    result = CliRunner().invoke(app, ["ops", *arguments])
-    assert result.exit_code == (1 if fails else 0), result.output
+    result = CliRunner().invoke(agentgauge, ["ops", *arguments])
+    assert result.exit_code == status, result.output
     return result.output
 
 
@@ -422,15 +424,19 @@ def test_a_user_can_be_named_by_id_too(gauge: AgentGauge, ledger: Ledger, clock:
 
 @pytest.mark.usefixtures("ops")
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "status", "says"),
     [
-        (["throttle", "0123456789ab", "--reason", "x"], "error: the ledger knows no user '0123456789ab'; `ops spend`"),
-        (["throttle", USER, "--reason", "x", "--for", "2 weeks"], "error: --for 2 weeks: expected minutes, hours or d"),
-        (["unthrottle", USER], "is neither throttled nor stopped; `ops throttles` lists who is"),
+        (["throttle", "0123456789ab", "--reason", "x"], 1, "error: the ledger knows no user '0123456789ab'; `agentg"),
+        (
+            ["throttle", USER, "--reason", "x", "--for", "2 weeks"],
+            2,
+            "error: --for 2 weeks: expected minutes, ",
+        ),
+        (["unthrottle", USER], 1, "is neither throttled nor stopped; `agentgauge ops throttles` lists who is"),
     ],
 )
-def test_a_wrong_command_is_one_clear_line(gauge: AgentGauge, arguments: list[str], says: str) -> None:
+def test_a_wrong_command_is_one_clear_line(gauge: AgentGauge, arguments: list[str], status: int, says: str) -> None:
     """What was wrong, and where to look."""
     gauge.session(USER)
     gauge.refresh_from_ledger()
-    assert says in run(*arguments, fails=True)
+    assert says in run(*arguments, status=status)

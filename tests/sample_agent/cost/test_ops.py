@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,8 @@ from anthropic import AsyncAnthropic
 from typer.testing import CliRunner
 
 from agentgauge import AgentGauge
+from agentgauge.cli.root import app as agentgauge
 from sample_agent import assembly
-from sample_agent.cli import app
 from sample_agent.sales.levers import Levers
 from sample_agent.service import Service
 from sample_agent.serving import serving
@@ -43,10 +44,10 @@ def ask(url: str) -> None:
     requests.post(f"{url}/sessions/{session}/messages", json={"text": "Tell me about Globex"}, timeout=10)
 
 
-def run(*arguments: str, fails: bool = False) -> str:
+def run(*arguments: str, status: int = 0) -> str:
     """What a command prints."""
-    result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == (1 if fails else 0), result.output
+    result = CliRunner().invoke(agentgauge, arguments)
+    assert result.exit_code == status, result.output
     return result.output
 
 
@@ -54,10 +55,10 @@ def test_the_cache_is_shown_by_tool_without_anybodys_data(agent: str) -> None:
     """How many, how old, how often they serve."""
     ask(agent)
     shown = run("ops", "cache", "show", "--agent", agent)
-    rows = {row[1]: row for line in shown.splitlines() if len(row := [cell.strip() for cell in line.split("│")]) > 6}
-    assert rows["search_crm_contacts"][2:5] == ["300 s", "everybody", "1"]
-    assert rows["search_crm_contacts"][7] == "50%"
-    assert rows["search_emails"][2:8] == ["never", "nobody: by user", "0", "-", "-", "-"]
+    rows = {row[0]: row for line in shown.splitlines() if (row := re.split(r"\s{2,}", line.strip()))}
+    assert rows["search_crm_contacts"][1:4] == ["300 s", "everybody", "1"]
+    assert rows["search_crm_contacts"][6] == "50%"
+    assert rows["search_emails"][1:7] == ["never", "nobody: by user", "0", "–", "–", "–"]
     assert "Globex" not in shown
     assert "rep-1" not in shown
 
@@ -72,17 +73,25 @@ def test_what_is_dropped_is_looked_up_anew(agent: str, gauge: AgentGauge) -> Non
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "status", "says"),
     [
-        (["cache", "drop"], "error: name a tool with --tool, or say --all"),
-        (["cache", "drop", "--all", "--tool", "search_emails"], "error: name a tool with --tool, or say --all"),
-        (["cache", "drop", "--tool", "search_mail"], "error: there is no tool 'search_mail'; the tools are search_crm"),
-        (["cache", "drop", "--tool", "send_email"], "error: results of 'send_email' are never kept; those kept are of"),
+        (["cache", "drop"], 2, "error: name a tool with --tool, or say --all"),
+        (["cache", "drop", "--all", "--tool", "search_emails"], 2, "error: name a tool with --tool, or say --all"),
+        (
+            ["cache", "drop", "--tool", "search_mail"],
+            2,
+            "error: sales_companion has no tool 'search_mail'",
+        ),
+        (
+            ["cache", "drop", "--tool", "send_email"],
+            1,
+            "error: results of 'send_email' are never kept",
+        ),
     ],
 )
-def test_a_wrong_drop_is_one_clear_line(agent: str, arguments: list[str], says: str) -> None:
+def test_a_wrong_drop_is_one_clear_line(agent: str, arguments: list[str], status: int, says: str) -> None:
     """What was wrong, and what there is."""
-    assert run("ops", *arguments, "--agent", agent, fails=True).startswith(says)
+    assert run("ops", *arguments, "--agent", agent, status=status).startswith(says)
 
 
 def test_an_agent_without_a_cache_says_so(gauge: AgentGauge, fake_api: str, tmp_path: Path) -> None:
@@ -90,7 +99,7 @@ def test_an_agent_without_a_cache_says_so(gauge: AgentGauge, fake_api: str, tmp_
     client = AsyncAnthropic(api_key="fake-key", base_url=fake_api)
     companion = assembly.build_companion(gauge, client, tmp_path, Levers(cache=False))
     with serving(Service(gauge, companion).app()) as url:
-        assert "runs without a cache" in run("ops", "cache", "show", "--agent", url, fails=True)
+        assert "runs without a cache" in run("ops", "cache", "show", "--agent", url, status=1)
 
 
 def test_a_redis_that_is_down_is_said(
@@ -103,7 +112,7 @@ def test_a_redis_that_is_down_is_said(
         ask(url)
         assert counted(gauge, "agent_tool_calls_total", tool="get_deal_history", outcome="success") == 1
         for command in (["show"], ["drop", "--all"]):
-            assert "the cache cannot be reached: Redis" in run("ops", "cache", *command, "--agent", url, fails=True)
+            assert "the cache cannot be reached: Redis" in run("ops", "cache", *command, "--agent", url, status=1)
 
 
 def test_a_step_is_switched_to_another_tier_and_back(agent: str, gauge: AgentGauge) -> None:
@@ -111,7 +120,7 @@ def test_a_step_is_switched_to_another_tier_and_back(agent: str, gauge: AgentGau
     for step in ("planning", "synthesis"):
         said = run("ops", "use-tier", step, "medium")
     assert "tiers: planning on medium, synthesis on medium" in said
-    assert "medium (switched)" in run("ops", "tiers")
+    assert re.search(r"planning +medium +switched", run("ops", "tiers"))
     ask(agent)
     assert counted(gauge, "agent_llm_cost_usd_total", model="claude-sonnet-5-5", step="synthesis") > 0
     assert "model: claude-fable-5-2; tiers: planning on medium" in run("ops", "use-model", "claude-fable-5-2")
@@ -132,4 +141,4 @@ def test_a_step_is_switched_to_another_tier_and_back(agent: str, gauge: AgentGau
 )
 def test_a_wrong_switch_is_one_clear_line(arguments: list[str], says: str) -> None:
     """What was wrong, and what there is."""
-    assert run("ops", "use-tier", *arguments, fails=True).startswith(says)
+    assert run("ops", "use-tier", *arguments, status=2).startswith(says)

@@ -19,7 +19,7 @@ def test_a_price_file_with_a_slip_keeps_the_service_from_starting(
     monkeypatch.setenv("AGENTGAUGE_STATE", str(tmp_path))
     monkeypatch.setenv("AGENTGAUGE_PRICES", str(prices))
     result = CliRunner().invoke(app, ["serve", "--port", "0", "--metrics-port", "0"])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stderr.startswith(
         "error: prices.yml:2: models.claude-opus-5-5.discount: unknown field; the known ones are input, cache_read,"
     )

@@ -119,9 +119,9 @@ def test_a_turn_takes_what_its_models_and_tools_are_taken_to_need(registry: Coll
 
 def test_every_model_of_the_tiers_has_a_pace() -> None:
     """A model that was put into models.yml needs one here, too."""
-    from sample_agent.assembly import tier_policy
+    from sample_agent.app import app as sales_companion
 
-    assert {tier.model for tier in tier_policy().tiers.values()} <= PACES.keys()
+    assert {tier.model for tier in sales_companion().tier_policy().tiers.values()} <= PACES.keys()
 
 
 @pytest.mark.parametrize("option", [[], ["--markdown"]])

@@ -20,6 +20,7 @@ from agentgauge.ops.switches import Switches, switch_file, write
 from agentgauge.vocabulary import STEPS
 from sample_agent import assembly
 from sample_agent import faults as fault_file
+from sample_agent.app import app
 from sample_agent.fake_api import app as fake_app
 from sample_agent.faults import Fault, FaultFile
 from sample_agent.sales.companion import PROVIDER_DOWN, Conversation
@@ -36,7 +37,7 @@ LARGE, MEDIUM, SMALL = "claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5
 @pytest.fixture
 def policy() -> TierPolicy:
     """The shipped policy."""
-    return assembly.tier_policy()
+    return app().tier_policy()
 
 
 def test_the_shipped_models_are_known_to_the_price_table(policy: TierPolicy, gauge: AgentGauge) -> None:
@@ -180,7 +181,7 @@ async def test_a_stream_that_breaks_off_falls_back_too(
     model = ModelCalls(client, Models(policy, Switches))
     messages: list[MessageParam] = [{"role": "user", "content": "Hello"}]
     with pytest.raises(APIStatusError) as raised:
-        await model.next_message("planning", assembly.prompt_library().load(), SALES_TOOLS, [], messages)
+        await model.next_message("planning", app().prompt_library().load(), SALES_TOOLS, [], messages)
     assert (raised.value.status_code, raised.value.type) == (200, "overloaded_error")
     assert provider.calls == [LARGE, MEDIUM, SMALL]
 

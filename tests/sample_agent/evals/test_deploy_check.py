@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from typer.testing import CliRunner
 
-from sample_agent.cli import app
+from agentgauge.cli.root import app as agentgauge
 
 ROOT = Path(__file__).parents[3]
 
@@ -33,10 +33,10 @@ def test_the_target_is_a_command_that_exists(tmp_path: Path) -> None:
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     said = result.stdout.strip().splitlines()[-1]
     python, _, module, *arguments = shlex.split(said)
-    assert (python, module) == (".venv/bin/python", "sample_agent")
+    assert (python, module) == (".venv/bin/python", "agentgauge")
     assert arguments[:2] == ["eval", "run"]
-    assert {"--junit", "--json", "--model"} <= set(arguments)
-    understood = CliRunner().invoke(app, [*arguments, "--tag", "nonsense"])
+    assert {"--junit", "--json-file", "--model"} <= set(arguments)
+    understood = CliRunner().invoke(agentgauge, [*arguments, "--tag", "nonsense"])
     assert "has the tag 'nonsense'" in understood.stderr
 
 

@@ -15,23 +15,22 @@ from typer.testing import CliRunner, Result
 
 from agentgauge import AgentGauge
 from agentgauge.autonomy.actions import Actions, Proposal
-from agentgauge.cli.evaluating import SUITES
-from agentgauge.cli.nightly import Schedule, run_if_due
+from agentgauge.cli.nightly import Schedule, Watch
+from agentgauge.cli.root import app as agentgauge
 from agentgauge.evals.history import EvalHistory
-from agentgauge.evals.scenario import load
 from agentgauge.feedback.export import scenarios_of
 from agentgauge.ledger import Ledger
 from agentgauge.ops import switches
 from agentgauge.prompts.activations import PromptActivations
-from sample_agent import assembly
-from sample_agent.cli import app
+from sample_agent.app import app
 from sample_agent.fake_api.model import NO_TOOLS_LINE
 from sample_agent.sales.tools import TOOLS_BY_NAME
-from sample_agent.trials.trials import SCENARIOS, TOOL_FAULTS
+from sample_agent.settings import AGENT, PROMPTS, SCENARIOS, VERSION
 
-PROMPTS = assembly.prompt_library().load().version
-LARGE, SMALL = "claude-opus-5-5", "claude-haiku-5-5"
-SHIPPED, ON_SMALL = (f"{assembly.VERSION}+{PROMPTS}+{model}" for model in (LARGE, SMALL))
+NEWEST = app().prompt_library().load().version
+LARGE, SMALL, JUDGE = "claude-opus-5-5", "claude-haiku-5-5", "claude-sonnet-5-5"
+SHIPPED, ON_SMALL = (f"{VERSION}+{NEWEST}+{model}" for model in (LARGE, SMALL))
+OTHERS = ("run", "show", "history", "forget")
 DAILY = Schedule(trials=1, parallel=8, every=timedelta(days=1), size=2, max_cost=None)
 
 
@@ -54,13 +53,20 @@ def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     found = [one for path in SCENARIOS.glob("*.yml") for one in yaml.safe_load(path.read_text(encoding="utf-8"))]
     document = yaml.safe_dump([one for one in found if one["name"] in wanted])
     (folder / "some.yml").write_text(document, encoding="utf-8")
-    monkeypatch.setitem(SUITES, "sales", folder)
+    monkeypatch.setattr("sample_agent.settings.SCENARIOS", folder)
     return folder
 
 
 def evaluate(*arguments: str) -> Result:
-    """Run `python -m sample_agent eval …` in this process."""
-    return CliRunner().invoke(app, ["eval", *arguments])
+    """Run `agentgauge eval run …` in this process; the first word may be another command."""
+    return CliRunner().invoke(
+        agentgauge, ["eval", *([] if arguments[:1] and arguments[0] in OTHERS else ["run"]), *arguments]
+    )
+
+
+def run_if_due(schedule: Schedule) -> bool:
+    """What a watch does that starts now."""
+    return Watch(app(), schedule).run_if_due("sales")
 
 
 def ledger(state: Path) -> Ledger:
@@ -71,7 +77,7 @@ def ledger(state: Path) -> Ledger:
 def shown(state: Path, name: str) -> dict[tuple[str, ...], float]:
     """A metric as an agent shows it that starts now, by its labels but ``agent``."""
     registry = CollectorRegistry()
-    with closing(AgentGauge(assembly.AGENT, registry=registry, ledger=ledger(state))) as gauge:
+    with closing(AgentGauge(AGENT, registry=registry, ledger=ledger(state))) as gauge:
         gauge.refresh_from_ledger()
         return {
             tuple(value for label, value in sample.labels.items() if label != "agent"): sample.value
@@ -85,7 +91,7 @@ def test_the_shipped_agent_passes_the_shipped_suite() -> None:
     """All scenarios, on the fake API; this is what `make deploy-check` runs, with more trials."""
     result = evaluate("--trials", "1")
     assert result.exit_code == 0, result.output
-    count = len(load(SCENARIOS, TOOLS_BY_NAME, TOOL_FAULTS))
+    count = len(app().scenarios("sales"))
     assert count >= 22
     assert f"{count} of {count} scenarios passed" in result.output
 
@@ -106,13 +112,13 @@ def test_a_worse_model_fails_the_gate_and_the_message_names_the_scenarios(state:
 def test_a_worse_prompt_fails_the_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that forbids tools: the played model obeys, and the look-ups are gone."""
     prompts = tmp_path / "prompts"
-    shutil.copytree(assembly.PROMPTS, prompts)
+    shutil.copytree(PROMPTS, prompts)
     worse = f"v{len(list(prompts.iterdir())) + 1}"
-    shutil.copytree(prompts / PROMPTS, prompts / worse)
+    shutil.copytree(prompts / NEWEST, prompts / worse)
     with (prompts / worse / "system.md").open("a", encoding="utf-8") as system:
         system.write(f"\n{NO_TOOLS_LINE}\n")
-    monkeypatch.setattr(assembly, "PROMPTS", prompts)
-    assert evaluate("--trials", "1", "--prompts", PROMPTS).exit_code == 0
+    monkeypatch.setattr("sample_agent.settings.PROMPTS", prompts)
+    assert evaluate("--trials", "1", "--prompts", NEWEST).exit_code == 0
     result = evaluate("--trials", "1", "--prompts", worse)
     assert result.exit_code == 1
     assert f"regressed since {SHIPPED}: account look-up, renewal date (" in result.stderr
@@ -123,8 +129,8 @@ def test_ci_gets_junit_and_json_and_people_two_versions_side_by_side(tmp_path: P
     """Also when the run failed."""
     evaluate("--trials", "1")
     junit, said = tmp_path / "out" / "junit.xml", tmp_path / "out" / "run.json"
-    files = ("--junit", str(junit), "--json", str(said))
-    result = evaluate("--trials", "1", "--model", SMALL, "--compare", PROMPTS, *files)
+    files = ("--junit", str(junit), "--json-file", str(said))
+    result = evaluate("--trials", "1", "--model", SMALL, "--compare", NEWEST, *files)
     assert result.exit_code == 1
     assert "broken 0/1" in result.output
     assert 'type="regressed"' in junit.read_text(encoding="utf-8")
@@ -138,7 +144,7 @@ def test_a_spent_budget_breaks_the_run_off_and_it_can_be_resumed(state: Path) ->
     assert broke.exit_code == 2
     assert "the budget is spent" in broke.stderr
     with closing(ledger(state)) as opened:
-        history = EvalHistory(opened, assembly.AGENT)
+        history = EvalHistory(opened, AGENT)
         (run,) = history.runs("sales")
         kept = len(history.trials(run))
         assert run.result is None
@@ -152,7 +158,7 @@ def test_a_spent_budget_breaks_the_run_off_and_it_can_be_resumed(state: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--suite", "support"], "there is no suite 'support' but sales"),
+        (["--suite", "support"], "sales_companion has no suite 'support'; the suites are sales"),
         (["--prompts", "v99"], "there are no prompts 'v99'"),
         (["--tag", "nonsense"], "no scenario of the suite sales has the tag 'nonsense'"),
         (["--compare", "v99"], "no other version called 'v99' ran the suite sales"),
@@ -207,8 +213,8 @@ def test_a_run_leaves_no_trace_in_the_demo_but_its_result(state: Path) -> None:
     evaluate("--trials", "1")
     assert {path.name.partition("-")[0] for path in state.iterdir()} <= {"ledger.sqlite"}
     with closing(ledger(state)) as opened:
-        assert Actions(opened, assembly.AGENT).waiting() == []
-        assert opened.top_spenders(assembly.AGENT, 10) == ()
+        assert Actions(opened, AGENT).waiting() == []
+        assert opened.top_spenders(AGENT, 10) == ()
     assert shown(state, "agent_sessions_opened_total") == {(): 0}
     assert shown(state, "agent_tool_calls_total") == {("other", "success"): 0, ("other", "error"): 0}
 
@@ -216,7 +222,7 @@ def test_a_run_leaves_no_trace_in_the_demo_but_its_result(state: Path) -> None:
 @pytest.mark.usefixtures("suite")
 def test_a_judge_is_asked_once_and_its_cost_is_said() -> None:
     """Behind its flag; the second time its verdicts are known."""
-    first, again = evaluate("--trials", "1", "--judge"), evaluate("--trials", "1", "--judge")
+    first, again = (evaluate("--trials", "1", "--judge", JUDGE) for _ in range(2))
     assert first.exit_code == again.exit_code == 0
     assert "the judge cost " in first.output
     assert "the judge cost " not in again.output
@@ -228,21 +234,21 @@ def test_the_live_version_is_run_when_it_changes_and_when_a_day_has_passed(state
 
     def versions() -> list[tuple[str, bool]]:
         with closing(ledger(state)) as opened:
-            return [(str(run.version), run.partial) for run in EvalHistory(opened, assembly.AGENT).runs("sales")]
+            return [(str(run.version), run.partial) for run in EvalHistory(opened, AGENT).runs("sales")]
 
-    on_v1 = f"{assembly.VERSION}+v1+{LARGE}"
-    assert run_if_due("sales", DAILY)
-    assert run_if_due("sales", DAILY)
+    on_v1 = f"{VERSION}+v1+{LARGE}"
+    assert run_if_due(DAILY)
+    assert run_if_due(DAILY)
     assert versions() == [(SHIPPED, False)]
     switches.write(state, switches.Switches(model=SMALL))
-    assert run_if_due("sales", DAILY)
+    assert run_if_due(DAILY)
     assert versions() == [(ON_SMALL, False), (SHIPPED, False)]
     switches.write(state, switches.Switches())
     with closing(ledger(state)) as opened:
-        PromptActivations(opened, assembly.AGENT).activate("v1", "ann", "calmer")
-    assert run_if_due("sales", DAILY)
+        PromptActivations(opened, AGENT).activate("v1", "ann", "calmer")
+    assert run_if_due(DAILY)
     assert versions()[0] == (on_v1, False)
-    assert run_if_due("sales", Schedule(trials=1, parallel=8, every=timedelta(), size=2, max_cost=None))
+    assert run_if_due(Schedule(trials=1, parallel=8, every=timedelta(), size=2, max_cost=None))
     assert versions()[0] == (on_v1, True)
 
 
@@ -250,9 +256,9 @@ def test_the_live_version_is_run_when_it_changes_and_when_a_day_has_passed(state
 def test_a_live_run_that_breaks_off_says_so_and_goes_on_the_next_time() -> None:
     """With what its budget left over."""
     poor = Schedule(trials=2, parallel=1, every=timedelta(days=1), size=None, max_cost=0.005)
-    runs = [run_if_due("sales", poor)]
+    runs = [run_if_due(poor)]
     while not runs[-1]:
-        runs.append(run_if_due("sales", poor))
+        runs.append(run_if_due(poor))
     assert 2 <= len(runs) <= 6
 
 
@@ -261,12 +267,12 @@ def test_a_live_run_that_cannot_start_says_why_and_the_watch_goes_on(
 ) -> None:
     """Whether the ledger or a file of the agent is at fault; a service that ended would end the whole stack."""
     monkeypatch.setenv("AGENTGAUGE_LEDGER", "mysql://nowhere")
-    assert not run_if_due("sales", DAILY)
+    assert not run_if_due(DAILY)
     assert "the ledger mysql://nowhere is neither" in capsys.readouterr().err
     monkeypatch.delenv("AGENTGAUGE_LEDGER")
     (tmp_path / "cache.yml").write_text("most: none", encoding="utf-8")
-    monkeypatch.setattr(assembly, "CACHE", tmp_path / "cache.yml")
-    assert not run_if_due("sales", DAILY)
+    monkeypatch.setattr("sample_agent.settings.CACHE", tmp_path / "cache.yml")
+    assert not run_if_due(DAILY)
     assert "cache.yml:1: most: " in capsys.readouterr().err
     result = evaluate("--trials", "1")
     assert (result.exit_code, "cache.yml:1: most: " in result.stderr) == (2, True)
@@ -278,12 +284,12 @@ def test_scenarios_made_from_rejections_run_unchanged(tmp_path: Path, state: Pat
     proposal = Proposal("draft_email", "medium", "approval", {"to": "x"}, {"messages": messages, "call_id": "c"})
     state.mkdir()
     with closing(ledger(state)) as opened:
-        actions = Actions(opened, assembly.AGENT)
+        actions = Actions(opened, AGENT)
         rejected = actions.decide(actions.propose(proposal).id, "rejected", "ann", reason="too formal")
     folder = tmp_path / "rejections"
     folder.mkdir()
     document = yaml.safe_dump(scenarios_of([rejected], list(TOOLS_BY_NAME)))
     (folder / "scenarios.yml").write_text(document, encoding="utf-8")
-    result = evaluate("--scenarios", str(folder), "--trials", "1", "--judge")
+    result = evaluate("--scenarios", str(folder), "--trials", "1", "--judge", JUDGE)
     assert result.exit_code == 0, result.output
     assert "suite rejections, version" in result.output

@@ -11,19 +11,21 @@ from anthropic import AsyncAnthropic
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
+from agentgauge.agent_app import Candidate
 from agentgauge.cost.tiers import Models
-from agentgauge.evals.scenario import Approval, Scenario, load
+from agentgauge.evals.scenario import Approval, Scenario
 from agentgauge.evals.transcript import Said, TrialTranscript
 from agentgauge.ledger import Ledger
 from agentgauge.ops.switches import Switches
-from sample_agent import assembly
+from sample_agent.app import app
 from sample_agent.faults import Fault, inject
 from sample_agent.sales import crm
 from sample_agent.sales.tools import TOOLS_BY_NAME
+from sample_agent.settings import AGENT, POLICY
 from sample_agent.trials.conversation import ProviderFailedError
-from sample_agent.trials.trials import SCENARIOS, TOOL_FAULTS, Candidate, Trials
+from sample_agent.trials.trials import Setup, Trials
 
-SUITE = {scenario.name: scenario for scenario in load(SCENARIOS, TOOLS_BY_NAME, TOOL_FAULTS)}
+SUITE = {scenario.name: scenario for scenario in app().scenarios("sales")}
 DRAFT = SUITE["e-mail draft with approval"]
 
 
@@ -38,11 +40,11 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 async def trials(fake_api: str, ledger: Ledger, tmp_path: Path) -> AsyncIterator[Trials]:
     """The shipped agent on the fake API, without retries."""
     crm.build(tmp_path / "crm.sqlite")
-    gauge = AgentGauge(assembly.AGENT, tools=list(TOOLS_BY_NAME), registry=CollectorRegistry())
-    candidate = Candidate.of("1.0", assembly.prompt_library().load(), Switches())
+    gauge = AgentGauge(AGENT, tools=list(TOOLS_BY_NAME), registry=CollectorRegistry())
+    setup = Setup.of(app(), Candidate("1.0", app().prompt_library().load()))
     client = AsyncAnthropic(api_key="fake-key", base_url=fake_api, max_retries=0, middleware=[gauge.anthropic()])
     async with client:
-        yield Trials(candidate, gauge, client, ledger, tmp_path)
+        yield Trials(setup, gauge, client, ledger, tmp_path)
 
 
 def told(transcript: TrialTranscript) -> list[str]:
@@ -134,9 +136,9 @@ async def test_a_provider_that_fails_is_no_verdict_on_the_agent(trials: Trials, 
 
 def test_a_model_that_is_switched_makes_another_version_and_nothing_else_steps_in() -> None:
     """Neither for planning nor for synthesis; a trial that fell back would be one of another version."""
-    prompts = assembly.prompt_library().load()
-    shipped = Candidate.of("1.0", prompts, Switches())
-    switched = Candidate.of("1.0", prompts, Switches(tiers={"synthesis": "small"}))
+    prompts = app().prompt_library().load()
+    shipped = Setup.of(app(), Candidate("1.0", prompts))
+    switched = Setup.of(app(), Candidate("1.0", prompts, tiers={"synthesis": "small"}))
     assert shipped.version.model == "claude-opus-5-5"
     assert switched.version.model == "claude-opus-5-5/claude-haiku-5-5"
     assert Models(switched.models, Switches).models("planning") == ["claude-opus-5-5"]
@@ -147,11 +149,11 @@ def test_a_suite_asks_the_same_of_an_agent_that_has_earned_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else scenarios about approvals would break with every step of the rollout."""
-    earned = assembly.POLICY.read_text(encoding="utf-8").replace("stage: approval_required", "stage: autonomous")
+    earned = POLICY.read_text(encoding="utf-8").replace("stage: approval_required", "stage: autonomous")
     (tmp_path / "policy.yml").write_text(earned, encoding="utf-8")
     monkeypatch.setenv("AGENTGAUGE_POLICY", str(tmp_path / "policy.yml"))
-    assert assembly.sales_policy()().stage == "autonomous"
-    assert Candidate.of("1.0", assembly.prompt_library().load(), Switches()).policy.stage == "approval_required"
+    assert app().policy_source()().stage == "autonomous"
+    assert Setup.of(app(), Candidate("1.0")).policy.stage == "approval_required"
 
 
 async def test_the_judge_is_a_model_call_with_a_cost(trials: Trials) -> None:

@@ -12,9 +12,10 @@ from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
 from agentgauge.ledger import Ledger
-from sample_agent.assembly import AGENT, build_companion, ledger_url
+from sample_agent.assembly import build_companion
 from sample_agent.sales.companion import SalesCompanion
 from sample_agent.sales.tools import TOOLS_BY_NAME
+from sample_agent.settings import AGENT, ledger_url
 
 
 @pytest.fixture

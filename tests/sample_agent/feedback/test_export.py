@@ -10,17 +10,18 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from agentgauge.agent_app import Candidate
 from agentgauge.autonomy.actions import Actions, Proposal
+from agentgauge.cli.root import app as agentgauge
 from agentgauge.evals import scenario
 from agentgauge.evals.checks import check
 from agentgauge.feedback.export import EXAMPLES, PREFERENCES, SCENARIOS, SHADOW
 from agentgauge.ledger import Ledger
-from agentgauge.ops.switches import Switches
 from agentgauge.vocabulary import Decision
-from sample_agent.assembly import AGENT, VERSION, prompt_library
-from sample_agent.cli import app
+from sample_agent.app import app
 from sample_agent.sales.tools import TOOLS_BY_NAME
-from sample_agent.trials.trials import Candidate, on_trial
+from sample_agent.settings import AGENT, VERSION
+from sample_agent.trials.trials import on_trial
 
 ASKED = "Draft a renewal proposal email to Jane at Globex"
 MESSAGES: list[dict[str, Any]] = [
@@ -71,7 +72,7 @@ def decide(actions: Actions, decision: Decision, after: dict[str, Any] | None = 
 
 def exported(folder: Path) -> dict[str, list[Any]]:
     """Run the command; the entries of each JSONL file."""
-    result = CliRunner().invoke(app, ["feedback", "export", "--out", str(folder)])
+    result = CliRunner().invoke(agentgauge, ["feedback", "export", "--out", str(folder)])
     assert result.exit_code == 0, result.output
     return {
         path.name: [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -130,7 +131,7 @@ async def test_the_scenario_runs_as_it_stands(actions: Actions, tmp_path: Path) 
     """The evaluation puts the next version of the prompts on trial with it."""
     decide(actions, "rejected", reason="too formal")
     (made,) = scenarios(tmp_path / "out")
-    async with on_trial(Candidate.of(VERSION, prompt_library().load("v2"), Switches())) as trials:
+    async with on_trial(app(), Candidate(VERSION, app().prompt_library().load("v2"))) as trials:
         transcript = await trials.answer(made)
     assert [one.failure for one in check(made, transcript) if not one.met] == []
     assert [call.arguments["body"][:8] for call in transcript.calls if call.tool == "draft_email"] == ["Hi Jane,"]
@@ -170,6 +171,6 @@ def test_the_files_are_for_the_eyes_of_their_owner(actions: Actions, tmp_path: P
 def test_a_folder_that_cannot_be_written_is_one_clear_line(actions: Actions, tmp_path: Path) -> None:
     """What, where, why."""
     (tmp_path / "out").write_text("a file", encoding="utf-8")
-    result = CliRunner().invoke(app, ["feedback", "export", "--out", str(tmp_path / "out")])
-    assert result.exit_code == 1
+    result = CliRunner().invoke(agentgauge, ["feedback", "export", "--out", str(tmp_path / "out")])
+    assert result.exit_code == 2
     assert f"{tmp_path / 'out'} cannot be written: File exists" in result.stderr

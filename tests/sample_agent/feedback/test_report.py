@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agentgauge.autonomy.actions import Actions, Proposal
+from agentgauge.cli.root import app as agentgauge
 from agentgauge.feedback.edit_habits import EditHabit, changes
 from agentgauge.feedback.report import FeedbackReport, report
 from agentgauge.feedback.themes import theme_of
@@ -17,8 +18,7 @@ from agentgauge.feedback.thumbs import thumbs_since
 from agentgauge.ledger import Ledger
 from agentgauge.prompts.activations import PromptActivations
 from agentgauge.vocabulary import Decision
-from sample_agent.assembly import AGENT
-from sample_agent.cli import app
+from sample_agent.settings import AGENT
 
 LETTER = "Dear Jane Cooper,\n\nyour agreement is due for renewal on 31 March.\n\nYours sincerely\nMaria"
 
@@ -181,14 +181,14 @@ def test_the_command_shows_rates_by_version_and_names_the_improvement(state: Pat
         decide(ledger, "rejected", "too formal", tool="draft_email")
     decide(ledger, "approved")
     decide(ledger, "edited", after={"text": "a note", "[red]": 1})
-    result = CliRunner().invoke(app, ["feedback", "report"])
+    result = CliRunner().invoke(agentgauge, ["feedback", "report"])
     assert result.exit_code == 0, result.output
-    assert "│ v1 (in force) │ 1        │ 1      │ 3        │ 20 % of 5     │" in result.output
+    assert "v1 (in force) 1 1 3 20%" in " ".join(result.output.split())
     assert "[red] added in 1 of 1 edits of update_crm" in result.output
     assert "* draft_email was rejected as 'too formal' 3 times of 3: ask for a warmer tone" in result.output
 
 
 def test_the_command_says_so_when_there_is_nothing(state: Path) -> None:
     """An empty ledger is no error."""
-    result = CliRunner().invoke(app, ["feedback", "report", "--days", "7"])
+    result = CliRunner().invoke(agentgauge, ["feedback", "report", "--days", "7"])
     assert result.output.splitlines() == ["What this points at, with prompts none in force:", "* nothing yet."]

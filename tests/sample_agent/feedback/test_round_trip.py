@@ -7,12 +7,12 @@ from datetime import timedelta
 from typer.testing import CliRunner
 
 from agentgauge import AgentGauge
+from agentgauge.cli.root import app as agentgauge
 from agentgauge.feedback.conversation import messages_before, tools_called, user_texts
 from agentgauge.ledger import Ledger
 from agentgauge.prompts.activations import PromptActivations
-from sample_agent.assembly import AGENT, VERSION
-from sample_agent.cli import app
 from sample_agent.sales.companion import Conversation, SalesCompanion
+from sample_agent.settings import AGENT, VERSION
 from sample_agent.simulator.floor import ACCOUNTS
 from sample_agent.simulator.reviewers import review
 
@@ -24,7 +24,7 @@ REQUESTS = (
 
 def run(*arguments: str) -> str:
     """The output of a command that succeeds."""
-    result = CliRunner().invoke(app, arguments)
+    result = CliRunner().invoke(agentgauge, arguments)
     assert result.exit_code == 0, result.output
     return result.output
 

@@ -1,0 +1,42 @@
+"""`agentgauge bundle`: runs the program that renders rules, dashboards and runbooks, which the wheel carries along."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import typer
+
+from agentgauge.cli.common import stop
+
+PACKAGE = Path(__file__).resolve().parents[1]
+IN_WHEEL = PACKAGE / "_bundle"
+IN_CHECKOUT = PACKAGE.parents[1]
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def bundle(context: typer.Context) -> None:
+    """Write rules, dashboards and runbooks for your agents, ready to load; `agentgauge bundle --help` says more."""
+    folder = _folder()
+    if folder is None or find_spec("grafana_foundation_sdk") is None:
+        stop('rendering the bundle needs more than is installed; run: pip install "agentgauge[bundle]"')
+    path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    # -P: a folder `bundle` or `alerts` where the command is run must not be taken for ours.
+    command = [sys.executable, "-P", "-m", "bundle", *context.args]
+    raise typer.Exit(subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=False).returncode)
+
+
+def _folder() -> Path | None:
+    """The folder that holds the room `bundle`: in the wheel, or in a checkout; None if there is none."""
+    for folder in (IN_WHEEL, IN_CHECKOUT):
+        if (folder / "bundle" / "__main__.py").is_file():
+            return folder
+    return None

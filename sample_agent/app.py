@@ -1,0 +1,52 @@
+"""What the Sales Companion says of itself: `agentgauge` finds it here, as pyproject.toml says.
+
+Importing this loads neither SQLAlchemy nor the model provider's SDK.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+from agentgauge.agent_app import AgentApp, Candidate, PromptFolder, TrialRunner
+from agentgauge.files.watched_file import state_directory
+from sample_agent import settings
+
+
+def app() -> AgentApp:
+    """The Sales Companion, in the state folder and with the ledger and policy that the environment names."""
+    from sample_agent.faults import FAULTS
+    from sample_agent.sales.tools import DECLARED_TOOLS
+
+    state = state_directory()
+    return AgentApp(
+        settings.AGENT,
+        settings.ledger_url(state),
+        tools=DECLARED_TOOLS,
+        version=settings.VERSION,
+        state=state,
+        policy=Path(os.environ.get("AGENTGAUGE_POLICY") or settings.POLICY),
+        prompts=PromptFolder(settings.PROMPTS, ("system", "classify")),
+        models=settings.MODELS,
+        budgets=settings.BUDGETS,
+        suites={"sales": settings.SCENARIOS},
+        # A fault of the model provider would hit all trials at once.
+        faults=[name for name, kind in FAULTS.items() if kind.acts_on == "tools"],
+        check=_check,
+        trials=_on_trial,
+    )
+
+
+def _check(tool: str, arguments: Mapping[str, Any]) -> object:
+    from sample_agent.sales.tools import TOOLS_BY_NAME, check
+
+    return check(TOOLS_BY_NAME[tool], arguments)
+
+
+def _on_trial(candidate: Candidate) -> AbstractAsyncContextManager[TrialRunner]:
+    from sample_agent.trials.trials import on_trial
+
+    return on_trial(app(), candidate)
