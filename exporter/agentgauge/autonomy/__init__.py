@@ -1,1 +1,69 @@
-"""Staged autonomy: what an agent may do alone, what waits for a person, and how it earns more; for any agent."""
+"""Staged autonomy: what an agent may do alone, what waits for a person, and how it earns more; for any agent.
+
+``ToolRequests`` is where to begin: it runs an agent's tool calls under its policy, and goes on with what waited for an
+approval, in whatever process is alive. ``Autonomy`` is what people and their tools decide with. The names below load
+what they need at first use, so importing this package is light; the approvals page is ``agentgauge.autonomy.web``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError
+    from agentgauge.autonomy.approvals import Approvals, InvalidEditError, RiskRaisedError
+    from agentgauge.autonomy.parts import Autonomy
+    from agentgauge.autonomy.policy import Policy
+    from agentgauge.autonomy.supervisor import Call, CallOutcome, Supervisor, describe_interruption
+    from agentgauge.autonomy.suspensions import Suspension
+    from agentgauge.autonomy.tool_requests import Resumed, Settled, ToolRequests, Waiting
+
+__all__ = [
+    "Action",
+    "AlreadyDecidedError",
+    "Approvals",
+    "Autonomy",
+    "Call",
+    "CallOutcome",
+    "InvalidEditError",
+    "Policy",
+    "Resumed",
+    "RiskRaisedError",
+    "Settled",
+    "Supervisor",
+    "Suspension",
+    "ToolRequests",
+    "UnknownActionError",
+    "Waiting",
+    "describe_interruption",
+]
+
+_MODULES = {
+    "actions": ("Action", "AlreadyDecidedError", "UnknownActionError"),
+    "approvals": ("Approvals", "InvalidEditError", "RiskRaisedError"),
+    "parts": ("Autonomy",),
+    "policy": ("Policy",),
+    "supervisor": ("Call", "CallOutcome", "Supervisor", "describe_interruption"),
+    "suspensions": ("Suspension",),
+    "tool_requests": ("Resumed", "Settled", "ToolRequests", "Waiting"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(_loaded(module), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _loaded(module: str) -> Any:
+    try:
+        return importlib.import_module(f"{__name__}.{module}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("agentgauge"):
+            raise
+        raise ModuleNotFoundError(
+            f'agentgauge.autonomy needs {error.name}; install it with: pip install "agentgauge[autonomy]"',
+            name=error.name,
+        ) from None
