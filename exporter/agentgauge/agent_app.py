@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     from agentgauge.autonomy.parts import Autonomy
     from agentgauge.autonomy.policy import Policy
     from agentgauge.autonomy.supervisor import Supervisor
-    from agentgauge.cost.budgets import BudgetPolicy
+    from agentgauge.cost.budgets import BudgetPolicy, Budgets
     from agentgauge.cost.tiers import TierPolicy
     from agentgauge.evals.history import Version
     from agentgauge.evals.scenario import Scenario
     from agentgauge.evals.transcript import TrialTranscript
     from agentgauge.gauge import AgentGauge
     from agentgauge.ledger import Ledger
-    from agentgauge.prompts.library import PromptLibrary, Prompts
+    from agentgauge.prompts.library import PromptLibrary, Prompts, PromptSource
+    from agentgauge.vocabulary import Stage
 
 __all__ = ["AgentApp", "AppError", "Candidate", "Check", "PromptFolder", "RunTool", "Tool", "TrialRunner", "Trials"]
 
@@ -162,17 +163,29 @@ class AgentApp:
 
         return Autonomy.on(ledger, self.name, self.policy_source(), self.check_arguments)
 
-    def supervisor(self, gauge: AgentGauge) -> Supervisor:
-        """What runs the agent's tool calls under its policy, for ``ToolRequests``.
+    def supervisor(self, gauge: AgentGauge, *, stage: Stage | None = None) -> Supervisor:
+        """What runs the agent's tool calls under its policy, for ``ToolRequests``; each is counted as a tool call.
 
-        Raises AppError without ``run_tool``, or if the gauge has no ledger to keep what waits in.
+        ``stage`` is used instead of the policy's. Raises AppError without ``run_tool``, or if the gauge has no ledger
+        to keep what waits in, and YamlFileError if the policy cannot be used.
         """
-        from agentgauge.autonomy.supervisor import Supervisor
+        from agentgauge.autonomy.parts import Autonomy
+        from agentgauge.autonomy.supervisor import Supervisor, in_thread_if_plain
 
         run_tool = self._declared(self.run_tool, "run_tool", "a function: (tool, arguments) → its result")
         if gauge.ledger is None:
             raise AppError(f"{self.name} needs a ledger for approvals: AgentGauge({self.name!r}, ledger=app.ledger)")
-        return Supervisor(gauge, self.autonomy(gauge.ledger), run_tool, self.check_arguments, self.version)
+        source = self.policy_source()
+
+        def policy() -> Policy:
+            return source() if stage is None else source().model_copy(update={"stage": stage})
+
+        async def run(tool: str, arguments: Mapping[str, Any]) -> Any:
+            with gauge.tool_call(tool):
+                return await in_thread_if_plain(run_tool, tool, arguments)
+
+        autonomy = Autonomy.on(gauge.ledger, self.name, policy, self.check_arguments)
+        return Supervisor(gauge, autonomy, run, self.check_arguments, self.version)
 
     def prompt_library(self) -> PromptLibrary:
         """The versions of the prompts; raises AppError if the agent declares none."""
@@ -180,6 +193,22 @@ class AgentApp:
 
         folder = self._declared(self.prompts, "prompts", "PromptFolder(Path('prompts'))")
         return PromptLibrary(folder.path, folder.texts, self.tool_names)
+
+    def prompts_in_force(self, gauge: AgentGauge) -> PromptSource:
+        """What gives requests their prompts: the version that the ledger says, followed, and shown on the build info.
+
+        Without a ledger it is the newest. Raises AppError if the agent declares none, PromptError for incomplete ones.
+        """
+        library = self.prompt_library()
+        if gauge.ledger is None or gauge.recorder is None:
+            return library.load
+        from agentgauge.prompts.activations import PromptActivations
+        from agentgauge.prompts.library import ActivePrompts
+
+        activations = PromptActivations(gauge.ledger, self.name)
+        active = ActivePrompts(library, activations, lambda version: gauge.set_build_info(self.version, version))
+        gauge.recorder.add_refresher(active.refresh)
+        return active
 
     def tier_policy(self) -> TierPolicy:
         """The model of each step; raises AppError if the agent declares none, YamlFileError for a bad one."""
@@ -192,6 +221,18 @@ class AgentApp:
         from agentgauge.cost import budgets
 
         return budgets.load(self._declared(self.budgets, "budgets", "Path('budgets.yml')"))
+
+    def budgets_in_force(self, gauge: AgentGauge) -> Budgets:
+        """What keeps sessions and users within their budgets, followed in the gauge's ledger if it has one.
+
+        Raises AppError if the agent declares none, YamlFileError for a bad file.
+        """
+        from agentgauge.cost.budgets import Budgets
+
+        budgets = Budgets(self.budget_policy(), gauge)
+        if gauge.recorder is not None:
+            gauge.recorder.add_refresher(budgets.refresh)
+        return budgets
 
     def scenarios(self, suite: str) -> list[Scenario]:
         """The scenarios of a suite; raises AppError for an unknown suite, ScenarioError for a bad file."""

@@ -230,3 +230,56 @@ def test_declaring_an_agent_loads_nothing_heavy() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_an_app_follows_the_prompts_that_the_ledger_says(tmp_path: Path) -> None:
+    """The newest version starts; a version that people activate comes into force with the next refresh."""
+    from prometheus_client import CollectorRegistry
+
+    from agentgauge import AgentGauge
+    from agentgauge.prompts.activations import PromptActivations
+
+    for version in ("v1", "v2"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "system.md").write_text(f"Be {version}.", encoding="utf-8")
+        (tmp_path / version / "tools.yml").write_text("refund: Pays money back.\n", encoding="utf-8")
+    ledger = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    app = AgentApp("bot", ledger, [Tool("refund")], version="7", prompts=PromptFolder(tmp_path))
+    gauge = AgentGauge(app.name, ledger=app.ledger, registry=CollectorRegistry())
+    prompts = app.prompts_in_force(gauge)
+    assert prompts().texts["system"] == "Be v2."
+    assert gauge.ledger is not None
+    PromptActivations(gauge.ledger, app.name).activate("v1", "ana", "v2 is rude")
+    gauge.refresh_from_ledger()
+    assert prompts().version == "v1"
+    labels = {"agent": "bot", "version": "7", "prompt_version": "v1"}
+    assert gauge.registry.get_sample_value("agent_build_info", labels) == 1
+    gauge.close()
+
+
+def test_an_app_keeps_sessions_within_its_budgets(tmp_path: Path) -> None:
+    """budgets.yml is enforced on the gauge's sessions, and throttles of the ledger are followed."""
+    from prometheus_client import CollectorRegistry
+
+    from agentgauge import AgentGauge
+    from agentgauge.cost.budgets import BudgetReachedError
+
+    path = tmp_path / "budgets.yml"
+    path.write_text(
+        "session: {stop: 1.0}\nuser_day: {stop: 3.0}\nseconds_between_requests: 5\ncontact: ana\n", encoding="utf-8"
+    )
+    app = AgentApp("bot", f"sqlite:///{tmp_path / 'ledger.sqlite'}", budgets=path)
+    gauge = AgentGauge(app.name, ledger=app.ledger, registry=CollectorRegistry())
+    budgets = app.budgets_in_force(gauge)
+    with gauge.session("rep-1") as session:
+        budgets.admit()
+        session.add_cost(1.5)
+        with pytest.raises(BudgetReachedError, match="ask ana"):
+            budgets.check()
+    with gauge.session("rep-1") as session:
+        session.add_cost(1.6)
+        gauge.refresh_from_ledger()
+        session.cost_usd = 0
+        with pytest.raises(BudgetReachedError, match="today"):
+            budgets.check()
+    gauge.close()
