@@ -1,0 +1,122 @@
+"""The support bot: reads a ticket, calls one tool, answers. Its model loop is its own; AgentGauge watches it."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import cycle
+from typing import Any
+
+from openai import AsyncOpenAI
+
+from agentgauge import AgentGauge, Session, TokenUsage, llm_step
+from agentgauge.autonomy.supervisor import Call, CallOutcome, describe_interruption
+from agentgauge.autonomy.tool_requests import Resumed, ToolRequests, Waiting
+from agentgauge.cost.budgets import BudgetReachedError, Budgets
+from agentgauge.prompts.library import Prompts, PromptSource
+from agentgauge.vocabulary import Step
+
+UNAVAILABLE = "I cannot look into this right now; a colleague will answer you."
+TRIAGE: Any = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "triage",
+        "schema": {
+            "type": "object",
+            "properties": {"tool": {"enum": ["search_help", "refund_order"]}},
+            "required": ["tool"],
+            "additionalProperties": False,
+        },
+    },
+}
+
+
+class SupportBot:
+    """Answers tickets. One instance serves all customers."""
+
+    def __init__(
+        self,
+        gauge: AgentGauge,
+        client: AsyncOpenAI,
+        model: str,
+        prompts: PromptSource,
+        requests: ToolRequests,
+        budgets: Budgets,
+    ) -> None:
+        self._gauge = gauge
+        self._client = client
+        self._model = model
+        self._prompts = prompts
+        self._requests = requests
+        self._budgets = budgets
+
+    async def answer(self, session: Session, ticket: str) -> str:
+        """Answer a ticket; a refund waits for approval, and ``go_on`` answers once people have decided."""
+        with session.attach(), session.task() as task, task.turn():
+            try:
+                self._budgets.admit()
+                prompts = self._prompts()
+                call = await self._choose_call(prompts, ticket, f"{session.id}-{session.turns}")
+                settled = await self._requests.call(
+                    task,
+                    [call],
+                    {"ticket": ticket, "prompts": prompts.version},
+                    messages=[{"role": "user", "content": ticket}],
+                    prompt_version=prompts.version,
+                    model=self._model,
+                )
+                if isinstance(settled, Waiting):
+                    return f"One of us has to approve this first ({settled.actions[0].id}); you will hear from us."
+                return await self._write_answer(prompts, settled.outcomes[0])
+            except BudgetReachedError as reached:
+                task.fallback()
+                return str(reached)
+
+    async def go_on(self, resumed: Resumed) -> str:
+        """Answer a ticket whose refund was decided, in whatever process this is."""
+        if resumed.interrupted:
+            return describe_interruption(resumed.outcomes)
+        return await self._write_answer(self._prompts(resumed.state["prompts"]), resumed.outcomes[0])
+
+    async def _choose_call(self, prompts: Prompts, ticket: str, call_id: str) -> Call:
+        """The call for a ticket. The model says what is wanted; the arguments are those that the ticket holds."""
+        said = await self._ask("planning", prompts.texts["triage"], ticket, response_format=TRIAGE)
+        order, amount = re.search(r"\bA-\d{4}\b", ticket), re.search(r"\$(\d+)", ticket)
+        if json.loads(said)["tool"] == "refund_order" and order and amount:
+            return Call(call_id, "refund_order", {"order": order[0], "usd": int(amount[1])})
+        if order:
+            return Call(call_id, "look_up_order", {"order": order[0]})
+        return Call(call_id, "search_help", {"question": ticket})
+
+    async def _write_answer(self, prompts: Prompts, outcome: CallOutcome) -> str:
+        """The tool's result in a friendly sentence; as it is, if the model's sentence lost a word of it."""
+        if outcome.status != "done":
+            return UNAVAILABLE if outcome.status == "failed" else f"We could not do this: {outcome.content}"
+        result = str(json.loads(outcome.content))
+        sentence = await self._ask("synthesis", prompts.texts["answer"], result, max_tokens=40)
+        return sentence if _words(result) <= _words(sentence) else result
+
+    async def _ask(self, step: Step, prompt: str, text: str, **options: Any) -> str:
+        """Ask the model, and count what it took."""
+        self._budgets.check()
+        instructions, *examples = prompt.strip().split("\n\n")
+        messages: Any = [{"role": "system", "content": instructions}]
+        messages += [{"role": role, "content": one} for role, one in zip(cycle(["user", "assistant"]), examples)]
+        messages += [{"role": "user", "content": text}]
+        with llm_step(step):
+            call = self._gauge.llm_call(self._model)
+        try:
+            reply = await self._client.chat.completions.create(
+                model=self._model, messages=messages, temperature=0, **options
+            )
+        except BaseException as error:  # a cancelled call is counted as well
+            call.fail(type(error).__name__)
+            raise
+        usage = reply.usage
+        cached = (usage.prompt_tokens_details.cached_tokens or 0) if usage.prompt_tokens_details else 0
+        call.finish(TokenUsage(input=usage.prompt_tokens - cached, cache_read=cached, output=usage.completion_tokens))
+        return reply.choices[0].message.content or ""
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"[\w$-]+", text.lower()))
