@@ -18,7 +18,6 @@ from alerts.thresholds import Numbers, Threshold, ThresholdError, Thresholds
 
 HEADER = "# Generated from alerts/areas and alerts/thresholds.yml by `make generate`; do not edit.\n"
 
-_HOLE = re.compile(r"<\w+>")
 _DURATION_LITERAL = re.compile(r"(?<![\w.])(\d+[smhdw])(?=[\]:\s)]|$)")
 
 
@@ -66,7 +65,7 @@ def render(thresholds: Thresholds, deployment: Deployment = DEMO) -> list[Render
         own = {agent: alerts[alert.name] for agent, alerts in thresholds.agents.items() if alert.name in alerts}
         common = _render(alert, thresholds.alerts[alert.name], deployment)
         rendered.append(_without(common, list(own)))
-        rendered += [_only(_render(alert, numbers, deployment), agent, common) for agent, numbers in own.items()]
+        rendered += [_only(_render(alert, numbers, deployment), agent) for agent, numbers in own.items()]
     return rendered
 
 
@@ -78,18 +77,11 @@ def _without(common: RenderedAlert, agents: list[str]) -> RenderedAlert:
     return replace(common, expr=promql.narrowed(common.expr, f'agent!~"{names}"'))
 
 
-def _only(item: RenderedAlert, agent: str, common: RenderedAlert) -> RenderedAlert:
+def _only(item: RenderedAlert, agent: str) -> RenderedAlert:
     """The rule for one agent that has other numbers."""
     alert = item.alert
     if "agent" not in alert.labels:
         raise _error(item.numbers, f"{alert.name} is not about one agent, so its numbers cannot differ for {agent}")
-    if item.numbers.threshold != common.numbers.threshold and not {"<threshold>", "<le>"} & set(
-        _HOLE.findall(alert.expr)
-    ):
-        raise _error(
-            item.numbers,
-            f"threshold: the limit of {alert.name} is counted in the agent; set it there with SessionLimits(…)",
-        )
     return replace(item, expr=promql.narrowed(item.expr, f'agent="{agent}"'), only_agent=agent)
 
 
@@ -165,6 +157,11 @@ def _asked_for(template: str, values: dict[str, object], numbers: Numbers) -> di
             raise _error(numbers, f"{field_name} is missing, the alert's expression needs it")
         if hole in ("evidence", "window") and hole in values and f"<{hole}>" not in template:
             raise _error(numbers, f"{hole} is given, but the alert's expression does not use it")
+    if "threshold" in values and "<threshold>" not in template and "<le>" not in template:
+        where = (
+            "; a session's limit is the agent's own: SessionLimits(…)" if "<sessions_over_limit>" in template else ""
+        )
+        raise _error(numbers, f"threshold is given, but the alert's expression does not use it{where}")
     return {name: value for name, value in values.items() if f"<{name}>" in template}
 
 

@@ -1,4 +1,4 @@
-"""``python -m bundle.generate``: the committed bundle, rendered for the demo, and what else the thresholds decide."""
+"""``python -m bundle.generate``: the committed bundle, rendered for the demo, and the README's table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from alerts import docs, thresholds
 from alerts.deployment import DEMO
 from alerts.rules import render
-from alerts.thresholds import ThresholdError, Thresholds
 from bundle.errors import PROBLEMS
 from bundle.files import bundle_files
 
@@ -29,7 +28,6 @@ def generate(root: Path = ROOT) -> list[Path]:
     """Bring every generated file under ``root`` up to date; returns those that changed."""
     numbers = thresholds.load(root / "alerts" / "thresholds.yml")
     files = {root / committed(name): text for name, text in bundle_files(DEMO, numbers).items()}
-    files[root / "exporter" / "agentgauge" / "_limits.py"] = _limits(numbers)
     readme = root / "README.md"
     table = docs.alert_table(render(numbers), "runbooks/")
     files[readme] = docs.replace_block(readme.read_text(encoding="utf-8"), "alerts", table, where="README.md")
@@ -40,23 +38,6 @@ def committed(name: str) -> str:
     """The path in the repository of a file of the bundle."""
     part, _, rest = name.partition("/")
     return f"{COMMITTED[part]}/{rest}".rstrip("/")
-
-
-def _limits(numbers: Thresholds) -> str:
-    calls, cost = (_limit(numbers, name) for name in ("AgentSessionLooping", "AgentSessionCostHigh"))
-    return (
-        "# Generated from alerts/thresholds.yml by `make generate`; do not edit.\n"
-        '"""The per-session limits that the bundle\'s alerts are built on."""\n\n'
-        f"SESSION_TOOL_CALLS = {calls:.0f}\n"
-        f"SESSION_COST_USD = {cost}\n"
-    )
-
-
-def _limit(numbers: Thresholds, alert: str) -> float:
-    threshold = numbers.alerts[alert].threshold
-    if threshold is None:
-        raise ThresholdError(f"{numbers.path.name}:{numbers.alerts[alert].line}: {alert}.threshold is missing")
-    return threshold.value
 
 
 def _write(path: Path, text: str) -> bool:

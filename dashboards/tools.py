@@ -102,14 +102,14 @@ LOAD = Row(
             "Tool calls per session",
             COUNT,
             "Lines: tool calls of the sessions closed in the alert's window. Bars, right axis: live sessions that "
-            "passed the limit in it, counted the moment they do.",
+            "passed the limit in it, counted the moment they do. Dashed line: the limit in force.",
             *percentiles("session_tool_calls", ""),
+            Query('max by (agent) (<session_limit>{<where>, limit="tool_calls"})', "{{agent}}, limit", is_limit=True),
             Query(
                 queries.counted("sessions_over_limit", "<window>", having='limit="tool_calls"') + " > 0",
                 "past the limit",
                 bars=True,
             ),
-            limits=(Limit("AgentSessionLooping", "above"),),
         ),
         heatmap(
             104,

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from agentgauge import metrics
+from agentgauge.session import SessionLimits
 from alerts import links
 from alerts.model import SLOW_SHARE, Alert
+
+# Read when the alert fires, so that the page says what the agent counted against, whatever was configured here.
+_LIMIT_IN_FORCE = (
+    f'{{{{ with printf "max({metrics.SESSION_LIMIT}{{agent=%q,limit=\\"tool_calls\\"}})" $labels.agent | query }}}}'
+    '{{ . | first | value | printf "%.0f" }}{{ else }}the limit of{{ end }}'
+)
 
 ALERTS = (
     Alert(
         name="AgentSessionLooping",
         area="sessions",
         summary="A session makes too many tool calls: the agent is looping.",
-        fires_when="a session passes <threshold> tool calls",
+        fires_when=f"a session passes the agent's limit of tool calls, {SessionLimits().tool_calls} by default",
         expr="""
 sum by (agent) (increase(<sessions_over_limit>{limit="tool_calls"}[<window>])) > 0
 """,
         description=(
-            '{{ $labels.agent }}: {{ $value | printf "%.0f" }} session(s) passed <threshold> tool calls in the last '
-            "<window>."
+            f'{{{{ $labels.agent }}}}: {{{{ $value | printf "%.0f" }}}} session(s) passed {_LIMIT_IN_FORCE} tool calls '
+            "in the last <window>."
         ),
         labels=("agent",),
         panel=links.SESSION_TOOL_CALLS,
-        boundary_of=metrics.SESSION_TOOL_CALLS,
     ),
     Alert(
         name="AgentLatencySpike",

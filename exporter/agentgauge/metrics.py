@@ -114,7 +114,7 @@ RISK = _closed("risk", *vocabulary.RISKS)
 STEP = _closed("step", *vocabulary.STEPS, OTHER)
 TOKEN_KIND = _closed("kind", *vocabulary.TOKEN_KINDS)
 TASK_OUTCOME = _closed("outcome", *vocabulary.TASK_OUTCOMES)
-SESSION_LIMIT = _closed("limit", *vocabulary.SESSION_LIMITS)
+LIMIT = _closed("limit", *vocabulary.SESSION_LIMITS)
 FEEDBACK_REASON = _closed("reason", *vocabulary.REASONS)
 FAULT_SITE = _closed("site", *vocabulary.FAULT_SITES)
 
@@ -174,7 +174,14 @@ SESSION_COST = _histogram("agent_session_cost_usd", "LLM and tool cost of a sess
 SESSIONS_OVER_LIMIT = _counter(
     "agent_sessions_over_limit_total",
     "Live sessions that crossed a limit, counted the moment they cross it, once a session.",
-    SESSION_LIMIT,
+    LIMIT,
+)
+SESSION_LIMIT = MetricSpec(
+    "agent_session_limit",
+    "gauge",
+    "The limits in force: what agent_sessions_over_limit_total counts against.",
+    (LIMIT,),
+    born_at_zero=False,
 )
 TURN_DURATION = _histogram("agent_turn_duration_seconds", "User message to answer.", _SLOW_SECONDS)
 
@@ -312,7 +319,7 @@ EXPORTER_ERRORS = _counter(
 ALL_BUT_OVERFLOW: tuple[MetricSpec, ...] = (
     TOOL_CALLS, TOOL_ERRORS, TOOL_DURATION, TOOL_COST, TOOL_BATCH_SIZE, CACHE_REQUESTS, CACHE_AGE,
     SESSIONS_OPENED, SESSIONS_ACTIVE, SESSION_TOOL_CALLS, SESSION_TURNS, SESSION_COST, SESSIONS_OVER_LIMIT,
-    TURN_DURATION, TASKS, TASK_TURNS,
+    SESSION_LIMIT, TURN_DURATION, TASKS, TASK_TURNS,
     APPROVALS, APPROVAL_WAIT, APPROVALS_PENDING,
     LLM_CALLS, LLM_ERRORS, LLM_DURATION, LLM_TIME_TO_FIRST_TOKEN, LLM_TOKENS, LLM_INPUT_TOKENS,
     LLM_OUTPUT_TOKENS, LLM_COST, LLM_UNPRICED_TOKENS,

@@ -12,7 +12,7 @@ from time import monotonic, perf_counter
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
-from agentgauge import _limits, metrics
+from agentgauge import metrics
 from agentgauge.telemetry import Telemetry
 from agentgauge.vocabulary import Rating, Reason, SessionLimit, StepLabel, TaskOutcome
 
@@ -22,10 +22,14 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class SessionLimits:
-    """Where a live session counts as over the limit: tool calls, and USD. The alerts are built on the defaults."""
+    """What a live session may use before it counts as over the limit: tool calls, and USD.
 
-    tool_calls: int = _limits.SESSION_TOOL_CALLS
-    cost_usd: float = _limits.SESSION_COST_USD
+    15 calls are nearly twice the eight that the longest sensible plan needs; at $0.50, 50 users with four sessions a
+    day cost $100. The limits in force are exported as ``agent_session_limit``: alerts and panels read them there.
+    """
+
+    tool_calls: int = 15
+    cost_usd: float = 0.5
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import groupby, pairwise
 from math import cos, pi, sqrt
 
-from agentgauge import metrics
+from agentgauge import SessionLimits, metrics
 from agentgauge.ledger import Usage
 from agentgauge.ledger.store import TOP_SPENDERS, UserDay
 from agentgauge.metrics import MetricSpec
@@ -137,6 +137,9 @@ def _show_agent(history: History) -> None:
     history.draw(metrics.APPROVALS_PENDING, values=[round(n * PROPOSALS_WAITING) for n in sessions])
     always = [1] * len(history.times)
     history.draw(metrics.BUILD_INFO, VERSION, VERSION, values=always)
+    limits = SessionLimits()
+    history.draw(metrics.SESSION_LIMIT, "tool_calls", values=[limits.tool_calls] * len(always))
+    history.draw(metrics.SESSION_LIMIT, "cost", values=[limits.cost_usd] * len(always))
     for stage in metrics.AUTONOMY_STAGE.labels[0].values:
         history.draw(metrics.AUTONOMY_STAGE, stage, values=[int(stage == STAGE)] * len(always))
     for tool in rates.CALLS:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agentgauge import metrics
+from agentgauge import SessionLimits, metrics
 from alerts import catalog, promql, thresholds
 from alerts.deployment import DEMO
 from alerts.model import Alert
@@ -92,7 +92,7 @@ def test_the_numbers_are_those_of_the_contract() -> None:
         "AgentToolSuccessRateLow": (0.95, 3, "5m", "2m", "critical"),
         "AgentToolLatencyHigh": (5, 3, "5m", "5m", "warning"),
         "AgentToolNewErrorType": (None, None, "10m", None, "warning"),
-        "AgentSessionLooping": (15, None, "10m", None, "critical"),
+        "AgentSessionLooping": (None, None, "10m", None, "critical"),
         "AgentLatencySpike": (10, 3, "5m", "5m", "critical"),
         "AgentSessionsAbandoned": (1, 10, "1h", "30m", "warning"),
         "AgentTaskCompletionLow": (0.8, 10, "1h", "10m", "critical"),
@@ -131,6 +131,7 @@ def test_the_numbers_are_those_of_the_contract() -> None:
         for name, item in RENDERED.items()
     }
     assert numbers == promised
+    assert SessionLimits() == SessionLimits(tool_calls=15, cost_usd=0.5)
 
 
 def test_shortened_clocks_shorten_every_duration_and_nothing_else() -> None:

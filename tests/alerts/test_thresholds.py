@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,18 @@ def test_a_number_that_the_expression_needs_must_be_there(tmp_path: Path) -> Non
     """Deleting the window of an alert cannot make it look at nothing."""
     path = changed(tmp_path, "    window: 5m\n", "")
     with pytest.raises(ThresholdError, match="window is missing, the alert's expression needs it"):
+        render(thresholds.load(path))
+
+
+def test_a_threshold_that_no_rule_compares_with_is_refused(tmp_path: Path) -> None:
+    """It would change the words only: the limit of AgentSessionLooping is counted in the agent."""
+    block = "  AgentSessionLooping:\n    window: 10m\n"
+    text = re.sub(r"(AgentSessionLooping:).*", r"\1", GOOD)
+    assert block in text
+    path = tmp_path / "thresholds.yml"
+    more = "    threshold: {value: 20, unit: count, why: more}\n"
+    path.write_text(text.replace(block, block + more), encoding="utf-8")
+    with pytest.raises(ThresholdError, match="threshold is given, but the alert's expression does not use it"):
         render(thresholds.load(path))
 
 

@@ -85,8 +85,8 @@ def test_an_agents_numbers_stand_over_those_for_all_of_the_same_file(tmp_path: P
             r"my\.yml:3: AgentExporterDown is not about one agent, so its numbers cannot differ for a",
         ),
         (
-            "agents:\n  a:\n    AgentSessionLooping:\n      threshold: {value: 20}\n",
-            r"my\.yml:3: threshold: the limit of AgentSessionLooping is counted in the agent; set it there",
+            "agents:\n  a:\n    AgentSessionLooping:\n      threshold: {value: 20, unit: count, why: w}\n",
+            r"my\.yml:\d: threshold is given, but .*; a session's limit is the agent's own: SessionLimits",
         ),
         (
             "alerts:\n  AgentCostSpike: {severity: urgent}\n",

@@ -20,6 +20,7 @@ CONTRACT = [
     "agent_cache_age_seconds",
     "agent_sessions_opened_total",
     "agent_sessions_active",
+    "agent_session_limit",
     "agent_session_tool_calls",
     "agent_session_turns",
     "agent_session_cost_usd",

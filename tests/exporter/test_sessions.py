@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from prometheus_client import CollectorRegistry
 
-from agentgauge import AgentGauge, SessionLimits, TokenUsage, llm_step
+from agentgauge import AgentGauge, SessionLimits, TokenUsage, llm_step, metrics
 from agentgauge.session import current_scope
 
 
@@ -74,6 +74,19 @@ def test_cost_over_the_limit_is_counted_at_once_and_once(registry: CollectorRegi
             with gauge.tool_call("t", cost_usd=cost):
                 pass
             assert value(gauge, "agent_sessions_over_limit_total", limit="cost") == over
+
+
+def test_the_limits_in_force_are_exported(registry: CollectorRegistry) -> None:
+    """Alerts and panels read there what the agent counts against."""
+    gauge = AgentGauge("a", registry=registry, limits=SessionLimits(tool_calls=20, cost_usd=1.5))
+    assert value(gauge, "agent_session_limit", limit="tool_calls") == 20
+    assert value(gauge, "agent_session_limit", limit="cost") == 1.5
+
+
+def test_the_default_limits_are_bucket_boundaries() -> None:
+    """So the histograms of closed sessions tell exactly how many passed them."""
+    assert SessionLimits().tool_calls in metrics.SESSION_TOOL_CALLS.buckets
+    assert SessionLimits().cost_usd in metrics.SESSION_COST.buckets
 
 
 def test_a_task_is_completed_unless_something_else_is_said(gauge: AgentGauge) -> None:
