@@ -27,11 +27,15 @@ from agentgauge.session import Session
 log = logging.getLogger(__name__)
 
 SET_BY = "the budget"
+SESSIONS_OF_A_BUSY_DAY = 10
 STATES: Mapping[Level, str] = {"throttle": "throttled", "stop": "stopped"}
 
 
 class Budget(Part):
-    """USD from which on a user is warned, throttled and stopped; what is left out never happens."""
+    """USD from which on a user is warned, throttled and stopped.
+
+    Without ``throttle`` or ``stop``, that never happens; ``Budgets`` says where a user is warned without ``warn``.
+    """
 
     warn: float | None = Field(default=None, gt=0)
     throttle: float | None = Field(default=None, gt=0)
@@ -91,12 +95,16 @@ class _Shared:
 class Budgets:
     """Keeps the sessions of one agent within a policy. Its methods are about the session in force.
 
-    Without a ledger, a user's day is what this process saw of it. ``now`` is the time in UTC, by default the ledger's.
+    A policy that does not say where users are warned warns them where people are alerted: in a session at the limit in
+    force, ``gauge.limits.cost_usd``, and on a day at the warnings of ten sessions. Without a ledger, a user's day is
+    what this process saw of it. ``now`` is the time in UTC, by default the ledger's.
     """
 
     def __init__(self, policy: BudgetPolicy, gauge: AgentGauge, now: Callable[[], datetime] | None = None) -> None:
         self._policy = policy
         self._gauge = gauge
+        self._usual_of_session = policy.session.warn or gauge.limits.cost_usd
+        self._usual_of_day = policy.user_day.warn or SESSIONS_OF_A_BUSY_DAY * self._usual_of_session
         self._ledger = gauge.ledger
         self._throttles = Throttles(gauge.ledger, gauge.agent) if gauge.ledger is not None else None
         self._now = now or (gauge.ledger.now if gauge.ledger is not None else lambda: datetime.now(UTC))
@@ -143,15 +151,15 @@ class Budgets:
         if session is None:
             return None
         self._note(session)
-        usual = self._policy.session.warn
-        if usual is not None and session.cost_usd >= usual and session not in self._warned_sessions:
+        usual = self._usual_of_session
+        if session.cost_usd >= usual and session not in self._warned_sessions:
             self._warned_sessions.add(session)
             return (
                 f"Note: this conversation has cost ${session.cost_usd:.2f} so far, and ${usual:.2f} is usual. "
                 "For another topic, please start a new one."
             )
-        usual, user, today = self._policy.user_day.warn, session.user_id, self._now().date()
-        if usual is not None and user is not None and self._warned_users.get(user) != today:
+        usual, user, today = self._usual_of_day, session.user_id, self._now().date()
+        if user is not None and self._warned_users.get(user) != today:
             spent = self._spent(user)
             if spent >= usual:
                 self._warned_users[user] = today

@@ -13,13 +13,14 @@ from anthropic import AsyncAnthropic
 from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
-from agentgauge import AgentGauge, Session
+from agentgauge import AgentGauge, Session, SessionLimits
 from agentgauge.cli.root import app as agentgauge
 from agentgauge.cost import budgets
 from agentgauge.cost.budgets import SET_BY, Budget, BudgetPolicy, BudgetReachedError, Budgets
 from agentgauge.cost.throttles import Throttles
 from agentgauge.files.yaml_file import YamlFileError
 from agentgauge.ledger import Ledger, Usage
+from alerts import thresholds
 from sample_agent import assembly
 from sample_agent.app import app
 from sample_agent.sales.companion import Conversation, SalesCompanion
@@ -287,10 +288,10 @@ def test_without_a_ledger_a_day_is_what_this_process_saw(clock: Clock) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("stop: 2.00", "stop: 0.20", "session.stop: 0.2 has to be more than warn, which is 0.5"),
-        ("stop: 20.00", "throttle: 5", "user_day.throttle: 5 has to be more than warn, which is 5"),
-        ("warn: 5.00", "warn: free", "user_day.warn: Input should be a valid number"),
-        ("warn: 5.00", "warning: 5.00", "user_day.warning: there is no such field"),
+        ("stop: 2.00", "{warn: 0.50, stop: 0.20}", "session.stop: 0.2 has to be more than warn, which is 0.5"),
+        ("stop: 20.00", "{warn: 5, throttle: 5}", "user_day.throttle: 5 has to be more than warn, which is 5"),
+        ("stop: 20.00", "stop: never", "user_day.stop: Input should be a valid number"),
+        ("stop: 20.00", "warning: 5.00", "user_day.warning: there is no such field"),
         ("requests: 60", "requests: 0", "seconds_between_requests: Input should be greater than 0"),
     ],
 )
@@ -307,10 +308,51 @@ def test_a_slip_in_the_file_names_its_line(tmp_path: Path, old: str, new: str, s
 
 
 def test_the_shipped_budgets_leave_room_for_the_alerts() -> None:
-    """Users are warned where people are alerted, and stopped at four times that, or the alerts could never fire."""
+    """Users are stopped at four times what alerts somebody, or the alerts could never fire."""
     policy = app().budget_policy()
-    assert (policy.session.warn, policy.user_day.warn) == (0.50, 5.00)
-    assert (policy.session.stop, policy.user_day.stop) == (2.00, 20.00)
+    assert policy.session.stop == 4 * SessionLimits().cost_usd
+    assert policy.user_day.stop == 4 * alerted_usd_of_a_day()
+
+
+def alerted_usd_of_a_day() -> float:
+    """What a user spends on a day when people are alerted."""
+    threshold = thresholds.load().alerts["AgentUserDailyCostHigh"].threshold
+    assert threshold is not None
+    return threshold.value
+
+
+WITHOUT_WARN = BudgetPolicy(session=Budget(), user_day=Budget(), seconds_between_requests=60, contact="Ann")
+
+
+def test_users_are_warned_where_people_are_alerted(registry: CollectorRegistry, clock: Clock) -> None:
+    """A policy that does not say where to warn follows the agent's limit of a session, and ten times that on a day."""
+    gauge = AgentGauge("a", registry=registry)
+    in_force = Budgets(WITHOUT_WARN, gauge, clock)
+    for _ in range(9):
+        with gauge.session(USER) as session:
+            spend(session, 0.49)
+            assert in_force.warning() is None
+            spend(session, 0.01)
+            assert str(in_force.warning()).startswith("Note: this conversation has cost $0.50 so far, and $0.50 is")
+            assert in_force.warning() is None
+    with gauge.session(USER) as session:
+        spend(session, 0.49)
+        assert in_force.warning() is None
+    with gauge.session(USER) as session:
+        spend(session, 0.02)
+        usual = alerted_usd_of_a_day()
+        assert in_force.warning() == f"Note: you have used $5.01 today, and ${usual:.2f} is usual."
+
+
+def test_a_higher_limit_of_sessions_raises_the_warning(registry: CollectorRegistry, clock: Clock) -> None:
+    """One number, in the agent."""
+    gauge = AgentGauge("a", registry=registry, limits=SessionLimits(cost_usd=1.0))
+    in_force = Budgets(WITHOUT_WARN, gauge, clock)
+    with gauge.session(USER) as session:
+        spend(session, 0.99)
+        assert in_force.warning() is None
+        spend(session, 0.01)
+        assert str(in_force.warning()).startswith("Note: this conversation has cost $1.00 so far, and $1.00 is usual.")
 
 
 @pytest.fixture
