@@ -150,7 +150,7 @@ def read_yaml(path: Path, *, name: str | None = None, error_class: type[YamlFile
         return _Builder(loader, file, error_class).build()
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        problem = f"the character U+{ord(str(error.character)):04X} is not allowed in YAML; remove it"
+        problem = f"the character U+{error.character:04X} is not allowed in YAML; remove it"
         raise error_class(f"{file}:{line}: the file: {problem}") from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
