@@ -8,14 +8,16 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import Column, MetaData, Text, create_engine, inspect
 
 from agentgauge.ledger import Ledger, LedgerError, Spend, Usage
 from agentgauge.ledger import schema as ledger_schema
 from agentgauge.ledger.store import is_storable
 from tests.clock import Clock
+from tests.exporter import schemas
 from tests.exporter.conftest import sql
 
 
@@ -133,41 +135,85 @@ def test_a_retention_that_would_starve_the_gauges_is_refused(tmp_path: Path) -> 
         Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}", retention_days=27)
 
 
-def test_the_migrations_make_the_tables_that_the_queries_use(ledger: Ledger, url: str) -> None:
-    """Columns and keys are the same: the statements are frozen, the tables are today's."""
+def shape(url: str) -> dict[str, object]:
+    """Columns, keys and indexes of every table, as the database itself reports them."""
     engine = create_engine(url)
     found = inspect(engine)
-    for table in ledger_schema.tables.tables.values():
-        columns = {column["name"]: column["nullable"] for column in found.get_columns(table.name)}
-        assert columns == {column.name: column.nullable for column in table.columns}
-        keys = found.get_pk_constraint(table.name)["constrained_columns"]
-        assert keys == [column.name for column in table.primary_key]
+    shapes: dict[str, object] = {}
+    for table in found.get_table_names():
+        columns = [(one["name"], str(one["type"]), one["nullable"]) for one in found.get_columns(table)]
+        indexes = {
+            one["name"]: (one["column_names"], one["unique"], _where(one.get("dialect_options", {})))
+            for one in found.get_indexes(table)
+        }
+        shapes[table] = (columns, found.get_pk_constraint(table)["constrained_columns"], indexes)
     engine.dispose()
+    return shapes
 
 
-def test_an_older_ledger_is_migrated_and_keeps_its_rows_and_key(
-    ledger: Ledger, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _where(options: dict[str, object]) -> str:
+    where = next((str(value) for name, value in options.items() if name.endswith("_where")), "")
+    return " ".join(where.split())
+
+
+def test_every_released_schema_becomes_the_one_of_a_new_ledger(url: str) -> None:
+    """Table by table, column by column, index by index, as the database reports them.
+
+    It fails when tables change without a new VERSION and its statements in schemas.py: ledgers of before would not
+    catch up.
+    """
+    assert len(schemas.STEPS) == ledger_schema.VERSION
+    Ledger.open(url).close()
+    new = shape(url)
+    assert sorted(new) == sorted(ledger_schema.tables.tables)
+    for version in range(1, ledger_schema.VERSION + 1):
+        for table in new:
+            sql(url, f"DROP TABLE {table}")
+        schemas.create(url, version)
+        Ledger.open(url).close()
+        assert shape(url) == new, f"from version {version}"
+
+
+def test_an_older_ledger_keeps_its_rows_and_its_key(url: str) -> None:
     """Opening it with newer code is all it takes; doing so again changes nothing."""
-    use(ledger, "rep-1", 0)
-    statement = "ALTER TABLE agentgauge_usage ADD COLUMN region TEXT"
-    monkeypatch.setattr(ledger_schema, "MIGRATIONS", (*ledger_schema.MIGRATIONS, (statement,)))
-    monkeypatch.setattr(ledger_schema, "VERSION", ledger_schema.VERSION + 1)
+    schemas.create(url, 1)
+    sql(url, "INSERT INTO agentgauge_usage VALUES ('a', '2026-03-18', 'rep-1', 1, 2, 0.5)")
     for _ in range(2):
         with closing(Ledger.open(url)) as newer:
-            assert newer.pseudonym("rep-1") == ledger.pseudonym("rep-1")
+            assert newer.user_behind(newer.pseudonym("rep-1")) == "rep-1"
+    assert [tuple(row) for row in sql(url, "SELECT user_id, turns FROM agentgauge_usage")] == [("rep-1", 2)]
+    assert [row.value for row in sql(url, "SELECT value FROM agentgauge_meta WHERE name = 'pseudonym_key'")] == [
+        schemas.KEY
+    ]
+
+
+def with_columns(*columns: Column[Any]) -> MetaData:
+    """The tables of a version to come, whose usage has these columns as well."""
+    newer = MetaData()
+    for table in ledger_schema.tables.sorted_tables:
+        table.to_metadata(newer)
+    for column in columns:
+        newer.tables["agentgauge_usage"].append_column(column)
+    return newer
+
+
+def test_a_new_column_is_added_to_an_older_ledger(ledger: Ledger, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is null in the rows that are there."""
+    use(ledger, "rep-1", 0)
+    monkeypatch.setattr(ledger_schema, "tables", with_columns(Column("region", Text)))
+    monkeypatch.setattr(ledger_schema, "VERSION", ledger_schema.VERSION + 1)
+    Ledger.open(url).close()
     assert [tuple(row) for row in sql(url, "SELECT user_id, region FROM agentgauge_usage")] == [("rep-1", None)]
 
 
-def test_a_migration_that_fails_leaves_the_old_schema(
-    ledger: Ledger, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """All steps or none: the old code still works on it."""
-    steps = ("ALTER TABLE agentgauge_usage ADD COLUMN region TEXT", "ALTER TABLE no_such_table ADD COLUMN x TEXT")
+def test_an_upgrade_that_fails_leaves_the_old_schema(ledger: Ledger, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it or nothing: the old code still works on it."""
+    use(ledger, "rep-1", 0)
     with monkeypatch.context() as patched:
-        patched.setattr(ledger_schema, "MIGRATIONS", (*ledger_schema.MIGRATIONS, steps))
+        columns = with_columns(Column("region", Text), Column("office", Text, nullable=False))
+        patched.setattr(ledger_schema, "tables", columns)
         patched.setattr(ledger_schema, "VERSION", ledger_schema.VERSION + 1)
-        with pytest.raises(LedgerError, match="no_such_table"):
+        with pytest.raises(LedgerError, match=r"(?i)not null|contains null values"):
             Ledger.open(url)
     use(ledger, "rep-1", 0)
     assert "region" not in sql(url, "SELECT * FROM agentgauge_usage")[0]._fields

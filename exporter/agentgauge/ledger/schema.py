@@ -1,4 +1,4 @@
-"""The tables, and the numbered steps that lead to them.
+"""The tables, each written once: a new ledger gets them all, an older one what it lacks of them.
 
 Names start with ``agentgauge_``, so that the ledger can live in a database with other things in it. Days are ISO dates
 in UTC, times are Unix seconds: both dialects read, order and compare these alike.
@@ -8,9 +8,22 @@ from __future__ import annotations
 
 import secrets
 
-from sqlalchemy import Column, Connection, Double, Integer, MetaData, Table, Text, inspect, text
+from sqlalchemy import DOUBLE_PRECISION, Column, Connection, Index, Integer, MetaData, Table, Text, inspect, text
+from sqlalchemy.schema import CreateColumn
+
+VERSION = 4
+"""Raise it by one with every change of the tables below: it makes ledgers of before catch up when they are opened.
+
+Tables, columns and indexes can be added; a new column comes last and can be null. What is there is never changed or
+taken away, because replicas of the version before still use it.
+"""
 
 tables = MetaData()
+
+
+def _partial_index(name: str, column: str, where: str) -> Index:
+    return Index(name, column, sqlite_where=text(where), postgresql_where=text(where))
+
 
 META = Table(
     "agentgauge_meta",
@@ -27,7 +40,7 @@ USAGE = Table(
     Column("user_id", Text, primary_key=True),
     Column("sessions", Integer, nullable=False),
     Column("turns", Integer, nullable=False),
-    Column("cost_usd", Double, nullable=False),
+    Column("cost_usd", DOUBLE_PRECISION, nullable=False),
 )
 
 FEEDBACK = Table(
@@ -35,10 +48,11 @@ FEEDBACK = Table(
     tables,
     Column("id", Text, primary_key=True),
     Column("agent", Text, nullable=False),
-    Column("at", Double, nullable=False),
+    Column("at", DOUBLE_PRECISION, nullable=False),
     Column("user_id", Text),
     Column("rating", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    Index("agentgauge_feedback_agent_at", "agent", "at"),
 )
 
 ACTIONS = Table(
@@ -56,21 +70,27 @@ ACTIONS = Table(
     Column("version", Text, nullable=False),
     Column("prompt_version", Text, nullable=False),
     Column("model", Text, nullable=False),
-    Column("at", Double, nullable=False),
-    Column("expires_at", Double),
+    Column("at", DOUBLE_PRECISION, nullable=False),
+    Column("expires_at", DOUBLE_PRECISION),
     Column("decision", Text),
-    Column("decided_at", Double),
+    Column("decided_at", DOUBLE_PRECISION),
     Column("decided_by", Text),
     Column("decided_arguments", Text),  # JSON
     Column("reason", Text),
-    Column("started_at", Double),
-    Column("finished_at", Double),
+    Column("started_at", DOUBLE_PRECISION),
+    Column("finished_at", DOUBLE_PRECISION),
     Column("result", Text),  # JSON
     Column("shadow_match", Text),
     Column("sampled", Integer, nullable=False),
     Column("verdict", Text),
-    Column("audited_at", Double),
+    Column("audited_at", DOUBLE_PRECISION),
     Column("audited_by", Text),
+    Index("agentgauge_action_agent_at", "agent", "at"),
+    # These hold all that a track record needs: the rows themselves are long, with whole conversations in them.
+    Index("agentgauge_action_decisions", "agent", "tool", "decided_at", "decision"),
+    Index("agentgauge_action_audits", "agent", "tool", "audited_at", "verdict"),
+    # What waits is few among many.
+    _partial_index("agentgauge_action_waiting", "agent", "disposition = 'approval' AND decision IS NULL"),
 )
 
 SUSPENSIONS = Table(
@@ -80,11 +100,14 @@ SUSPENSIONS = Table(
     Column("agent", Text, nullable=False),
     Column("session_id", Text, nullable=False),
     Column("user_id", Text),
-    Column("at", Double, nullable=False),
+    Column("at", DOUBLE_PRECISION, nullable=False),
     Column("action_ids", Text, nullable=False),  # JSON
     Column("state", Text, nullable=False),  # JSON
-    Column("leased_until", Double),
+    Column("leased_until", DOUBLE_PRECISION),
     Column("answer", Text),  # JSON
+    Index("agentgauge_suspension_session", "agent", "session_id"),
+    # Requests that have not ended are few, and replicas look for them twice a second.
+    _partial_index("agentgauge_suspension_open", "agent", "answer IS NULL"),
 )
 
 AUTONOMY_CHANGES = Table(
@@ -92,7 +115,7 @@ AUTONOMY_CHANGES = Table(
     tables,
     Column("id", Text, primary_key=True),
     Column("agent", Text, nullable=False),
-    Column("at", Double, nullable=False),
+    Column("at", DOUBLE_PRECISION, nullable=False),
     Column("subject", Text, nullable=False),
     Column("before", Text),
     Column("after", Text, nullable=False),
@@ -107,7 +130,7 @@ OUTBOX = Table(
     Column("agent", Text, nullable=False),
     Column("metric", Text, nullable=False),
     Column("labels", Text, nullable=False),  # JSON
-    Column("value", Double, nullable=False),
+    Column("value", DOUBLE_PRECISION, nullable=False),
 )
 
 EVAL_RUNS = Table(
@@ -121,8 +144,8 @@ EVAL_RUNS = Table(
     Column("model", Text, nullable=False),
     Column("source_commit", Text, nullable=False),
     Column("partial", Integer, nullable=False),
-    Column("started_at", Double, nullable=False),
-    Column("finished_at", Double),
+    Column("started_at", DOUBLE_PRECISION, nullable=False),
+    Column("finished_at", DOUBLE_PRECISION),
     Column("result", Text),
 )
 
@@ -132,12 +155,12 @@ EVAL_TRIALS = Table(
     Column("run_id", Text, primary_key=True),
     Column("scenario", Text, primary_key=True),
     Column("trial", Integer, primary_key=True),
-    Column("score", Double, nullable=False),
+    Column("score", DOUBLE_PRECISION, nullable=False),
     Column("passed", Integer, nullable=False),
     Column("turns", Integer, nullable=False),
-    Column("cost_usd", Double, nullable=False),
-    Column("judge_cost_usd", Double, nullable=False),
-    Column("seconds", Double, nullable=False),
+    Column("cost_usd", DOUBLE_PRECISION, nullable=False),
+    Column("judge_cost_usd", DOUBLE_PRECISION, nullable=False),
+    Column("seconds", DOUBLE_PRECISION, nullable=False),
     Column("failures", Text, nullable=False),  # JSON
     Column("transcript", Text, nullable=False),  # JSON
 )
@@ -147,7 +170,7 @@ PROMPT_ACTIVATIONS = Table(
     tables,
     Column("id", Text, primary_key=True),
     Column("agent", Text, nullable=False),
-    Column("at", Double, nullable=False),
+    Column("at", DOUBLE_PRECISION, nullable=False),
     Column("version", Text, nullable=False),
     Column("activated_by", Text, nullable=False),
     Column("reason", Text, nullable=False),
@@ -159,8 +182,8 @@ THROTTLES = Table(
     Column("agent", Text, primary_key=True),
     Column("user_id", Text, primary_key=True),
     Column("level", Text, primary_key=True),
-    Column("since", Double, nullable=False),
-    Column("until", Double),
+    Column("since", DOUBLE_PRECISION, nullable=False),
+    Column("until", DOUBLE_PRECISION),
     Column("set_by", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("lifted_by", Text),
@@ -171,11 +194,12 @@ OPERATIONS = Table(
     tables,
     Column("agent", Text, primary_key=True),
     Column("number", Integer, primary_key=True),
-    Column("at", Double, nullable=False),
+    Column("at", DOUBLE_PRECISION, nullable=False),
     Column("done_by", Text, nullable=False),
     Column("why", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("detail", Text, nullable=False),  # JSON
+    Index("agentgauge_operation_kind", "agent", "kind", "number"),
 )
 
 REPLICAS = Table(
@@ -186,204 +210,9 @@ REPLICAS = Table(
     Column("address", Text, nullable=False),
     Column("certificate", Text),  # PEM
     Column("version", Text, nullable=False),
-    Column("started_at", Double, nullable=False),
-    Column("seen_at", Double, nullable=False),
+    Column("started_at", DOUBLE_PRECISION, nullable=False),
+    Column("seen_at", DOUBLE_PRECISION, nullable=False),
 )
-
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    (
-        """
-        CREATE TABLE agentgauge_usage (
-            agent TEXT NOT NULL,
-            day TEXT NOT NULL,
-            user_id TEXT NOT NULL,
-            sessions INTEGER NOT NULL,
-            turns INTEGER NOT NULL,
-            cost_usd DOUBLE PRECISION NOT NULL,
-            PRIMARY KEY (agent, day, user_id)
-        )
-        """,
-        """
-        CREATE TABLE agentgauge_feedback (
-            id TEXT NOT NULL PRIMARY KEY,
-            agent TEXT NOT NULL,
-            at DOUBLE PRECISION NOT NULL,
-            user_id TEXT,
-            rating TEXT NOT NULL,
-            reason TEXT NOT NULL
-        )
-        """,
-        "CREATE INDEX agentgauge_feedback_agent_at ON agentgauge_feedback (agent, at)",
-    ),
-    (
-        """
-        CREATE TABLE agentgauge_action (
-            id TEXT NOT NULL PRIMARY KEY,
-            agent TEXT NOT NULL,
-            tool TEXT NOT NULL,
-            risk TEXT NOT NULL,
-            disposition TEXT NOT NULL,
-            arguments TEXT NOT NULL,
-            context TEXT NOT NULL,
-            session_id TEXT,
-            user_id TEXT,
-            version TEXT NOT NULL,
-            prompt_version TEXT NOT NULL,
-            model TEXT NOT NULL,
-            at DOUBLE PRECISION NOT NULL,
-            expires_at DOUBLE PRECISION,
-            decision TEXT,
-            decided_at DOUBLE PRECISION,
-            decided_by TEXT,
-            decided_arguments TEXT,
-            reason TEXT,
-            started_at DOUBLE PRECISION,
-            finished_at DOUBLE PRECISION,
-            result TEXT,
-            shadow_match TEXT,
-            sampled INTEGER NOT NULL,
-            verdict TEXT,
-            audited_at DOUBLE PRECISION,
-            audited_by TEXT
-        )
-        """,
-        "CREATE INDEX agentgauge_action_agent_at ON agentgauge_action (agent, at)",
-        # These hold all that a track record needs: the rows themselves are long, with whole conversations in them.
-        "CREATE INDEX agentgauge_action_decisions ON agentgauge_action (agent, tool, decided_at, decision)",
-        "CREATE INDEX agentgauge_action_audits ON agentgauge_action (agent, tool, audited_at, verdict)",
-        # What waits is few among many.
-        """
-        CREATE INDEX agentgauge_action_waiting ON agentgauge_action (agent)
-        WHERE disposition = 'approval' AND decision IS NULL
-        """,
-        """
-        CREATE TABLE agentgauge_suspension (
-            id TEXT NOT NULL PRIMARY KEY,
-            agent TEXT NOT NULL,
-            session_id TEXT NOT NULL,
-            user_id TEXT,
-            at DOUBLE PRECISION NOT NULL,
-            action_ids TEXT NOT NULL,
-            state TEXT NOT NULL,
-            leased_until DOUBLE PRECISION,
-            answer TEXT
-        )
-        """,
-        "CREATE INDEX agentgauge_suspension_session ON agentgauge_suspension (agent, session_id)",
-        """
-        CREATE TABLE agentgauge_autonomy_change (
-            id TEXT NOT NULL PRIMARY KEY,
-            agent TEXT NOT NULL,
-            at DOUBLE PRECISION NOT NULL,
-            subject TEXT NOT NULL,
-            before TEXT,
-            after TEXT NOT NULL,
-            changed_by TEXT NOT NULL,
-            reason TEXT NOT NULL
-        )
-        """,
-        """
-        CREATE TABLE agentgauge_outbox (
-            id TEXT NOT NULL PRIMARY KEY,
-            agent TEXT NOT NULL,
-            metric TEXT NOT NULL,
-            labels TEXT NOT NULL,
-            value DOUBLE PRECISION NOT NULL
-        )
-        """,
-        """
-        CREATE TABLE agentgauge_eval_run (
-            id TEXT NOT NULL PRIMARY KEY,
-            agent TEXT NOT NULL,
-            suite TEXT NOT NULL,
-            version TEXT NOT NULL,
-            prompt_version TEXT NOT NULL,
-            model TEXT NOT NULL,
-            source_commit TEXT NOT NULL,
-            partial INTEGER NOT NULL,
-            started_at DOUBLE PRECISION NOT NULL,
-            finished_at DOUBLE PRECISION,
-            result TEXT
-        )
-        """,
-        """
-        CREATE TABLE agentgauge_eval_trial (
-            run_id TEXT NOT NULL,
-            scenario TEXT NOT NULL,
-            trial INTEGER NOT NULL,
-            score DOUBLE PRECISION NOT NULL,
-            passed INTEGER NOT NULL,
-            turns INTEGER NOT NULL,
-            cost_usd DOUBLE PRECISION NOT NULL,
-            judge_cost_usd DOUBLE PRECISION NOT NULL,
-            seconds DOUBLE PRECISION NOT NULL,
-            failures TEXT NOT NULL,
-            transcript TEXT NOT NULL,
-            PRIMARY KEY (run_id, scenario, trial)
-        )
-        """,
-        """
-        CREATE TABLE agentgauge_prompt_activation (
-            id TEXT NOT NULL PRIMARY KEY,
-            agent TEXT NOT NULL,
-            at DOUBLE PRECISION NOT NULL,
-            version TEXT NOT NULL,
-            activated_by TEXT NOT NULL,
-            reason TEXT NOT NULL
-        )
-        """,
-        """
-        CREATE TABLE agentgauge_throttle (
-            agent TEXT NOT NULL,
-            user_id TEXT NOT NULL,
-            level TEXT NOT NULL,
-            since DOUBLE PRECISION NOT NULL,
-            until DOUBLE PRECISION,
-            set_by TEXT NOT NULL,
-            reason TEXT NOT NULL,
-            lifted_by TEXT,
-            PRIMARY KEY (agent, user_id, level)
-        )
-        """,
-    ),
-    (
-        """
-        CREATE TABLE agentgauge_operation (
-            agent TEXT NOT NULL,
-            number INTEGER NOT NULL,
-            at DOUBLE PRECISION NOT NULL,
-            done_by TEXT NOT NULL,
-            why TEXT NOT NULL,
-            kind TEXT NOT NULL,
-            detail TEXT NOT NULL,
-            PRIMARY KEY (agent, number)
-        )
-        """,
-        "CREATE INDEX agentgauge_operation_kind ON agentgauge_operation (agent, kind, number)",
-        """
-        CREATE TABLE agentgauge_replica (
-            agent TEXT NOT NULL,
-            id TEXT NOT NULL,
-            address TEXT NOT NULL,
-            certificate TEXT,
-            version TEXT NOT NULL,
-            started_at DOUBLE PRECISION NOT NULL,
-            seen_at DOUBLE PRECISION NOT NULL,
-            PRIMARY KEY (agent, id)
-        )
-        """,
-    ),
-    (
-        # Requests that have not ended are few, and replicas look for them twice a second.
-        """
-        CREATE INDEX agentgauge_suspension_open ON agentgauge_suspension (agent)
-        WHERE answer IS NULL
-        """,
-    ),
-)
-"""The statements of each version, oldest first. A released one is never edited: a change is a new one at the end."""
-
-VERSION = len(MIGRATIONS)
 
 MIGRATION_LOCK = 0x61676C65
 """The advisory lock of PostgreSQL under which one replica migrates and the others wait; any number of our own."""
@@ -401,7 +230,7 @@ def migrate(connection: Connection) -> bytes:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
     if not inspect(connection).has_table(META.name):
-        connection.execute(text("CREATE TABLE agentgauge_meta (name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL)"))
+        META.create(connection)
         connection.execute(META.insert().values(name="schema_version", value="0"))
         connection.execute(META.insert().values(name="pseudonym_key", value=secrets.token_bytes(32).hex()))
     rows = connection.execute(META.select()).all()
@@ -412,9 +241,23 @@ def migrate(connection: Connection) -> bytes:
             f"its schema has version {version}, this agentgauge knows {VERSION} at most; "
             "upgrade agentgauge (schemas are never taken back)"
         )
-    for statements in MIGRATIONS[version:]:
-        for statement in statements:
-            connection.execute(text(statement))
     if version < VERSION:
+        _add_what_is_missing(connection)
         connection.execute(META.update().where(META.c.name == "schema_version").values(value=str(VERSION)))
     return bytes.fromhex(kept["pseudonym_key"])
+
+
+def _add_what_is_missing(connection: Connection) -> None:
+    """Add the tables, columns and indexes that the database lacks; what it has stays as it is."""
+    tables.create_all(connection)
+    found = inspect(connection)
+    for table in tables.sorted_tables:
+        columns = {column["name"] for column in found.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in columns:
+                definition = CreateColumn(column).compile(dialect=connection.dialect)
+                connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {definition}"))
+        indexes = {index["name"] for index in found.get_indexes(table.name)}
+        for index in table.indexes:
+            if index.name not in indexes:
+                index.create(connection)

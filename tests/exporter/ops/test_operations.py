@@ -13,6 +13,7 @@ from agentgauge.ops.follower import Follower
 from agentgauge.ops.operations import Operation, Operations
 from agentgauge.ops.replicas import STALE_AFTER, Replica, Replicas
 from tests.clock import Clock
+from tests.exporter import schemas
 from tests.exporter.conftest import sql
 
 BEFORE_OPERATIONS = 2
@@ -141,8 +142,8 @@ def test_a_token_is_of_one_replica_of_one_ledger(ledger: Ledger, url: str) -> No
 
 def test_a_ledger_from_before_operations_is_upgraded(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its rows and its key stay; operations and replicas can be written at once."""
+    schemas.create(url, BEFORE_OPERATIONS)
     with monkeypatch.context() as old:
-        old.setattr(ledger_schema, "MIGRATIONS", ledger_schema.MIGRATIONS[:BEFORE_OPERATIONS])
         old.setattr(ledger_schema, "VERSION", BEFORE_OPERATIONS)
         with closing(Ledger.open(url)) as ledger:
             ledger.add_usage("a", {(ledger.today(), "rep-1"): Usage(turns=1)})
