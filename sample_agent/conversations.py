@@ -37,7 +37,7 @@ class LiveConversation:
 
 
 class Conversations:
-    """The open conversations with one agent; closed when idle for so many seconds."""
+    """The open conversations with one agent; each is closed after ``idle_seconds`` without a message."""
 
     def __init__(self, gauge: AgentGauge, companion: SalesCompanion, idle_seconds: float) -> None:
         self._gauge = gauge

@@ -107,6 +107,7 @@ def test_a_request_ends_once_and_its_answer_is_kept_until_it_is_forgotten(
     waiting = suspensions.of_session("s")
     assert waiting is not None
     assert not waiting.ended
+    suspensions.claim(kept.id)
     suspensions.end(kept.id, {"text": "Sent."})
     ended = suspensions.of_session("s")
     assert ended is not None
@@ -155,8 +156,10 @@ def test_a_poll_sees_every_change_of_a_request_without_reading_it(suspensions: S
     actions.decide(kept.action_ids[0], "approved", "ann")
     assert suspensions.mark("s") == first
     suspensions.claim(kept.id)
-    suspensions.suspend_again(kept.id, STATE, [SEND])
+    (waits_for,) = suspensions.suspend_again(kept.id, STATE, [SEND]).action_ids
     second = suspensions.mark("s")
+    actions.decide(waits_for, "approved", "ann")
+    suspensions.claim(kept.id)
     suspensions.end(kept.id, "done")
     assert len({first, second, suspensions.mark("s")}) == 3
 
@@ -171,6 +174,23 @@ def test_the_newest_request_of_a_session_counts_and_agents_have_their_own(
     clock.forward(seconds=1)
     second = suspensions.suspend("s", None, {"number": 2}, [])
     assert suspensions.of_session("s") == second
+
+
+def test_a_process_whose_claim_ran_out_cannot_end_what_another_has_suspended_again(
+    suspensions: Suspensions, actions: Actions, clock: Clock
+) -> None:
+    """Its answer would hide what the request waits for by then."""
+    kept = suspensions.suspend("s", "rep-1", STATE, [SEND])
+    actions.decide(kept.action_ids[0], "approved", "ann")
+    assert suspensions.claim(kept.id)
+    clock.forward(seconds=LEASE_SECONDS + 1)
+    assert suspensions.claim(kept.id)
+    again = suspensions.suspend_again(kept.id, STATE, [SEND])
+    suspensions.renew(kept.id)
+    with pytest.raises(ClaimLostError):
+        suspensions.end(kept.id, "done")
+    actions.decide(again.action_ids[0], "approved", "ann")
+    assert suspensions.claim(kept.id) is not None
 
 
 def test_what_is_older_than_the_retention_is_deleted(

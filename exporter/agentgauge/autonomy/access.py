@@ -64,7 +64,7 @@ class Guard:
         self._wrong: deque[float] = deque(maxlen=MOST_GUESSES)
 
     def closed(self) -> bool:
-        """Whether there were so many wrong tokens within a minute that none is looked at."""
+        """Whether there were too many wrong tokens within a minute: until it is over, no token is looked at."""
         return len(self._wrong) == MOST_GUESSES and self._now() - self._wrong[0] < GUESSING_SECONDS
 
     def admits(self, token: str) -> bool:

@@ -1,7 +1,7 @@
 """What an agent proposed to do, and what people decided: the memory behind approvals, audits and earned autonomy.
 
-Every proposed action is a row. A decision is committed, together with what it measures, before the call returns, and
-the first one stands: whoever comes second is told who was faster.
+Every proposed action is a row. A decision is committed, together with what it measures, before the call returns. The
+first decision stands; a second one raises AlreadyDecidedError, which says who was faster.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TO_COMPARE = and_(ACTIONS.c.disposition == "suggested", ACTIONS.c.shadow_match.i
 
 @dataclass(frozen=True)
 class Proposal:
-    """What an agent wants to do. ``context`` is what is needed to judge it, and to go on after the decision."""
+    """What an agent wants to do; ``context`` is what people need to judge it, and the agent to go on after that."""
 
     tool: str
     risk: Risk
@@ -51,7 +51,7 @@ class Proposal:
 class Action:
     """A proposal as the ledger keeps it, with what became of it; times are UTC.
 
-    ``decided_*`` is what a person made of it: of a proposal the decision, of a suggestion what they did themselves.
+    ``decided_*`` is the decision on a proposal, or what a person did instead of a suggestion.
     ``started_at`` without ``finished_at`` means that it is under way, or that nobody knows whether it happened.
     """
 
@@ -78,7 +78,7 @@ class Action:
 
 @dataclass(frozen=True)
 class TrackRecord:
-    """What people made of a tool's proposals in some time, and of its actions in audits."""
+    """How people decided on a tool's proposals in a period, and how many audits found a problem."""
 
     approved: int = 0
     edited: int = 0
@@ -88,7 +88,7 @@ class TrackRecord:
 
     @property
     def decisions(self) -> int:
-        """How often a person decided: what expired was not decided by anybody."""
+        """How often a person decided; expired proposals do not count."""
         return self.approved + self.edited + self.rejected
 
 
@@ -97,7 +97,7 @@ class UnknownActionError(LookupError):
 
 
 class AlreadyDecidedError(Exception):
-    """Somebody was faster, it expired, or it never waited for this; ``action`` says what became of it."""
+    """It was decided before, it expired, or it never waited for this; ``action`` says how it stands."""
 
     def __init__(self, action: Action) -> None:
         super().__init__(f"{action.id} {_became(action)}")
@@ -112,7 +112,7 @@ class Actions:
         self._agent = agent
 
     def now(self) -> datetime:
-        """The time it is for the ledger, in UTC."""
+        """The ledger's time, in UTC."""
         return self._ledger.now()
 
     def propose(self, proposal: Proposal) -> Action:
@@ -158,15 +158,15 @@ class Actions:
         return sorted(self._list(ACTIONS.c.id.in_(last)), key=lambda action: action.decided_at or since, reverse=True)
 
     def to_compare(self) -> list[Action]:
-        """Suggestions of which nobody said yet what a person did instead, oldest first."""
+        """Suggestions that have not been compared yet with what a person did, oldest first."""
         return self._list(TO_COMPARE)
 
     def compared_since(self, since: datetime) -> list[Action]:
-        """Suggestions of which somebody said from then on what a person did instead, oldest first."""
+        """Suggestions that were compared since then with what a person did, oldest first."""
         return self._list(ACTIONS.c.decided_at >= since.timestamp(), ACTIONS.c.shadow_match.is_not(None))
 
     def track_record(self, tool: str, since: datetime) -> TrackRecord:
-        """What became of a tool's proposals that were decided, and actions that were audited, from then on."""
+        """A tool's decided proposals and audited actions from then on, counted."""
         decisions = (
             select(ACTIONS.c.decision, func.count().label("number"))
             .where(self._of(tool), ACTIONS.c.decided_at >= since.timestamp(), ACTIONS.c.decision.is_not(None))
@@ -182,7 +182,7 @@ class Actions:
             return TrackRecord(**counts, problems=connection.execute(problems).scalar_one())
 
     def to_audit(self) -> list[Action]:
-        """Those sampled for an audit that nobody judged yet, oldest first."""
+        """Those sampled for an audit that have not been judged yet, oldest first."""
         return self._list(TO_AUDIT)
 
     def decide(
@@ -232,7 +232,7 @@ class Actions:
             return connection.execute(starting).rowcount == 1
 
     def finish(self, action_id: str, result: Mapping[str, Any]) -> None:
-        """Keep what came of an execution."""
+        """Record the result of an execution."""
         values = {"finished_at": self._ledger.now().timestamp(), "result": json.dumps(result)}
         with self._ledger.writing() as connection:
             connection.execute(update(ACTIONS).where(self._is(action_id)).values(values))
@@ -240,7 +240,7 @@ class Actions:
     def compare(self, action_id: str, match: ShadowMatch, arguments: Mapping[str, Any] | None, by: str) -> Action:
         """Commit what a person did instead of a suggestion: the tool's arguments, or None for something else.
 
-        Raises UnknownActionError, and AlreadyDecidedError if it is no suggestion or was compared before.
+        Raises UnknownActionError, and AlreadyDecidedError if it is not a suggestion or was compared before.
         """
         values = {
             "shadow_match": match,

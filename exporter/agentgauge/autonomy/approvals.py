@@ -26,7 +26,7 @@ class InvalidEditError(ValueError):
 
 
 class RiskRaisedError(Exception):
-    """The edited arguments are of a higher risk than the proposal: they need a decision of their own."""
+    """The edited arguments carry a higher risk than the proposal, so an edit cannot approve them."""
 
 
 class Approvals:
@@ -78,18 +78,18 @@ class Approvals:
         if is_higher(risk, proposal.risk):
             raise RiskRaisedError(
                 f"with these arguments {action_id} would be {_in_words(risk)}, not of {proposal.risk} risk ({why}); "
-                "an edit cannot do that: reject it, and let the agent propose it anew for a decision of its own"
+                "an edit cannot raise the risk: reject it, and let the agent propose it again with these arguments"
             )
         return self._actions.decide(action_id, "edited", by, arguments, reason)
 
     def reject(self, action_id: str, by: str, reason: str) -> Action:
-        """Keep it from happening; the agent is told the reason. A promoted tool is demoted at once."""
+        """Do not let it happen; the agent reads the reason. A promoted tool is demoted at once."""
         action = self._actions.decide(action_id, "rejected", by, reason=reason)
         self._standings.demote_where_due(self._policy(), action.proposal.tool)
         return action
 
     def audit(self, action_id: str, verdict: AuditVerdict, by: str) -> Action:
-        """Judge what ran unasked and was sampled for an audit. A problem counts towards a demotion at once."""
+        """Judge an action that ran unasked and was sampled for an audit; a problem can demote the tool at once."""
         action = self._actions.audit(action_id, verdict, by)
         self._standings.demote_where_due(self._policy(), action.proposal.tool)
         return action

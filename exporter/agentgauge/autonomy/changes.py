@@ -39,9 +39,9 @@ class Changes:
     def record(
         self, subject: str, before: str | None, after: str, by: str, reason: str, *measurements: Measurement
     ) -> bool:
-        """Commit a change and what it measures; False, and nothing, if the subject is not at ``before`` any more.
+        """Commit a change and what it measures; return False and write nothing if the state is no longer ``before``.
 
-        So of several replicas that come to the same conclusion, one records it.
+        Of several replicas that come to the same conclusion, one records it.
         """
         with self._ledger.writing() as connection:
             if connection.dialect.name == "postgresql":
@@ -67,7 +67,7 @@ class Changes:
         return True
 
     def now(self) -> datetime:
-        """The time it is for the ledger, in UTC."""
+        """The ledger's time, in UTC."""
         return self._ledger.now()
 
     def last(self, subject: str) -> StateChange | None:

@@ -48,7 +48,7 @@ def fields_of(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> list[F
 def edited(arguments: Mapping[str, Any], texts: Mapping[str, str], schema: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments with the fields that ``texts`` names replaced; a field left out stays so while its text is empty.
 
-    Raises FieldError for a name that is no field, and for a text that the field cannot hold.
+    Raises FieldError for an unknown field, and for a text that the field cannot hold.
     """
     fields = {field.name: field for field in fields_of(arguments, schema)}
     result = dict(arguments)

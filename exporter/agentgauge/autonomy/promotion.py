@@ -18,7 +18,9 @@ def missing(policy: Policy, tool: str, record: TrackRecord) -> list[str]:
         more = _times(rule.decisions - record.decisions, "more decision")
         lacks.append(f"{more}: {record.decisions} of {rule.decisions} were made")
     if record.decisions and approved_share(record) < rule.approved:
-        lacks.append(f"more approvals: {approved_share(record):.1%} of {rule.approved:.1%}; an edit is no approval")
+        lacks.append(
+            f"more approvals: {approved_share(record):.1%} of {rule.approved:.1%}; an edit does not count as one"
+        )
     if record.rejected > rule.rejected:
         lacks.append(f"fewer rejections: {record.rejected}, and {rule.rejected} are allowed")
     if record.problems:

@@ -16,7 +16,7 @@ def record(
 ) -> tuple[Action, list[str]]:
     """Commit what a person did instead of a suggestion, None for something else; returns where the two differ.
 
-    Raises UnknownActionError, and AlreadyDecidedError if it is no suggestion or was compared before.
+    Raises UnknownActionError, and AlreadyDecidedError if it is not a suggestion or was compared before.
     """
     proposal = actions.get(action_id).proposal
     known = policy.tools.get(proposal.tool)

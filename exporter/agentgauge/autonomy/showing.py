@@ -55,7 +55,7 @@ def visible(text: str) -> str:
 
 
 def gist(arguments: Mapping[str, Any]) -> str:
-    """The arguments in one line, to tell actions apart in a list; what is no text, such as a number, has its name."""
+    """The arguments in one line, to tell actions apart in a list; numbers and the like with their names."""
     texts = [
         text_of(value) if isinstance(value, str) else f"{name} {text_of(value)}" for name, value in arguments.items()
     ]

@@ -92,11 +92,11 @@ class AutonomyStandings:
         self._change(state, tool, "promoted", by, f"{reason}: {promotion.figures(record)}")
 
     def demote(self, tool: str, by: str, reason: str) -> None:
-        """Let every call of a tool wait for a person, until it has earned its promotion anew."""
+        """Let every call of a tool wait for a person, until it has earned its promotion again."""
         self._change(self._changes.state(), tool, "demoted", by, reason)
 
     def demote_where_due(self, policy: Policy, *tools: str) -> None:
-        """Demote those that run unasked and have been rejected, or found wrong; all tools if none is named."""
+        """Demote tools that run unasked and were rejected, or failed an audit; without names, look at all tools."""
         state = self._changes.state()
         for tool, reason in self._due_for_demotion(policy, state):
             if not tools or tool in tools:
@@ -138,7 +138,7 @@ class AutonomyStandings:
     def _record_for_promotion(
         self, policy: Policy, tool: str, state: Mapping[str, StateChange]
     ) -> tuple[TrackRecord, datetime]:
-        """The record that counts for a promotion, and since when: a demotion lets decisions count anew."""
+        """The record that counts for a promotion, and since when: after a demotion, counting starts again."""
         whole = self._days_ago(policy.promotion.days)
         since = _later(whole, state.get(TOOL + tool) if _is(state, tool, "demoted") else None)
         record = self._actions.track_record(tool, since)

@@ -88,7 +88,7 @@ class Round:
 class Supervisor:
     """Supervises the calls of one agent of this ``version``, whose tools ``run`` runs, unless ``refuse`` raises.
 
-    A gauge with a ledger keeps the agent's autonomy in order from here on: see ``Keeper``.
+    The ``keeper`` keeps the agent's autonomy in order from here on, in the background if the gauge has a ledger.
     """
 
     def __init__(self, gauge: AgentGauge, autonomy: Autonomy, run: RunTool, refuse: Refuse, version: str) -> None:
@@ -97,8 +97,9 @@ class Supervisor:
         self._version = version
         self._run = run
         self._refuse = refuse
+        self.keeper = Keeper(autonomy, gauge.instruments)
         if gauge.recorder is not None:
-            gauge.recorder.add_refresher(Keeper(autonomy, gauge.instruments).refresh)
+            gauge.recorder.add_refresher(self.keeper.refresh)
 
     async def begin(self, calls: Sequence[Call], origin: Origin) -> Round:
         """Rule on the calls of one message; run what may run, and record what has, or would have, a side effect."""
@@ -123,7 +124,7 @@ class Supervisor:
         return Round(tuple(outcomes), tuple(waiting))
 
     async def carry_out(self, claimed: Suspension) -> list[CallOutcome]:
-        """Do what was approved of a claimed request, each once, and tell what was rejected or expired."""
+        """Do what was approved of a claimed request, each action once; an outcome for each, also if it was rejected."""
         return [await self._carry_out(action) for action in claimed.actions]
 
     def was_interrupted(self, claimed: Suspension) -> list[CallOutcome] | None:

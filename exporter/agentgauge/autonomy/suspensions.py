@@ -61,7 +61,7 @@ class Due:
 
 
 class ClaimLostError(Exception):
-    """The claim of a request ran out, and another process ended it."""
+    """The claim of a request ran out, and another process has ended the request, or suspended it again."""
 
 
 class Suspensions:
@@ -111,7 +111,7 @@ class Suspensions:
     def end(self, suspension_id: str, answer: Any) -> None:
         """Keep the answer of a claimed request, until it is forgotten.
 
-        Raises ClaimLostError if the claim had run out, and another process has ended the request.
+        Raises ClaimLostError if the claim had run out, and another process has ended the request or suspended it again.
         """
         with self._ledger.writing() as connection:
             self._give_up_claim(connection, suspension_id, answer=json.dumps(answer))
@@ -169,14 +169,14 @@ class Suspensions:
         return claimed
 
     def now(self) -> datetime:
-        """The time it is for the ledger, in UTC."""
+        """The ledger's time, in UTC."""
         return self._ledger.now()
 
     def renew(self, suspension_id: str) -> None:
-        """Keep a claim for another LEASE_SECONDS."""
+        """Keep a claim for another LEASE_SECONDS; does nothing if the request is not claimed any more."""
         until = self._ledger.now().timestamp() + LEASE_SECONDS
         with self._ledger.writing() as connection:
-            connection.execute(update(SUSPENSIONS).where(self._is(suspension_id)).values(leased_until=until))
+            connection.execute(update(SUSPENSIONS).where(self._is_claimed(suspension_id)).values(leased_until=until))
 
     def forget(self, suspension_id: str) -> None:
         """Delete a request that has ended, its answer delivered."""
@@ -185,10 +185,9 @@ class Suspensions:
 
     def _give_up_claim(self, connection: Connection, suspension_id: str, **values: str) -> None:
         """End the claim, and write down how things stand."""
-        going_on = and_(self._is(suspension_id), SUSPENSIONS.c.answer.is_(None))
-        leaving = update(SUSPENSIONS).where(going_on).values(values | {"leased_until": None})
-        if connection.execute(leaving).rowcount != 1:
-            raise ClaimLostError(f"another process has ended {suspension_id}")
+        ending = update(SUSPENSIONS).where(self._is_claimed(suspension_id)).values(values | {"leased_until": None})
+        if connection.execute(ending).rowcount != 1:
+            raise ClaimLostError(f"another process has gone on with {suspension_id}")
 
     def _get(self, connection: Connection, suspension_id: str) -> Suspension:
         row = connection.execute(select(SUSPENSIONS).where(self._is(suspension_id))).one()
@@ -210,6 +209,10 @@ class Suspensions:
 
     def _own(self) -> ColumnElement[bool]:
         return SUSPENSIONS.c.agent == self._agent
+
+    def _is_claimed(self, suspension_id: str) -> ColumnElement[bool]:
+        claimed = and_(SUSPENSIONS.c.answer.is_(None), SUSPENSIONS.c.leased_until.is_not(None))
+        return and_(self._is(suspension_id), claimed)
 
     def _is(self, suspension_id: str) -> ColumnElement[bool]:
         return and_(self._own(), SUSPENSIONS.c.id == suspension_id)

@@ -175,6 +175,8 @@ class ToolRequests:
         is open. An error, of the ledger or of ``go_on``, is logged and never raised. At the end, what is under way has
         CLOSING_SECONDS to finish.
         """
+        if self.supervisor.gauge.recorder is not None:
+            self.supervisor.gauge.recorder.start()  # a forked child has not started it yet
         under_way: dict[str, asyncio.Task[None]] = {}
         looking = asyncio.create_task(self._look_for_decisions(go_on, under_way))
         try:
@@ -185,10 +187,11 @@ class ToolRequests:
                 await asyncio.wait(under_way.values(), timeout=CLOSING_SECONDS)
 
     async def resume_decided(self, go_on: GoOn) -> int:
-        """Go on with all requests that are decided now, one after the other; returns how many went on here.
+        """Go on with all requests that are decided or expired now, one after the other; returns how many went on here.
 
-        Errors are logged, not raised, but that of a ledger which cannot say what is decided.
+        An error of ``go_on`` is logged and not raised.
         """
+        await asyncio.to_thread(self.supervisor.keeper.refresh)
         due = await asyncio.to_thread(self._suspensions.due)
         return sum([await self._safely_resume(one.id, go_on) for one in due])
 
@@ -271,7 +274,7 @@ class ToolRequests:
             return await self.resume(suspension_id, go_on)
         except Exception as error:
             # Its claim runs out; whoever claims it next says what is known.
-            log.warning("a decided request could not go on: %s", type(error).__name__, exc_info=error)
+            log.warning("a decided request could not go on: %s", type(error).__name__)
             return False
 
     async def _go_on(self, claimed: Suspension, session: Session, go_on: GoOn) -> None:

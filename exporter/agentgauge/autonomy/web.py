@@ -114,7 +114,7 @@ def approvals_app(
 
 
 def _from_anywhere(show: Show) -> Show:
-    """For what links of other sites may lead to: they bring no strict cookie, so the browser is told to ask again."""
+    """For pages that links of other sites may lead to: they bring no strict cookie, so the browser asks again."""
 
     async def answer(request: Request) -> Response:
         if request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site":

@@ -18,7 +18,7 @@ from tests.exporter.autonomy.policies import policy
         (TrackRecord(approved=97, edited=3), []),
         (TrackRecord(approved=97, edited=3, expired=50), []),
         (TrackRecord(approved=99), ["1 more decision: 99 of 100 were made"]),
-        (TrackRecord(approved=96, edited=4), ["more approvals: 96.0% of 97.0%; an edit is no approval"]),
+        (TrackRecord(approved=96, edited=4), ["more approvals: 96.0% of 97.0%; an edit does not count as one"]),
         (TrackRecord(approved=199, rejected=1), ["fewer rejections: 1, and 0 are allowed"]),
         (TrackRecord(approved=100, problems=1), ["clean audits: 1 audit found a problem"]),
         (TrackRecord(), ["100 more decisions: 0 of 100 were made"]),

@@ -68,7 +68,7 @@ def test_explain_prints_the_figures_and_what_is_missing(autonomy: Autonomy, prop
     assert "update_crm is of medium risk; the stage is approval_required: it waits for approval" in said
     assert "95 decisions: 90 approved (94.7%), 5 edited, 0 rejected" in said
     assert "missing: 5 more decisions: 95 of 100 were made" in said
-    assert "missing: more approvals: 94.7% of 97.0%; an edit is no approval" in said
+    assert "missing: more approvals: 94.7% of 97.0%; an edit does not count as one" in said
     assert "missing: a lower risk" in run("explain", "send_email")
     assert "missing" not in run("explain", "search_emails")
 
