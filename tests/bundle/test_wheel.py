@@ -66,27 +66,9 @@ def test_the_command_writes_a_whole_bundle_without_the_repository(
     found = subprocess.run(where, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     package = Path(found.stdout.strip())
     assert ROOT not in package.parents
-    command = [
-        str(python),
-        "-P",
-        "-m",
-        "bundle",
-        "out",
-        "--agent",
-        "support_bot",
-        "--agent",
-        "billing_bot",
-        "--job",
-        "bots",
-    ]
-    result = subprocess.run(
-        command,
-        cwd=tmp_path,
-        env=environment | {"PYTHONPATH": str(package / "_bundle")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    agents = ("--agent", "support_bot", "--agent", "billing_bot", "--job", "bots")
+    command = [str(python.parent / "agentgauge"), "bundle", "out", *agents]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     out = tmp_path / "out"
     assert "agentgauge ops disable-tool" in (out / "runbooks" / "AgentToolSuccessRateLow.md").read_text("utf-8")
