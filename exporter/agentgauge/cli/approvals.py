@@ -30,7 +30,7 @@ COLUMNS = [
     Column("risk", "risk"),
     Column("proposed_at", "age", ago, right=True),
     Column("expires_at", "expires in", until, right=True),
-    Column("arguments", "what", lambda arguments: visible(gist(arguments)), wraps=True),
+    Column("arguments", "what", lambda arguments: visible(gist(arguments)), cut=True),
 ]
 
 

@@ -52,7 +52,7 @@ ACTION_COLUMNS = [
     Column("tool", "tool"),
     Column("risk", "risk"),
     Column("proposed_at", "age", ago, right=True),
-    Column("arguments", "what", lambda arguments: visible(gist(arguments)), wraps=True),
+    Column("arguments", "what", lambda arguments: visible(gist(arguments)), cut=True),
 ]
 
 
@@ -75,11 +75,13 @@ def show(as_json: AsJson = False) -> None:
     say(f"the stage is {stage}")
     print_rows(TOOL_COLUMNS, tools, as_json=False, nothing="the policy names no tools")
     say(
-        f"{waiting} wait for approval (`agentgauge approvals list`), {audits} for an audit (`agentgauge autonomy "
-        f"audits`), {suggestions} suggestions for comparison (`agentgauge autonomy suggestions`)"
+        "",
+        f"{waiting} wait for approval: `agentgauge approvals list`",
+        f"{audits} wait for an audit: `agentgauge autonomy audits`",
+        f"{suggestions} suggestions wait for comparison: `agentgauge autonomy suggestions`",
     )
     if latest:
-        say()
+        say("")
         print_rows(CHANGE_COLUMNS, latest, as_json=False, nothing="", title="last changes")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from agentgauge.agent_app import AgentApp, Candidate, TrialRunner
-from agentgauge.cli.common import out, stop
+from agentgauge.cli.common import problems, stop
 from agentgauge.evals.checks import usd
 from agentgauge.evals.evaluation import Evaluated, Plan, evaluate
 from agentgauge.evals.history import EvalHistory, Trial
@@ -133,7 +133,7 @@ def _progress(trials: int) -> Iterator[Callable[[Trial], None]]:
     failed, spent = 0, 0.0
     shown = "{task.description} [red]{task.fields[failed]} failed[/red] {task.fields[spent]}"
     columns = (TextColumn(shown), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=out, transient=True) as progress:
+    with Progress(*columns, console=problems, transient=True) as progress:
         bar = progress.add_task("trials", total=trials, failed=0, spent=usd(0))
 
         def on_trial_end(trial: Trial) -> None:

@@ -38,14 +38,15 @@ def shown(value: Any) -> str:
 class Column:
     """One column: ``key`` of the row, ``title``, and how a value is shown.
 
-    Only a column that ``wraps`` gets narrower on a narrow terminal: what people copy is never cut. ``right`` is for
-    numbers.
+    Only a column that ``wraps``, or is ``cut``, gets narrower on a narrow terminal: what people copy is there in full.
+    ``right`` is for numbers.
     """
 
     key: str
     title: str
     show: Callable[[Any], str | Text] = shown
     wraps: bool = False
+    cut: bool = False
     right: bool = False
 
 
@@ -85,29 +86,35 @@ def print_wide(table: RenderableType, needed: int = 0) -> None:
     COLUMNS limits both.
     """
     bounded = out.is_terminal or "COLUMNS" in os.environ
-    Console(width=max(out.width, needed) if bounded else UNLIMITED, highlight=False).print(table)
+    console = Console(width=max(out.width, needed) if bounded else UNLIMITED, highlight=False)
+    with console.capture() as captured:
+        console.print(table)
+    # Without the blanks that fill each line, so that narrow windows and diffs do not show them.
+    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()), color=True)
 
 
 def _print_table(columns: Sequence[Column], rows: Sequence[Row]) -> None:
     table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold underline")
-    cells = [[_cell(column.show(row.get(column.key))) for column in columns] for row in rows]
+    cells = [[_cell(column, row.get(column.key)) for column in columns] for row in rows]
     needed = GAP * len(columns)
     for number, column in enumerate(columns):
         widest = max(cell_len(column.title), *(_width(row[number]) for row in cells))
-        needed += min(widest, NARROWEST) if column.wraps else widest
+        gives_way = column.wraps or column.cut
+        needed += min(widest, NARROWEST) if gives_way else widest
         table.add_column(
-            column.title,
-            no_wrap=not column.wraps,
-            overflow="fold" if column.wraps else "ignore",
-            justify="right" if column.right else "left",
+            column.title, no_wrap=not gives_way, overflow="fold", justify="right" if column.right else "left"
         )
     for row in cells:
         table.add_row(*row)
     print_wide(table, needed)
 
 
-def _cell(content: str | Text) -> Text:
-    return content if isinstance(content, Text) else Text(content)
+def _cell(column: Column, value: Any) -> Text:
+    shown_value = column.show(value)
+    text = shown_value if isinstance(shown_value, Text) else Text(shown_value)
+    if column.cut:
+        text.no_wrap, text.overflow = True, "ellipsis"
+    return text
 
 
 def _width(text: Text) -> int:
