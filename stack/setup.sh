@@ -17,9 +17,26 @@ if [ ! -x .venv/bin/python ] || ! .venv/bin/python -m pip --version >/dev/null 2
     "$python" -m venv .venv || fail "$python cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv"
 fi
 
-echo "installing the locked Python packages (about half a minute, once)"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock >.venv/install.log 2>&1 ||
+# Runs a command with its output in .venv/install.log, and says every few seconds how far it is.
+installing() {
+    "$@" >>.venv/install.log 2>&1 &
+    pid=$!
+    seconds=0
+    while kill -0 "$pid" 2>/dev/null; do
+        sleep 1
+        seconds=$((seconds + 1))
+        if [ $((seconds % 8)) -eq 0 ]; then
+            echo "  still at it after $seconds s: $(grep -c '^Collecting' .venv/install.log || true) of $packages packages fetched"
+        fi
+    done
+    wait "$pid"
+}
+
+packages=$(grep -c '^[a-zA-Z]' requirements.lock)
+: >.venv/install.log
+echo "installing $packages locked Python packages (about half a minute, once)"
+installing .venv/bin/python -m pip install --progress-bar off --disable-pip-version-check -r requirements.lock ||
     fail "pip could not install requirements.lock ($(grep -i '^error' .venv/install.log | tail -n 1)); is the package index reachable? (all of it: .venv/install.log)"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . >>.venv/install.log 2>&1 ||
+installing .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ||
     fail "pip could not install agentgauge itself; see .venv/install.log"
 touch .venv/ready
