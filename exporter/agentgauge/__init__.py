@@ -1,4 +1,4 @@
-"""AgentGauge: see, and be paged about, what LLM agents do in production."""
+"""AgentGauge: metrics, alerts and runbooks for LLM agents in production."""
 
 from agentgauge.agent_app import AgentApp
 from agentgauge.calls import LLMCall, ToolCall
