@@ -1,4 +1,4 @@
-# make up | test | page | drill | deploy-check | generate | lint | lock: each sets up what it needs first.
+# make up | test | page | drill | deploy-check | generate | docs | lint | lock: each sets up what it needs first.
 
 PYTHON_ENV = .venv/bin/python
 OFFSET ?= 0
@@ -6,7 +6,7 @@ FAULT ?= crm-outage
 EVAL ?=
 HISTORY ?=
 
-.PHONY: up down test test-mutations drill deploy-check lint generate page bench lock
+.PHONY: up down test test-mutations drill deploy-check lint generate docs page bench lock
 
 up: .venv/ready ## start everything and run until Ctrl-C (OFFSET=1000 moves the ports, NATIVE=1 ignores Docker, HISTORY=healthy makes up three weeks)
 	@exec $(PYTHON_ENV) -m stack up --offset $(OFFSET) $(if $(NATIVE),--native) $(if $(HISTORY),--history $(HISTORY))
@@ -36,6 +36,10 @@ lint: .venv/ready ## ruff and mypy
 
 generate: .venv/ready ## the committed bundle: rules, dashboards, runbooks and configuration, rendered for the demo
 	$(PYTHON_ENV) -m bundle.generate
+	$(PYTHON_ENV) -m stack.reference
+
+docs: .venv/ready ## the documentation as a site, in .stack/docs
+	NO_MKDOCS_2_WARNING=1 $(PYTHON_ENV) -m mkdocs build --quiet --strict -f stack/docs.yml
 
 bench: .venv/ready ## overhead of the instrumentation, beside the bare calls
 	$(PYTHON_ENV) -m tests.bench
