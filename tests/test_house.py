@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "sample_agent": {"sample_agent", "agentgauge"},
 }
 LAYERS = (
-    ("argument_diff", "vocabulary", "json_schema", "forks"),
+    ("argument_diff", "extras", "vocabulary", "json_schema", "forks"),
     ("metrics", "instruments", "own_prices", "pricing", "files", "tool", "endpoint", "live_set"),
     ("ledger",),
     ("telemetry",),

@@ -7,8 +7,9 @@ what they need at first use, so importing this package is light; the approvals p
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from agentgauge.extras import on_demand
 
 if TYPE_CHECKING:
     from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError
@@ -39,31 +40,16 @@ __all__ = [
     "describe_interruption",
 ]
 
-_MODULES = {
-    "actions": ("Action", "AlreadyDecidedError", "UnknownActionError"),
-    "approvals": ("Approvals", "InvalidEditError", "RiskRaisedError"),
-    "parts": ("Autonomy",),
-    "policy": ("Policy",),
-    "supervisor": ("Call", "CallOutcome", "Supervisor", "describe_interruption"),
-    "suspensions": ("Suspension",),
-    "tool_requests": ("Resumed", "Settled", "ToolRequests", "Waiting"),
-}
-
-
-def __getattr__(name: str) -> Any:
-    for module, names in _MODULES.items():
-        if name in names:
-            return getattr(_loaded(module), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def _loaded(module: str) -> Any:
-    try:
-        return importlib.import_module(f"{__name__}.{module}")
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("agentgauge"):
-            raise
-        raise ModuleNotFoundError(
-            f'agentgauge.autonomy needs {error.name}; install it with: pip install "agentgauge[autonomy]"',
-            name=error.name,
-        ) from None
+__getattr__ = on_demand(
+    __name__,
+    "autonomy",
+    {
+        "actions": ["Action", "AlreadyDecidedError", "UnknownActionError"],
+        "approvals": ["Approvals", "InvalidEditError", "RiskRaisedError"],
+        "parts": ["Autonomy"],
+        "policy": ["Policy"],
+        "supervisor": ["Call", "CallOutcome", "Supervisor", "describe_interruption"],
+        "suspensions": ["Suspension"],
+        "tool_requests": ["Resumed", "Settled", "ToolRequests", "Waiting"],
+    },
+)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+__all__ = ["main"]
+
 
 def main() -> None:
     """Run `agentgauge`; exit status 0: done; 1: the answer is no, or something failed; 2: it could not run."""

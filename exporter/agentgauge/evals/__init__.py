@@ -2,3 +2,50 @@
 
 It knows nothing of sales: it is given a function that answers a scenario with a transcript.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentgauge.extras import on_demand
+
+if TYPE_CHECKING:
+    from agentgauge.evals.evaluation import Evaluated, Plan, evaluate, plan
+    from agentgauge.evals.history import EvalHistory, Run, ScenarioResult, Trial, Version, VersionStanding
+    from agentgauge.evals.judge import Judge, JudgeError, Judgement
+    from agentgauge.evals.scenario import Approval, Scenario, ScenarioError
+    from agentgauge.evals.transcript import Called, Said, TrialTranscript
+
+__all__ = [
+    "Approval",
+    "Called",
+    "EvalHistory",
+    "Evaluated",
+    "Judge",
+    "JudgeError",
+    "Judgement",
+    "Plan",
+    "Run",
+    "Said",
+    "Scenario",
+    "ScenarioError",
+    "ScenarioResult",
+    "Trial",
+    "TrialTranscript",
+    "Version",
+    "VersionStanding",
+    "evaluate",
+    "plan",
+]
+
+__getattr__ = on_demand(
+    __name__,
+    "evals",
+    {
+        "evaluation": ["Evaluated", "Plan", "evaluate", "plan"],
+        "history": ["EvalHistory", "Run", "ScenarioResult", "Trial", "Version", "VersionStanding"],
+        "judge": ["Judge", "JudgeError", "Judgement"],
+        "scenario": ["Approval", "Scenario", "ScenarioError"],
+        "transcript": ["Called", "Said", "TrialTranscript"],
+    },
+)

@@ -1,0 +1,108 @@
+"""The public names of the library's packages: written down, light to import, and clear about what they need."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import agentgauge
+from tests.imports import ROOT
+
+PUBLIC = {
+    "autonomy": {
+        "Action", "AlreadyDecidedError", "Approvals", "Autonomy", "Call", "CallOutcome", "InvalidEditError", "Policy",
+        "Resumed", "RiskRaisedError", "Settled", "Supervisor", "Suspension", "ToolRequests", "UnknownActionError",
+        "Waiting", "describe_interruption",
+    },
+    "cli": {"main"},
+    "cost": {
+        "Batcher", "Budget", "BudgetPolicy", "BudgetReachedError", "Budgets", "CachePolicy", "CachedTool",
+        "Invalidation", "MemoryStore", "Models", "RedisStore", "Store", "Throttle", "Throttles", "Tier", "TierPolicy",
+        "ToolCache",
+    },
+    "evals": {
+        "Approval", "Called", "EvalHistory", "Evaluated", "Judge", "JudgeError", "Judgement", "Plan", "Run", "Said",
+        "Scenario", "ScenarioError", "ScenarioResult", "Trial", "TrialTranscript", "Version", "VersionStanding",
+        "evaluate", "plan",
+    },
+    "feedback": {"EditHabit", "FeedbackReport", "scenarios_of", "theme_of", "thumbs_since"},
+    "files": {"WatchedFile", "YamlFileError", "state_directory"},
+    "ledger": {"Ledger", "LedgerError", "Spend", "Usage", "UserFigures"},
+    "ops": {
+        "FollowedSwitches", "Operation", "Operations", "Replica", "Replicas", "SessionTranscript", "Switches",
+        "Transcripts", "UnknownTranscriptError",
+    },
+    "prompts": {
+        "ActivePrompts", "Activation", "NothingBeforeError", "PromptActivations", "PromptError", "PromptLibrary",
+        "PromptSource", "Prompts",
+    },
+}  # fmt: skip  # one list reads better than one name a line
+
+
+def test_every_package_is_here() -> None:
+    """A new one says what is public in it."""
+    folders = Path(agentgauge.__file__).parent.iterdir()
+    assert {folder.name for folder in folders if (folder / "__init__.py").exists()} == set(PUBLIC)
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_the_public_names_are_the_documented_ones(package: str) -> None:
+    """Each is written down here, and can be had."""
+    face = importlib.import_module(f"agentgauge.{package}")
+    assert set(face.__all__) == PUBLIC[package]
+    for name in face.__all__:
+        assert getattr(face, name).__name__ == name
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        _ = face.Nothing
+
+
+def run(code: str) -> str:
+    """What code prints in a process of its own."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_importing_the_packages_is_light() -> None:
+    """Each name loads what it needs at first use: a command that looks something up does not pay for the rest."""
+    heavy = ("anthropic", "cachetools", "jinja2", "pydantic", "redis", "rich", "sqlalchemy", "starlette", "yaml")
+    imports = ", ".join(f"agentgauge.{package}" for package in PUBLIC)
+    assert run(f"import sys, {imports}; print([one for one in {heavy} if one in sys.modules])") == "[]"
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "missing", "extra"),
+    [
+        ("autonomy", "ToolRequests", "pydantic", "autonomy"),
+        ("cost", "MemoryStore", "cachetools", "cost"),
+        ("cost", "RedisStore", "redis", "cost"),
+        ("cost", "Budgets", "pydantic", "cost"),
+        ("evals", "Scenario", "pydantic", "evals"),
+        ("feedback", "FeedbackReport", "sqlalchemy", "feedback"),
+        ("ledger", "Ledger", "sqlalchemy", "ledger"),
+        ("ops", "Operations", "sqlalchemy", "ledger"),
+        ("prompts", "PromptActivations", "sqlalchemy", "prompts"),
+    ],
+)
+def test_what_is_not_installed_is_named_with_the_remedy(package: str, name: str, missing: str, extra: str) -> None:
+    """One sentence, not a trace into the library."""
+    code = f"""
+import sys
+import tomllib
+sys.modules["{missing}"] = None
+try:
+    from agentgauge.{package} import {name}
+except ImportError as error:
+    print(error)
+"""
+    remedy = f'pip install "agentgauge[{extra}]"'
+    assert run(code) == f"agentgauge.{package} needs {missing}, which is not installed: {remedy}"
+
+
+def test_every_package_but_ops_and_files_has_an_extra_of_its_name() -> None:
+    """So that the remedy can be guessed; ops needs the ledger, files what their readers need."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert set(PUBLIC) - set(project["optional-dependencies"]) == {"files", "ops"}
