@@ -14,6 +14,7 @@ from typing import Any
 import requests
 from rich.table import Table
 
+from agentgauge.ops.prometheus import Prometheus
 from stack import causes, native, story
 from stack.causes import Cause, fault
 from stack.layout import Layout, Ports
@@ -223,7 +224,7 @@ def _wait_until_quiet(layout: Layout, say: Say) -> None:
 
 
 def _stirring(layout: Layout) -> set[str]:
-    alerts = requests.get(f"{layout.prometheus}/api/v1/alerts", timeout=10).json()["data"]["alerts"]
+    alerts = Prometheus(layout.prometheus).alerts()
     return {str(alert["labels"]["alertname"]) for alert in alerts} - {WATCHDOG}
 
 

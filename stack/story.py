@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import requests
 
 from agentgauge import metrics
+from agentgauge.ops.prometheus import Prometheus
 from sample_agent import faults
 from stack.errors import StackError
 from stack.layout import Layout
@@ -68,8 +69,8 @@ def tell(layout: Layout, fault: str, say: Say, tool: str | None = None) -> Outco
 def wait_until_working(layout: Layout) -> None:
     """Wait until Prometheus has seen the agent complete some tasks: an outage before that looks like a dead start."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    query = {"query": f'sum({metrics.TASKS}{{outcome="completed"}}) >= {WARM_TASKS}'}
-    while not requests.get(f"{layout.prometheus}/api/v1/query", params=query, timeout=10).json()["data"]["result"]:
+    query = f'sum({metrics.TASKS}{{outcome="completed"}}) >= {WARM_TASKS}'
+    while not Prometheus(layout.prometheus).instant(query):
         if time.monotonic() > deadline:
             raise StackError(f"the agent completed no {WARM_TASKS} tasks; see {layout.logs / 'agent.log'}")
         time.sleep(0.5)
@@ -92,7 +93,7 @@ def _wait(layout: Layout, alert: str, status: str, say: Say) -> tuple[dict[str, 
 
 
 def _state(layout: Layout, alert: str) -> str:
-    alerts = requests.get(f"{layout.prometheus}/api/v1/alerts", timeout=10).json()["data"]["alerts"]
+    alerts = Prometheus(layout.prometheus).alerts()
     states = {one["state"] for one in alerts if one["labels"]["alertname"] == alert}
     return "firing" if "firing" in states else "pending" if states else "quiet"
 

@@ -16,10 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agentgauge.ledger import Ledger
+from agentgauge.ops.prometheus import PrometheusError
 from sample_agent.simulator import blocks, history, recording
 from sample_agent.simulator.blocks import PromtoolError, Samples
 from sample_agent.simulator.history import History
-from sample_agent.simulator.recording import PrometheusError
 from sample_agent.simulator.stories import Story
 
 SCRAPE_JOB = "agents"
@@ -122,7 +122,7 @@ def write_blocks(programs: Programs, parts: Iterable[Iterable[Samples]], folder:
 def record(programs: Programs, rule_files: list[Path], folder: Path, start: int, end: int) -> None:
     """Add what the rules would have recorded from ``start`` to ``end`` (Unix seconds) to the blocks in ``folder``."""
     with recording.serving(programs.prometheus, folder, rule_files) as prometheus:
-        rules = prometheus.rules()
+        rules = recording.loaded_rules(prometheus)
     for readable in recording.rounds(rules):
         with recording.serving(programs.prometheus, folder, rule_files) as prometheus:
             recorded = list(recording.records(prometheus, readable, start, end))

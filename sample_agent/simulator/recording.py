@@ -14,10 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import httpx2
-
+from agentgauge.ops.prometheus import Prometheus, PrometheusError, Series
 from sample_agent.simulator.blocks import Samples
 
 STEP_SECONDS = 300
@@ -25,10 +23,6 @@ STEP_SECONDS = 300
 STATE_HOURS = 24
 """How far back alerts are followed; the longest ``for`` is six hours."""
 READY_SECONDS = 30.0
-
-
-class PrometheusError(Exception):
-    """The Prometheus of our own does not start or does not answer; the message is its own."""
 
 
 @dataclass(frozen=True)
@@ -42,34 +36,19 @@ class LoadedRule:
     hold_seconds: float
 
 
-class Prometheus:
-    """A running Prometheus that answers questions about a folder of blocks."""
+def loaded_rules(prometheus: Prometheus) -> list[LoadedRule]:
+    """The rules that a Prometheus was started with, in their order."""
+    return [
+        LoadedRule(
+            rule["name"], rule["query"], rule.get("labels", {}), rule["type"] == "alerting", rule.get("duration", 0)
+        )
+        for rule in prometheus.rules()
+    ]
 
-    def __init__(self, client: httpx2.Client) -> None:
-        self._client = client
 
-    def rules(self) -> list[LoadedRule]:
-        """The rules it was started with, in their order."""
-        groups = self._ask("rules", {})["groups"]
-        return [
-            LoadedRule(
-                rule["name"], rule["query"], rule.get("labels", {}), rule["type"] == "alerting", rule.get("duration", 0)
-            )
-            for group in groups
-            for rule in group["rules"]
-        ]
-
-    def over(self, query: str, start: int, end: int) -> list[tuple[dict[str, str], list[tuple[float, str]]]]:
-        """Labels and values of each series of the query, every STEP_SECONDS."""
-        first = -(-start // STEP_SECONDS) * STEP_SECONDS
-        asked = {"query": query, "start": first, "end": end, "step": STEP_SECONDS}
-        return [(one["metric"], one["values"]) for one in self._ask("query_range", asked)["result"]]
-
-    def _ask(self, path: str, parameters: dict[str, Any]) -> Any:
-        answer = self._client.get(f"/api/v1/{path}", params=parameters).json()
-        if answer["status"] != "success":
-            raise PrometheusError(f"Prometheus refused {parameters.get('query', path)!r}: {answer['error']}")
-        return answer["data"]
+def over(prometheus: Prometheus, query: str, start: int, end: int) -> list[Series]:
+    """The series of the query, a point every STEP_SECONDS."""
+    return prometheus.range(query, -(-start // STEP_SECONDS) * STEP_SECONDS, end, STEP_SECONDS)
 
 
 @contextmanager
@@ -90,9 +69,9 @@ def serving(program: Path, blocks: Path, rule_files: list[Path]) -> Iterator[Pro
         # Debian's build, unpacked, finds its files from its own folder.
         process = subprocess.Popen(command, cwd=program.resolve().parent, stdout=output, stderr=output)
     try:
-        with httpx2.Client(base_url=f"http://{address}", timeout=120) as client:
-            _wait_until_ready(client, process, log)
-            yield Prometheus(client)
+        prometheus = Prometheus(f"http://{address}", timeout_seconds=120)
+        _wait_until_ready(prometheus, process, log)
+        yield prometheus
     finally:
         process.terminate()
         process.wait()
@@ -101,8 +80,8 @@ def serving(program: Path, blocks: Path, rule_files: list[Path]) -> Iterator[Pro
 def records(prometheus: Prometheus, rules: list[LoadedRule], start: int, end: int) -> Iterator[Samples]:
     """What these recording rules would have recorded."""
     for rule in rules:
-        for labels, samples in prometheus.over(rule.query, start, end):
-            yield Samples(rule.name, _without_name(labels) | rule.labels, samples)
+        for series in over(prometheus, rule.query, start, end):
+            yield Samples(rule.name, _without_name(series.labels) | rule.labels, series.points)
 
 
 def rounds(rules: list[LoadedRule]) -> Iterator[list[LoadedRule]]:
@@ -123,9 +102,9 @@ def alert_states(prometheus: Prometheus, rules: list[LoadedRule], end: int) -> I
     """
     for rule in rules:
         if rule.is_alert:
-            for labels, samples in prometheus.over(rule.query, end - STATE_HOURS * 3600, end):
-                own = {"alertname": rule.name} | _without_name(labels) | rule.labels
-                since = active_since([at for at, _ in samples])
+            for series in over(prometheus, rule.query, end - STATE_HOURS * 3600, end):
+                own = {"alertname": rule.name} | _without_name(series.labels) | rule.labels
+                since = active_since([at for at, _ in series.points])
                 yield Samples("ALERTS_FOR_STATE", own, since)
                 pending = [(at, 1) for at, begun in since if at - begun < rule.hold_seconds]
                 firing = [(at, 1) for at, begun in since if at - begun >= rule.hold_seconds]
@@ -146,14 +125,12 @@ def _without_name(labels: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in labels.items() if name != "__name__"}
 
 
-def _wait_until_ready(client: httpx2.Client, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_ready(prometheus: Prometheus, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
-        try:
-            if client.get("/-/ready").is_success:
-                return
-        except httpx2.TransportError:
-            time.sleep(0.05)
+        if prometheus.is_ready():
+            return
+        time.sleep(0.05)
     said = log.read_text(encoding="utf-8").strip().splitlines()
     raise PrometheusError(f"Prometheus did not start: {said[-1] if said else 'it says nothing'}")
 

@@ -18,10 +18,10 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from agentgauge.ops.prometheus import Prometheus, PrometheusError
 from stack.preview import page
 from stack.preview.figures import figure, marks_of, message
 from stack.preview.page import STATIC, Variable, View
-from stack.preview.prometheus import Prometheus, PrometheusError
 from stack.preview.query import (
     Choices,
     TimeRange,

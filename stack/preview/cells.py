@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from agentgauge.ops.prometheus import Series
 from stack.preview import units
 from stack.preview.fields import Figure, legend, nothing, settings_of, states_of, time_axis
-from stack.preview.prometheus import Series
 from stack.preview.query import TimeRange
 
 HEAT = [[0, "rgba(50,116,217,0.10)"], [0.5, "rgba(50,116,217,0.65)"], [1, "rgba(124,58,237,1)"]]

@@ -22,8 +22,8 @@ def preview(
     """Serve the generated dashboards where there is no Grafana, drawn with live data, at the same URLs."""
     import uvicorn
 
+    from agentgauge.ops.prometheus import Prometheus
     from stack.preview.app import LibraryError, create_app
-    from stack.preview.prometheus import Prometheus
 
     try:
         application = create_app(GENERATED, Prometheus(prometheus))
@@ -66,8 +66,8 @@ def cost(
     from rich.console import Console
     from rich.table import Table
 
+    from agentgauge.ops.prometheus import Prometheus, PrometheusError
     from stack.preview.app import LibraryError, load
-    from stack.preview.prometheus import Prometheus, PrometheusError
     from stack.preview.query import TimeRange
     from stack.preview.querycost import measure
 

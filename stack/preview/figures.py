@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from agentgauge.ops.prometheus import Series
 from stack.preview import units
 from stack.preview.cells import heatmap, timeline
 from stack.preview.fields import Figure, legend, nothing, settings_of, states_of, step_colour, stretches
 from stack.preview.lines import timeseries
-from stack.preview.prometheus import Series
 from stack.preview.query import TimeRange
 from stack.preview.tables import table
 

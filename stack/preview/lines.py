@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from agentgauge.ops.prometheus import Series
 from stack.preview import units
 from stack.preview.fields import Figure, legend, nothing, settings_of, stretches, time_axis
-from stack.preview.prometheus import Series
 from stack.preview.query import TimeRange, step_of
 
 PALETTE = (

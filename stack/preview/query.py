@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from agentgauge.ops.prometheus import Prometheus, Series
 from alerts.promql import Duration
-from stack.preview.prometheus import Prometheus, Series
 
 SCRAPE_SECONDS = 10
 """The scrape interval of alerts/prometheus.yml, as ``timeInterval`` says it to Grafana."""
@@ -133,8 +133,9 @@ def run_panel(panel: dict[str, Any], prometheus: Prometheus, time: TimeRange, ch
         span = time.counted_back(step)
         expr = substitute(target["expr"], time, step, choices, least_step_of(target))
         if target.get("instant"):
-            return prometheus.instant(expr, time.end)
-        return prometheus.range(expr, span.start, span.end, step)
+            finite = [series.finite() for series in prometheus.instant(expr, time.end)]
+            return [series for series in finite if series.points]
+        return [series.finite() for series in prometheus.range(expr, span.start, span.end, step)]
 
     with ThreadPoolExecutor(len(panel["targets"])) as pool:
         return list(pool.map(run, panel["targets"]))
@@ -150,7 +151,8 @@ def run_annotation(expr: str, prometheus: Prometheus, time: TimeRange, choices: 
     """The series of an annotation query: a point where there is something to mark."""
     step = annotation_step(time)
     span = time.aligned(step)
-    return prometheus.range(substitute(expr, time, step, choices), span.start, span.end, step)
+    found = prometheus.range(substitute(expr, time, step, choices), span.start, span.end, step)
+    return [series.finite() for series in found]
 
 
 def variable_options(variable: dict[str, Any], prometheus: Prometheus, time: TimeRange, choices: Choices) -> list[str]:

@@ -10,7 +10,7 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-from stack.preview.prometheus import Prometheus
+from agentgauge.ops.prometheus import Prometheus
 from stack.preview.query import Choices, TimeRange, run_annotation, run_panel
 
 AT_ONCE = 6

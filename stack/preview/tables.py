@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from agentgauge.ops.prometheus import Series
 from stack.preview import units
 from stack.preview.fields import Figure, settings_of, step_colour
-from stack.preview.prometheus import Series
 from stack.preview.query import TimeRange
 
 

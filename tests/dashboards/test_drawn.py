@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 from typer.testing import CliRunner
 
+from agentgauge.ops.prometheus import Prometheus
 from alerts import catalog, links
 from dashboards.catalog import GENERATED as FOLDER
 from sample_agent.serving import serving
@@ -17,7 +18,6 @@ from stack.__main__ import app
 from stack.layout import HOME
 from stack.preview import pictures
 from stack.preview.app import create_app
-from stack.preview.prometheus import Prometheus
 from tests import chromium
 from tests.dashboards import history
 from tests.dashboards.boards import GENERATED

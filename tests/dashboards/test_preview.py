@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from agentgauge.ops.prometheus import Prometheus, Series
 from alerts import catalog, links
 from alerts.deployment import DEMO
 from alerts.links import PanelRef
@@ -25,7 +26,6 @@ from sample_agent.serving import serving
 from stack.preview import units
 from stack.preview.app import LibraryError, create_app, load
 from stack.preview.figures import figure, marks_of
-from stack.preview.prometheus import Prometheus, Series
 from stack.preview.query import Choices, TimeRange, annotation_step, substitute
 
 DASHBOARDS = load(GENERATED)

@@ -16,6 +16,7 @@ import pytest
 import requests
 
 from agentgauge import metrics
+from agentgauge.ops.prometheus import Prometheus
 from sample_agent.simulator import backfill, history
 from sample_agent.simulator.backfill import Agent, Programs
 from sample_agent.simulator.blocks import Samples
@@ -57,9 +58,7 @@ class Running:
 
     def ask(self, path: str, **parameters: Any) -> Any:
         """The data of an answer of its API."""
-        answer = requests.get(f"{self._url}/api/v1/{path}", params=parameters, timeout=60)
-        assert answer.status_code == 200, answer.text
-        return answer.json()["data"]
+        return Prometheus(self._url, timeout_seconds=60).get(path, parameters)
 
     def firing(self, agent: str) -> list[dict[str, str]]:
         """The labels of each alert that fires for an agent."""

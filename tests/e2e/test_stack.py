@@ -13,6 +13,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from agentgauge import metrics
+from agentgauge.ops.prometheus import Prometheus
 from alerts import catalog, promql, thresholds
 from alerts.rules import render
 from sample_agent import faults
@@ -23,9 +24,7 @@ from tests.runbooks.pages import alert_pages, promql_blocks
 
 def query(layout: Layout, path: str, **parameters: str) -> Any:
     """The data of an answer of Prometheus' API."""
-    answer = requests.get(f"{layout.prometheus}/api/v1/{path}", params=parameters, timeout=10)
-    assert answer.status_code == 200, answer.text
-    return answer.json()["data"]
+    return Prometheus(layout.prometheus).get(path, parameters)
 
 
 def wait_until(condition: Callable[[], object], seconds: float, what: str) -> None:

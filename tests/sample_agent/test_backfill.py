@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from agentgauge import AgentGauge, metrics
 from agentgauge.ledger import Ledger, Usage
 from agentgauge.metrics import MetricSpec
+from agentgauge.ops.prometheus import PrometheusError
 from sample_agent.cli import app
 from sample_agent.sales.tools import TOOLS_BY_NAME
 from sample_agent.settings import AGENT, ledger_url
@@ -23,7 +24,7 @@ from sample_agent.simulator import history, rates, recording
 from sample_agent.simulator.attendance import arrivals
 from sample_agent.simulator.history import History, tell
 from sample_agent.simulator.rates import SeriesId, series_id
-from sample_agent.simulator.recording import LoadedRule, PrometheusError
+from sample_agent.simulator.recording import LoadedRule
 from sample_agent.simulator.stories import STORIES
 from stack.layout import ROOT
 
@@ -239,9 +240,9 @@ def test_prometheus_and_the_ledger_get_the_history(
             f'{metrics.BUILD_INFO}{{job="agents", version="generated-history"}}',
             "agent:agent_spend_usd:increase1d",
         ):
-            ((labels, samples),) = prometheus.over(series, now - 2 * 86400, now)
-            assert labels["agent"] == AGENT
-            assert len(samples) >= 2 * 288
+            (found,) = recording.over(prometheus, series, now - 2 * 86400, now)
+            assert found.labels["agent"] == AGENT
+            assert len(found.points) >= 2 * 288
 
 
 def test_a_second_history_is_refused(run: Callable[..., Result], state: Path, tmp_path: Path) -> None:

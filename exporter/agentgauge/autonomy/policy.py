@@ -43,7 +43,7 @@ class Condition(_Part):
     def _is_an_expression(cls, value: str | None) -> str | None:
         try:
             re.compile(value or "")
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:  # the latter: \\UFFFFFFFF, very deep groups
             raise ValueError(f"is not a valid regular expression: {error}") from None
         return value
 
