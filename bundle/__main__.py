@@ -13,6 +13,15 @@ from alerts.deployment import DEMO, Deployment
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
+PAGER = "http://127.0.0.1:8010"
+EDITED = (
+    "prometheus.yml",
+    "alertmanager.yml",
+    "kubernetes/alertmanager-config.yaml",
+    "kubernetes/service-monitor.yaml",
+)
+"""Files of the bundle that people put their receivers and targets into."""
+
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
 APP = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 TARGET = re.compile(r"[\w.-]+:\d+|\[[0-9a-fA-F:]+\]:\d+")
@@ -43,7 +52,7 @@ def bundle(
     ] = DEMO.alertmanager,
     pager_url: Annotated[
         str, typer.Option(help="Webhook that gets every alert at /alerts and the heartbeat at /heartbeat.")
-    ] = "http://127.0.0.1:8010",
+    ] = PAGER,
     thresholds: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="YAML file with the numbers that differ.")
     ] = None,
@@ -52,7 +61,12 @@ def bundle(
         typer.Option("--format", help="Files to load, or manifests for the Prometheus operator."),
     ] = "files",
     site: Annotated[bool, typer.Option(help="Build the runbooks as a static site as well.")] = True,
-    demo: Annotated[bool, typer.Option(help="For the Sales Companion of AgentGauge's repository.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option(help="Also replace files that people edit, such as alertmanager.yml with its receivers.")
+    ] = False,
+    demo: Annotated[
+        bool, typer.Option(help="For the Sales Companion of AgentGauge's repository, with its URLs.")
+    ] = False,
 ) -> None:
     """Write rules, dashboards, runbooks and configuration for your agents into DIR, ready to load.
 
@@ -61,6 +75,10 @@ def bundle(
     """
     agents = tuple(dict.fromkeys(agent or ()))
     if demo:
+        if agents or target or app_:
+            raise typer.BadParameter(
+                "is for the Sales Companion alone: no --agent, --target or --app", param_hint="--demo"
+            )
         deployment = DEMO
     elif not agents:
         raise typer.BadParameter("name at least one agent", param_hint="--agent")
@@ -79,34 +97,52 @@ def bundle(
     from bundle.errors import PROBLEMS  # after the options are read, so that help and slips answer at once
 
     try:
-        _write(deployment, folder, thresholds, format_ == "kubernetes", site)
+        files = _rendered(deployment, thresholds, format_ == "kubernetes")
+        _write(folder, files, overwrite)
+        if site:
+            _write_site(deployment, thresholds, folder / "site")
     except PROBLEMS as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
+    except OSError as error:
+        typer.echo(f"error: {error.filename or folder} cannot be written: {error.strerror or error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(_summary(folder, files, site))
+    steps = _steps_in_kubernetes(deployment, folder) if format_ == "kubernetes" else _steps(deployment, folder)
+    typer.echo("\n".join(["next:", *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]))
 
 
-def _write(deployment: Deployment, folder: Path, overrides: Path | None, kubernetes: bool, site: bool) -> None:
-    from alerts.rules import render
+def _rendered(deployment: Deployment, overrides: Path | None, kubernetes: bool) -> dict[str, str]:
     from alerts.thresholds import load
     from bundle.files import bundle_files
-    from bundle.site import build_site
 
     numbers = load(overrides=overrides)
     files = bundle_files(deployment, numbers)
-    if kubernetes:
-        from bundle.kubernetes import manifests
+    if not kubernetes:
+        return files
+    from bundle.kubernetes import manifests
 
-        pages = {name: text for name, text in files.items() if name.startswith("runbooks/")}
-        files = manifests(deployment, numbers) | pages
+    pages = {name: text for name, text in files.items() if name.startswith("runbooks/")}
+    return manifests(deployment, numbers) | pages
+
+
+def _write(folder: Path, files: dict[str, str], overwrite: bool) -> None:
+    """Write the files; where people may have edited one, the new text goes beside it and they are told."""
     for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
+        if name in EDITED and not overwrite and path.exists() and path.read_text(encoding="utf-8") != text:
+            typer.echo(f"kept {path}, which differs; the new text is in {path.name}.new (--overwrite replaces it)")
+            path = path.with_name(f"{path.name}.new")
         path.write_text(text, encoding="utf-8")
-    if site:
-        build_site(deployment, render(numbers, deployment), folder / "site")
-    typer.echo(_summary(folder, files, site))
-    steps = _steps_in_kubernetes(deployment, folder) if kubernetes else _steps(deployment, folder)
-    typer.echo("\n".join(["next:", *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]))
+
+
+def _write_site(deployment: Deployment, overrides: Path | None, target: Path) -> None:
+    from alerts.rules import render
+    from alerts.thresholds import load
+    from bundle.site import build_site
+
+    build_site(deployment, render(load(overrides=overrides), deployment), target)
 
 
 def _summary(folder: Path, files: dict[str, str], site: bool) -> str:

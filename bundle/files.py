@@ -11,6 +11,7 @@ from alerts.thresholds import Thresholds
 from bundle.configuration import alertmanager_yml, prometheus_yml
 from bundle.pages import render_pages
 from dashboards.catalog import DASHBOARDS
+from dashboards.model import PanelError
 from dashboards.panels import to_json
 
 MESSAGES = Path(__file__).resolve().parent.parent / "alerts" / "templates"
@@ -19,11 +20,23 @@ MESSAGES = Path(__file__).resolve().parent.parent / "alerts" / "templates"
 def bundle_files(deployment: Deployment, thresholds: Thresholds) -> dict[str, str]:
     """Path below the bundle's folder → text; raises ThresholdError, TemplateError and PanelError."""
     rendered = render(thresholds, deployment)
+    check_panels(rendered)
     return {
         **config_files(deployment, rendered),
         **{f"dashboards/{name}": text for name, text in dashboard_files(deployment, thresholds).items()},
         **{f"runbooks/{name}": text for name, text in render_pages(deployment, rendered).items()},
     }
+
+
+def check_panels(rendered: list[RenderedAlert]) -> None:
+    """PanelError if an alert points at a panel that its dashboard does not have: the link would open nothing."""
+    panels = {board.uid: {panel.id for panel in board.panels} for board in DASHBOARDS.values()}
+    for item in rendered:
+        panel = item.alert.panel
+        if panel.dashboard not in panels:
+            raise PanelError(f"{item.alert.name} points at the dashboard {panel.dashboard}, which does not exist")
+        if panel.panel_id not in panels[panel.dashboard]:
+            raise PanelError(f"{item.alert.name} points at panel {panel.panel_id} of {panel.dashboard}, which has none")
 
 
 def config_files(deployment: Deployment, rendered: list[RenderedAlert]) -> dict[str, str]:

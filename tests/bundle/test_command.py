@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
+from alerts import links, thresholds
+from alerts.links import PanelRef
+from alerts.rules import render
 from bundle.__main__ import app
+from bundle.files import check_panels
+from bundle.generate import ROOT, committed
+from dashboards.model import PanelError
 
 COMMAND = [
     *("--agent", "support_bot", "--agent", "billing_bot", "--job", "my-agents"),
@@ -122,6 +129,7 @@ def test_it_says_what_it_wrote_and_the_three_next_steps(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["--job", "x"], "name at least one agent"),
+        (["--demo", "--agent", "a"], "is for the Sales Companion alone"),
         (["--agent", 'a"b'], "expected letters, digits"),
         (["--agent", "a", "--app", "nonsense"], "expected MODULE:NAME"),
         (["--agent", "a", "--app", "b=m:app"], "'b' is not one of the agents: a"),
@@ -137,6 +145,53 @@ def test_an_option_that_cannot_be_used_is_refused(tmp_path: Path, arguments: lis
     assert result.exit_code == 2
     assert message in result.output
     assert not (tmp_path / "new").exists()
+
+
+def test_for_the_demo_it_writes_what_is_committed(tmp_path: Path) -> None:
+    """The committed bundle is not a special case."""
+    run(str(tmp_path), "--demo", "--no-site")
+    written = {str(path.relative_to(tmp_path)): path for path in tmp_path.rglob("*") if path.is_file()}
+    assert written
+    for name, path in written.items():
+        assert path.read_text(encoding="utf-8") == (ROOT / committed(name)).read_text(encoding="utf-8"), name
+
+
+@pytest.mark.parametrize(
+    ("name", "format_"), [("alertmanager.yml", "files"), ("kubernetes/alertmanager-config.yaml", "kubernetes")]
+)
+def test_receivers_that_somebody_put_in_are_kept(tmp_path: Path, name: str, format_: str) -> None:
+    """Writing the bundle again, for another threshold, must not stop the pages from reaching people."""
+    again = (str(tmp_path), "--agent", "a", "--no-site", "--format", format_)
+    run(*again)
+    path = tmp_path / name
+    shipped = path.read_text(encoding="utf-8")
+    path.write_text("# mine\n" + shipped, encoding="utf-8")
+    output = run(*again)
+    assert f"kept {path}, which differs; the new text is in {path.name}.new" in output
+    assert path.read_text(encoding="utf-8") == "# mine\n" + shipped
+    assert path.with_name(f"{path.name}.new").read_text(encoding="utf-8") == shipped
+    assert "kept" not in run(*again, "--overwrite")
+    assert path.read_text(encoding="utf-8") == shipped
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """One sentence, no traceback."""
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    result = CliRunner().invoke(app, [str(tmp_path / "file"), "--agent", "a", "--no-site"])
+    assert result.exit_code == 1
+    assert f"{tmp_path / 'file'} cannot be written: " in result.output
+
+
+def test_an_alert_that_points_at_no_panel_stops_the_rendering() -> None:
+    """Its link would open an empty page at 3 a.m."""
+    items = render(thresholds.load())
+    for panel, message in (
+        (PanelRef(links.TOOLS, 99), "points at panel 99 of agentgauge-tools, which has none"),
+        (PanelRef("agentgauge-gone", 1), "points at the dashboard agentgauge-gone, which does not exist"),
+    ):
+        broken = replace(items[0], alert=replace(items[0].alert, panel=panel))
+        with pytest.raises(PanelError, match=message):
+            check_panels([*items, broken])
 
 
 def test_a_slip_in_the_thresholds_is_one_sentence(tmp_path: Path) -> None:
