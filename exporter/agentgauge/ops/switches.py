@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentgauge.files.watched_file import WatchedFile, write_json
+from agentgauge.files.watched_file import WatchedFile, json_reader, write_json
 
 if TYPE_CHECKING:
     from agentgauge.gauge import AgentGauge
@@ -124,7 +124,7 @@ FILE_NAME = "switches.json"
 
 def switch_file(directory: Path) -> WatchedFile[Switches]:
     """The switches in force in the state folder."""
-    return WatchedFile(directory / FILE_NAME, parse, Switches())
+    return WatchedFile(directory / FILE_NAME, json_reader(parse), Switches())
 
 
 def write(directory: Path, switches: Switches) -> None:
