@@ -13,6 +13,7 @@ from agentgauge import AgentGauge
 from agentgauge.autonomy.access import token_in
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.supervisor import Supervisor
+from agentgauge.autonomy.tool_requests import ToolRequests
 from agentgauge.autonomy.web import LOOPBACK, approvals_app
 from agentgauge.cost import cache
 from agentgauge.cost.batching import Batcher
@@ -149,5 +150,5 @@ def build_companion(
         Batcher() if levers.batching else Batcher(window_seconds=0, most=1),
         CrmCopy(state / "crm-copy.sqlite"),
     )
-    supervisor = build_supervisor(gauge, toolbox, state)
-    return SalesCompanion(model, toolbox, build_prompts(gauge), supervisor, build_budgets(gauge), Transcripts(state))
+    requests = ToolRequests(build_supervisor(gauge, toolbox, state))
+    return SalesCompanion(model, toolbox, build_prompts(gauge), requests, build_budgets(gauge), Transcripts(state))

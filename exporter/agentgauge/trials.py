@@ -91,26 +91,8 @@ class ScenarioPlayer:
         self._supervisor = app.supervisor(gauge, stage="approval_required")
 
     async def answer(self, scenario: Scenario) -> TrialTranscript:
-        """Have a new agent do what a scenario says; raises what the agent raises.
-
-        A request that waits for a decision which the scenario does not give ends the conversation.
-        """
-        session = _Session(self._gauge)
-        notes = _Notes(self._supervisor)
-        agent = self._start(notes)
-        approvals = iter(scenario.approvals)
-        with contextlib.closing(session):
-            for text in (scenario.input, *scenario.turns):
-                notes.steps.append(Said("user", text))
-                said: object = await agent.answer(session, text)
-                notes.steps.append(Said("agent", str(said)))
-                while notes.waiting is not None and await self._decide(notes, notes.waiting, approvals):
-                    said = await notes.go_on_with(notes.waiting, agent)
-                    if notes.waiting is None:
-                        notes.steps.append(Said("agent", str(said)))
-                if notes.waiting is not None:
-                    break
-        return TrialTranscript((*notes.steps, *notes.open_calls()), session.model_turns, session.cost_usd)
+        """Have a new agent do what a scenario says; raises what the agent raises."""
+        return await play(scenario, self._supervisor, self._start)
 
     async def judge(self, model: str, prompt: str) -> tuple[str, float]:
         """Ask a model; raises AppError if the agent did not say how."""
@@ -118,14 +100,38 @@ class ScenarioPlayer:
             raise AppError(f"{self._app.name} does not say how to ask a judge: ScenarioPlayer(…, judge=…)")
         return await self._judge(model, prompt)
 
-    async def _decide(self, notes: _Notes, waiting: Waiting, approvals: Iterator[Approval]) -> bool:
-        """Decide on the actions in turn; False if the scenario has no decision for some."""
-        decided = 0
-        for action, approval in zip(waiting.actions, approvals, strict=False):
-            said = await asyncio.to_thread(decide, self._supervisor.autonomy.approvals, action.id, approval)
-            notes.steps.append(Said("approver", said))
-            decided += 1
-        return decided == len(waiting.actions)
+
+async def play(scenario: Scenario, supervisor: Supervisor, start: Callable[[ToolRequests], Agent]) -> TrialTranscript:
+    """Have a new agent, which ``start`` makes, do what a scenario says; raises what the agent raises.
+
+    A request that waits for a decision which the scenario does not give ends the conversation.
+    """
+    session = _Session(supervisor.gauge)
+    notes = _Notes(supervisor)
+    agent = start(notes)
+    approvals = iter(scenario.approvals)
+    with contextlib.closing(session):
+        for text in (scenario.input, *scenario.turns):
+            notes.steps.append(Said("user", text))
+            said: object = await agent.answer(session, text)
+            notes.steps.append(Said("agent", str(said)))
+            while notes.waiting is not None and await _decide(notes, notes.waiting, approvals):
+                said = await notes.go_on_with(notes.waiting, agent)
+                if notes.waiting is None:
+                    notes.steps.append(Said("agent", str(said)))
+            if notes.waiting is not None:
+                break
+    return TrialTranscript((*notes.steps, *notes.open_calls()), session.model_turns, session.cost_usd)
+
+
+async def _decide(notes: _Notes, waiting: Waiting, approvals: Iterator[Approval]) -> bool:
+    """Decide on the actions in turn; False if the scenario has no decision for some."""
+    decided = 0
+    for action, approval in zip(waiting.actions, approvals, strict=False):
+        said = await asyncio.to_thread(decide, notes.supervisor.autonomy.approvals, action.id, approval)
+        notes.steps.append(Said("approver", said))
+        decided += 1
+    return decided == len(waiting.actions)
 
 
 def decide(approver: Approvals, action_id: str, approval: Approval) -> str:
@@ -206,7 +212,7 @@ class _Notes(ToolRequests):
         return said[-1]
 
     def open_calls(self) -> list[Called]:
-        """The calls that nobody decided on."""
+        """The calls that still wait for a decision."""
         return [Called(call.tool, call.arguments, WAITS, ok=False) for call in self._open.values()]
 
     def _write_down(self, outcomes: Sequence[CallOutcome]) -> None:

@@ -72,17 +72,21 @@ class SalesCompanion:
         model: ModelCalls,
         toolbox: Toolbox,
         prompts: PromptSource,
-        supervisor: Supervisor,
+        requests: ToolRequests,
         budgets: Budgets,
         transcripts: Transcripts | None = None,
     ) -> None:
         self._model = model
         self._toolbox = toolbox
         self.prompts = prompts
-        self.supervisor = supervisor
         self._budgets = budgets
         self._transcripts = transcripts
-        self.requests = ToolRequests(supervisor)
+        self.requests = requests
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """What runs its tools under the policy."""
+        return self.requests.supervisor
 
     @property
     def cache(self) -> ToolCache | None:

@@ -22,6 +22,7 @@ from starlette.applications import Starlette
 
 from agentgauge import AgentGauge, metrics
 from agentgauge.autonomy.supervisor import Supervisor
+from agentgauge.autonomy.tool_requests import ToolRequests
 from agentgauge.cost import cache
 from agentgauge.cost.batching import Batcher
 from agentgauge.cost.budgets import Budgets
@@ -194,11 +195,12 @@ async def _agent(levers: Levers, clock: Clock) -> AsyncIterator[tuple[AgentGauge
             stopwatch = Stopwatch(gauge, clock)
             api = create_app(FaultFile(state), latency=0, clock=clock)
             toolbox = _toolbox(gauge, database, state, levers, clock)
+            supervisor = Supervisor(gauge, assembly.build_autonomy(ledger), toolbox.call, toolbox.refuse, VERSION)
             companion = SalesCompanion(
                 _model_calls(api, [stopwatch, gauge.anthropic()], state, levers),
                 toolbox,
                 app().prompt_library().load,
-                Supervisor(gauge, assembly.build_autonomy(ledger), toolbox.call, toolbox.refuse, VERSION),
+                ToolRequests(supervisor),
                 Budgets(app().budget_policy(), gauge),
             )
             try:

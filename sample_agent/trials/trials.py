@@ -19,11 +19,12 @@ from typing import Any, Self
 from anthropic import AsyncAnthropic
 from prometheus_client import CollectorRegistry
 
-from agentgauge import AgentGauge
+from agentgauge import AgentGauge, Session
 from agentgauge.agent_app import AgentApp, Candidate
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.policy import Policy
 from agentgauge.autonomy.supervisor import Supervisor
+from agentgauge.autonomy.tool_requests import Resumed, ToolRequests
 from agentgauge.cost import cache
 from agentgauge.cost.budgets import BudgetPolicy, Budgets
 from agentgauge.cost.cache import ToolCache
@@ -35,22 +36,26 @@ from agentgauge.evals.transcript import TrialTranscript
 from agentgauge.ledger import Ledger
 from agentgauge.ops.switches import Switches, switch_file
 from agentgauge.prompts.library import Prompts
+from agentgauge.trials import play
 from agentgauge.vocabulary import STEPS
 from sample_agent import faults, settings
 from sample_agent.fake_api.app import create_app
 from sample_agent.faults import Fault, FaultFile
 from sample_agent.sales import crm
-from sample_agent.sales.companion import SalesCompanion
+from sample_agent.sales.companion import KEY_REFUSED, PROVIDER_DOWN, Conversation, SalesCompanion
 from sample_agent.sales.model_calls import ModelCalls, text_of
 from sample_agent.sales.toolbox import Toolbox
 from sample_agent.sales.tools import TOOLS_BY_NAME, check
 from sample_agent.serving import serving
-from sample_agent.trials.conversation import converse
 
 RETRIES = 5
 """More than the running agent's: nobody waits, and a trial that comes to nothing breaks the run off."""
 
 LONGEST_JUDGEMENT = 300
+
+
+class ProviderFailedError(Exception):
+    """The model provider did not answer, which says nothing about the agent."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,7 @@ class Trials:
                 faults.inject(folder, Fault(scenario.fault))
             shutil.copy(self._folder / "crm.sqlite", folder)
             with contextlib.closing(crm.Crm(folder / "crm.sqlite")) as database:
-                return await converse(self._companion(folder, database), self._gauge, scenario)
+                return await self._play(scenario, folder, database)
 
     async def judge(self, model: str, prompt: str) -> tuple[str, float]:
         """Ask a model; returns its answer and what that cost in USD."""
@@ -147,10 +152,42 @@ class Trials:
             )
         return text_of(message), session.cost_usd
 
-    def _companion(self, folder: Path, database: crm.Crm) -> SalesCompanion:
+    async def _play(self, scenario: Scenario, folder: Path, database: crm.Crm) -> TrialTranscript:
         kept = ToolCache(self._caching, MemoryStore(self._caching.most), self._gauge, settings.TENANT)
         toolbox = Toolbox(self._gauge, database, FaultFile(folder), switch_file(folder), kept)
         version, prompts = self._setup.version, self._setup.prompts
         supervisor = Supervisor(self._gauge, self._autonomy, toolbox.call, toolbox.refuse, version.agent)
         budgets = Budgets(self._setup.budgets, self._gauge)
-        return SalesCompanion(self._model, toolbox, lambda _version=None: prompts, supervisor, budgets)
+
+        def start(requests: ToolRequests) -> _OnTrial:
+            return _OnTrial(SalesCompanion(self._model, toolbox, lambda _version=None: prompts, requests, budgets))
+
+        return await play(scenario, supervisor, start)
+
+
+class _OnTrial:
+    """A new Sales Companion in one conversation."""
+
+    def __init__(self, companion: SalesCompanion) -> None:
+        self._companion = companion
+        self._conversation: Conversation | None = None
+
+    async def answer(self, session: Session, text: str) -> str:
+        """Its answer to a message. Raises ProviderFailedError."""
+        conversation = self._conversation = self._conversation or Conversation(session)
+        return _checked((await self._companion.answer(conversation, text)).text)
+
+    async def go_on(self, resumed: Resumed) -> str:
+        """Its answer once people have decided; empty if it waits again. Raises ProviderFailedError."""
+        answer = await self._companion.go_on(resumed)
+        if answer is None:
+            return ""
+        if self._conversation is not None:
+            self._conversation.messages, self._conversation.suspension = answer["messages"], None
+        return _checked(answer["text"])
+
+
+def _checked(text: str) -> str:
+    if text in (PROVIDER_DOWN, KEY_REFUSED):
+        raise ProviderFailedError(text)
+    return text

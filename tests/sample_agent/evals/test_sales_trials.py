@@ -22,8 +22,7 @@ from sample_agent.faults import Fault, inject
 from sample_agent.sales import crm
 from sample_agent.sales.tools import TOOLS_BY_NAME
 from sample_agent.settings import AGENT, POLICY
-from sample_agent.trials.conversation import ProviderFailedError
-from sample_agent.trials.trials import Setup, Trials
+from sample_agent.trials.trials import ProviderFailedError, Setup, Trials
 
 SUITE = {scenario.name: scenario for scenario in app().scenarios("sales")}
 DRAFT = SUITE["e-mail draft with approval"]
@@ -120,7 +119,7 @@ async def test_a_fault_is_in_force_for_its_scenario_alone(trials: Trials) -> Non
 
 
 async def test_a_loop_without_an_answer_is_written_down_by_its_tools(trials: Trials, tmp_path: Path) -> None:
-    """The conversation keeps nothing of it, and yet it called forbidden tools, perhaps."""
+    """The conversation keeps nothing of it, but it may have called forbidden tools."""
     inject(tmp_path, Fault("looping"))
     transcript = await trials.answer(SUITE["account look-up"])
     assert transcript.turns > 20
