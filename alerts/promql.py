@@ -38,7 +38,7 @@ class Duration:
         """Read ``90s``, ``5m``, ``1h``, ``7d`` or ``1w``; ValueError for anything else."""
         match = re.fullmatch(r"(\d+)([smhdw])", text)
         if match is None:
-            raise ValueError(f"{text!r} is no duration; write it like 90s, 5m, 1h or 7d")
+            raise ValueError(f"{text!r} is not a valid duration; write it like 90s, 5m, 1h or 7d")
         return cls(int(match[1]) * dict(_UNITS)[match[2]])
 
     def __str__(self) -> str:

@@ -25,7 +25,7 @@ _DURATION_LITERAL = re.compile(r"(?<![\w.])(\d+[smhdw])(?=[\]:\s)]|$)")
 class RenderedAlert:
     """An alert with its numbers in: ready to be written as a rule, a fact box or a row of a table.
 
-    ``only_agent`` is the agent that the rule is for alone, where that agent has numbers of its own.
+    ``only_agent`` is the agent that the rule is for alone, where that agent has its own numbers.
     """
 
     alert: Alert
@@ -52,12 +52,12 @@ def render(thresholds: Thresholds, deployment: Deployment = DEMO) -> list[Render
     """All alerts with their numbers in, with the job, the links and the speed of a deployment.
 
     ThresholdError when file and catalog do not fit: an alert without numbers, numbers without an alert, a number the
-    alert needs but does not get, or a threshold that is no bucket boundary of its histogram.
+    alert needs but does not get, or a threshold that is not a bucket boundary of its histogram.
     """
     known = {alert.name for alert in ALERTS}
     for name, numbers in thresholds.alerts.items():
         if name not in known:
-            raise _error(numbers, f"there is no alert {name} in alerts/catalog.py")
+            raise _error(numbers, f"{name} is not an alert of alerts/catalog.py")
     rendered = []
     for alert in ALERTS:
         if alert.name not in thresholds.alerts:

@@ -122,7 +122,7 @@ def _check_alerts(block: Block, alerts: Block) -> None:
 
 def _no_alert(name: str, known: list[str]) -> str:
     close = get_close_matches(name, known, n=1)
-    return f"there is no alert {name}" + (f"; did you mean {close[0]}?" if close else "")
+    return f"{name} is not an alert of AgentGauge" + (f"; did you mean {close[0]}?" if close else "")
 
 
 def _numbers(block: Block) -> Numbers:

@@ -35,7 +35,7 @@ def render_pages(deployment: Deployment, rendered: list[RenderedAlert], *, marke
         elif path.stem in by_name:
             values |= alert_holes(by_name[path.stem], rendered)
         else:
-            raise TemplateError(f"runbooks/templates/{path.name}: there is no alert {path.stem}; remove the page")
+            raise TemplateError(f"runbooks/templates/{path.name}: {path.stem} is not an alert; remove the page")
         pages[path.name] = _page(path, values, deployment)
     if missing := by_name.keys() - {Path(name).stem for name in pages}:
         names = ", ".join(f"runbooks/templates/{name}.md" for name in sorted(missing))

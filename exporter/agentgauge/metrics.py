@@ -87,7 +87,7 @@ class MetricSpec:
         if boundary not in self.buckets:
             known = ", ".join(f"{bucket:g}" for bucket in self.buckets)
             raise ValueError(
-                f"{boundary:g} is no bucket boundary of {self.name} (boundaries: {known}); "
+                f"{boundary:g} is not a bucket boundary of {self.name} (boundaries: {known}); "
                 "choose one of them, or add it to the metric's buckets in agentgauge/metrics.py"
             )
         return str(floatToGoString(boundary))  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped

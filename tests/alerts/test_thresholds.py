@@ -35,7 +35,7 @@ def line_of(path: Path, text: str) -> int:
         ("value: 0.95", "value: 95", "value: 95", r"threshold\.value: a ratio lies between 0 and 1, 95 does not"),
         ("value: 0.95", "value: high", "value: high", r"threshold\.value: 'high' is not a number"),
         ("unit: ratio", "unit: percent", "unit: percent", r"threshold\.unit: 'percent' is not one of ratio, seconds"),
-        ("window: 5m", "window: 5 min", "5 min", r"window: '5 min' is no duration; write it like 90s, 5m"),
+        ("window: 5m", "window: 5 min", "5 min", r"window: '5 min' is not a valid duration; write it like 90s, 5m"),
         ("severity: critical", "severity: urgent", "urgent", r"severity: 'urgent' is not one of critical, warning"),
         ("value: 3,", "value: -3,", "value: -3", r"evidence\.value: -3 is negative"),
         ("alerts:", "alrts:", "alrts:", r"alrts: unknown field"),
@@ -54,7 +54,7 @@ def test_a_threshold_that_is_no_bucket_boundary_is_refused_with_the_boundaries(t
     """Between buckets a breach would be interpolated, not counted."""
     path = changed(tmp_path, "threshold: {value: 5, unit: seconds", "threshold: {value: 7, unit: seconds")
     with pytest.raises(
-        ThresholdError, match=r"thresholds\.yml:\d+: threshold\.value: 7 is no bucket boundary of .*5, 10"
+        ThresholdError, match=r"thresholds\.yml:\d+: threshold\.value: 7 is not a bucket boundary of .*5, 10"
     ):
         render(thresholds.load(path))
 
@@ -82,7 +82,7 @@ def test_an_alert_without_numbers_and_numbers_without_an_alert_are_refused(tmp_p
     """A renamed block would silently drop an alert."""
     path = changed(tmp_path, "  AgentSessionLooping:", "  AgentSessionLoopng:")
     with pytest.raises(
-        ThresholdError, match=r"thresholds\.yml:\d+: there is no alert AgentSessionLoopng in alerts/catalog\.py"
+        ThresholdError, match=r"thresholds\.yml:\d+: AgentSessionLoopng is not an alert of alerts/catalog\.py"
     ):
         render(thresholds.load(path))
 

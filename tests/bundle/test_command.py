@@ -200,5 +200,5 @@ def test_a_slip_in_the_thresholds_is_one_sentence(tmp_path: Path) -> None:
     mine.write_text("alerts:\n  AgentToolLatencyHigh:\n    threshold: {value: 7}\n", encoding="utf-8")
     result = CliRunner().invoke(app, [str(tmp_path / "new"), "--agent", "a", "--thresholds", str(mine)])
     assert result.exit_code == 1
-    assert result.output.startswith("error: my.yml:2: threshold.value: 7 is no bucket boundary of ")
+    assert result.output.startswith("error: my.yml:2: threshold.value: 7 is not a bucket boundary of ")
     assert not (tmp_path / "new").exists()

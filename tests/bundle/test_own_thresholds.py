@@ -72,13 +72,13 @@ def test_an_agents_numbers_stand_over_those_for_all_of_the_same_file(tmp_path: P
         ("alrts: {}\n", r"my\.yml:1: alrts: unknown field; the known ones are alerts, agents"),
         (
             "alerts:\n  AgentCostSpik: {}\n",
-            r"my\.yml:2: alerts\.AgentCostSpik: there is no alert .*mean AgentCostSpike\?",
+            r"my\.yml:2: alerts\.AgentCostSpik: .* is not an alert of AgentGauge; did you mean AgentCostSpike\?",
         ),
-        ("agents:\n  a:\n    X: {for: 5m}\n", r"my\.yml:3: agents\.a\.X: there is no alert X"),
+        ("agents:\n  a:\n    X: {for: 5m}\n", r"my\.yml:3: agents\.a\.X: X is not an alert of AgentGauge"),
         ("agents:\n  'a b': {}\n", r"my\.yml:2: agents\.a b: expected the name of an agent"),
         (
             "agents:\n  a:\n    AgentToolLatencyHigh:\n      threshold: {value: 7}\n",
-            r"my\.yml:3: threshold\.value: 7 is no bucket boundary of .*5, 10",
+            r"my\.yml:3: threshold\.value: 7 is not a bucket boundary of .*5, 10",
         ),
         (
             "agents:\n  a:\n    AgentExporterDown: {for: 5m}\n",

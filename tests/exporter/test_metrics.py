@@ -108,7 +108,7 @@ def test_thresholds_are_bucket_boundaries(spec: metrics.MetricSpec, boundary: fl
 def test_a_value_between_buckets_is_refused_with_the_boundaries_to_choose_from() -> None:
     """The error names the metric, its boundaries and the file to change."""
     with pytest.raises(
-        ValueError, match=r"7 is no bucket boundary of agent_tool_duration_seconds .*5, 10.*metrics\.py"
+        ValueError, match=r"7 is not a bucket boundary of agent_tool_duration_seconds .*5, 10.*metrics\.py"
     ):
         metrics.TOOL_DURATION.le(7)
 

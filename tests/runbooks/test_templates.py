@@ -119,7 +119,7 @@ def test_every_alert_has_a_template_and_every_template_an_alert(
         (tmp_path / path.name).write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.setattr(pages, "TEMPLATES", tmp_path)
     (tmp_path / "AgentLatencySpike.md").rename(tmp_path / "AgentLatencySpikes.md")
-    with pytest.raises(TemplateError, match=r"AgentLatencySpikes\.md: there is no alert AgentLatencySpikes"):
+    with pytest.raises(TemplateError, match=r"AgentLatencySpikes\.md: AgentLatencySpikes is not an alert"):
         render_pages(DEMO, RENDERED)
     (tmp_path / "AgentLatencySpikes.md").unlink()
     with pytest.raises(TemplateError, match=r"AgentLatencySpike\.md is missing: every alert has a page"):
