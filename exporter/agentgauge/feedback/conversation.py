@@ -1,4 +1,7 @@
-"""Reads the conversation that led to an action, as the ledger keeps it: messages in the Messages API's shape."""
+"""Reads the conversation that led to an action, as the ledger keeps it.
+
+Messages may have the shape of Anthropic's Messages API, or of OpenAI's chat completions.
+"""
 
 from __future__ import annotations
 
@@ -44,9 +47,11 @@ def _messages(action: Action) -> list[Mapping[str, Any]]:
 
 
 def _blocks(message: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The content as blocks, whichever of its two forms it has."""
-    content = message["content"]
+    """The content as blocks of the Messages API, whichever shape it has."""
+    content = message.get("content")
     if isinstance(content, str):
         yield {"type": "text", "text": content}
     else:
-        yield from content
+        yield from content or ()
+    for call in message.get("tool_calls") or ():
+        yield {"type": "tool_use", "name": call["function"]["name"]}
