@@ -24,7 +24,7 @@ from agentgauge.cost.store import MemoryStore
 from agentgauge.cost.tiers import Models
 from agentgauge.files.yaml_file import YamlFileError
 from agentgauge.ledger import Ledger
-from agentgauge.ops.switches import switch_file
+from agentgauge.ops.switches import FollowedSwitches
 from agentgauge.ops.transcripts import Transcripts
 from agentgauge.prompts.activations import PromptActivations
 from agentgauge.prompts.library import ActivePrompts, PromptSource
@@ -71,6 +71,9 @@ def build_budgets(gauge: AgentGauge) -> Budgets:
     kept = Budgets(app().budget_policy(), gauge)
     if gauge.recorder is not None:
         gauge.recorder.add_refresher(kept.refresh)
+        # What people throttle is followed sooner than what users spend.
+        gauge.on_operation("throttle", lambda _operation: kept.refresh())
+        gauge.on_operation("unthrottle", lambda _operation: kept.refresh())
     return kept
 
 
@@ -98,7 +101,7 @@ def build_prompts(gauge: AgentGauge) -> PromptSource:
         PromptActivations(gauge.ledger, settings.AGENT),
         lambda version: gauge.set_build_info(settings.VERSION, version),
     )
-    gauge.recorder.add_refresher(active.refresh)
+    gauge.recorder.add_follower(active.refresh)
     return active
 
 
@@ -137,9 +140,9 @@ def build_companion(
     levers = levers or Levers()
     database = state / "crm.sqlite"
     crm.build(database)
-    switches = switch_file(state)
+    switches = FollowedSwitches(gauge)
     policy = app().tier_policy()
-    models = Models(policy if levers.tiers else policy.untiered(), switches.value)
+    models = Models(policy if levers.tiers else policy.untiered(), switches)
     model = ModelCalls(client, models, prompt_caching=levers.prompt_caching)
     toolbox = Toolbox(
         gauge,
@@ -151,4 +154,5 @@ def build_companion(
         CrmCopy(state / "crm-copy.sqlite"),
     )
     requests = ToolRequests(build_supervisor(gauge, toolbox, state))
-    return SalesCompanion(model, toolbox, build_prompts(gauge), requests, build_budgets(gauge), Transcripts(state))
+    transcripts = gauge.control.transcripts = Transcripts(state)
+    return SalesCompanion(model, toolbox, build_prompts(gauge), requests, build_budgets(gauge), transcripts)

@@ -84,9 +84,17 @@ class Conversations:
             live.answering.cancel()
         live.conversation.session.close()
 
+    def _end(self, session_id: str) -> None:
+        """Let go of a conversation whose session people ended, and of the answer that it may be in the middle of."""
+        live = self._live.get(session_id)
+        if live is not None and live.conversation.session.ended_by_operator:
+            self.close(live)
+
     @contextlib.asynccontextmanager
     async def keeping(self) -> AsyncIterator[None]:
         """Close idle conversations and go on with decided ones, as long as the block runs; close all at its end."""
+        loop = asyncio.get_running_loop()
+        self._gauge.on_session_ended(lambda session: loop.call_soon_threadsafe(self._end, session.id))
         closing_idle = asyncio.create_task(self._close_idle())
         try:
             async with self._requests.resuming(self._go_on):

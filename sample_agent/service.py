@@ -22,7 +22,6 @@ from agentgauge import AgentGauge
 from agentgauge.autonomy import shadow
 from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError
 from agentgauge.autonomy.approvals import InvalidEditError, RiskRaisedError
-from agentgauge.cost.routes import cache_routes
 from agentgauge.vocabulary import RATINGS, REASONS
 from sample_agent.assembly import allowed_hosts
 from sample_agent.conversations import Conversations, LiveConversation
@@ -32,7 +31,7 @@ from sample_agent.settings import AGENT
 
 LONGEST_MESSAGE = 20_000
 LONGEST_WAIT = 60.0
-NO_SESSION = "no such session; it may have been closed or idle for too long"
+NO_SESSION = "no such session; it may have been closed or idle for too long: please start a new one"
 NO_LEDGER = "the ledger cannot be reached; please try again in a minute"
 WAITS = "this conversation waits for a decision: approve, edit or reject what it asked for, then go on"
 
@@ -63,8 +62,6 @@ class Service:
             exception_handlers={HTTPException: _error_as_json, SQLAlchemyError: _ledger_error_as_json},
             routes=[
                 Route("/health", self._health),
-                *cache_routes(self._companion.cache),
-                Route("/sessions", self._list, methods=["GET"]),
                 Route("/sessions", self._open, methods=["POST"]),
                 Route("/sessions/{id}", self._close, methods=["DELETE"]),
                 Route("/sessions/{id}/messages", self._message, methods=["POST"]),
@@ -79,20 +76,6 @@ class Service:
 
     async def _health(self, request: Request) -> Response:
         return JSONResponse({"agent": AGENT, "sessions": len(self._conversations)})
-
-    async def _list(self, request: Request) -> Response:
-        now = time.monotonic()
-        rows = [
-            {
-                "id": live.id,
-                "age_seconds": round(now - live.opened, 1),
-                "turns": live.conversation.session.turns,
-                "tool_calls": live.conversation.session.tool_calls,
-                "cost_usd": round(live.conversation.session.cost_usd, 4),
-            }
-            for live in self._conversations
-        ]
-        return JSONResponse(sorted(rows, key=lambda row: -row["tool_calls"]))
 
     async def _open(self, request: Request) -> Response:
         body = await _json_object(request)
@@ -129,7 +112,7 @@ class Service:
                 answer.cancel()
                 await asyncio.wait({answer})
             if answer.cancelled():
-                raise HTTPException(409, "the session was closed before the answer")
+                raise HTTPException(409, "the session was closed before the answer; please start a new one")
             return answer.result()
         finally:
             live.answering = None
@@ -248,6 +231,8 @@ class Service:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        if self._companion.cache is not None:
+            self._companion.cache.operated_through(self._gauge)
         try:
             async with self._conversations.keeping():
                 yield

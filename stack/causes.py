@@ -8,7 +8,6 @@ import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from agentgauge.autonomy.actions import Actions, Proposal
@@ -23,6 +22,7 @@ from stack.layout import STATE_FILE, Layout
 Cause = Callable[[Layout], AbstractContextManager[None]]
 """Something that is wrong for as long as the block runs."""
 
+BY = "the drill"
 UNPRICED_MODEL = "claude-mythos-preview"
 SPENDER = "rep-1"
 LOST_USERS = [f"lost-{number}" for number in range(20)]
@@ -51,12 +51,14 @@ def nothing(layout: Layout) -> Iterator[None]:
 @contextmanager
 def unpriced_model(layout: Layout) -> Iterator[None]:
     """The agent plans with a model that has no price."""
-    before = switches.switch_file(layout.state).value()
-    switches.write(layout.state, replace(before, model=UNPRICED_MODEL))
+    with _ledger(layout) as ledger:
+        before = switches.in_force(ledger, AGENT).model
+        switches.change(ledger, AGENT, lambda now: now.with_model(UNPRICED_MODEL), BY, "to see the page")
     try:
         yield
     finally:
-        switches.write(layout.state, before)
+        with _ledger(layout) as ledger:
+            switches.change(ledger, AGENT, lambda now: now.with_model(before), BY, "the page was seen")
 
 
 @contextmanager

@@ -172,7 +172,7 @@ class AgentGauge(Telemetry):
         if self._operated is not None:
             self._operated.on_operation(kind, listener)
 
-    def on_session_ended(self, listener: Callable[[Session], None]) -> None:
+    def on_session_ended(self, listener: Callable[[Session], object]) -> None:
         """Call ``listener`` with each session that people end, closed already, on the ledger's thread."""
         if self._operated is not None:
             self._operated.on_session_ended(listener)

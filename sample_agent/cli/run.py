@@ -33,6 +33,10 @@ def serve(
     port: Annotated[int, typer.Option(help="Port of the HTTP API.")] = 8030,
     metrics_port: Annotated[int, typer.Option(help="Port of /metrics.")] = 9464,
     host: Host = "127.0.0.1",
+    advertise: Annotated[
+        str | None,
+        typer.Option(envvar="AGENTGAUGE_ADVERTISE", help="URL under which other hosts reach the port of /metrics."),
+    ] = None,
 ) -> None:
     """Run the Sales Companion as a service, with /metrics beside it."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
@@ -52,9 +56,11 @@ def serve(
     except APIError as error:
         warn(f"warning: the model provider does not answer yet ({type(error).__name__}); starting without it")
     try:
-        gauge.serve(metrics_port, host)
+        gauge.serve(metrics_port, host, advertise=advertise)
     except OSError as error:
         stop(str(error.strerror or error))
+    except ValueError as error:
+        stop(str(error))
     web = service.Service(gauge, companion, approvals_page=page).app()
     uvicorn.run(web, host=host, port=port, log_level="warning")
 

@@ -10,7 +10,6 @@ from typing import Any
 from agentgauge import AgentGauge
 from agentgauge.cost.batching import Batcher
 from agentgauge.cost.cache import ToolCache
-from agentgauge.files.watched_file import WatchedFile
 from agentgauge.ops.switches import Switches
 from sample_agent.errors import ToolInputError
 from sample_agent.faults import FaultFile
@@ -46,7 +45,7 @@ class Toolbox:
         gauge: AgentGauge,
         crm: Crm,
         faults: FaultFile,
-        switches: WatchedFile[Switches],
+        switches: Callable[[], Switches],
         cache: ToolCache | None = None,
         batcher: Batcher | None = None,
         copy: CrmCopy | None = None,
@@ -68,7 +67,7 @@ class Toolbox:
 
     def switched_off(self) -> list[str]:
         """The tools that the on-call switched off."""
-        return [name for name in self._switches.value().disabled_tools if name in TOOLS_BY_NAME]
+        return [name for name in self._switches().disabled_tools if name in TOOLS_BY_NAME]
 
     async def call(self, name: str, arguments: Mapping[str, Any]) -> Result:
         """Run a tool for the session in force and return its JSON-able result.
@@ -165,7 +164,7 @@ class Toolbox:
 
     def _fallback_of(self, tool: SalesTool) -> CrmCopy | None:
         """The copy that answers in place of the CRM, if the tool is on its fallback."""
-        on_fallback = tool.with_fallback and tool.name in self._switches.value().fallback_tools
+        on_fallback = tool.with_fallback and tool.name in self._switches().fallback_tools
         return self._copy if on_fallback else None
 
     async def _wrote(self, tool: SalesTool, result: Result | None) -> None:

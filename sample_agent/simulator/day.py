@@ -30,7 +30,7 @@ from agentgauge.cost.cache import ToolCache
 from agentgauge.cost.store import MemoryStore
 from agentgauge.cost.tiers import Models
 from agentgauge.ledger import Ledger
-from agentgauge.ops.switches import switch_file
+from agentgauge.ops.switches import Switches
 from sample_agent import assembly
 from sample_agent.app import app
 from sample_agent.fake_api.app import create_app
@@ -213,7 +213,7 @@ def _model_calls(api: Starlette, middleware: Sequence[Middleware], state: Path, 
     http = DefaultAsyncHttpxClient(transport=ASGITransport(api))
     client = AsyncAnthropic(api_key="fake-local", base_url="http://local", http_client=http, middleware=middleware)
     policy = app().tier_policy()
-    models = Models(policy if levers.tiers else policy.untiered(), switch_file(state).value)
+    models = Models(policy if levers.tiers else policy.untiered(), Switches)
     return ModelCalls(client, models, prompt_caching=levers.prompt_caching)
 
 
@@ -221,4 +221,4 @@ def _toolbox(gauge: AgentGauge, database: crm.Crm, state: Path, levers: Levers, 
     policy = cache.load(CACHE, list(TOOLS_BY_NAME))
     kept = ToolCache(policy, MemoryStore(policy.most), gauge, TENANT, clock) if levers.cache else None
     batcher = Batcher() if levers.batching else Batcher(window_seconds=0, most=1)
-    return Toolbox(gauge, database, FaultFile(state), switch_file(state), kept, batcher)
+    return Toolbox(gauge, database, FaultFile(state), Switches, kept, batcher)

@@ -34,7 +34,7 @@ from agentgauge.evals.history import Version
 from agentgauge.evals.scenario import Scenario
 from agentgauge.evals.transcript import TrialTranscript
 from agentgauge.ledger import Ledger
-from agentgauge.ops.switches import Switches, switch_file
+from agentgauge.ops.switches import Switches
 from agentgauge.prompts.library import Prompts
 from agentgauge.trials import play
 from agentgauge.vocabulary import STEPS
@@ -154,7 +154,7 @@ class Trials:
 
     async def _play(self, scenario: Scenario, folder: Path, database: crm.Crm) -> TrialTranscript:
         kept = ToolCache(self._caching, MemoryStore(self._caching.most), self._gauge, settings.TENANT)
-        toolbox = Toolbox(self._gauge, database, FaultFile(folder), switch_file(folder), kept)
+        toolbox = Toolbox(self._gauge, database, FaultFile(folder), Switches, kept)
         version, prompts = self._setup.version, self._setup.prompts
         supervisor = Supervisor(self._gauge, self._autonomy, toolbox.call, toolbox.refuse, version.agent)
         budgets = Budgets(self._setup.budgets, self._gauge)

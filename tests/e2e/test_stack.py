@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,10 +14,14 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from agentgauge import metrics
+from agentgauge.ledger import Ledger
+from agentgauge.ops.asking import ask_each, merged
+from agentgauge.ops.replicas import Replicas
 from agentgauge.ops.prometheus import Prometheus
 from alerts import catalog, promql, thresholds
 from alerts.rules import render
 from sample_agent import faults
+from sample_agent.app import AGENT
 from stack import config, story
 from stack.layout import ROOT, Layout
 from tests.runbooks.pages import alert_pages, promql_blocks
@@ -146,7 +151,8 @@ def test_no_user_id_or_session_id_is_exposed(layout: Layout) -> None:
     texts = [requests.get(f"http://127.0.0.1:{layout.ports.metrics}/metrics", timeout=10).text]
     texts.append(requests.get(f"{layout.pager}/pages", timeout=10).text)
     texts += [path.read_text(encoding="utf-8") for path in layout.logs.glob("*.log")]
-    sessions = [row["id"] for row in requests.get(f"{layout.agent}/sessions", timeout=10).json()]
+    with closing(Ledger.open(f"sqlite:///{layout.ledger}")) as ledger:
+        sessions = [row["id"] for row in merged(ask_each(Replicas(ledger, AGENT), "sessions"))]
     for text in texts:
         assert '"rep-' not in text
         assert "@" not in text

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from anthropic import AsyncAnthropic, AuthenticationError
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
-from agentgauge.ops import switches
 from agentgauge.ops.transcripts import Transcripts, as_text
 from sample_agent import faults as fault_file
 from sample_agent.assembly import build_companion
@@ -22,12 +22,15 @@ from sample_agent.sales.companion import KEY_REFUSED, PROVIDER_DOWN, Conversatio
 from sample_agent.sales.model_calls import check_access
 from sample_agent.sales.requests import Answer
 from sample_agent.sales.tools import SALES_TOOLS
+from tests.switching import switch
 
 
 @pytest.fixture
-def gauge(registry: CollectorRegistry) -> AgentGauge:
-    """The Sales Companion's instrumentation."""
-    return AgentGauge("a", tools=[tool.name for tool in SALES_TOOLS], registry=registry)
+def gauge(registry: CollectorRegistry, tmp_path: Path) -> Iterator[AgentGauge]:
+    """The Sales Companion's instrumentation, its ledger in the state folder."""
+    ledger = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    with closing(AgentGauge("a", tools=[tool.name for tool in SALES_TOOLS], registry=registry, ledger=ledger)) as made:
+        yield made
 
 
 @pytest.fixture
@@ -147,10 +150,11 @@ async def test_a_tool_that_is_switched_off_is_not_called(
     companion: SalesCompanion, gauge: AgentGauge, tmp_path: Path
 ) -> None:
     """The runbook's way to take a broken tool out, while the agent runs; and to take all of them out."""
-    switches.write(tmp_path, switches.Switches().without("get_deal_history"))
+    switch(gauge, lambda now: now.without("get_deal_history"))
     answer = await companion.answer(Conversation(gauge.session()), "Tell me about the Globex account")
     assert "get_deal_history" not in answer.tools
-    switches.write(tmp_path, switches.Switches(tuple(tool.name for tool in SALES_TOOLS)))
+    for tool in SALES_TOOLS:
+        switch(gauge, lambda now, name=tool.name: now.without(name))  # type: ignore[misc]  # a lambda's default
     session = gauge.session()
     await companion.answer(Conversation(session), "Tell me about the Globex account")
     assert session.tool_calls == 0
@@ -160,7 +164,7 @@ async def test_another_model_plans_from_the_next_call_on(
     companion: SalesCompanion, gauge: AgentGauge, tmp_path: Path
 ) -> None:
     """The runbook of the latency spike switches to a faster one."""
-    switches.write(tmp_path, switches.Switches(model="claude-sonnet-5-5"))
+    switch(gauge, lambda now: now.with_model("claude-sonnet-5-5"))
     await companion.answer(Conversation(gauge.session()), "Tell me about the Globex account")
     labels = {"agent": "a", "model": "claude-sonnet-5-5", "outcome": "success"}
     assert gauge.registry.get_sample_value("agent_llm_calls_total", labels)
@@ -213,13 +217,12 @@ async def test_on_fallback_look_ups_work_through_an_outage_and_say_so(
 ) -> None:
     """The answer is that of the copy, with its day; what writes fails on."""
     fault_file.inject(tmp_path, Fault("crm-outage"))
-    now = switches.Switches().with_fallback("search_crm_contacts", "get_deal_history", "update_crm")
-    switches.write(tmp_path, now)
+    switch(gauge, lambda now: now.with_fallback("search_crm_contacts", "get_deal_history", "update_crm"))
     answer = await companion.answer(Conversation(gauge.session("rep-1")), "Tell me about the Globex account")
     assert "$264,000" in answer.text
     assert f"from the copy of {date.today()}" in answer.text
     with pytest.raises(CrmUnavailable):
         await companion._toolbox.call("update_crm", {"account": "Globex", "kind": "note", "text": "hello"})
-    switches.write(tmp_path, now.without_fallback("search_crm_contacts", "get_deal_history"))
+    switch(gauge, lambda now: now.without_fallback("search_crm_contacts", "get_deal_history"))
     with pytest.raises(CrmUnavailable):
         await companion._toolbox.call("search_crm_contacts", {"accounts": ["Globex"]})

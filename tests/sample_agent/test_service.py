@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,8 +18,8 @@ from anthropic import AsyncAnthropic
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
-from agentgauge.ops import operations_log
 from sample_agent import faults as fault_file
+from sample_agent.app import AGENT, ledger_url
 from sample_agent.assembly import build_companion
 from sample_agent.faults import Fault
 from sample_agent.sales.tools import SALES_TOOLS
@@ -25,16 +28,21 @@ from sample_agent.serving import serving
 
 
 @pytest.fixture
-def gauge(registry: CollectorRegistry) -> AgentGauge:
-    """The Sales Companion's instrumentation."""
-    return AgentGauge("a", tools=[tool.name for tool in SALES_TOOLS], registry=registry)
+def gauge(registry: CollectorRegistry, tmp_path: Path) -> Iterator[AgentGauge]:
+    """The Sales Companion's instrumentation, registered in the ledger of the state folder."""
+    tools = [tool.name for tool in SALES_TOOLS]
+    with (
+        closing(AgentGauge(AGENT, tools=tools, registry=registry, ledger=ledger_url(tmp_path))) as made,
+        closing(made.serve(port=0)),
+    ):
+        yield made
 
 
 @pytest.fixture
 def service(gauge: AgentGauge, fake_api: str, tmp_path: Path) -> Iterator[str]:
-    """A running service that closes sessions idle for half a second."""
+    """A running service."""
     client = AsyncAnthropic(api_key="fake-key", base_url=fake_api, middleware=[gauge.anthropic()])
-    with serving(Service(gauge, build_companion(gauge, client, tmp_path), idle_seconds=0.5).app()) as url:
+    with serving(Service(gauge, build_companion(gauge, client, tmp_path)).app()) as url:
         yield url
 
 
@@ -92,14 +100,16 @@ def test_a_form_of_another_site_is_refused(service: str) -> None:
     assert answer.status_code == 415
 
 
-def test_an_idle_session_is_closed(service: str, gauge: AgentGauge) -> None:
+def test_an_idle_session_is_closed(gauge: AgentGauge, fake_api: str, tmp_path: Path) -> None:
     """A user who walks away must not stay an open session for ever."""
-    open_session(service)
-    closed = threading.Event()
-    while not closed.wait(0.05):
-        if not requests.get(f"{service}/sessions", timeout=5).json():
-            closed.set()
-    assert gauge.registry.get_sample_value("agent_session_turns_bucket", {"agent": "a", "le": "0.0"}) == 1
+    companion = build_companion(gauge, AsyncAnthropic(api_key="fake-key", base_url=fake_api), tmp_path)
+    with serving(Service(gauge, companion, idle_seconds=0.5).app()) as service:
+        open_session(service)
+        closed = threading.Event()
+        while not closed.wait(0.05):
+            if not gauge.live.all():
+                closed.set()
+    assert gauge.registry.get_sample_value("agent_session_turns_bucket", {"agent": AGENT, "le": "0.0"}) == 1
 
 
 def test_closing_a_session_stops_the_answer_in_the_making(service: str, gauge: AgentGauge, tmp_path: Path) -> None:
@@ -110,22 +120,51 @@ def test_closing_a_session_stops_the_answer_in_the_making(service: str, gauge: A
     ask = {"text": "Tell me about the Globex account"}
     asking = threading.Thread(target=lambda: answers.append(requests.post(f"{session}/messages", json=ask, timeout=30)))
     asking.start()
-    started = {"agent": "a", "model": "claude-opus-5-5", "outcome": "success"}
+    started = {"agent": AGENT, "model": "claude-opus-5-5", "outcome": "success"}
     while not gauge.registry.get_sample_value("agent_llm_calls_total", started):
         threading.Event().wait(0.02)
     assert requests.delete(session, timeout=5).status_code == 204
     asking.join(timeout=5)
     assert answers[0].status_code == 409
-    assert gauge.registry.get_sample_value("agent_tasks_total", {"agent": "a", "outcome": "abandoned"}) == 1
+    assert gauge.registry.get_sample_value("agent_tasks_total", {"agent": AGENT, "outcome": "abandoned"}) == 1
 
 
-def test_live_sessions_are_listed_with_what_the_on_call_needs(service: str) -> None:
-    """Id, turns, tool calls and cost; not who the user is."""
+def test_live_sessions_are_listed_with_what_the_on_call_needs(service: str, tmp_path: Path) -> None:
+    """Id, turns, tool calls and cost; not who the user is, and no port or host has to be known."""
+    env = {"AGENTGAUGE_STATE": str(tmp_path)}
+    assert "no session of sales_companion is live right now" in ops("sessions", **env).stdout
     session = open_session(service)
     requests.post(f"{service}/sessions/{session}/messages", json={"text": "Tell me about Globex"}, timeout=10)
-    (row,) = requests.get(f"{service}/sessions", timeout=5).json()
+    (row,) = json.loads(ops("sessions", "--json", **env).stdout)
     assert (row["id"], row["turns"], row["tool_calls"]) == (session, 1, 2)
+    assert session in ops("sessions", **env).stdout
     assert "rep-1" not in str(row)
+
+
+def test_a_session_that_people_end_stops_and_its_user_is_asked_to_start_a_new_one(
+    service: str, gauge: AgentGauge, tmp_path: Path
+) -> None:
+    """Also in the middle of an answer; the log says who ended it and why."""
+    fault_file.inject(tmp_path, Fault("slow-tool"))
+    session = open_session(service)
+    answers: list[requests.Response] = []
+    ask = functools.partial(
+        requests.post, f"{service}/sessions/{session}/messages", json={"text": "Tell me about Globex"}, timeout=30
+    )
+    asking = threading.Thread(target=lambda: answers.append(ask()))
+    asking.start()
+    started = {"agent": AGENT, "model": "claude-opus-5-5", "outcome": "success"}
+    while not gauge.registry.get_sample_value("agent_llm_calls_total", started):
+        threading.Event().wait(0.02)
+    env = {"AGENTGAUGE_STATE": str(tmp_path)}
+    said = ops("end-session", session, "--why", "it loops", "--by", "ann", **env).stdout
+    assert said == f"session {session} is closed within 5 seconds\n"
+    asking.join(timeout=5)
+    assert (answers[0].status_code, "please start a new one" in answers[0].json()["error"]) == (409, True)
+    assert (ask().status_code, "please start a new one" in ask().json()["error"]) == (404, True)
+    assert "there is no live session" in ops("end-session", session, **env).stderr
+    (entry,) = [one for one in json.loads(ops("log", "--json", **env).stdout) if one["by"] == "ann"]
+    assert (entry["what"], entry["why"]) == (f"session {session} ended", "it loops")
 
 
 def test_serve_with_a_refused_key_stops_with_one_line(fake_api: str, tmp_path: Path) -> None:
@@ -156,7 +195,6 @@ def test_faults_are_put_in_listed_and_cleared(tmp_path: Path) -> None:
         ),
         ("agentgauge", ["ops", "disable-tool", "search_mail"], "sales_companion has no tool 'search_mail'"),
         ("agentgauge", ["ops", "use-model"], "name a model, or say --default"),
-        ("agentgauge", ["ops", "sessions", "--agent", "http://127.0.0.1:9"], "no agent answers at http://127.0.0.1:9"),
     ],
 )
 def test_wrong_commands_are_one_clear_line(tmp_path: Path, module: str, arguments: list[str], says: str) -> None:
@@ -170,7 +208,7 @@ def test_wrong_commands_are_one_clear_line(tmp_path: Path, module: str, argument
 def test_switches_take_effect_and_are_shown(tmp_path: Path) -> None:
     """Off, on, another model, back; who did what and when can be read afterwards."""
     env = {"AGENTGAUGE_STATE": str(tmp_path)}
-    assert "tools off: send_email" in ops("disable-tool", "send_email", **env).stdout
+    assert "tools off: send_email" in ops("disable-tool", "send_email", "--reason", "it sends twice", **env).stdout
     assert "model: claude-haiku-5-5" in ops("use-model", "claude-haiku-5-5", **env).stdout
     on_again = ops("enable-tool", "send_email", **env).stdout
     assert "tools off: none" in on_again
@@ -179,7 +217,8 @@ def test_switches_take_effect_and_are_shown(tmp_path: Path) -> None:
     assert "on fallback: none" in ops("use-fallback", "search_emails", "--off", **env).stdout
     assert "send_email has no fallback" in ops("use-fallback", "send_email", **env).stderr
     assert "model: the configured one" in ops("use-model", "--default", **env).stdout
-    assert len(operations_log.recorded(tmp_path)) == 6
+    log = json.loads(ops("log", "--json", **env).stdout)
+    assert [entry["why"] for entry in log] == ["it sends twice", "", "", "", "", ""]
 
 
 def test_chat_starts_an_agent_of_its_own_when_none_runs(tmp_path: Path) -> None:
@@ -207,8 +246,8 @@ def test_the_simulator_works_the_floor(service: str) -> None:
 
 
 def test_a_request_under_a_foreign_host_name_is_refused(service: str) -> None:
-    """A website whose name leads to loopback reads no sessions and approves nothing."""
-    answer = requests.get(f"{service}/sessions", headers={"Host": "evil.example"}, timeout=5)
+    """A website whose name leads to loopback reads nothing and approves nothing."""
+    answer = requests.get(f"{service}/health", headers={"Host": "evil.example"}, timeout=5)
     assert answer.status_code == 400
 
 

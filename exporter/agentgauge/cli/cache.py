@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentgauge.cli.common import AGENT_URL, AgentUrl, AsJson, agent, ask_agent, refuse, say, stop
+from agentgauge.cli.asking import WITHIN, Why, ask, with_replica
+from agentgauge.cli.common import AsJson, By, agent, opened_ledger, refuse, say, stop
 from agentgauge.cli.tables import Column, print_rows
-from agentgauge.ops import operations_log
+
+if TYPE_CHECKING:
+    from agentgauge.agent_app import AgentApp
+    from agentgauge.ledger import Ledger
+    from agentgauge.ops.asking import Answer
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="The cache of tool results: show its ages, drop what is stale."
@@ -32,28 +37,43 @@ COLUMNS = [
 
 
 @app.command()
-def show(url: AgentUrl = AGENT_URL, as_json: AsJson = False) -> None:
-    """Show how many results are kept of each tool, how old they are, and how often they serve."""
-    print_rows(COLUMNS, _asked("GET", url), as_json=as_json, nothing="the cache keeps results of no tool")
+def show(as_json: AsJson = False) -> None:
+    """Show how many results each replica keeps of each tool, how old they are, and how often they serve."""
+    app = agent()
+    with opened_ledger(app) as ledger:
+        answers, rows = _rows(app, ledger)
+    print_rows(with_replica(COLUMNS, answers), rows, as_json=as_json, nothing="the cache keeps results of no tool")
 
 
 @app.command()
 def drop(
     tool: Annotated[str | None, typer.Option(help="Only the results of this tool.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="The results of every tool.")] = False,
-    url: AgentUrl = AGENT_URL,
+    why: Why = "",
+    by: By = "unknown",
 ) -> None:
-    """Forget results, so that the next look-up asks the source."""
+    """Forget results on every replica, so that the next look-up asks the source."""
+    from agentgauge.ops.operations import Operations
+
     if (tool is None) != everything:
         stop("name a tool with --tool, or say --all")
     app = agent()
-    dropped = _asked("DELETE", url, "" if tool is None else f"?tool={app.tool(tool).name}")["dropped"]
-    operations_log.record(app.state, f"cache drop {tool or '--all'}: {dropped} results")
-    say(f"results dropped: {dropped}")
+    with opened_ledger(app) as ledger:
+        if tool is not None:
+            _, rows = _rows(app, ledger)
+            cached = list(dict.fromkeys(row["tool"] for row in rows))
+            if app.tool(tool).name not in cached:
+                refuse(f"results of {tool!r} are never kept; those kept are of {', '.join(cached)}")
+        Operations(ledger, app.name).add("cache_drop", {"tool": tool}, by, why)
+    say(f"results of {tool or 'all tools'} are dropped {WITHIN}")
 
 
-def _asked(method: str, url: str, query: str = "") -> Any:
-    answer = ask_agent(method, url, f"/cache{query}")
-    if answer.status_code != 200:
-        refuse(answer.json()["error"])
-    return answer.json()
+def _rows(app: AgentApp, ledger: Ledger) -> tuple[list[Answer], list[dict[str, Any]]]:
+    """The answers of all replicas and their rows; ends the command if no replica can say."""
+    from agentgauge.ops.asking import merged
+
+    answers = ask(app, ledger, "cache")
+    problems = [answer.problem for answer in answers if answer.problem is not None]
+    if len(problems) == len(answers):
+        refuse(str(problems[0]))
+    return answers, merged(answers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -12,8 +12,6 @@ from rich.console import Console
 from agentgauge.app_loading import find_app
 
 if TYPE_CHECKING:
-    import httpx2
-
     from agentgauge.agent_app import AgentApp
     from agentgauge.ledger import Ledger
 
@@ -86,13 +84,3 @@ def opened_ledger(app: AgentApp) -> Iterator[Ledger]:
     """The agent's ledger, closed at the end; raises LedgerError if it cannot be opened."""
     with contextlib.closing(app.open_ledger()) as ledger:
         yield ledger
-
-
-def ask_agent(method: str, url: str, path: str, json: Any = None) -> httpx2.Response:
-    """Ask the running agent; stops the command if it does not answer."""
-    import httpx2
-
-    try:
-        return httpx2.request(method, url + path, json=json, timeout=10)
-    except httpx2.TransportError as error:
-        stop(f"no agent answers at {url} ({type(error).__name__}); start it, or say where it listens: --agent URL")

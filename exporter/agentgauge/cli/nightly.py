@@ -17,7 +17,7 @@ from agentgauge.evals.evaluation import Evaluated, plan, sample
 from agentgauge.evals.history import EvalHistory, Version
 from agentgauge.evals.scenario import Scenario
 from agentgauge.ledger import Ledger
-from agentgauge.ops.switches import switch_file
+from agentgauge.ops.switches import in_force
 
 POLL_SECONDS = 10.0
 RETRY_SECONDS = 3600.0
@@ -112,7 +112,7 @@ class Watch:
 
     def _live(self, ledger: Ledger) -> Candidate:
         """The agent as it runs now."""
-        switches = switch_file(self.app.state).value()
+        switches = in_force(ledger, self.app.name)
         return replace(candidate_of(self.app, ledger, model=switches.model), tiers=switches.tiers)
 
     def _version_of(self, candidate: Candidate) -> Version:

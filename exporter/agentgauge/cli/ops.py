@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
-from typing import Annotated
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from agentgauge.cli import cache, throttles
-from agentgauge.cli.common import AGENT_URL, AgentUrl, AsJson, agent, ask_agent, group, opened_ledger, refuse, say, stop
+from agentgauge.cli.asking import WITHIN, Why, ask, ask_those_there_are, with_replica
+from agentgauge.cli.common import AsJson, By, agent, group, opened_ledger, refuse, say, stop
 from agentgauge.cli.tables import Column, print_rows
-from agentgauge.ops import operations_log, switches
 from agentgauge.vocabulary import STEPS
+
+if TYPE_CHECKING:
+    from agentgauge.agent_app import AgentApp
+    from agentgauge.ops.switches import Switches
 
 app = group("ops")
 app.add_typer(cache.app, name="cache")
@@ -33,63 +38,110 @@ COUNTS = [
 
 
 @app.command()
-def sessions(url: AgentUrl = AGENT_URL, as_json: AsJson = False) -> None:
-    """List the live sessions, most tool calls first."""
+def sessions(as_json: AsJson = False) -> None:
+    """List the live sessions of all replicas, most tool calls first."""
+    from agentgauge.ops.asking import merged
+
+    app = agent()
+    with opened_ledger(app) as ledger:
+        answers = ask(app, ledger, "sessions")
+    rows = sorted(merged(answers), key=lambda row: -row["tool_calls"])
     columns = [Column("id", "session"), Column("age_seconds", "age", lambda age: f"{age:.0f} s", right=True), *COUNTS]
-    print_rows(
-        columns, ask_agent("GET", url, "/sessions").json(), as_json=as_json, nothing="no session is live right now"
+    nothing = (
+        f"no session of {app.name} is live right now; `agentgauge ops looping` shows those that looped before, "
+        "`agentgauge ops log` what people did"
     )
+    print_rows(with_replica(columns, answers), rows, as_json=as_json, nothing=nothing)
 
 
 @app.command()
 def looping(as_json: AsJson = False) -> None:
-    """List the latest sessions that passed the limit of tool calls, live ones included, by transcript."""
-    from agentgauge.ops.transcripts import Transcripts
+    """List the sessions that passed the limit of tool calls: live ones, and the latest with a transcript."""
+    from agentgauge.ops.asking import merged
+    from agentgauge.ops.transcripts import Transcripts, without_messages
 
-    rows = [asdict(one) for one in Transcripts(agent().state).all()]
-    for row in rows:
-        del row["messages"]  # what users wrote
-    columns = [Column("id", "transcript"), Column("at", "last step"), *COUNTS]
-    print_rows(columns, rows, as_json=as_json, nothing="no session passed the limit of tool calls")
+    app = agent()
+    with opened_ledger(app) as ledger:
+        sessions = ask_those_there_are(app, ledger, "sessions")
+        transcripts = ask_those_there_are(app, ledger, "transcripts") if sessions else []
+    rows: dict[str, dict[str, Any]] = {}
+    for row in [*(without_messages(one) for one in Transcripts(app.state).all()), *merged(transcripts)]:
+        rows[row["id"]] = {**row, "live": False}
+    for row in merged(sessions):
+        if row["is_over_tool_calls"]:
+            rows[row["id"]] = {**rows.get(row["id"], {}), **row, "live": True}
+    columns = [
+        Column("id", "session"),
+        Column("live", "live", lambda live: "yes" if live else "no"),
+        Column("at", "transcript of (UTC)"),
+        *COUNTS,
+    ]
+    newest_first = sorted(rows.values(), key=lambda row: (row["live"], row.get("at") or ""), reverse=True)
+    nothing = "no session passed the limit of tool calls; `agentgauge ops sessions` shows those that are live"
+    print_rows(with_replica(columns, sessions), newest_first, as_json=as_json, nothing=nothing)
 
 
 @app.command()
 def transcript(transcript_id: Annotated[str, typer.Argument(metavar="ID", help="As `ops looping` shows it.")]) -> None:
     """Print what was said and called in a session: it holds what a user wrote, so not for tickets."""
-    from agentgauge.ops.transcripts import Transcripts, UnknownTranscriptError, as_text
+    from urllib.parse import quote
 
+    from agentgauge.ops.transcripts import SessionTranscript, Transcripts, UnknownTranscriptError, as_text
+
+    app = agent()
     try:
-        say(as_text(Transcripts(agent().state).get(transcript_id)))
+        say(as_text(Transcripts(app.state).get(transcript_id)))
     except UnknownTranscriptError as error:
-        refuse(str(error))
+        with opened_ledger(app) as ledger:
+            answers = ask_those_there_are(app, ledger, f"transcripts/{quote(transcript_id, safe='')}")
+        bodies = [answer.body for answer in answers if answer.body is not None]
+        if not bodies:
+            refuse(str(error))
+        say(as_text(SessionTranscript(**bodies[0])))
 
 
 @app.command()
 def log(as_json: AsJson = False) -> None:
-    """Show what was done by `ops` and when, newest last."""
-    columns = [Column("at", "at (UTC)"), Column("by", "by"), Column("what", "what", wraps=True)]
-    rows = [asdict(one) for one in operations_log.recorded(agent().state)]
-    print_rows(columns, rows, as_json=as_json, nothing="nothing was done by `ops` so far")
+    """Show what people did to the agent, by whichever command, and why; newest last."""
+    from agentgauge.ops.log import entries
+
+    app = agent()
+    with opened_ledger(app) as ledger:
+        rows = [asdict(one) for one in entries(ledger, app.name)]
+    columns = [
+        Column("at", "at (UTC)"),
+        Column("by", "by"),
+        Column("what", "what", wraps=True),
+        Column("why", "why", wraps=True),
+    ]
+    print_rows(columns, rows, as_json=as_json, nothing=f"nobody has done anything to {app.name} so far")
 
 
 @app.command("end-session")
 def end_session(
     session: Annotated[str, typer.Argument(metavar="ID", help="As `ops sessions` shows it.")],
-    url: AgentUrl = AGENT_URL,
+    why: Why = "",
+    by: By = "unknown",
 ) -> None:
-    """Close one live session; its user is asked to start a new one."""
-    answer = ask_agent("DELETE", url, f"/sessions/{session}")
-    if answer.status_code != 204:
-        refuse(answer.json()["error"])
-    operations_log.record(agent().state, f"end-session {session}")
-    say(f"session {session} is closed")
+    """Close one live session, whichever replica has it; its user is asked to start a new one."""
+    from agentgauge.ops.asking import merged
+    from agentgauge.ops.operations import Operations
+
+    app = agent()
+    with opened_ledger(app) as ledger:
+        answers = ask(app, ledger, "sessions")
+        live = [row["id"] for row in merged(answers)]
+        if session not in live and all(answer.problem is None for answer in answers):
+            refuse(f"there is no live session {session!r}; `agentgauge ops sessions` lists them")
+        Operations(ledger, app.name).add("end_session", {"session": session}, by, why)
+    say(f"session {session} is closed {WITHIN}")
 
 
 @app.command()
 def tools(as_json: AsJson = False) -> None:
     """List the tools, whether the model is offered them, and which can be answered from a fallback."""
     app = agent()
-    now = switches.switch_file(app.state).value()
+    now = _in_force(app)
     rows = [
         {
             "tool": tool.name,
@@ -107,6 +159,8 @@ def tools(as_json: AsJson = False) -> None:
 def use_fallback(
     tools: Annotated[list[str] | None, typer.Argument(metavar="[TOOL]...", help="Default: all that have one.")] = None,
     off: Annotated[bool, typer.Option("--off", help="Back to the source itself.")] = False,
+    why: Why = "",
+    by: By = "unknown",
 ) -> None:
     """Answer look-ups from their fallback while the source is down; answers say how old it is."""
     app = agent()
@@ -116,33 +170,36 @@ def use_fallback(
     for name in chosen:
         if not app.tool(name).has_fallback:
             stop(f"{name} has no fallback; `agentgauge ops disable-tool {name}` stops offering it")
-    now = switches.switch_file(app.state).value()
-    _switch(now.without_fallback(*chosen) if off else now.with_fallback(*chosen))
+    _switch(app, lambda now: now.without_fallback(*chosen) if off else now.with_fallback(*chosen), by, why)
 
 
 @app.command("disable-tool")
-def disable_tool(tool: str) -> None:
+def disable_tool(tool: str, why: Why = "", by: By = "unknown") -> None:
     """Stop offering a tool to the model; it tells users that the tool is off."""
     app = agent()
-    _switch(switches.switch_file(app.state).value().without(app.tool(tool).name))
+    known = app.tool(tool).name
+    _switch(app, lambda now: now.without(known), by, why)
 
 
 @app.command("enable-tool")
-def enable_tool(tool: str) -> None:
+def enable_tool(tool: str, why: Why = "", by: By = "unknown") -> None:
     """Offer a tool to the model again."""
     app = agent()
-    _switch(switches.switch_file(app.state).value().with_tool(app.tool(tool).name))
+    known = app.tool(tool).name
+    _switch(app, lambda now: now.with_tool(known), by, why)
 
 
 @app.command("use-model")
 def use_model(
     model: Annotated[str | None, typer.Argument(help="For example claude-haiku-5-5.")] = None,
     default: Annotated[bool, typer.Option("--default", help="Back to the configured model.")] = False,
+    why: Why = "",
+    by: By = "unknown",
 ) -> None:
     """Plan and answer with another model from the next call on."""
     if (model is None) != default:
         stop("name a model, or say --default")
-    _switch(replace(switches.switch_file(agent().state).value(), model=model))
+    _switch(agent(), lambda now: now.with_model(model), by, why)
 
 
 @app.command()
@@ -151,7 +208,7 @@ def tiers(as_json: AsJson = False) -> None:
     from agentgauge.cost.tiers import Models
 
     app = agent()
-    now = switches.switch_file(app.state).value()
+    now = _in_force(app)
     models = Models(app.tier_policy(), lambda: now)
     rows = []
     for step in STEPS:
@@ -174,6 +231,8 @@ def use_tier(
     step: Annotated[str, typer.Argument(help="As `ops tiers` shows it.")],
     tier: Annotated[str | None, typer.Argument(help="For example medium.")] = None,
     default: Annotated[bool, typer.Option("--default", help="Back to the configured tier.")] = False,
+    why: Why = "",
+    by: By = "unknown",
 ) -> None:
     """Run a step on another tier from the next call on; planning and synthesis are the slow and costly ones."""
     app = agent()
@@ -184,7 +243,7 @@ def use_tier(
         stop("name a tier, or say --default")
     if tier is not None and tier not in known:
         stop(f"there is no tier {tier!r}; the tiers are {', '.join(known)}")
-    _switch(switches.switch_file(app.state).value().with_tier(step, tier))
+    _switch(app, lambda now: now.with_tier(step, tier), by, why)
 
 
 @app.command()
@@ -211,12 +270,22 @@ def who(pseudonym: Annotated[str, typer.Argument(help="12 hex digits, as pages a
     say(user_id)
 
 
-def _switch(new: switches.Switches) -> None:
-    state = agent().state
-    switches.write(state, new)
-    tiers = ", ".join(f"{step} on {tier}" for step, tier in new.tiers.items())
-    off, fallback = (", ".join(names) or "none" for names in (new.disabled_tools, new.fallback_tools))
-    model = new.model or "the configured one"
-    now = f"tools off: {off}; on fallback: {fallback}; model: {model}; tiers: {tiers or 'the configured ones'}"
-    operations_log.record(state, now)
-    say(now)
+def _in_force(app: AgentApp) -> Switches:
+    from agentgauge.ops import switches
+
+    with opened_ledger(app) as ledger:
+        try:
+            return switches.in_force(ledger, app.name)
+        except ValueError as error:
+            stop(str(error))
+
+
+def _switch(app: AgentApp, changed: Callable[[Switches], Switches], by: str, why: str) -> None:
+    from agentgauge.ops import switches
+
+    with opened_ledger(app) as ledger:
+        try:
+            now = switches.change(ledger, app.name, changed, by, why)
+        except ValueError as error:
+            stop(str(error))
+    say(f"{now}; in force {WITHIN}")

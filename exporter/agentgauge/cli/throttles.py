@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import getpass
 import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentgauge.cli.common import AsJson, agent, opened_ledger, refuse, say, stop
+from agentgauge.cli.asking import Why
+from agentgauge.cli.common import AsJson, By, agent, opened_ledger, refuse, say, stop
 from agentgauge.cli.tables import Column, print_rows, shown
-from agentgauge.ops import operations_log
 
 if TYPE_CHECKING:
     from agentgauge.ledger import Ledger
@@ -19,11 +18,11 @@ if TYPE_CHECKING:
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 User = Annotated[str, typer.Argument(help="Pseudonym, as pages and `ops spend` show it, or user id.")]
-Reason = Annotated[str, typer.Option(help="Why: for your colleagues, the user does not see it.")]
+Reason = Annotated[str, typer.Option("--reason", "--why", help="Why: for your colleagues, the user does not see it.")]
 Duration = Annotated[str, typer.Option("--for", help="So many minutes, hours or days: 30m, 2h, 1d.")]
 
 
-def throttle(user: User, reason: Reason, duration: Duration = "1d") -> None:
+def throttle(user: User, why: Reason, duration: Duration = "1d", by: By = "unknown") -> None:
     """Take few requests from a user (budgets.yml says how few), within seconds, on all replicas."""
     from agentgauge.cost.throttles import Throttles
 
@@ -32,9 +31,8 @@ def throttle(user: User, reason: Reason, duration: Duration = "1d") -> None:
     with opened_ledger(app) as ledger:
         user_id = _user_id(ledger, user)
         until = ledger.now() + lasting
-        Throttles(ledger, app.name).put(user_id, "throttle", until, getpass.getuser(), reason)
+        Throttles(ledger, app.name).put(user_id, "throttle", until, by, why)
         done = f"user {ledger.pseudonym(user_id)} is throttled until {shown(until)} UTC"
-    operations_log.record(app.state, done)
     say(done)
 
 
@@ -68,7 +66,7 @@ def throttles(as_json: AsJson = False) -> None:
     print_rows(columns, rows, as_json=as_json, nothing="nobody is throttled or stopped")
 
 
-def unthrottle(user: User) -> None:
+def unthrottle(user: User, why: Why = "", by: By = "unknown") -> None:
     """Let a user go; a budget that did it does not do it again before 00:00 UTC."""
     from agentgauge.cost.throttles import Throttles
 
@@ -76,11 +74,9 @@ def unthrottle(user: User) -> None:
     with opened_ledger(app) as ledger:
         user_id = _user_id(ledger, user)
         pseudonym = ledger.pseudonym(user_id)
-        if not Throttles(ledger, app.name).lift(user_id, getpass.getuser()):
+        if not Throttles(ledger, app.name).lift(user_id, by, why):
             refuse(f"user {pseudonym} is neither throttled nor stopped; `agentgauge ops throttles` lists who is")
-    done = f"user {pseudonym} is let go"
-    operations_log.record(app.state, done)
-    say(done)
+    say(f"user {pseudonym} is let go")
 
 
 def _user_id(ledger: Ledger, user: str) -> str:

@@ -189,19 +189,7 @@ class ToolCache:
         """What is kept, by tool; raises StoreDownError."""
         return [await self._row(tool, policy) for tool, policy in self._policy.tools.items()]
 
-    async def drop(self, tool: str | None = None) -> int:
-        """Forget the results of one tool or of all; returns how many.
-
-        Raises LookupError if the tool's results are none that are kept, and StoreDownError.
-        """
-        if tool is not None and tool not in self._policy.tools:
-            raise LookupError(f"results of {tool!r} are never kept; those kept are of {', '.join(self._policy.tools)}")
-        tools = list(self._policy.tools) if tool is None else [tool]
-        for name in tools:
-            self._stop_joining(name)
-        return sum([await self._store.drop(name) for name in tools])
-
-    async def forget(self, tool: str | None = None) -> None:
+    async def drop(self, tool: str | None = None) -> None:
         """Forget the results of one tool or of all; if the store is down, before anything else is served from it."""
         for name in self._policy.tools if tool is None else {tool} & self._policy.tools.keys():
             self._stop_joining(name)
@@ -217,7 +205,7 @@ class ToolCache:
             return [asdict(row) for row in rows]
 
         def drop(operation: Operation) -> None:
-            asyncio.run_coroutine_threadsafe(self.forget(operation.detail["tool"]), loop)
+            asyncio.run_coroutine_threadsafe(self.drop(operation.detail["tool"]), loop)
 
         gauge.control.cache = rows
         gauge.on_operation("cache_drop", drop)

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from agentgauge.forks import in_forked_children
 from agentgauge.live_set import LiveSet
-from agentgauge.ops.transcripts import Transcripts, UnknownTranscriptError
+from agentgauge.ops.transcripts import Transcripts, UnknownTranscriptError, without_messages
 from agentgauge.session import Session
 
 PREFIX = "/control/"
@@ -136,7 +136,7 @@ class Control:
             case ["cache"]:
                 return self._cache_rows()
             case ["transcripts"]:
-                return [] if self.transcripts is None else [_row(one) for one in self.transcripts.all()]
+                return [] if self.transcripts is None else [without_messages(one) for one in self.transcripts.all()]
             case ["transcripts", transcript_id] if self.transcripts is not None:
                 try:
                     return asdict(self.transcripts.get(transcript_id))
@@ -175,11 +175,6 @@ def host_name(url: str) -> str | None:
         return urlsplit(url).hostname
     except ValueError:
         return None
-
-
-def _row(transcript: Any) -> dict[str, Any]:
-    """A transcript without what was said."""
-    return {name: value for name, value in asdict(transcript).items() if name != "messages"}
 
 
 def _encoded(reply: Reply) -> tuple[bytes, list[tuple[str, str]]]:

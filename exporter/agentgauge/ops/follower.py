@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from agentgauge.ops.operations import Kind, Operation, Operations
 
-Listener = Callable[[Operation], None]
+Listener = Callable[[Operation], object]
 
 
 class Follower:

@@ -30,7 +30,7 @@ class Operated:
         self._version = version
         self._replicas = Replicas(ledger, telemetry.agent)
         self._registration: Registration | None = None
-        self._on_session_ended: list[Callable[[Session], None]] = []
+        self._on_session_ended: list[Callable[[Session], object]] = []
         self._follower = Follower(Operations(ledger, telemetry.agent), functools.partial(telemetry.swallow, "ledger"))
         self._follower.add_listener("end_session", self._end_session)
         recorder.add_follower(self._follower.follow)
@@ -40,7 +40,7 @@ class Operated:
         """Call ``listener`` for each operation of this kind from now on, on the recorder's thread."""
         self._follower.add_listener(kind, listener)
 
-    def on_session_ended(self, listener: Callable[[Session], None]) -> None:
+    def on_session_ended(self, listener: Callable[[Session], object]) -> None:
         """Call ``listener`` with each session that people end, closed already, on the recorder's thread."""
         self._on_session_ended.append(listener)
 

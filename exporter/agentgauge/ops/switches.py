@@ -9,10 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from agentgauge.files.watched_file import WatchedFile, json_reader, write_json
 
 if TYPE_CHECKING:
     from agentgauge.gauge import AgentGauge
@@ -117,19 +114,6 @@ def change(ledger: Ledger, agent: str, changed: Callable[[Switches], Switches], 
         if switches != before:
             operations.add_within(connection, "switches", asdict(switches), by, why)
     return switches
-
-
-FILE_NAME = "switches.json"
-
-
-def switch_file(directory: Path) -> WatchedFile[Switches]:
-    """The switches in force in the state folder."""
-    return WatchedFile(directory / FILE_NAME, json_reader(parse), Switches())
-
-
-def write(directory: Path, switches: Switches) -> None:
-    """Put these switches in force; a running agent sees them at its next call."""
-    write_json(directory / FILE_NAME, asdict(switches))
 
 
 def parse(document: Any) -> Switches:

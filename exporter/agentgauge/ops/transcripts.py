@@ -70,6 +70,11 @@ class Transcripts:
         return sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
 
+def without_messages(transcript: SessionTranscript) -> dict[str, Any]:
+    """A transcript as a row of a list, without what was said."""
+    return {name: value for name, value in asdict(transcript).items() if name != "messages"}
+
+
 def as_text(transcript: SessionTranscript) -> str:
     """What was said and called, a line each, long results cut short."""
     lines = []

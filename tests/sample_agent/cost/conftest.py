@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -22,9 +24,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def gauge(registry: CollectorRegistry) -> AgentGauge:
-    """The instrumentation of an agent with the Sales Companion's tools."""
-    return AgentGauge("a", tools=list(TOOLS_BY_NAME), registry=registry)
+def gauge(registry: CollectorRegistry, tmp_path: Path) -> Iterator[AgentGauge]:
+    """The instrumentation of an agent with the Sales Companion's tools, its ledger in the state folder."""
+    ledger = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    with closing(AgentGauge("a", tools=list(TOOLS_BY_NAME), registry=registry, ledger=ledger)) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

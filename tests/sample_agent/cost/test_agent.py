@@ -14,7 +14,7 @@ from anthropic import AsyncAnthropic
 
 from agentgauge import AgentGauge
 from agentgauge.cost.batching import Batcher
-from agentgauge.ops.switches import switch_file
+from agentgauge.ops.switches import Switches
 from sample_agent import assembly
 from sample_agent import faults as fault_file
 from sample_agent.errors import CrmUnavailable, SchemaMismatch, ToolInputError
@@ -42,13 +42,13 @@ async def client(fake_api: str, gauge: AgentGauge) -> AsyncIterator[AsyncAnthrop
 @pytest.fixture
 def toolbox(gauge: AgentGauge, sales_crm: Crm, faults: FaultFile, tmp_path: Path) -> Toolbox:
     """The tools with their shipped cache and batching."""
-    return Toolbox(gauge, sales_crm, faults, switch_file(tmp_path), assembly.build_cache(gauge))
+    return Toolbox(gauge, sales_crm, faults, Switches, assembly.build_cache(gauge))
 
 
 @pytest.fixture
 def plain(gauge: AgentGauge, sales_crm: Crm, faults: FaultFile, tmp_path: Path) -> Toolbox:
     """The tools with neither."""
-    return Toolbox(gauge, sales_crm, faults, switch_file(tmp_path), None, Batcher(0, most=1))
+    return Toolbox(gauge, sales_crm, faults, Switches, None, Batcher(0, most=1))
 
 
 def executions(gauge: AgentGauge, tool: str, outcome: str = "success") -> float:
@@ -212,5 +212,5 @@ async def test_a_surcharge_of_the_api_behind_a_tool_is_in_its_cost(
     """What was really charged, not what the list says."""
     fault_file.inject(tmp_path, Fault("pricey-tool"))
     with gauge.session() as session:
-        await Toolbox(gauge, sales_crm, faults, switch_file(tmp_path)).call(DEALS, {"accounts": ["Globex"]})
+        await Toolbox(gauge, sales_crm, faults, Switches).call(DEALS, {"accounts": ["Globex"]})
     assert session.cost_usd == 1.0

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 import requests
 from anthropic import AsyncAnthropic
+from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from agentgauge import AgentGauge
 from agentgauge.cli.root import app as agentgauge
 from sample_agent import assembly
+from sample_agent.app import AGENT, ledger_url
 from sample_agent.sales.levers import Levers
+from sample_agent.sales.tools import TOOLS_BY_NAME
 from sample_agent.service import Service
 from sample_agent.serving import serving
-from tests.exporter.cost.conftest import counted
 
 TOOLS = ("search_crm_contacts", "get_deal_history")
 
@@ -26,16 +29,41 @@ TOOLS = ("search_crm_contacts", "get_deal_history")
 def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The state folder that commands and agent share, and a terminal as wide as the tables."""
     monkeypatch.setenv("AGENTGAUGE_STATE", str(tmp_path))
+    monkeypatch.delenv("AGENTGAUGE_LEDGER", raising=False)
     monkeypatch.setattr("agentgauge.cli.common.out.width", 140)
+
+
+@pytest.fixture
+def gauge(registry: CollectorRegistry, tmp_path: Path) -> Iterator[AgentGauge]:
+    """The Sales Companion's instrumentation; it is registered in the ledger that the commands read."""
+    ledger = ledger_url(tmp_path)
+    with (
+        closing(AgentGauge(AGENT, tools=list(TOOLS_BY_NAME), registry=registry, ledger=ledger)) as made,
+        closing(made.serve(port=0)),
+    ):
+        yield made
+
+
+@contextmanager
+def running(gauge: AgentGauge, fake_api: str, state: Path, levers: Levers | None = None) -> Iterator[str]:
+    """A running agent; yields its URL."""
+    client = AsyncAnthropic(api_key="fake-key", base_url=fake_api, middleware=[gauge.anthropic()])
+    with serving(Service(gauge, assembly.build_companion(gauge, client, state, levers)).app()) as url:
+        yield url
 
 
 @pytest.fixture
 def agent(gauge: AgentGauge, fake_api: str, tmp_path: Path) -> Iterator[str]:
     """A running agent that has answered one question; its URL."""
-    client = AsyncAnthropic(api_key="fake-key", base_url=fake_api, middleware=[gauge.anthropic()])
-    with serving(Service(gauge, assembly.build_companion(gauge, client, tmp_path)).app()) as url:
+    with running(gauge, fake_api, tmp_path) as url:
         ask(url)
         yield url
+
+
+def counted(gauge: AgentGauge, name: str, **labels: str) -> float:
+    """The sum of a metric's series with these labels."""
+    samples = [sample for metric in gauge.registry.collect() for sample in metric.samples if sample.name == name]
+    return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
 
 
 def ask(url: str) -> None:
@@ -54,7 +82,7 @@ def run(*arguments: str, status: int = 0) -> str:
 def test_the_cache_is_shown_by_tool_without_anybodys_data(agent: str) -> None:
     """How many, how old, how often they serve."""
     ask(agent)
-    shown = run("ops", "cache", "show", "--agent", agent)
+    shown = run("ops", "cache", "show")
     rows = {row[0]: row for line in shown.splitlines() if (row := re.split(r"\s{2,}", line.strip()))}
     assert rows["search_crm_contacts"][1:4] == ["300 s", "everybody", "1"]
     assert rows["search_crm_contacts"][6] == "50%"
@@ -64,12 +92,19 @@ def test_the_cache_is_shown_by_tool_without_anybodys_data(agent: str) -> None:
 
 
 def test_what_is_dropped_is_looked_up_anew(agent: str, gauge: AgentGauge) -> None:
-    """One tool, or all of them."""
-    assert run("ops", "cache", "drop", "--tool", "get_deal_history", "--agent", agent) == "results dropped: 1\n"
+    """One tool, or all of them; who did it and why is in the log."""
+    said = run("ops", "cache", "drop", "--tool", "get_deal_history", "--why", "stale deals", "--by", "ann")
+    assert said == "results of get_deal_history are dropped within 5 seconds\n"
+    gauge.refresh_from_ledger()
     ask(agent)
     executed = [counted(gauge, "agent_tool_calls_total", tool=tool, outcome="success") for tool in TOOLS]
     assert executed == [1, 2]
-    assert run("ops", "cache", "drop", "--all", "--agent", agent) == "results dropped: 2\n"
+    run("ops", "cache", "drop", "--all")
+    gauge.refresh_from_ledger()
+    ask(agent)
+    executed = [counted(gauge, "agent_tool_calls_total", tool=tool, outcome="success") for tool in TOOLS]
+    assert executed == [2, 3]
+    assert re.search(r"ann +cache dropped: results of get_deal_history +stale deals", run("ops", "log"))
 
 
 @pytest.mark.parametrize(
@@ -91,28 +126,25 @@ def test_what_is_dropped_is_looked_up_anew(agent: str, gauge: AgentGauge) -> Non
 )
 def test_a_wrong_drop_is_one_clear_line(agent: str, arguments: list[str], status: int, says: str) -> None:
     """What was wrong, and what there is."""
-    assert run("ops", *arguments, "--agent", agent, status=status).startswith(says)
+    assert run("ops", *arguments, status=status).startswith(says)
 
 
 def test_an_agent_without_a_cache_says_so(gauge: AgentGauge, fake_api: str, tmp_path: Path) -> None:
     """The lever may be off."""
-    client = AsyncAnthropic(api_key="fake-key", base_url=fake_api)
-    companion = assembly.build_companion(gauge, client, tmp_path, Levers(cache=False))
-    with serving(Service(gauge, companion).app()) as url:
-        assert "runs without a cache" in run("ops", "cache", "show", "--agent", url, status=1)
+    with running(gauge, fake_api, tmp_path, Levers(cache=False)):
+        assert "runs without a cache" in run("ops", "cache", "show", status=1)
 
 
 def test_a_redis_that_is_down_is_said(
     gauge: AgentGauge, fake_api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The agent runs on, the command cannot."""
+    """The agent runs on; what is dropped meanwhile is dropped before anything is served from it again."""
     monkeypatch.setenv("AGENTGAUGE_CACHE", "redis://127.0.0.1:9/0")
-    client = AsyncAnthropic(api_key="fake-key", base_url=fake_api, middleware=[gauge.anthropic()])
-    with serving(Service(gauge, assembly.build_companion(gauge, client, tmp_path)).app()) as url:
+    with running(gauge, fake_api, tmp_path) as url:
         ask(url)
         assert counted(gauge, "agent_tool_calls_total", tool="get_deal_history", outcome="success") == 1
-        for command in (["show"], ["drop", "--all"]):
-            assert "the cache cannot be reached: Redis" in run("ops", "cache", *command, "--agent", url, status=1)
+        assert "the cache cannot be reached: Redis" in run("ops", "cache", "show", status=1)
+        assert run("ops", "cache", "drop", "--all") == "results of all tools are dropped within 5 seconds\n"
 
 
 def test_a_step_is_switched_to_another_tier_and_back(agent: str, gauge: AgentGauge) -> None:
@@ -121,6 +153,7 @@ def test_a_step_is_switched_to_another_tier_and_back(agent: str, gauge: AgentGau
         said = run("ops", "use-tier", step, "medium")
     assert "tiers: planning on medium, synthesis on medium" in said
     assert re.search(r"planning +medium +switched", run("ops", "tiers"))
+    gauge.refresh_from_ledger()
     ask(agent)
     assert counted(gauge, "agent_llm_cost_usd_total", model="claude-sonnet-5-5", step="synthesis") > 0
     assert "model: claude-fable-5-2; tiers: planning on medium" in run("ops", "use-model", "claude-fable-5-2")

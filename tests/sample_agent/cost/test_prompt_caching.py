@@ -14,7 +14,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from agentgauge import AgentGauge
-from agentgauge.ops.switches import Switches, write
 from sample_agent import assembly
 from sample_agent.fake_api.app import create_app
 from sample_agent.fake_api.schema import prompt_parts
@@ -24,6 +23,7 @@ from sample_agent.sales.companion import Conversation
 from sample_agent.sales.levers import Levers
 from sample_agent.serving import serving
 from tests.exporter.cost.conftest import counted
+from tests.switching import switch
 
 LARGE = "claude-opus-5-5"
 QUESTIONS = ("Tell me about the Globex account", "Who is our contact there?", "What did they write to us last?")
@@ -78,7 +78,7 @@ async def test_tools_system_prompt_and_last_message_are_marked(
     client: AsyncAnthropic, gauge: AgentGauge, requests: Requests, tmp_path: Path
 ) -> None:
     """Three of the four breakpoints that the API allows; what changes during the day comes after the second."""
-    write(tmp_path, Switches().without("send_email"))
+    switch(gauge, lambda now: now.without("send_email"))
     await converse(gauge, client, tmp_path, Levers())
     planned = [body for body in requests.bodies if body["model"] == LARGE]
     assert planned

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from agentgauge import AgentGauge
 from agentgauge.cost.tiers import Models, TierPolicy, load
 from agentgauge.files.yaml_file import YamlFileError
-from agentgauge.ops.switches import Switches, switch_file, write
+from agentgauge.ops.switches import Switches
 from agentgauge.vocabulary import STEPS
 from sample_agent import assembly
 from sample_agent import faults as fault_file
@@ -46,25 +46,24 @@ def test_the_shipped_models_are_known_to_the_price_table(policy: TierPolicy, gau
     assert [gauge.prices.canonical_name(tier.model) for tier in policy.tiers.values()] == [LARGE, MEDIUM, SMALL]
 
 
-def test_a_switch_takes_effect_at_the_next_call(policy: TierPolicy, tmp_path: Path) -> None:
+def test_a_switch_takes_effect_at_the_next_call(policy: TierPolicy) -> None:
     """A tier for one step; a model for planning and answering; and back."""
-    switches = switch_file(tmp_path)
-    models = Models(policy, switches.value)
+    switched = Switches()
+    models = Models(policy, lambda: switched)
     assert models.models("planning") == [LARGE, MEDIUM, SMALL]
-    write(tmp_path, Switches().with_tier("planning", "small"))
+    switched = Switches().with_tier("planning", "small")
     assert models.models("planning") == [SMALL, MEDIUM]
     assert models.models("synthesis") == [LARGE, MEDIUM, SMALL]
-    write(tmp_path, Switches(model="claude-fable-5-2"))
+    switched = Switches(model="claude-fable-5-2")
     assert models.models("synthesis")[:2] == ["claude-fable-5-2", LARGE]
     assert models.models("classification")[0] == SMALL
-    write(tmp_path, Switches().with_tier("planning", "small").with_tier("planning", None))
+    switched = Switches().with_tier("planning", "small").with_tier("planning", None)
     assert models.tier("planning") == "large"
 
 
-def test_a_tier_that_the_file_no_longer_has_is_as_if_never_switched(policy: TierPolicy, tmp_path: Path) -> None:
+def test_a_tier_that_the_file_no_longer_has_is_as_if_never_switched(policy: TierPolicy) -> None:
     """Switches outlive a deploy."""
-    write(tmp_path, Switches(tiers={"planning": "huge"}))
-    assert Models(policy, switch_file(tmp_path).value).models("planning")[0] == LARGE
+    assert Models(policy, lambda: Switches(tiers={"planning": "huge"})).models("planning")[0] == LARGE
 
 
 @dataclass

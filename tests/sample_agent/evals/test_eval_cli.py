@@ -240,11 +240,12 @@ def test_the_live_version_is_run_when_it_changes_and_when_a_day_has_passed(state
     assert run_if_due(DAILY)
     assert run_if_due(DAILY)
     assert versions() == [(SHIPPED, False)]
-    switches.write(state, switches.Switches(model=SMALL))
+    with closing(ledger(state)) as opened:
+        switches.change(opened, AGENT, lambda now: now.with_model(SMALL), "ann", "slow")
     assert run_if_due(DAILY)
     assert versions() == [(ON_SMALL, False), (SHIPPED, False)]
-    switches.write(state, switches.Switches())
     with closing(ledger(state)) as opened:
+        switches.change(opened, AGENT, lambda now: now.with_model(None), "ann", "fast again")
         PromptActivations(opened, AGENT).activate("v1", "ann", "calmer")
     assert run_if_due(DAILY)
     assert versions()[0] == (on_v1, False)
