@@ -1,17 +1,21 @@
 """An agent in a process of its own, for the tests: it says on stdout what reaches it.
 
-Run as ``python agent.py LEDGER``; a line on stdin says what to do: ``session ID``, ``look-up`` or ``end``.
+Run as ``python agent.py LEDGER``; a line on stdin says what to do: ``session ID``, ``loop ID``, ``look-up`` or
+``end``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from agentgauge import AgentGauge
 from agentgauge.cost.cache import CachePolicy, ToolCache
 from agentgauge.cost.store import MemoryStore
 from agentgauge.ops.switches import FollowedSwitches
+from agentgauge.ops.transcripts import Transcripts
 
 POLICY = CachePolicy.model_validate({"most": 10, "tools": {"get_deals": {"seconds": 900, "scope": "tenant"}}})
 
@@ -21,7 +25,7 @@ def say(*words: object) -> None:
     print(*words, flush=True)  # noqa: T201 - this is how it talks to the test
 
 
-async def main(ledger: str) -> None:
+async def main(ledger: str, state: Path) -> None:
     """Start, and do what the lines say."""
     gauge = AgentGauge("a", tools=["get_deals"], version="1.7", ledger=ledger)
     switches = FollowedSwitches(gauge)
@@ -30,14 +34,20 @@ async def main(ledger: str) -> None:
     cache = ToolCache(POLICY, MemoryStore(10), gauge, "tenant")
     cache.operated_through(gauge)
     gauge.on_operation("cache_drop", lambda operation: say("dropped:", operation.detail["tool"]))
+    transcripts = gauge.control.transcripts = Transcripts(state)
     server = gauge.serve(port=0)
-    sessions = []
+    sessions = {}
     say("ready", switches())
     while line := (await asyncio.to_thread(sys.stdin.readline)).split():
         match line:
             case ["session", session_id]:
-                sessions.append(gauge.session(session_id=session_id))
+                sessions[session_id] = gauge.session(session_id=session_id)
                 say("opened", session_id)
+            case ["loop", session_id]:
+                for _ in range(gauge.limits.tool_calls + 1):
+                    sessions[session_id].add_tool_call()
+                transcripts.keep(sessions[session_id], [{"role": "user", "content": "hello"}])
+                say("kept", session_id)
             case ["look-up"]:
                 executed = False
 
@@ -55,4 +65,5 @@ async def main(ledger: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    with TemporaryDirectory() as folder:
+        asyncio.run(main(sys.argv[1], Path(folder)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import queue
 import subprocess
@@ -10,34 +12,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import monotonic
 
 import pytest
 
 from agentgauge.ledger import Ledger
-from agentgauge.ops import log, switches
-from agentgauge.ops.asking import ask_each, merged
+from agentgauge.ops import switches
 from agentgauge.ops.replicas import Replicas
 
 AGENT = Path(__file__).with_name("agent.py")
 
 SECONDS = 5.0
 """Within which every process of an agent follows."""
-
-OPERATE = """
-import sys
-from agentgauge.ledger import Ledger
-from agentgauge.ops import switches
-from agentgauge.ops.operations import Operations
-ledger, what = Ledger.open(sys.argv[1]), sys.argv[2]
-if what == "end_session":
-    Operations(ledger, "a").add("end_session", {"session": sys.argv[3]}, "ann", "it loops")
-elif what == "cache_drop":
-    Operations(ledger, "a").add("cache_drop", {"tool": None}, "ann", "stale")
-else:
-    switches.change(ledger, "a", lambda now: now.without(sys.argv[3]), "ann", "it lies")
-ledger.close()
-"""
 
 
 class Running:
@@ -67,12 +54,12 @@ class Running:
         """Let it end as it should, if it still runs."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        if self.process.poll() is None:
+        with contextlib.suppress(OSError, ValueError):  # it was killed, or has ended already
             self.process.stdin.write("end\n")
             self.process.stdin.close()
-            self.process.wait(timeout=30)
-            self._reader.join(timeout=10)
-            self.process.stdout.close()
+        self.process.wait(timeout=30)
+        self._reader.join(timeout=10)
+        self.process.stdout.close()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -93,9 +80,16 @@ def agents(url: str) -> Iterator[list[Running]]:
         yield running
 
 
-def operate(url: str, *arguments: str) -> None:
-    """What the on-call does, in a process of its own."""
-    subprocess.run([sys.executable, "-c", OPERATE, url, *arguments], check=True, timeout=60)
+def ops(url: str, *arguments: str, status: int = 0) -> str:
+    """What `agentgauge ops …` prints for the on-call, in a process of its own and anywhere but where the agent runs."""
+    command = [sys.executable, "-m", "agentgauge", "--app", "operated_app:app", "ops", *arguments]
+    with TemporaryDirectory() as state:
+        env = os.environ | {"OPERATED_LEDGER": url, "OPERATED_STATE": state, "USER": "ann"}
+        ran = subprocess.run(
+            command, env=env, cwd=AGENT.parent, capture_output=True, text=True, timeout=60, check=False
+        )
+    assert ran.returncode == status, ran.stderr
+    return ran.stdout + ran.stderr
 
 
 def all_say(agents: list[Running], expected: str) -> None:
@@ -106,41 +100,70 @@ def all_say(agents: list[Running], expected: str) -> None:
 
 def test_a_switch_reaches_both_in_time_and_stays_for_those_who_start_later(agents: list[Running], url: str) -> None:
     """With who and why."""
-    operate(url, "disable", "get_deals")
+    ops(url, "disable-tool", "get_deals", "--why", "it lies")
     all_say(agents, f"switched: {switches.Switches(disabled_tools=('get_deals',))}")
     late = Running(url)
     assert late.says() == f"ready {switches.Switches(disabled_tools=('get_deals',))}"
     late.end()
-    with closing(Ledger.open(url)) as ledger:
-        (entry,) = log.entries(ledger, "a")
-        assert (entry.by, entry.why) == ("ann", "it lies")
-        assert entry.what.startswith("tools off: get_deals;")
+    (entry,) = json.loads(ops(url, "log", "--json"))
+    assert (entry["by"], entry["why"]) == ("ann", "it lies")
+    assert entry["what"].startswith("tools off: get_deals;")
 
 
 def test_a_session_is_ended_by_the_process_that_has_it(agents: list[Running], url: str) -> None:
     """Wherever that is: whoever ends it sees the sessions of both."""
     assert agents[0].do("session fine") == "opened fine"
     assert agents[1].do("session looping") == "opened looping"
-    with closing(Ledger.open(url)) as ledger:
-        replicas = Replicas(ledger, "a")
-        rows = {row["id"]: row["replica"] for row in merged(ask_each(replicas, "sessions"))}
-        assert rows.keys() == {"fine", "looping"}
-        assert len(set(rows.values())) == 2
-        operate(url, "end_session", "looping")
-        all_say(agents[1:], "ended: looping True")
-        assert [row["id"] for row in merged(ask_each(replicas, "sessions"))] == ["fine"]
+    rows = {row["id"]: row["replica"] for row in json.loads(ops(url, "sessions", "--json"))}
+    assert rows.keys() == {"fine", "looping"}
+    assert len(set(rows.values())) == 2
+    assert all(replica in ops(url, "sessions") for replica in rows.values())
+    ops(url, "end-session", "looping", "--reason", "it loops")
+    all_say(agents[1:], "ended: looping True")
+    assert [row["id"] for row in json.loads(ops(url, "sessions", "--json"))] == ["fine"]
+    assert "there is no live session 'looping'" in ops(url, "end-session", "looping", status=1)
 
 
 def test_a_cache_in_each_process_is_dropped(agents: list[Running], url: str) -> None:
     """The next look-up asks the source."""
     for one in agents:
         assert [one.do("look-up"), one.do("look-up")] == ["executed", "from the cache"]
-    with closing(Ledger.open(url)) as ledger:
-        rows = merged(ask_each(Replicas(ledger, "a"), "cache"))
+    rows = json.loads(ops(url, "cache", "show", "--json"))
     assert [(row["tool"], row["entries"], row["hit_ratio"]) for row in rows] == [("get_deals", 1, 0.5)] * 2
-    operate(url, "cache_drop")
-    all_say(agents, "dropped: None")
+    ops(url, "cache", "drop", "--tool", "get_deals")
+    all_say(agents, "dropped: get_deals")
     assert [one.do("look-up") for one in agents] == ["executed"] * 2
+
+
+def test_a_transcript_is_read_from_the_process_that_kept_it(agents: list[Running], url: str) -> None:
+    """This host has none of its own; live sessions over the limit are listed with it."""
+    agents[0].do("session looping")
+    assert agents[0].do("loop looping") == "kept looping"
+    (row,) = json.loads(ops(url, "looping", "--json"))
+    assert (row["id"], row["live"], "messages" in row) == ("looping", True, False)
+    assert ops(url, "transcript", "looping") == "user: hello\n"
+    assert "there is no transcript 'unknown'" in ops(url, "transcript", "unknown", status=1)
+
+
+def test_one_that_does_not_answer_is_said_and_the_others_are_shown(agents: list[Running], url: str) -> None:
+    """It was killed a moment ago: the ledger still has its address."""
+    agents[0].do("session lost")
+    agents[1].do("session fine")
+    agents[0].process.kill()
+    agents[0].process.wait(timeout=30)
+    shown = ops(url, "sessions")
+    assert "does not answer" in shown
+    assert "fine" in shown
+    assert "lost" not in shown
+
+
+def test_an_agent_that_does_not_run_is_said_with_what_to_do(url: str) -> None:
+    """Switches can be set all the same: it starts with them."""
+    assert "no process of a is registered in its ledger" in ops(url, "sessions", status=1)
+    ops(url, "use-model", "small", "--why", "cheaper")
+    late = Running(url)
+    assert "model: small" in late.says()
+    late.end()
 
 
 def test_a_process_that_ends_leaves_no_address_behind(agents: list[Running], url: str) -> None:
