@@ -21,7 +21,7 @@ from agentgauge.ops.prometheus import Prometheus
 from alerts import catalog, promql, thresholds
 from alerts.rules import render
 from sample_agent import faults
-from sample_agent.app import AGENT
+from sample_agent.settings import AGENT
 from stack import config, story
 from stack.layout import ROOT, Layout
 from tests.runbooks.pages import alert_pages, promql_blocks

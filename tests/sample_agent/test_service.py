@@ -19,12 +19,12 @@ from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
 from sample_agent import faults as fault_file
-from sample_agent.app import AGENT, ledger_url
 from sample_agent.assembly import build_companion
 from sample_agent.faults import Fault
 from sample_agent.sales.tools import SALES_TOOLS
 from sample_agent.service import Service
 from sample_agent.serving import serving
+from sample_agent.settings import AGENT, ledger_url
 
 
 @pytest.fixture

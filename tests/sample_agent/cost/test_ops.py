@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 from agentgauge import AgentGauge
 from agentgauge.cli.root import app as agentgauge
 from sample_agent import assembly
-from sample_agent.app import AGENT, ledger_url
 from sample_agent.sales.levers import Levers
 from sample_agent.sales.tools import TOOLS_BY_NAME
 from sample_agent.service import Service
 from sample_agent.serving import serving
+from sample_agent.settings import AGENT, ledger_url
 
 TOOLS = ("search_crm_contacts", "get_deal_history")
 
