@@ -16,8 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from agentgauge import metrics
 from agentgauge.ledger import Ledger
 from agentgauge.ops.asking import ask_each, merged
-from agentgauge.ops.replicas import Replicas
 from agentgauge.ops.prometheus import Prometheus
+from agentgauge.ops.replicas import Replicas
 from alerts import catalog, promql, thresholds
 from alerts.rules import render
 from sample_agent import faults
