@@ -6,7 +6,7 @@ FAULT ?= crm-outage
 EVAL ?=
 HISTORY ?=
 
-.PHONY: up down test test-mutations drill deploy-check lint generate docs page bench lock
+.PHONY: up down test test-mutations test-adoption drill deploy-check lint generate docs page bench lock
 
 up: .venv/ready ## start everything and run until Ctrl-C (OFFSET=1000 moves the ports, NATIVE=1 ignores Docker, HISTORY=healthy makes up three weeks)
 	@exec $(PYTHON_ENV) -m stack up --offset $(OFFSET) $(if $(NATIVE),--native) $(if $(HISTORY),--history $(HISTORY))
@@ -18,10 +18,13 @@ page: .venv/ready ## the whole story: break it, wait for the page, mend it (FAUL
 	@$(PYTHON_ENV) -m stack page $(FAULT)
 
 test: .venv/ready ## all tests, the real Prometheus and Alertmanager included
-	$(PYTHON_ENV) -m pytest -m "not mutation" -n 3 --dist loadfile
+	$(PYTHON_ENV) -m pytest -m "not mutation and not adoption" -n 3 --dist loadfile
 
 drill: .venv/ready ## cause every alert there is on the real programs, and print who was paged and when (half an hour)
 	@$(PYTHON_ENV) -m stack drill $(ALERTS)
+
+test-adoption: .venv/ready ## the example agent on the wheel alone: an empty environment, a real model on this machine (some minutes)
+	$(PYTHON_ENV) -m pytest -m adoption -s -v tests/adoption
 
 test-mutations: .venv/ready ## move every number of every alert: a scenario must notice
 	$(PYTHON_ENV) -m pytest -m mutation

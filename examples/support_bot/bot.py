@@ -1,4 +1,4 @@
-"""The support bot: reads a ticket, calls one tool, answers. Its model loop is its own; AgentGauge watches it."""
+"""The support bot: reads a ticket, calls one tool, answers. The model loop is its own; AgentGauge watches it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 
 from openai import AsyncOpenAI
 
-from agentgauge import AgentGauge, Session, TokenUsage, llm_step
-from agentgauge.autonomy.supervisor import Call, CallOutcome, describe_interruption
-from agentgauge.autonomy.tool_requests import Resumed, ToolRequests, Waiting
-from agentgauge.cost.budgets import BudgetReachedError, Budgets
+from agentgauge import AgentApp, AgentGauge, Session, TokenUsage, llm_step
+from agentgauge.autonomy import Call, CallOutcome, Resumed, ToolRequests, Waiting, describe_interruption
+from agentgauge.cost.budgets import BudgetReachedError
+from agentgauge.ops.switches import FollowedSwitches
 from agentgauge.prompts.library import Prompts, PromptSource
 from agentgauge.vocabulary import Step
 
 UNAVAILABLE = "I cannot look into this right now; a colleague will answer you."
-TRIAGE: Any = {
+CHOICE: Any = {
     "type": "json_schema",
     "json_schema": {
-        "name": "triage",
+        "name": "choice",
         "schema": {
             "type": "object",
             "properties": {"tool": {"enum": ["search_help", "refund_order"]}},
@@ -36,19 +36,20 @@ class SupportBot:
 
     def __init__(
         self,
+        app: AgentApp,
         gauge: AgentGauge,
         client: AsyncOpenAI,
         model: str,
-        prompts: PromptSource,
         requests: ToolRequests,
-        budgets: Budgets,
+        prompts: PromptSource,
     ) -> None:
         self._gauge = gauge
         self._client = client
         self._model = model
-        self._prompts = prompts
         self._requests = requests
-        self._budgets = budgets
+        self._prompts = prompts
+        self._budgets = app.budgets_in_force(gauge)
+        self._switches = FollowedSwitches(gauge)
 
     async def answer(self, session: Session, ticket: str) -> str:
         """Answer a ticket; a refund waits for approval, and ``go_on`` answers once people have decided."""
@@ -57,13 +58,13 @@ class SupportBot:
                 self._budgets.admit()
                 prompts = self._prompts()
                 call = await self._choose_call(prompts, ticket, f"{session.id}-{session.turns}")
+                if call.tool in self._switches().disabled_tools:
+                    task.fallback()
+                    return UNAVAILABLE
+                state = {"prompts": prompts.version}
+                messages = [{"role": "user", "content": ticket}]
                 settled = await self._requests.call(
-                    task,
-                    [call],
-                    {"ticket": ticket, "prompts": prompts.version},
-                    messages=[{"role": "user", "content": ticket}],
-                    prompt_version=prompts.version,
-                    model=self._model,
+                    task, [call], state, messages=messages, prompt_version=prompts.version, model=self._model
                 )
                 if isinstance(settled, Waiting):
                     return f"One of us has to approve this first ({settled.actions[0].id}); you will hear from us."
@@ -80,7 +81,7 @@ class SupportBot:
 
     async def _choose_call(self, prompts: Prompts, ticket: str, call_id: str) -> Call:
         """The call for a ticket. The model says what is wanted; the arguments are those that the ticket holds."""
-        said = await self._ask("planning", prompts.texts["triage"], ticket, response_format=TRIAGE)
+        said = await self._ask("planning", prompts.texts["triage"], ticket, response_format=CHOICE)
         order, amount = re.search(r"\bA-\d{4}\b", ticket), re.search(r"\$(\d+)", ticket)
         if json.loads(said)["tool"] == "refund_order" and order and amount:
             return Call(call_id, "refund_order", {"order": order[0], "usd": int(amount[1])})
@@ -89,33 +90,38 @@ class SupportBot:
         return Call(call_id, "search_help", {"question": ticket})
 
     async def _write_answer(self, prompts: Prompts, outcome: CallOutcome) -> str:
-        """The tool's result in a friendly sentence; as it is, if the model's sentence lost a word of it."""
+        """The tool's result as a friendly sentence; as it is, if the model's sentence lost a word of it."""
         if outcome.status != "done":
             return UNAVAILABLE if outcome.status == "failed" else f"We could not do this: {outcome.content}"
         result = str(json.loads(outcome.content))
-        sentence = await self._ask("synthesis", prompts.texts["answer"], result, max_tokens=40)
+        sentence = await self._ask("synthesis", prompts.texts["answer"], result)
         return sentence if _words(result) <= _words(sentence) else result
 
     async def _ask(self, step: Step, prompt: str, text: str, **options: Any) -> str:
-        """Ask the model, and count what it took."""
+        """Ask the model, and count what that took."""
         self._budgets.check()
+        model = self._switches().model or self._model
         instructions, *examples = prompt.strip().split("\n\n")
         messages: Any = [{"role": "system", "content": instructions}]
         messages += [{"role": role, "content": one} for role, one in zip(cycle(["user", "assistant"]), examples)]
         messages += [{"role": "user", "content": text}]
         with llm_step(step):
-            call = self._gauge.llm_call(self._model)
+            call = self._gauge.llm_call(model)
         try:
             reply = await self._client.chat.completions.create(
-                model=self._model, messages=messages, temperature=0, **options
+                model=model, messages=messages, temperature=0, max_tokens=48, **options
             )
-        except BaseException as error:  # a cancelled call is counted as well
+        except BaseException as error:  # BaseException: a call that is cancelled counts as well
             call.fail(type(error).__name__)
             raise
-        usage = reply.usage
-        cached = (usage.prompt_tokens_details.cached_tokens or 0) if usage.prompt_tokens_details else 0
-        call.finish(TokenUsage(input=usage.prompt_tokens - cached, cache_read=cached, output=usage.completion_tokens))
+        call.finish(_usage(reply.usage))
         return reply.choices[0].message.content or ""
+
+
+def _usage(usage: Any) -> TokenUsage:
+    """OpenAI counts the cached part of the prompt in ``prompt_tokens``; AgentGauge counts each kind apart."""
+    cached = (usage.prompt_tokens_details and usage.prompt_tokens_details.cached_tokens) or 0
+    return TokenUsage(input=usage.prompt_tokens - cached, cache_read=cached, output=usage.completion_tokens)
 
 
 def _words(text: str) -> set[str]:

@@ -16,7 +16,7 @@ from local_model import NAME, PRICES, local_model
 from openai import AsyncOpenAI
 
 from agentgauge import AgentGauge, Session
-from agentgauge.autonomy.tool_requests import Resumed, ToolRequests
+from agentgauge.autonomy import Resumed, ToolRequests
 
 
 async def main(port: int) -> None:
@@ -32,7 +32,7 @@ async def main(port: int) -> None:
     requests = ToolRequests(app.supervisor(gauge))
     with closing(gauge), closing(gauge.serve(port)) as server, local_model() as url:
         client = AsyncOpenAI(base_url=url, api_key="not needed")
-        bot = SupportBot(gauge, client, NAME, app.prompts_in_force(gauge), requests, app.budgets_in_force(gauge))
+        bot = SupportBot(app, gauge, client, NAME, requests, app.prompts_in_force(gauge))
 
         async def go_on(resumed: Resumed) -> str:
             answer = await bot.go_on(resumed)

@@ -13,7 +13,7 @@ from openai import AsyncOpenAI
 
 from agentgauge import AgentApp
 from agentgauge.agent_app import Candidate
-from agentgauge.autonomy.tool_requests import ToolRequests
+from agentgauge.autonomy import ToolRequests
 from agentgauge.evals.history import Version
 from agentgauge.trials import ScenarioPlayer, trial_gauge
 
@@ -26,8 +26,7 @@ async def on_trial(app: AgentApp, candidate: Candidate) -> AsyncIterator[Scenari
         async with AsyncOpenAI(base_url=url, api_key="not needed") as client:
 
             def start(requests: ToolRequests) -> SupportBot:
-                budgets = app.budgets_in_force(gauge)
-                return SupportBot(gauge, client, NAME, lambda _version=None: prompts, requests, budgets)
+                return SupportBot(app, gauge, client, NAME, requests, lambda _version=None: prompts)
 
             version = Version(candidate.agent_version, prompts.version, NAME)
             yield ScenarioPlayer(replace(app, run_tool=tools.pretend_tool), version, gauge, start)

@@ -1,0 +1,192 @@
+"""A stranger's agent: examples/support_bot on the wheel alone, in an environment that has no repository at hand.
+
+Its model is real and runs on this machine; nothing of what it answers is scripted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import urllib.request
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.adoption.stranger import Environment, Process, deploy, make, say
+
+pytestmark = pytest.mark.adoption
+
+AGENTGAUGE = ("agentgauge", "--app", "app:app")
+REFUND = "ben: Please refund $25 for order A-1003."
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory, programs: dict[str, Path]) -> Environment:
+    """The empty environment: made once, in a minute or two; AGENTGAUGE_STRANGER names a folder to use again."""
+    kept = os.environ.get("AGENTGAUGE_STRANGER")
+    folder = Path(kept).absolute() if kept else tmp_path_factory.mktemp("stranger")
+    try:
+        return make(folder, programs["promtool"].parent)
+    except SystemExit as missing:
+        pytest.fail(str(missing), pytrace=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The example's folder, with nothing in it but what a customer wrote."""
+    return deploy(tmp_path)
+
+
+def bot(stranger: Environment, folder: Path) -> AbstractContextManager[Process]:
+    """The running bot, as a context."""
+    return stranger.running("python", "run.py", "--port", "0", cwd=folder)
+
+
+def scrape(process: Process) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Name and labels → value of all that the bot serves."""
+    found = re.search(r"http://\S+/metrics", process.line_with("metrics at"))
+    assert found is not None
+    with urllib.request.urlopen(found[0], timeout=10) as answer:  # noqa: S310 - on loopback
+        text = answer.read().decode()
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def total(samples: dict[tuple[str, frozenset[tuple[str, str]]], float], metric: str, **labels: str) -> float:
+    """The sum over all series of a metric with these labels."""
+    return sum(
+        value for (name, has), value in samples.items() if name == metric and labels.items() <= dict(has).items()
+    )
+
+
+def paid(folder: Path) -> list[dict[str, object]]:
+    """The refunds that were paid."""
+    file = folder / "refunds.jsonl"
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+
+
+def waiting_action(process: Process) -> str:
+    """The id of the action that the bot says it waits for."""
+    found = re.search(r"\(([0-9a-f]+)\)", process.line_with("has to approve"))
+    assert found is not None
+    return found[1]
+
+
+def test_nothing_but_the_wheel_is_at_hand(stranger: Environment, folder: Path) -> None:
+    """The library comes from the environment; no other room of the repository can be imported."""
+    code = "import agentgauge, app, importlib.util as u; print(agentgauge.__file__, app.app.name, {})"
+    code = code.format("*[name for name in {} if u.find_spec(name)]")
+    rooms = ["sample_agent", "stack", "alerts", "dashboards", "runbooks", "bundle", "tests"]
+    printed = stranger.run("python", "-c", code.format(rooms), cwd=folder)
+    path, *others = printed.split()
+    assert Path(path).is_relative_to(stranger.bin.parent)
+    assert others == ["support_bot"]
+
+
+def test_the_real_models_tokens_and_money_are_counted(stranger: Environment, folder: Path) -> None:
+    """Two calls of the model answer a ticket; /metrics has their tokens, time and cost, and none of their words."""
+    with bot(stranger, folder) as process:
+        process.write("anna: Where is my order A-1001?")
+        assert "Tuesday" in process.line_with("anna: ")
+        samples = scrape(process)
+    llm = {"agent": "support_bot", "model": "smollm2-135m-instruct"}
+    assert total(samples, "agent_llm_calls_total", **llm, outcome="success") == 2
+    for kind in ("input", "output"):
+        assert total(samples, "agent_llm_tokens_total", **llm, kind=kind) > 10
+    assert 0 < total(samples, "agent_llm_cost_usd_total", **llm) < 0.001
+    assert total(samples, "agent_llm_duration_seconds_sum", **llm) > 0
+    assert total(samples, "agent_llm_unpriced_tokens_total") == 0
+    assert total(samples, "agent_tool_calls_total", tool="look_up_order", outcome="success") == 1
+    assert total(samples, "agent_tasks_total", outcome="completed") == 1
+    assert total(samples, "agent_build_info", version="1.0", prompt_version="v2") == 1
+    ours = [(name, dict(labels)) for name, labels in samples if name.startswith("agent_")]
+    assert {labels.get("agent") for _, labels in ours} == {"support_bot"}
+    assert not [one for one in ours if "A-1001" in str(one) or "anna" in str(one)]
+
+
+def test_a_refund_waits_and_is_done_once_in_another_process(stranger: Environment, folder: Path) -> None:
+    """The process that proposed it has ended; of two that are there when it is approved, one does it, once."""
+    with bot(stranger, folder) as process:
+        process.write(REFUND)
+        action = waiting_action(process)
+    assert process.exit_status == 0
+    assert paid(folder) == []
+    assert action in stranger.run(*AGENTGAUGE, "approvals", "list", cwd=folder)
+    with bot(stranger, folder) as one, bot(stranger, folder) as other:
+        one.line_with("metrics at")
+        other.line_with("metrics at")
+        assert paid(folder) == []
+        stranger.run(*AGENTGAUGE, "approvals", "approve", action, cwd=folder)
+        first = _first_to_say("efunded $25", one, other)
+        assert "A-1003" in first.line_with("efunded $25")
+        assert total(scrape(first), "agent_tool_calls_total", tool="refund_order", outcome="success") == 1
+    assert paid(folder) == [{"order": "A-1003", "usd": 25}]
+    assert "approved by ana" in stranger.run(*AGENTGAUGE, "approvals", "show", action, cwd=folder)
+
+
+def test_a_rejected_refund_is_not_done(stranger: Environment, folder: Path) -> None:
+    """The customer hears the reason."""
+    with bot(stranger, folder) as process:
+        process.write(REFUND)
+        action = waiting_action(process)
+        stranger.run(*AGENTGAUGE, "approvals", "reject", action, "--reason", "delivered, and used", cwd=folder)
+        process.line_with("delivered, and used")
+    assert paid(folder) == []
+
+
+def test_the_bot_stops_at_its_budget(stranger: Environment, folder: Path) -> None:
+    """The conversation's next ticket gets no call of the model, and the customer hears whom to ask for more."""
+    budgets = folder / "budgets.yml"
+    text = re.sub(
+        r"session:\n  warn: \S+\n  stop: \S+", "session:\n  stop: 0.000001", budgets.read_text(encoding="utf-8")
+    )
+    budgets.write_text(text, encoding="utf-8")
+    with bot(stranger, folder) as process:
+        process.write("anna: How do I return an item?")
+        process.line_with("anna: ")
+        calls = total(scrape(process), "agent_llm_calls_total")
+        process.write("anna: Where is my order A-1001?")
+        assert "support-lead@example.com" in process.line_with("I have to stop here")
+        assert total(scrape(process), "agent_llm_calls_total") == calls
+
+
+def test_evaluations_pass_with_the_prompts_in_force_and_fail_with_those_before(
+    stranger: Environment, folder: Path
+) -> None:
+    """Exit status 0 lets a deploy go on, 1 stops it and names the scenarios; no refund is paid for it."""
+    run = (*AGENTGAUGE, "eval", "run", "--trials", "1", "--parallel", "2")
+    say("evaluating the prompts v2 and v1")
+    assert "5 of 5 scenarios passed" in stranger.run(*run, cwd=folder)
+    failed = stranger.attempt(*run, "--prompts", "v1", cwd=folder)
+    assert failed.returncode == 1, failed.stdout + failed.stderr
+    assert "refund_approved" in failed.stdout + failed.stderr
+    assert paid(folder) == []
+
+
+def test_spend_is_what_the_ledger_holds(stranger: Environment, folder: Path) -> None:
+    """By pseudonym, costliest first; the money is that of the metrics."""
+    with bot(stranger, folder) as process:
+        for ticket in ("anna: Where is my order A-1001?", "anna: How do I reset my password?", "ben: Can I return it?"):
+            process.write(ticket)
+        process.line_with("ben: ")
+        spent = total(scrape(process), "agent_llm_cost_usd_total")
+    rows = json.loads(stranger.run(*AGENTGAUGE, "ops", "spend", "--json", cwd=folder))
+    assert [row["turns"] for row in rows] == [2, 1]
+    assert sum(row["cost_usd"] for row in rows) == pytest.approx(spent)
+    assert "anna" not in str(rows)
+
+
+def _first_to_say(text: str, *processes: Process) -> Process:
+    """Whichever process prints this first."""
+    pool = ThreadPoolExecutor(len(processes))
+    asked = {pool.submit(process.line_with, text): process for process in processes}
+    done, _ = wait(asked, return_when=FIRST_COMPLETED)
+    pool.shutdown(wait=False)
+    return asked[done.pop()]
