@@ -103,7 +103,7 @@ class Service:
         return await self._shown_answer(answer)
 
     async def _answer(self, request: Request, live: LiveConversation, text: str) -> Answer:
-        """The answer; given up when the user goes away or the session is closed: it would cost and nobody read it."""
+        """The answer; cancelled when the user goes away or the session is closed: nobody would read it."""
         answer = live.answering = asyncio.ensure_future(self._companion.answer(live.conversation, text))
         gone = asyncio.ensure_future(_disconnected(request))
         try:

@@ -1,4 +1,4 @@
-"""One request of a user on its way: what was said and called so far, as JSON while people decide."""
+"""One request of a user: what was said and called so far, as JSON while people decide."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The Sales Companion on trial: each scenario is answered by one of its own, with nothing of the running agent's.
+"""The Sales Companion on trial: each scenario is answered by a new one, which shares nothing with the running agent.
 
 A trial has its own CRM, cache, faults and conversation. All trials share a ledger in a temporary folder, a registry
 that nobody scrapes, and the model client. The policy is the one in force, but in the stage approval_required: so a
-suite asks the same of an agent, whatever it has earned. The models are pinned: no other one steps in.
+suite asks the same of an agent, whatever it has earned. The models are pinned: there is no fallback to another.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from sample_agent.sales.tools import TOOLS_BY_NAME, check
 from sample_agent.serving import serving
 
 RETRIES = 5
-"""More than the running agent's: nobody waits, and a trial that comes to nothing breaks the run off."""
+"""More than the running agent's: nobody waits for an answer, and one trial that fails would end the whole run."""
 
 LONGEST_JUDGEMENT = 300
 
@@ -85,7 +85,7 @@ class Setup:
 
 
 def _pinned(configured: TierPolicy, switches: Switches) -> TierPolicy:
-    """Each step on its model and no other: a trial that fell back to another would be one of another version."""
+    """Each step on its model and no other: a trial that fell back to another model would test another version."""
     in_force = Models(configured, lambda: switches)
     tiers = {step: Tier(model=in_force.models(step)[0]) for step in STEPS}
     return configured.model_copy(update={"tiers": tiers, "steps": Steps(**{step: step for step in STEPS})})

@@ -1,4 +1,4 @@
-"""Who may decide on the page: the token, guesses at it, and requests that another site made a browser send."""
+"""Who may decide on the page: checks the token, limits guesses, and refuses what another site made a browser send."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def token_in(folder: Path) -> str:
     if len(token) < SHORTEST_TOKEN:
         where = f"{VARIABLE} is" if given else f"the token in {folder / FILE_NAME} is"
         raise TokenError(
-            f"{where} shorter than {SHORTEST_TOKEN} characters; take a random one, or none to get one made"
+            f"{where} shorter than {SHORTEST_TOKEN} characters; use a random one, or unset it to have one made"
         )
     return token
 
@@ -86,7 +86,7 @@ def from_our_page(headers: Headers) -> bool:
 
 
 class SecureHeaders:
-    """An ASGI app whose every response says what a browser must not do with it."""
+    """An ASGI middleware that adds security headers to every response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Decisions of people on what an agent wants to do: in a chat, on the command line, on a page, all by this."""
+"""What people decide about an agent's actions; the chat, the command line and the page all use this."""
 
 from __future__ import annotations
 

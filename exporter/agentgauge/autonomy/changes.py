@@ -1,4 +1,4 @@
-"""Changes of what an agent may do on its own: its stage, its tools, its policy. The state is the last change."""
+"""Changes of what an agent may do without asking: stage, tools, policy. The last change of each is its state."""
 
 from __future__ import annotations
 

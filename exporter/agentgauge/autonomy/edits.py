@@ -46,7 +46,7 @@ def fields_of(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> list[F
 
 
 def edited(arguments: Mapping[str, Any], texts: Mapping[str, str], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments with the fields that ``texts`` names replaced; a field left out stays so while its text is empty.
+    """The arguments with the fields that ``texts`` names replaced; one left out stays out while its text is empty.
 
     Raises FieldError for an unknown field, and for a text that the field cannot hold.
     """

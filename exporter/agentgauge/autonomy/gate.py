@@ -1,7 +1,6 @@
-"""The gate: what the policy decides on one call. Pure functions of policy, standing, call and a draw.
+"""The gate: what the policy decides about one call. Pure functions of policy, standing, call and a draw.
 
-Neither the conversation nor a tool result is among what they are given, so nothing that is said there can change a
-decision.
+They see neither the conversation nor any tool result, so nothing that is said there can change a decision.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ def mode_of(policy: Policy, standing: AutonomyStanding, tool: str) -> Mode:
 
 
 def draw_for(policy: Policy, call_id: str) -> float:
-    """The draw for a call: the same for the same seed and call, by chance without a seed."""
+    """The draw for a call: always the same for one seed and call, random without a seed."""
     seed = policy.audit.seed
     chance = random.Random() if seed is None else random.Random(f"{seed} {call_id}")  # noqa: S311 - a sample, no secret
     return chance.random()

@@ -1,4 +1,4 @@
-"""What has to happen all the time: record policy changes, expire, promote and demote, and show how things stand."""
+"""What is done every few seconds: record policy changes, expire, promote, demote, and set the gauges."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Keeper:
         self._instruments = instruments
 
     def refresh(self) -> None:
-        """Bring all up to date, and show it; raises what the database raises."""
+        """Bring everything up to date, and set the gauges; raises SQLAlchemyError when the database cannot."""
         policy = self._autonomy.policy()
         standings = self._autonomy.standings
         standings.note_policy(policy)

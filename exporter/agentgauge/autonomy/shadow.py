@@ -1,4 +1,4 @@
-"""What the agent suggested beside what a person did: aligned, or where not."""
+"""Compares what the agent suggested with what a person did."""
 
 from __future__ import annotations
 

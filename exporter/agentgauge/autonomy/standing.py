@@ -1,4 +1,4 @@
-"""Where the agent stands: its stage and what its tools have earned, as the ledger has it; and what changes that."""
+"""The agent's standing: its stage and what its tools have earned, read from the ledger; and what changes it."""
 
 from __future__ import annotations
 

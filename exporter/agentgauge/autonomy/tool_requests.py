@@ -89,7 +89,7 @@ class Resumed:
 
     ``task`` is in force, and its session attached. ``state`` is what ``call`` was given; ``outcomes`` are those of all
     the calls it was given, in their order. ``interrupted`` says that another process had started to carry them out and
-    ended: some may have happened, so tell the user (see ``describe_interruption``) and do not go on by yourself.
+    ended: some may have happened, so tell the user, as ``describe_interruption`` words it, and call no more tools.
     """
 
     task: Task
@@ -336,7 +336,7 @@ class _Bell:
 
 
 async def _within(seconds: float, event: asyncio.Event) -> None:
-    """Wait for an event, and no longer than so many seconds."""
+    """Wait for an event, for at most ``seconds``."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), seconds)
 
