@@ -1,4 +1,4 @@
-"""Prices of your own, where they are not the list's: negotiated ones, and those of models that are on no list.
+"""Your own prices, where they differ from the list: negotiated ones, and those of models that are not listed.
 
 The YAML file says, by model, USD per million tokens of each kind (``web_searches``: per thousand), and a ``factor`` on
 the list's price of all other kinds, 0.85 for 15 % off::
@@ -9,7 +9,7 @@ the list's price of all other kinds, 0.85 for 15 % off::
       our-own-model: {input: 0.2, output: 0.6}
 
 A price given here holds for prompts of any size. Batches and the fast mode cost what the list says, times the factor.
-A model that is on no list needs ``input`` and ``output``; its cache costs as much as its input if nothing is said.
+A model that is not listed needs ``input`` and ``output``; without a price for its cache, that costs as much as input.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class OwnPrice:
 
 
 def read(path: Path, name_on_list: Callable[[str], str | None]) -> dict[str, OwnPrice]:
-    """Read the file; returns prices by the list's name of the model, or the file's if it is on no list.
+    """Read the file; returns prices by the list's name of the model, or the file's name if it is not listed.
 
-    Raises PriceError at the first thing wrong with it, and ImportError if PyYAML is not installed.
+    Raises PriceError at the first mistake, and ImportError if PyYAML is not installed.
     """
     try:
         file = read_yaml(path, error_class=PriceError)
@@ -63,9 +63,13 @@ def _own_price(block: Block, on_list: bool) -> OwnPrice:
     given = {field: _price(value) for field, value in block.fields.items()}
     if not on_list:
         if "factor" in given:
-            raise block.error((), "this model is on no price list, so there is nothing to multiply; check its name")
+            raise block.error(
+                (), "this model is not on the price list, so there is nothing to multiply; check its name"
+            )
         if missing := [kind for kind in ("input", "output") if kind not in given]:
-            raise block.error((), f"this model is on no price list: give its price for {' and '.join(missing)}, too")
+            raise block.error(
+                (), f"this model is not on the price list: give its price for {' and '.join(missing)}, too"
+            )
     factor = given.pop("factor", Decimal(1))
     return OwnPrice(given, factor)
 

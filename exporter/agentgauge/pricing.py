@@ -86,9 +86,9 @@ class PriceTable:
 
     def canonical_name(self, model: str) -> str | None:
         """The price table's own name for a model or a dated alias of it; None if it has no price."""
-        found = self._find(model)
-        if found is not None:
-            return found.id
+        listed = self._find(model)
+        if listed is not None:
+            return listed.id
         return model if model in self._own else None
 
     def cost_usd(self, model: str, usage: TokenUsage) -> float | None:

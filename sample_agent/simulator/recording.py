@@ -1,4 +1,4 @@
-"""What Prometheus would have recorded of a history by its rules, computed by a Prometheus of our own.
+"""What Prometheus would have recorded of a history by its rules, computed by a Prometheus that this starts for it.
 
 Alerts over weeks read recorded series, and one with a long ``for`` goes on from its recorded state: both have to be in
 the history, or nothing could fire for days.
@@ -86,13 +86,13 @@ def records(prometheus: Prometheus, rules: list[LoadedRule], start: int, end: in
 
 def rounds(rules: list[LoadedRule]) -> Iterator[list[LoadedRule]]:
     """The recording rules in rounds: none reads what another of its round records, or one of a later round."""
-    left = [rule for rule in rules if not rule.is_alert]
-    while left:
-        ready = [rule for rule in left if not any(other.name in rule.query for other in left)]
+    rest = [rule for rule in rules if not rule.is_alert]
+    while rest:
+        ready = [rule for rule in rest if not any(other.name in rule.query for other in rest)]
         if not ready:
-            raise PrometheusError(f"recording rules that read each other: {', '.join(rule.name for rule in left)}")
+            raise PrometheusError(f"recording rules that read each other: {', '.join(rule.name for rule in rest)}")
         yield ready
-        left = [rule for rule in left if rule not in ready]
+        rest = [rule for rule in rest if rule not in ready]
 
 
 def alert_states(prometheus: Prometheus, rules: list[LoadedRule], end: int) -> Iterator[Samples]:
@@ -132,7 +132,7 @@ def _wait_until_ready(prometheus: Prometheus, process: subprocess.Popen[bytes], 
             return
         time.sleep(0.05)
     said = log.read_text(encoding="utf-8").strip().splitlines()
-    raise PrometheusError(f"Prometheus did not start: {said[-1] if said else 'it says nothing'}")
+    raise PrometheusError(f"Prometheus did not start: {said[-1] if said else 'its log is empty'}")
 
 
 def _free_port() -> int:

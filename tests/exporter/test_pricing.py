@@ -167,10 +167,13 @@ def test_a_price_of_ones_own_is_used(tmp_path: Path, own_price: str, model: str,
             f"models:\n  {HAIKU}: {{input: 1}}\n  {HAIKU}-20261007: {{input: 2}}",
             f"prices.yml:3: models.{HAIKU}-20261007: {HAIKU} is given twice, by two of its names",
         ),
-        ("models:\n  ours: {factor: 0.5}", "prices.yml:2: models.ours: this model is on no price list, so there is"),
+        (
+            "models:\n  ours: {factor: 0.5}",
+            "prices.yml:2: models.ours: this model is not on the price list, so there is",
+        ),
         (
             "models:\n  ours: {input: 1}",
-            "prices.yml:2: models.ours: this model is on no price list: give its price for",
+            "prices.yml:2: models.ours: this model is not on the price list: give its price for",
         ),
     ],
 )

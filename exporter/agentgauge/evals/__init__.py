@@ -1,6 +1,6 @@
-"""Evaluations of any agent: scenarios in YAML, trials in parallel, verdicts with their reasons, a memory of versions.
+"""Evaluations of any agent: scenarios in YAML, trials in parallel, results with their reasons, a history by version.
 
-It knows nothing of sales: it is given a function that answers a scenario with a transcript.
+The agent is a function that answers a scenario with a transcript of what was said and done.
 """
 
 from __future__ import annotations

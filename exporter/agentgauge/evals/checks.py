@@ -1,4 +1,4 @@
-"""Holds a transcript against its scenario: what was demanded, and in one phrase each, what was wrong."""
+"""Compares a transcript with its scenario: each demand, and in one phrase what was wrong."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def score(checks: list[Check]) -> float:
 
 
 def usd(amount: float) -> str:
-    """An amount as $0.10; a small one with more digits, so that it can be told from nothing."""
+    """An amount as $0.10; a small one with more digits, so that it does not look like nothing."""
     if amount == 0 or amount >= 0.1:
         return f"${amount:.2f}"
     return f"${amount:.4f}" if amount >= 0.0001 else "< $0.0001"
@@ -66,7 +66,7 @@ def _tools(scenario: Scenario, called: list[str]) -> Iterator[Check]:
         yield _demand(not unexpected, f"unexpected tool {', '.join(unexpected)}")
     sequence = expected if scenario.match == "strict" else scenario.expected_tool_sequence
     if sequence:
-        # What is missing was said above; the order is that of what is there.
+        # Missing tools were reported above; here the order of the others counts.
         wanted = [tool for tool in sequence if tool in called]
         got = [tool for tool in called if tool in sequence]
         in_order = got == wanted if scenario.match == "strict" else _is_within(wanted, got)
@@ -82,7 +82,7 @@ def _is_within(sequence: list[str], called: list[str]) -> bool:
 def _arguments(scenario: Scenario, transcript: TrialTranscript) -> Iterator[Check]:
     for tool, expected in scenario.expected_arguments.items():
         calls = [call.arguments for call in transcript.calls if call.tool == tool]
-        # The call that comes closest says best what was wrong.
+        # The call with the fewest differences explains best what was wrong.
         differences = min(
             (_differences(tool, expected, call) for call in calls), key=len, default=[f"no call of {tool}"]
         )

@@ -1,4 +1,4 @@
-"""One evaluation from start to result: what is run, kept in the history, and compared with the version before."""
+"""One evaluation from start to result: which trials run, how they are stored, and what they are compared with."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from agentgauge.evals.transcript import TrialTranscript
 
 @dataclass(frozen=True)
 class Plan:
-    """A run and the trials it still lacks: all of them, or what one that broke off left."""
+    """A run and the trials still to do: all of them, or those that an interrupted run did not reach."""
 
     run: Run
     todo: list[Attempt]
@@ -25,7 +25,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """How it ended. ``report`` is None if no trial has a result; the run is finished if ``ended`` is complete."""
+    """How an evaluation ended. ``report`` is None without a result; the run is finished if ``ended`` is complete."""
 
     report: EvalReport | None
     ended: Ended
@@ -41,7 +41,7 @@ def plan(
     partial: bool = False,
     resume: bool = False,
 ) -> Plan:
-    """Begin a run, or with ``resume`` go on with one that broke off, if there is one of this very version."""
+    """Begin a run, or with ``resume`` go on with an interrupted one of exactly this version, if there is one."""
     at = commit()
     broken_off = history.broken_off(suite, version, at, partial=partial) if resume else None
     begun = broken_off or history.start(suite, version, at, partial=partial)
@@ -59,9 +59,9 @@ async def evaluate(
     max_cost_usd: float | None = None,
     judge: Judge | None = None,
 ) -> Evaluated:
-    """Run the trials of a plan and keep each as it ends; ``on_trial`` is told of it.
+    """Run the trials of a plan and store each as it ends; ``on_trial`` is called with it.
 
-    Only a run in which every trial has a result is finished; another can be resumed, and is counted as an error.
+    A run is finished once every trial has a result. Otherwise it counts as an error and can be resumed.
     """
 
     def keep(trial: Trial) -> None:
@@ -80,7 +80,7 @@ async def evaluate(
 
 
 def sample(scenarios: Sequence[Scenario], size: int, day: date) -> list[Scenario]:
-    """So many of the scenarios, others each day: after enough days each had its turn."""
+    """A sample of ``size`` scenarios that changes every day, so that in time each of them is run."""
     first = day.toordinal() * size
     return [scenarios[(first + place) % len(scenarios)] for place in range(min(size, len(scenarios)))]
 

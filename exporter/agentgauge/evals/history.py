@@ -1,6 +1,6 @@
-"""Evaluation runs and their trials: what each version of an agent passed, and what the version before it did.
+"""Evaluation runs and their trials: what each version of an agent passed, and what the version before it passed.
 
-A trial is committed as it comes, so a run that breaks off keeps what it has and can go on later.
+Each trial is committed as it ends, so an interrupted run loses none and can go on later.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ ScenarioStatus = Literal["passed", "flaky", "broken"]
 class Version:
     """What was evaluated: the agent's own version, that of its prompts, and the model that plans.
 
-    Each of the three changes what an agent does, so a change of any is a new version: a model upgrade is compared with
-    the model before. ``str()`` is the value of the label ``version``.
+    Each of the three changes what an agent does, so a change of any of them is a new version: a model upgrade is
+    compared with the model before. ``str()`` is the value of the label ``version``.
     """
 
     agent: str
@@ -45,9 +45,9 @@ class Version:
 
 @dataclass(frozen=True)
 class Run:
-    """One evaluation run. ``partial`` says that it left scenarios of the suite out; times are UTC.
+    """One evaluation run. ``partial`` says that it ran only some scenarios of the suite; times are UTC.
 
-    ``finished_at`` and ``result`` are None for one that goes on or broke off.
+    ``finished_at`` and ``result`` are None while it runs, and if it was interrupted.
     """
 
     id: str
@@ -82,7 +82,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class ScenarioResult:
-    """How one scenario came out of the trials of one run; score, turns, cost and seconds are means."""
+    """The trials of one scenario in one run, summed up; score, turns, cost and seconds are means."""
 
     trials: int
     passed: int
@@ -93,7 +93,7 @@ class ScenarioResult:
 
     @property
     def status(self) -> ScenarioStatus:
-        """``broken`` if a majority of the trials failed, ``flaky`` if fewer did: one bad trial is no broken agent."""
+        """``broken`` if most of the trials failed, ``flaky`` if fewer did: one bad trial does not break a scenario."""
         failed = self.trials - self.passed
         if not failed:
             return "passed"
@@ -102,7 +102,7 @@ class ScenarioResult:
 
 @dataclass(frozen=True)
 class VersionStanding:
-    """Where a version stands in a suite: each scenario as the last run with it left it; ``at`` is when that ended."""
+    """The latest result of each scenario of a suite for one version; ``at`` is when its last run ended."""
 
     version: Version
     at: datetime
@@ -115,7 +115,7 @@ class VersionStanding:
 
 
 class EvalHistory:
-    """The evaluation runs of one agent. Methods work at once and raise SQLAlchemyError when the database cannot."""
+    """The evaluation runs of one agent. Methods commit before they return, or raise SQLAlchemyError."""
 
     def __init__(self, ledger: Ledger, agent: str) -> None:
         self._ledger = ledger
@@ -140,7 +140,7 @@ class EvalHistory:
         return run
 
     def broken_off(self, suite: str, version: Version, commit: str, *, partial: bool = False) -> Run | None:
-        """The run to resume: the suite's last one, if it was of the same version and commit and did not finish."""
+        """The run to resume: the suite's last one, if it has the same version and commit and did not finish."""
         runs = self.runs(suite, limit=1)
         alike = [one for one in runs if (one.version, one.commit, one.partial) == (version, commit, partial)]
         return next((one for one in alike if one.result is None), None)
@@ -199,43 +199,43 @@ class EvalHistory:
         return [_trial(row) for row in rows]
 
     def results(self, run: Run) -> dict[str, ScenarioResult]:
-        """How each scenario came out of a run."""
+        """The result of each scenario in a run."""
         with self._ledger.reading() as connection:
             return _results(connection, [run.id]).get(run.id, {})
 
     def standing(self, suite: str) -> VersionStanding | None:
-        """Where the current version stands, which is that of the last finished run; None before the first."""
+        """The standing of the current version, that of the last finished run; None before the first."""
         finished = self._finished(suite)
         return self._standing(finished, finished[0].version) if finished else None
 
     def baseline(self, suite: str, version: Version) -> VersionStanding | None:
-        """Where the version before ``version`` stood: the other one that was run last; None if there is none."""
+        """The standing of the version before ``version``: the last other one that ran; None without one."""
         finished = self._finished(suite)
         before = next((run.version for run in finished if run.version != version), None)
         return None if before is None else self._standing(finished, before)
 
     def standing_of(self, suite: str, name: str, other_than: Version) -> VersionStanding | None:
-        """Where the last version stood that is called so and is another one; see ``Version.is_called``."""
+        """The standing of the last other version that ``name`` means, by ``Version.is_called``; None without one."""
         finished = self._finished(suite)
         others = (run.version for run in finished if run.version != other_than)
-        found = next((version for version in others if version.is_called(name)), None)
-        return None if found is None else self._standing(finished, found)
+        meant = next((version for version in others if version.is_called(name)), None)
+        return None if meant is None else self._standing(finished, meant)
 
     def forget(self, suite: str) -> int:
-        """Delete all runs of a suite, which ends its gauges; returns how many there were."""
+        """Delete all runs of a suite, and with them its gauges; returns how many there were."""
         own = (EVAL_RUNS.c.agent == self._agent, EVAL_RUNS.c.suite == suite)
         with self._ledger.writing() as connection:
             connection.execute(delete(EVAL_TRIALS).where(EVAL_TRIALS.c.run_id.in_(select(EVAL_RUNS.c.id).where(*own))))
             return connection.execute(delete(EVAL_RUNS).where(*own)).rowcount
 
     def _finished(self, suite: str) -> list[Run]:
-        """Newest first, without those of versions of which only parts were run: a part compares with nothing."""
+        """Newest first, without versions of which only parts ran: a part cannot be compared with anything."""
         runs = sorted((run for run in self.runs(suite) if run.finished_at), key=_end, reverse=True)
         whole = {run.version for run in runs if not run.partial}
         return [run for run in runs if run.version in whole]
 
     def _standing(self, finished: list[Run], version: Version) -> VersionStanding:
-        """From the version's last whole run, and the partial ones after it, which say anew what they hold."""
+        """From the version's last whole run, updated by the partial runs after it."""
         runs: list[Run] = []
         for run in finished:
             if run.version == version:
@@ -266,12 +266,12 @@ def _results(connection: Connection, run_ids: Iterable[str]) -> dict[str, dict[s
         .group_by(EVAL_TRIALS.c.run_id, EVAL_TRIALS.c.scenario)
         .order_by(EVAL_TRIALS.c.scenario)
     )
-    found: dict[str, dict[str, ScenarioResult]] = {}
+    by_run: dict[str, dict[str, ScenarioResult]] = {}
     for row in connection.execute(each):
         passed, turns = int(row.passed), float(row.turns)  # PostgreSQL answers with decimals
         result = ScenarioResult(row.trials, passed, row.score, turns, row.cost_usd, row.seconds)
-        found.setdefault(row.run_id, {})[row.scenario] = result
-    return found
+        by_run.setdefault(row.run_id, {})[row.scenario] = result
+    return by_run
 
 
 def _end(run: Run) -> datetime:

@@ -1,4 +1,4 @@
-"""A model that judges a transcript by a criterion, for what phrases and tool names cannot say."""
+"""A model that judges a transcript by a criterion, for demands that phrases and tool names cannot express."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Transcript:
 
 
 class JudgeError(Exception):
-    """The judge said something else than PASS or FAIL."""
+    """The judge did not answer PASS or FAIL."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the judge said; ``cost_usd`` is 0 if it had been said before."""
+    """What the judge decided and why; ``cost_usd`` is 0 for a stored judgement."""
 
     passed: bool
     reason: str
@@ -39,7 +39,7 @@ class Judgement:
 
 
 class Judge:
-    """Asks a model, and keeps each judgement in a folder: the same transcript is judged once.
+    """Asks a model and stores each judgement in a folder, so that the same transcript is judged once.
 
     ``ask`` sends a prompt to ``model`` and returns its answer and what that cost in USD.
     """
@@ -51,21 +51,21 @@ class Judge:
 
     async def __call__(self, criterion: str, transcript: TrialTranscript) -> Judgement:
         """Judge a transcript; raises JudgeError, and what asking raises."""
-        prompt = PROMPT.format(criterion=criterion, transcript=told(transcript))
-        kept = self._folder / f"{hashlib.sha256((self._model + prompt).encode()).hexdigest()}.json"
-        if kept.exists():
-            return Judgement(**json.loads(kept.read_text(encoding="utf-8")), cost_usd=0.0)
+        prompt = PROMPT.format(criterion=criterion, transcript=as_text(transcript))
+        file = self._folder / f"{hashlib.sha256((self._model + prompt).encode()).hexdigest()}.json"
+        if file.exists():
+            return Judgement(**json.loads(file.read_text(encoding="utf-8")), cost_usd=0.0)
         answer, cost_usd = await self._ask(prompt)
         word, _, reason = answer.strip().partition(" ")
         decision = word.strip(".:,*").upper()
         if decision not in ("PASS", "FAIL"):
             raise JudgeError(f"the judge {self._model} began with neither PASS nor FAIL: {answer[:80]!r}")
         judgement = Judgement(decision == "PASS", reason.strip(), cost_usd)
-        write_json(kept, {"passed": judgement.passed, "reason": judgement.reason})
+        write_json(file, {"passed": judgement.passed, "reason": judgement.reason})
         return judgement
 
 
-def told(transcript: TrialTranscript) -> str:
+def as_text(transcript: TrialTranscript) -> str:
     """A transcript as text, a paragraph for each step."""
     lines = []
     for step in transcript.steps:

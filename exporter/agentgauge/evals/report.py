@@ -1,4 +1,4 @@
-"""What a run says: which scenarios passed, are flaky or broken, which of them regressed, and why."""
+"""The report of a run: which scenarios passed, are flaky or broken, which of them regressed, and why."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agentgauge.evals.history import Run, RunResult, ScenarioResult, ScenarioSta
 
 @dataclass(frozen=True)
 class ScenarioReport:
-    """One scenario in a run. ``reasons`` are what was wrong, the most frequent first, with the trials they came in."""
+    """One scenario in a run. ``reasons``: what was wrong, most frequent first, each with its number of trials."""
 
     name: str
     result: ScenarioResult
@@ -34,7 +34,7 @@ class ScenarioReport:
 
 @dataclass(frozen=True)
 class EvalReport:
-    """A run, by scenario, beside the version before; ``baseline`` is None if there is none."""
+    """A run by scenario, and the version before it as ``baseline``; None without one."""
 
     run: Run
     scenarios: tuple[ScenarioReport, ...]
@@ -44,7 +44,7 @@ class EvalReport:
 
     @property
     def result(self) -> RunResult:
-        """``failed`` if any scenario is broken; whatever regressed is."""
+        """``failed`` if any scenario is broken; a regressed one always is."""
         return "failed" if self.named("broken") else "passed"
 
     @property
@@ -73,7 +73,7 @@ def pass_hat(result: ScenarioResult, k: int) -> float:
 
 
 def report(run: Run, trials: Sequence[Trial], baseline: VersionStanding | None) -> EvalReport:
-    """Put the trials of a run together; ``baseline`` is where the version before stood."""
+    """Sum up the trials of a run; ``baseline`` is the standing of the version before."""
     by_scenario: dict[str, list[Trial]] = {}
     for trial in trials:
         by_scenario.setdefault(trial.scenario, []).append(trial)
@@ -171,7 +171,7 @@ def write_junit(report: EvalReport, path: Path, not_run: Sequence[str] = ()) -> 
             ET.SubElement(case, "system-out").text = f"flaky: {passed}\n{one.why}"
     for name in not_run:
         case = ET.SubElement(suite, "testcase", classname=f"evals.{run.suite}", name=name, time="0")
-        ET.SubElement(case, "skipped", message="the run broke off before it")
+        ET.SubElement(case, "skipped", message="the run ended before this scenario")
     root = ET.Element("testsuites")
     root.append(suite)
     ET.indent(root)

@@ -1,4 +1,4 @@
-"""Runs trials, several at a time: each is one attempt at one scenario, judged and handed on as soon as it ends."""
+"""Runs trials, several at a time; each is one attempt at one scenario, judged and stored as soon as it ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agentgauge.evals.scenario import Scenario
 from agentgauge.evals.transcript import TrialTranscript
 
 MOST_ERRORS = 3
-"""Trials that may come to nothing before no more are started: then it is not the agent that is broken."""
+"""After so many trials without a result no more are started: the fault is not the agent's."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a batch of trials ended: what it spent in USD, how many trials never began, what kept some from ending."""
+    """How a batch of trials ended: what it spent in USD, how many never began, and errors that prevented a result."""
 
     spent_usd: float
     not_begun: int
@@ -40,9 +40,9 @@ class Ended:
 
 
 def attempts(scenarios: Sequence[Scenario], trials: int, done: Iterable[tuple[str, int]] = ()) -> list[Attempt]:
-    """The trials to run, without those done: the first of every scenario, then the second, so that all show early.
+    """The trials to run, without those done: the first of every scenario, then the second, so that each shows early.
 
-    A scenario that says itself how many it needs gets so many.
+    A scenario with a number of trials of its own gets that many, others ``trials``.
     """
     already = set(done)
     most = max(one.trials or trials for one in scenarios)
@@ -65,9 +65,9 @@ async def run(
 ) -> Ended:
     """Run the trials, ``parallel`` at a time.
 
-    ``answer`` has the agent do what the scenario says; ``keep`` gets each trial as it ends, in a thread, to store it.
-    What either raises says nothing about the agent: the trial stays undone. No trial begins once ``max_cost_usd`` is
-    spent; those under way end.
+    ``answer`` has the agent do what the scenario says; ``keep`` stores each trial as it ends, in a thread. If
+    either raises, the trial has no result: that says nothing about the agent. Once ``max_cost_usd`` is spent no trial
+    begins, and those that run come to their end.
     """
     state = _State(iter(todo), max_cost_usd)
 
@@ -97,7 +97,7 @@ class _State:
         self.errors: list[str] = []
 
     def next(self) -> Attempt | None:
-        """The next trial to begin; None if there is none, or none may begin any more."""
+        """The next trial to begin; None after the last, over budget, or after too many errors."""
         broke = self._max_cost_usd is not None and self.spent_usd >= self._max_cost_usd
         if broke or len(self.errors) >= MOST_ERRORS:
             return None

@@ -1,4 +1,4 @@
-"""Scenarios: what an agent is asked, and what a right answer looks like. YAML that people write."""
+"""Scenarios: what an agent is asked, and what a correct answer looks like, in YAML files that people write."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def _decision_alone(value: Any) -> Any:
 
 
 class Scenario(_Document):
-    """One scenario. The first seven fields are what everybody writes; all others may be left out.
+    """One scenario. The first six fields are required; all others may be left out.
 
-    ``expected_tool_sequence`` must be called in this order, whatever is called in between. ``expected_output_contains``
-    are phrases, in any case, of all that the agent said. ``max_turns`` counts the model's turns over all the scenario,
-    ``max_cost`` is USD. ``expected_arguments`` is by tool: some call of it holds these values (a text holds the phrase,
-    a list holds the entries). ``turns`` are what the user says after the first answer. ``approvals`` are given to the
-    actions that wait, in their order; when there are no more, nobody answers. ``fault`` is in force from the start.
-    ``judge`` is a criterion for a model that judges, where one is asked.
+    ``expected_output_contains`` are phrases that the agent must say, in upper or lower case. ``max_turns`` counts the
+    model's turns in the whole scenario, ``max_cost`` is USD. The tools of ``expected_tool_sequence`` must be called in
+    this order, with any others in between. ``expected_arguments`` is by tool: one of its calls must have these values
+    (a text must contain the phrase, a list the entries). ``turns`` are what the user says after the first answer.
+    ``approvals`` are the answers to the actions that wait, in order; further actions get no answer. ``fault`` is in
+    force from the start. ``judge`` is a criterion for a model that judges, where one is asked.
     """
 
     name: Name
@@ -78,15 +78,15 @@ def load(folder: Path, tools: Collection[str], faults: Collection[str] = ()) -> 
     """
     if not folder.is_dir():
         raise ScenarioError(f"there is no folder {folder}; create it and put scenarios there as *.yml files")
-    found: dict[str, Scenario] = {}
+    by_name: dict[str, Scenario] = {}
     for path in sorted(folder.glob("*.yml")):
         for scenario, block in _read(path, tools, faults):
-            if scenario.name in found:
+            if scenario.name in by_name:
                 raise block.error("name", f"another scenario is called {scenario.name!r}; give each its own name")
-            found[scenario.name] = scenario
-    if not found:
+            by_name[scenario.name] = scenario
+    if not by_name:
         raise ScenarioError(f"{folder} holds no scenarios; write some there as *.yml files")
-    return [found[name] for name in sorted(found)]
+    return [by_name[name] for name in sorted(by_name)]
 
 
 def _read(path: Path, tools: Collection[str], faults: Collection[str]) -> Iterator[tuple[Scenario, Block]]:
@@ -104,7 +104,7 @@ def _read(path: Path, tools: Collection[str], faults: Collection[str]) -> Iterat
 def _problems(
     scenario: Scenario, tools: Collection[str], faults: Collection[str]
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Yield what a scenario says that cannot be: unknown names, and fields that contradict each other."""
+    """Yield the fields that name something unknown or contradict another, each with the problem."""
     for field in ("expected_tools", "expected_tool_sequence", "forbidden_tools", "expected_arguments"):
         for number, tool in enumerate(getattr(scenario, field)):
             place = (field, tool if field == "expected_arguments" else number)

@@ -1,4 +1,4 @@
-"""What the terminal shows: a run by scenario, two versions side by side, the trend, one trial word for word."""
+"""Tables for the terminal: a run by scenario, two versions side by side, the trend, one trial word for word."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def of_run(report: EvalReport) -> Table:
 
 
 def side_by_side(report: EvalReport, other: VersionStanding) -> RenderableType:
-    """Each scenario with another version and now: trials passed, turns and cost, and what changed."""
+    """Each scenario in another version and in this run: trials passed, turns, cost, and what changed."""
     now = {one.name: one.result for one in report.scenarios}
     table = _table("scenario", "scenario", "before", "now", "turns", "cost", "change")
     for name in now if report.run.partial else sorted({*now, *other.results}):
@@ -97,7 +97,7 @@ def of_trial(trial: Trial) -> RenderableType:
 
 
 def _table(wraps: str, *columns: str) -> Table:
-    """A table without lines, so that more of it fits on a terminal; one column wraps if it has to."""
+    """A table without lines, so that more fits on a terminal; only the column ``wraps`` may wrap."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for column in columns:
         table.add_column(column, no_wrap=column != wraps, header_style="bold underline")

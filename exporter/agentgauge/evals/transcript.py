@@ -1,4 +1,4 @@
-"""What happened in a trial: who said what, which tools the agent called, what it took."""
+"""What happened in a trial: who said what, which tools the agent called, what it cost."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class TrialTranscript:
         return [step for step in self.steps if isinstance(step, Called)]
 
     def as_json(self) -> dict[str, Any]:
-        """The same for keeping; ``from_json`` reads it."""
+        """The same as JSON values; ``from_json`` reads them."""
         return {**asdict(self), "steps": [asdict(step) for step in self.steps]}
 
     @classmethod

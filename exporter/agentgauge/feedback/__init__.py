@@ -1,4 +1,4 @@
-"""The flywheel: what people approve, edit and reject becomes the next version of the prompts. Knows no agent."""
+"""Feedback for any agent: what people approve, edit and reject shows how to improve the prompts."""
 
 from __future__ import annotations
 

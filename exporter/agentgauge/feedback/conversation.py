@@ -12,14 +12,14 @@ from agentgauge.autonomy.actions import Action
 
 
 def messages_before(action: Action) -> list[Mapping[str, Any]]:
-    """The messages to which the agent answered with this action, oldest first; none if it kept none."""
+    """The messages to which the agent answered with this action, oldest first; empty if none were stored."""
     messages = _messages(action)
     by_agent = bool(messages) and messages[-1]["role"] == "assistant"
     return messages[:-1] if by_agent else messages
 
 
 def user_texts(action: Action) -> list[str]:
-    """What the user typed, oldest first. Text in tool results is not the user's."""
+    """What the user typed, oldest first, without the texts in tool results."""
     return [
         block["text"]
         for message in _messages(action)
@@ -30,7 +30,7 @@ def user_texts(action: Action) -> list[str]:
 
 
 def tools_called(action: Action) -> list[str]:
-    """The tools that the agent called up to this action and beside it, and its own, each once, in their order."""
+    """The tools that the agent called before this action or with it, then its own; each once, in order."""
     called = [
         block["name"]
         for message in _messages(action)
@@ -42,7 +42,7 @@ def tools_called(action: Action) -> list[str]:
 
 
 def _messages(action: Action) -> list[Mapping[str, Any]]:
-    """The conversation as kept: with the message that proposed the action as its last one, or without."""
+    """The conversation as it was stored; the message that proposed the action may be its last."""
     return list(action.proposal.context.get("messages", ()))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from agentgauge.argument_diff import differences
 
 NOTICEABLE = 0.1
-"""The share by which a text must be longer or shorter to be called so."""
+"""A text counts as longer or shorter from this share of change on."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,9 @@ def _changes_of_text(old: str, new: str) -> Iterator[tuple[str, float | None]]:
 
 
 def _greeting_and_rest(text: str) -> tuple[str, str]:
-    """A first line such as ``Dear Jane,`` apart from what follows; no greeting if there is none."""
-    found = re.match(r"([^\n]{1,80}[,!:])\s*\n(.*)", text, re.DOTALL)
-    return (found[1], found[2].strip()) if found else ("", text.strip())
+    """A first line such as ``Dear Jane,``, and what follows it; the greeting is empty without such a line."""
+    letter = re.match(r"([^\n]{1,80}[,!:])\s*\n(.*)", text, re.DOTALL)
+    return (letter[1], letter[2].strip()) if letter else ("", text.strip())
 
 
 def _is_prose(text: str) -> bool:

@@ -1,6 +1,6 @@
-"""What people decided as files: examples and pairs to learn from, and scenarios that hold a rejection's lesson.
+"""Writes decisions as files: examples and preference pairs to learn from, and a scenario for each rejection.
 
-They hold what users wrote: whoever may read the ledger may read them, nobody else.
+The files contain what users wrote, so only their owner can read them.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def preference_pair(action: Action) -> dict[str, Any]:
 
 
 def shadow_pair(action: Action) -> dict[str, Any]:
-    """A conversation, what the agent suggested in it, and what a person did: null is something else altogether."""
+    """A conversation, what the agent suggested in it, and what a person did; null if they did something unrelated."""
     return {
         **_origin(action),
         "suggested": action.proposal.arguments,
@@ -72,14 +72,14 @@ def shadow_pair(action: Action) -> dict[str, Any]:
 
 
 def scenarios_of(rejected: Iterable[Action], tools: Collection[str]) -> list[dict[str, Any]]:
-    """A scenario for each rejected request; the same request rejected for the same reason again makes no other."""
-    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    """A scenario for each rejected request; the same request rejected again for the same reason is left out."""
+    scenarios: dict[tuple[str, ...], dict[str, Any]] = {}
     for action in rejected:
         texts = user_texts(action)
         lesson = (action.proposal.tool, theme_of(action.reason).name, *texts)
-        if texts and lesson not in found:
-            found[lesson] = _scenario(action, texts, tools)
-    return list(found.values())
+        if texts and lesson not in scenarios:
+            scenarios[lesson] = _scenario(action, texts, tools)
+    return list(scenarios.values())
 
 
 def _scenario(action: Action, texts: list[str], tools: Collection[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What people's decisions say of the prompts: where planning fails, which parameters are off, and what to change."""
+"""What people's decisions say about the prompts: where planning fails, what people edit, and what to change."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from agentgauge.feedback.edit_habits import EditHabit, changes
 from agentgauge.feedback.themes import theme_of
 
 LEAST_TIMES = 3
-"""What was said less often may be chance: no improvement is named for it."""
+"""Fewer cases may be chance: no improvement is suggested for them."""
 LEAST_SHARE = 0.5
-"""Of the edits of a tool: what is done in fewer of them is no habit."""
+"""A change counts as a habit from this share of a tool's edits on."""
 
 THUMB_REMEDIES = {
     "wrong_answer": "check the age of what the tools return (cache, source) before you change a prompt",
     "too_slow": "the prompts are not at fault: look at latency per tool, or plan with a faster model",
     "tone": "describe the tone of answers in the system prompt, with an example",
-    "incomplete": "say in the system prompt what an answer always holds",
+    "incomplete": "say in the system prompt what every answer must contain",
 }
 
 
@@ -59,9 +59,9 @@ class ParameterChange:
 
 @dataclass(frozen=True)
 class FeedbackReport:
-    """What people decided, by prompt version, and what it points at.
+    """What people decided, by prompt version, and suggested improvements.
 
-    ``improvements`` are for the version in force: what was wrong with an older one may be mended.
+    ``improvements`` are for the version in force only: the faults of an older one may be fixed.
     """
 
     in_force: str

@@ -1,4 +1,4 @@
-"""What reasons have in common: a few themes, told by words, each with the change that it asks for."""
+"""Sorts reasons into a few themes by their words; each theme comes with the change that it asks for."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ THEMES = (
         "list in the description of {tool} what has to be in it",
     ),
 )
-"""In this order: a reason belongs to the first whose words it holds."""
+"""A reason belongs to the first theme whose words it contains."""
 
 UNEXPLAINED = Theme("no reason given", "", "ask the reviewers for reasons: a rejection without one teaches nothing")
 UNTHEMED_REMEDY = "read these conversations (`feedback export`), and write what they have in common into the prompts"
 
 
 def theme_of(reason: str | None) -> Theme:
-    """The theme of a reason; one that fits none is a theme of its own, whatever its case and punctuation."""
+    """The theme of a reason. One that fits no theme becomes its own, without regard to case and punctuation."""
     words = " ".join(re.findall(r"[\w'%-]+", (reason or "").lower()))
     if not words:
         return UNEXPLAINED

@@ -1,4 +1,4 @@
-"""What users said of answers: thumbs by reason."""
+"""What users thought of answers: thumbs by reason."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agentgauge.ledger.store import Ledger
 
 
 def thumbs_since(ledger: Ledger, agent: str, since: datetime) -> dict[tuple[str, str], int]:
-    """How many thumbs there were from then on, by rating and reason; raises SQLAlchemyError as the ledger does."""
+    """The number of thumbs since then, by rating and reason; raises SQLAlchemyError if the ledger cannot be read."""
     counting = (
         select(FEEDBACK.c.rating, FEEDBACK.c.reason, func.count().label("number"))
         .where(FEEDBACK.c.agent == agent, FEEDBACK.c.at >= since.timestamp())

@@ -31,7 +31,7 @@ def write_json(path: Path, document: Any) -> None:
 
 
 def version_of(path: Path) -> Version | None:
-    """What tells one version of a file from the next, at the cost of a ``stat``; None if there is no such file."""
+    """What changes with every version of a file, at the cost of a ``stat``; None for a missing file."""
     try:
         status = path.stat()
     except OSError:
@@ -85,5 +85,5 @@ class WatchedFile(Generic[T]):
             if self._keeps_last:
                 log.warning("%s cannot be used, so its last good version stays in force: %s", self.path, error)
                 return self._value
-            log.warning("%s cannot be read (%s): it is as if it were not there", self.path, error)
+            log.warning("%s cannot be read (%s): it is ignored until it is fixed", self.path, error)
             return self._default

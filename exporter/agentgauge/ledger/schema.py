@@ -215,7 +215,7 @@ REPLICAS = Table(
 )
 
 MIGRATION_LOCK = 0x61676C65
-"""The advisory lock of PostgreSQL under which one replica migrates and the others wait; any number of our own."""
+"""The advisory lock of PostgreSQL under which one replica migrates and the others wait; an arbitrary number."""
 
 
 class NewerSchemaError(Exception):
@@ -234,8 +234,8 @@ def migrate(connection: Connection) -> bytes:
         connection.execute(META.insert().values(name="schema_version", value="0"))
         connection.execute(META.insert().values(name="pseudonym_key", value=secrets.token_bytes(32).hex()))
     rows = connection.execute(META.select()).all()
-    kept = {row.name: row.value for row in rows}
-    version = int(kept["schema_version"])
+    stored = {row.name: row.value for row in rows}
+    version = int(stored["schema_version"])
     if version > VERSION:
         raise NewerSchemaError(
             f"its schema has version {version}, this agentgauge knows {VERSION} at most; "
@@ -244,7 +244,7 @@ def migrate(connection: Connection) -> bytes:
     if version < VERSION:
         _add_what_is_missing(connection)
         connection.execute(META.update().where(META.c.name == "schema_version").values(value=str(VERSION)))
-    return bytes.fromhex(kept["pseudonym_key"])
+    return bytes.fromhex(stored["pseudonym_key"])
 
 
 def _add_what_is_missing(connection: Connection) -> None:

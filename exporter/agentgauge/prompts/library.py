@@ -1,7 +1,7 @@
 """Prompts and tool descriptions as versions: folders of files, one of them in force, as the ledger says.
 
-A version is a folder ``v1``, ``v2``, … with a file ``<name>.md`` for each text and ``tools.yml`` for what the model is
-told of each tool. A version that was in force is never edited: a change is a new folder.
+A version is a folder ``v1``, ``v2``, … with a file ``<name>.md`` for each text and ``tools.yml`` for the descriptions
+of the tools. Never edit a version that was in force: a change is a new folder.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ TOOLS_FILE = "tools.yml"
 
 
 class PromptError(YamlFileError):
-    """A version that is not there or not complete; the message says where, and what to do."""
+    """A version is missing or incomplete; the message says where, and what to do."""
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """One version: the texts by name, and what the model is told of each tool."""
+    """One version: the texts by name, and the description of each tool for the model."""
 
     version: str
     texts: Mapping[str, str]
@@ -61,10 +61,12 @@ class PromptLibrary:
         return sorted(names, key=lambda name: int(name[1:]))
 
     def load(self, version: str | None = None) -> Prompts:
-        """Read a version, or the newest; raises PromptError if there is no such one, or if it is not complete."""
+        """Read a version, the newest by default; raises PromptError if it is missing or incomplete."""
         versions = self.versions()
         if not versions:
-            raise PromptError(f"{self._folder} holds no prompts; a version is a folder v1, v2, … there")
+            raise PromptError(
+                f"{self._folder} holds no prompts; create a folder v1 there, with the texts and tools.yml"
+            )
         if version is None:
             version = versions[-1]
         if version not in versions:
@@ -86,10 +88,10 @@ class PromptLibrary:
 
 
 class ActivePrompts:
-    """The PromptSource of an agent: the version in force is kept in memory, asking for it reads no file or database.
+    """The PromptSource of an agent: the version in force is held in memory, so that asking for it is cheap.
 
-    An agent that starts on a ledger without one puts the newest version in force. ``on_change`` is told each version
-    that comes into force here, the first one included.
+    If the ledger names no version yet, the newest one comes into force. ``on_change`` is called with each version that
+    comes into force here, the first one included.
     """
 
     def __init__(
@@ -111,18 +113,18 @@ class ActivePrompts:
         try:
             return self._library.load(version)
         except PromptError:
-            return current  # a deployment took it away meanwhile
+            return current  # a deployment has removed it since
 
     def refresh(self) -> None:
         """Follow the ledger; raises what the database raises. A version that cannot be loaded changes nothing."""
         active = self._activations.active()
         before = self._current.version
         if active is not None and self._follow(active.version):
-            log.info("prompts %s are in force, %s are not any more", active.version, before)
+            log.info("prompts %s are in force now, in place of %s", active.version, before)
             self._on_change(active.version)
 
     def _follow(self, version: str) -> bool:
-        """Say whether another version came into force."""
+        """Load this version; returns whether another one came into force."""
         if version == self._current.version:
             return False
         try:
@@ -130,13 +132,13 @@ class ActivePrompts:
         except PromptError as error:
             if version != self._refused:
                 self._refused = version
-                log.error("prompts %s stay in force: %s", self._current.version, error)
+                log.error("prompts %s stay in force, the new ones cannot be loaded: %s", self._current.version, error)
             return False
         return True
 
 
 def difference(before: Prompts, after: Prompts) -> list[str]:
-    """The lines of a unified diff over all files of two versions; none if they say the same."""
+    """The lines of a unified diff over all files of two versions; empty if they are the same."""
     old, new = before.files(), after.files()
     return [
         line

@@ -98,7 +98,7 @@ def test_an_unknown_version_is_refused_with_those_that_there_are(library: Prompt
 def test_a_folder_without_versions_is_refused(tmp_path: Path) -> None:
     """An agent without prompts does not start."""
     (tmp_path / "draft").mkdir()
-    with pytest.raises(PromptError, match="holds no prompts; a version is a folder v1"):
+    with pytest.raises(PromptError, match="holds no prompts; create a folder v1"):
         PromptLibrary(tmp_path, ["system"], ["look"]).load()
 
 
@@ -139,7 +139,7 @@ def test_a_version_that_this_replica_lacks_changes_nothing_and_is_said_once(
     active.refresh()
     assert active().version == "v10"
     (said,) = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
-    assert "prompts v10 stay in force: there are no prompts 'v11'" in said
+    assert "prompts v10 stay in force, the new ones cannot be loaded: there are no prompts 'v11'" in said
 
 
 def test_every_shipped_version_is_complete() -> None:
@@ -216,8 +216,8 @@ async def test_a_command_changes_the_running_agent_and_its_build_info(
         assert proposal.arguments["body"].startswith(greeting)
     said = [record.getMessage() for record in caplog.records if record.name == "agentgauge.prompts.library"]
     assert said == [
-        "prompts v1 are in force, v2 are not any more",
-        "prompts v2 are in force, v1 are not any more",
+        "prompts v1 are in force now, in place of v2",
+        "prompts v2 are in force now, in place of v1",
     ]
 
 
