@@ -364,7 +364,12 @@ def test_bars_are_drawn_against_the_right_axis(client: TestClient) -> None:
     """Sessions past the limit do not squash the lines of the calls per session."""
     shown = drawn(client, links.SESSION_TOOL_CALLS)
     kinds = {trace["name"]: trace["type"] for trace in shown["data"]}
-    assert kinds == {"p95": "scatter", "p50": "scatter", "past the limit": "bar"}
+    assert kinds == {
+        "p95": "scatter",
+        "p50": "scatter",
+        "past the limit": "bar",
+        "sales_companion, limit": "scatter",
+    }
     assert shown["layout"]["yaxis2"]["side"] == "right"
 
 
