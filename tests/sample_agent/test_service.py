@@ -18,6 +18,7 @@ from anthropic import AsyncAnthropic
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
+from agentgauge.ops.operations import Operations
 from sample_agent import faults as fault_file
 from sample_agent.assembly import build_companion
 from sample_agent.faults import Fault
@@ -141,10 +142,10 @@ def test_live_sessions_are_listed_with_what_the_on_call_needs(service: str, tmp_
     assert "rep-1" not in str(row)
 
 
-def test_a_session_that_people_end_stops_and_its_user_is_asked_to_start_a_new_one(
+def test_a_session_that_people_end_stops_in_the_middle_of_its_answer(
     service: str, gauge: AgentGauge, tmp_path: Path
 ) -> None:
-    """Also in the middle of an answer; the log says who ended it and why."""
+    """It saves the calls that it would still make; its user is asked to start a new one, then and later."""
     fault_file.inject(tmp_path, Fault("slow-tool"))
     session = open_session(service)
     answers: list[requests.Response] = []
@@ -156,13 +157,25 @@ def test_a_session_that_people_end_stops_and_its_user_is_asked_to_start_a_new_on
     started = {"agent": AGENT, "model": "claude-opus-5-5", "outcome": "success"}
     while not gauge.registry.get_sample_value("agent_llm_calls_total", started):
         threading.Event().wait(0.02)
+    assert gauge.ledger is not None
+    Operations(gauge.ledger, AGENT).add("end_session", {"session": session}, "ann", "it loops")
+    gauge.refresh_from_ledger()
+    asking.join(timeout=30)
+    for answer, status in ((answers[0], 409), (ask(), 404)):
+        assert (answer.status_code, "please start a new one" in answer.json()["error"]) == (status, True)
+    assert gauge.registry.get_sample_value("agent_tasks_total", {"agent": AGENT, "outcome": "abandoned"}) == 1
+
+
+def test_ending_a_session_is_in_the_log_with_who_and_why(service: str, gauge: AgentGauge, tmp_path: Path) -> None:
+    """Once it is closed there is nothing to end."""
+    session = open_session(service)
     env = {"AGENTGAUGE_STATE": str(tmp_path)}
     said = ops("end-session", session, "--why", "it loops", "--by", "ann", **env).stdout
     assert said == f"session {session} is closed within 5 seconds\n"
-    asking.join(timeout=5)
-    assert (answers[0].status_code, "please start a new one" in answers[0].json()["error"]) == (409, True)
-    assert (ask().status_code, "please start a new one" in ask().json()["error"]) == (404, True)
-    assert "there is no live session" in ops("end-session", session, **env).stderr
+    gauge.refresh_from_ledger()
+    assert gauge.live.all() == []
+    refused = ops("end-session", session, **env)
+    assert (refused.returncode, "there is no live session" in refused.stderr) == (1, True)
     (entry,) = [one for one in json.loads(ops("log", "--json", **env).stdout) if one["by"] == "ann"]
     assert (entry["what"], entry["why"]) == (f"session {session} ended", "it loops")
 
