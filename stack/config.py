@@ -1,4 +1,4 @@
-"""Configuration of Prometheus and Alertmanager and the runbook site for one layout, rendered as any bundle is."""
+"""Configuration, dashboards and the runbook site for one layout, rendered as any bundle is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import yaml
 from alerts import thresholds
 from alerts.deployment import DEMO, Deployment
 from alerts.rules import render
-from bundle.files import config_files
+from bundle.files import config_files, dashboard_files
 from bundle.site import build_site
 from stack.layout import ROOT, Layout, Ports
 
@@ -29,11 +29,13 @@ def deployment(layout: Layout) -> Deployment:
 
 
 def write(layout: Layout) -> None:
-    """Write ``prometheus.yml`` with rules and targets, and ``alertmanager.yml`` with templates, into the folder."""
+    """Write what Prometheus, Alertmanager and Grafana or its preview read into the folder."""
     for folder in (layout.state, layout.logs):
         folder.mkdir(parents=True, exist_ok=True)
     here = deployment(layout)
-    files = config_files(here, render(thresholds.load(), here))
+    numbers = thresholds.load()
+    files = config_files(here, render(numbers, here))
+    files |= {f"dashboards/{name}": text for name, text in dashboard_files(here, numbers).items()}
     for job, port in _targets(layout.ports).items():
         files[f"targets/{job}.yml"] = yaml.safe_dump([{"targets": [f"127.0.0.1:{port}"]}])
     for name, text in files.items():

@@ -129,6 +129,7 @@ def _dashboards(layout: Layout) -> StackService:
     program = grafana()
     if program is None:
         preview = ["stack", "preview", f"--port={port}", f"--prometheus={layout.prometheus}"]
+        preview.append(f"--dashboards={layout.etc / 'dashboards'}")
         return StackService("dashboards", [sys.executable, "-m", *preview], port, url)
     home = next((home for home in GRAFANA_HOMES if Path(home).is_dir()), GRAFANA_HOMES[0])
     command = [program, "server"] if Path(program).name == "grafana" else [program]
@@ -156,7 +157,7 @@ def grafana_environment(layout: Layout) -> dict[str, str]:
         "GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION": "true",
         "GF_ANALYTICS_REPORTING_ENABLED": "false",
         "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
-        "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH": str(ROOT / "dashboards" / "generated" / "overview.json"),
+        "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH": str(layout.etc / "dashboards" / "overview.json"),
         "PROMETHEUS_URL": layout.prometheus,
-        "DASHBOARDS_PATH": str(ROOT / "dashboards" / "generated"),
+        "DASHBOARDS_PATH": str(layout.etc / "dashboards"),
     }

@@ -18,6 +18,7 @@ def preview(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     prometheus: Annotated[str, typer.Option(help="Base URL of Prometheus.")] = PROMETHEUS,
+    dashboards: Annotated[Path, typer.Option(help="Folder of the dashboards' JSON.")] = GENERATED,
 ) -> None:
     """Serve the generated dashboards where there is no Grafana, drawn with live data, at the same URLs."""
     import uvicorn
@@ -26,7 +27,7 @@ def preview(
     from stack.preview.app import LibraryError, create_app
 
     try:
-        application = create_app(GENERATED, Prometheus(prometheus))
+        application = create_app(dashboards, Prometheus(prometheus))
     except LibraryError as error:
         _fail(error)
     uvicorn.run(application, host=host, port=port, log_level="warning")

@@ -187,6 +187,18 @@ def test_the_default_layout_runs_the_committed_configuration(tmp_path: Path) -> 
         committed = (ROOT / "alerts" / name).read_text().replace("http://pager:", "http://127.0.0.1:")
         committed = committed.replace("/etc/alertmanager/secrets", str(ROOT / "alerts" / "secrets"))
         assert (layout.etc / name).read_text() == committed
+    for board in (ROOT / "dashboards" / "generated").iterdir():
+        assert (layout.etc / "dashboards" / board.name).read_text() == board.read_text()
+
+
+def test_on_other_ports_pages_and_panels_lead_to_the_site_there(tmp_path: Path) -> None:
+    """A second stack beside the first must not send its reader to the first one's runbooks."""
+    layout = Layout(Ports().shifted(1000), tmp_path)
+    config.write(layout)
+    for path in [*(layout.etc / "dashboards").iterdir(), *(layout.etc / "rules").iterdir()]:
+        text = path.read_text()
+        assert "127.0.0.1:8020" not in text
+        assert "127.0.0.1:9020/Agent" in text
 
 
 @pytest.mark.parametrize("speed", [1, 10])
