@@ -57,7 +57,7 @@ class PromptLibrary:
 
     def versions(self) -> list[str]:
         """The names of the versions, oldest first."""
-        names = [path.name for path in self._folder.iterdir() if re.fullmatch(r"v\d+", path.name)]
+        names = [path.name for path in self._folder.glob("v*") if re.fullmatch(r"v[0-9]+", path.name)]
         return sorted(names, key=lambda name: int(name[1:]))
 
     def load(self, version: str | None = None) -> Prompts:
@@ -158,3 +158,6 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise PromptError(f"{path} cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise PromptError(f"{path}:{line}: the file: is not UTF-8 text; save it as UTF-8") from None

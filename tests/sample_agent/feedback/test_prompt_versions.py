@@ -100,6 +100,15 @@ def test_a_folder_without_versions_is_refused(tmp_path: Path) -> None:
     (tmp_path / "draft").mkdir()
     with pytest.raises(PromptError, match="holds no prompts; create a folder v1"):
         PromptLibrary(tmp_path, ["system"], ["look"]).load()
+    with pytest.raises(PromptError, match="nowhere holds no prompts"):
+        PromptLibrary(tmp_path / "nowhere", ["system"], ["look"]).load()
+
+
+def test_a_text_that_is_not_utf_8_is_refused_with_its_line(folder: Path, library: PromptLibrary) -> None:
+    """As saved by an editor with another encoding."""
+    (folder / "v2" / "system.md").write_bytes(b"Be kind.\nMeet at the caf\xe9.\n")
+    with pytest.raises(PromptError, match=r"v2/system\.md:2: the file: is not UTF-8 text"):
+        library.load("v2")
 
 
 def test_a_request_that_waited_goes_on_with_the_version_it_began_with(
