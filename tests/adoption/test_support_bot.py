@@ -8,7 +8,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
+import socket
 import urllib.request
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -17,11 +20,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.adoption.stranger import Environment, Process, deploy, make, say
+from tests.runbooks.pages import commands
 
 pytestmark = pytest.mark.adoption
 
 AGENTGAUGE = ("agentgauge", "--app", "app:app")
 REFUND = "ben: Please refund $25 for order A-1003."
+RUNBOOKS = ("AgentCostSpike", "AgentToolSuccessRateLow", "AgentApprovalQueueStalled")
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +162,18 @@ def test_the_bot_stops_at_its_budget(stranger: Environment, folder: Path) -> Non
         assert total(scrape(process), "agent_llm_calls_total") == calls
 
 
+def test_a_tool_that_people_switch_off_is_not_used_any_more(stranger: Environment, folder: Path) -> None:
+    """It reaches the running bot within seconds; switched on again, it is used again."""
+    with bot(stranger, folder) as process:
+        process.line_with("metrics at")
+        stranger.run(*AGENTGAUGE, "ops", "disable-tool", "look_up_order", cwd=folder)
+        said = [_answer(process, f"anna{number}", "Where is my order A-1001?") for number in range(10)]
+        assert "colleague will answer" in said[-1]
+        stranger.run(*AGENTGAUGE, "ops", "enable-tool", "look_up_order", cwd=folder)
+        said = [_answer(process, f"ben{number}", "Where is my order A-1001?") for number in range(10)]
+        assert "Tuesday" in said[-1]
+
+
 def test_evaluations_pass_with_the_prompts_in_force_and_fail_with_those_before(
     stranger: Environment, folder: Path
 ) -> None:
@@ -170,6 +187,47 @@ def test_evaluations_pass_with_the_prompts_in_force_and_fail_with_those_before(
     assert paid(folder) == []
 
 
+def test_the_bundle_is_of_this_agent_and_loads(stranger: Environment, folder: Path) -> None:
+    """promtool and amtool accept what was rendered; no file names the agent of AgentGauge's own demo."""
+    rendered = render(stranger, folder, 9093)
+    stranger.run("promtool", "check", "config", rendered / "prometheus.yml", cwd=rendered)
+    rules = sorted((rendered / "rules").glob("*.yml"))
+    stranger.run("promtool", "check", "rules", "--lint-fatal", *rules, cwd=rendered)
+    stranger.run("amtool", "check-config", rendered / "alertmanager.yml", cwd=rendered)
+    files = [path for path in rendered.rglob("*") if path.suffix in {".md", ".yml", ".json", ".html", ".tmpl"}]
+    assert len(files) > 60
+    naming = [path.relative_to(rendered) for path in files if "sales_companion" in path.read_text(encoding="utf-8")]
+    assert naming == []
+
+
+def test_every_command_of_three_runbooks_works_on_the_running_bot(
+    stranger: Environment, folder: Path, tmp_path: Path
+) -> None:
+    """In the order in which they stand, with the placeholders filled in as the page of an alert would say."""
+    port = free_port()
+    rendered = render(stranger, folder, port)
+    alertmanager = (
+        "alertmanager",
+        f"--config.file={rendered / 'alertmanager.yml'}",
+        f"--storage.path={tmp_path / 'alertmanager'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--cluster.listen-address=",
+    )
+    # Debian's build looks for its templates from where it is run.
+    beside = (stranger.programs / "alertmanager").resolve().parent
+    with bot(stranger, folder) as process, stranger.running(*alertmanager, cwd=beside, reads_input=False) as silencing:
+        silencing.line_with("Listening on")
+        process.write("anna: Where is my order A-1001?")
+        process.line_with("anna: ")
+        for number, page in enumerate(RUNBOOKS):
+            written = commands((rendered / "runbooks" / f"{page}.md").read_text(encoding="utf-8"))
+            assert len(written) >= 5, page
+            for command in written:
+                run = filled_in(command, stranger, folder, process, customer=f"customer{number}")
+                say(run)
+                stranger.run(*shlex.split(run), cwd=folder)
+
+
 def test_spend_is_what_the_ledger_holds(stranger: Environment, folder: Path) -> None:
     """By pseudonym, costliest first; the money is that of the metrics."""
     with bot(stranger, folder) as process:
@@ -181,6 +239,63 @@ def test_spend_is_what_the_ledger_holds(stranger: Environment, folder: Path) -> 
     assert [row["turns"] for row in rows] == [2, 1]
     assert sum(row["cost_usd"] for row in rows) == pytest.approx(spent)
     assert "anna" not in str(rows)
+
+
+def render(stranger: Environment, folder: Path, alertmanager_port: int) -> Path:
+    """The bundle for the bot, in a folder beside its own."""
+    rendered = folder.parent / "monitoring"
+    stranger.run(
+        "agentgauge", "bundle", rendered, "--agent", "support_bot", "--job", "bots", "--app", "app:app",
+        "--alertmanager-url", f"http://127.0.0.1:{alertmanager_port}", cwd=folder,
+    )  # fmt: skip  # a command reads better as one
+    return rendered
+
+
+def filled_in(command: str, stranger: Environment, folder: Path, process: Process, customer: str) -> str:
+    """A command of a page, its placeholders replaced by what there is."""
+
+    def rows(*what: str) -> list[dict[str, str]]:
+        found: list[dict[str, str]] = json.loads(stranger.run(*AGENTGAUGE, *what, "--json", cwd=folder))
+        return found
+
+    def waiting_approval() -> str:
+        if not rows("approvals", "list"):
+            name = f"{customer}-{len(rows('ops', 'spend'))}"
+            process.write(f"{name}: Please refund $25 for order A-1003.")
+            process.line_with(f"{name}: One of us has to approve")
+        return rows("approvals", "list")[0]["id"]
+
+    def live_session() -> str:
+        process.write(f"{customer}: How do I reset my password?")
+        process.line_with(f"{customer}: ")
+        return rows("ops", "sessions")[-1]["id"]
+
+    stands_for: dict[str, Callable[[], str]] = {
+        "APPROVAL_ID": waiting_approval,
+        "SESSION_ID": live_session,
+        "USER": lambda: rows("ops", "spend")[0]["user"],
+        "CHEAPER_MODEL": lambda: "smollm2-135m-instruct",
+        "LOOPING_TOOL": lambda: "look_up_order",
+        "ACTING_TOOL": lambda: "refund_order",
+        "TOOL": lambda: "look_up_order",
+    }
+    for placeholder, value in stands_for.items():
+        if re.search(rf"\b{placeholder}\b", command):
+            command = re.sub(rf"\b{placeholder}\b", value(), command)
+    assert not re.search(r"\b[A-Z]{2,}_?[A-Z]*\b", command.partition("--reason")[0]), f"nothing to fill in: {command}"
+    return command
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _answer(process: Process, customer: str, ticket: str) -> str:
+    process.write(f"{customer}: {ticket}")
+    return process.line_with(f"{customer}: ")
 
 
 def _first_to_say(text: str, *processes: Process) -> Process:
