@@ -17,7 +17,6 @@ from agentgauge.autonomy.tool_requests import ToolRequests
 from agentgauge.autonomy.web import LOOPBACK, approvals_app
 from agentgauge.cost import cache
 from agentgauge.cost.batching import Batcher
-from agentgauge.cost.budgets import Budgets
 from agentgauge.cost.cache import ToolCache
 from agentgauge.cost.redis_store import RedisStore
 from agentgauge.cost.store import MemoryStore
@@ -26,8 +25,6 @@ from agentgauge.files.yaml_file import YamlFileError
 from agentgauge.ledger import Ledger
 from agentgauge.ops.switches import FollowedSwitches
 from agentgauge.ops.transcripts import Transcripts
-from agentgauge.prompts.activations import PromptActivations
-from agentgauge.prompts.library import ActivePrompts, PromptSource
 from sample_agent import settings
 from sample_agent.app import app
 from sample_agent.faults import FaultFile
@@ -66,17 +63,6 @@ def build_client(gauge: AgentGauge) -> AsyncAnthropic:
     return AsyncAnthropic(api_key="fake-local", base_url=url, middleware=[gauge.anthropic()])
 
 
-def build_budgets(gauge: AgentGauge) -> Budgets:
-    """What keeps sessions and users within their budgets, followed in the ledger if there is one."""
-    kept = Budgets(app().budget_policy(), gauge)
-    if gauge.recorder is not None:
-        gauge.recorder.add_refresher(kept.refresh)
-        # What people throttle is followed sooner than what users spend.
-        gauge.on_operation("throttle", lambda _operation: kept.refresh())
-        gauge.on_operation("unthrottle", lambda _operation: kept.refresh())
-    return kept
-
-
 def build_cache(gauge: AgentGauge) -> ToolCache:
     """The cache of tool results: in this process, or in the Redis at AGENTGAUGE_CACHE, which replicas share.
 
@@ -89,20 +75,6 @@ def build_cache(gauge: AgentGauge) -> ToolCache:
     except ValueError as error:
         raise YamlFileError(f"AGENTGAUGE_CACHE: expected redis://host:port/0, or nothing ({error})") from None
     return ToolCache(policy, store, gauge, settings.TENANT)
-
-
-def build_prompts(gauge: AgentGauge) -> PromptSource:
-    """The prompts in force, followed in the ledger and shown on the build info; without a ledger, the newest."""
-    library = app().prompt_library()
-    if gauge.ledger is None or gauge.recorder is None:
-        return library.load
-    active = ActivePrompts(
-        library,
-        PromptActivations(gauge.ledger, settings.AGENT),
-        lambda version: gauge.set_build_info(settings.VERSION, version),
-    )
-    gauge.recorder.add_follower(active.refresh)
-    return active
 
 
 def build_autonomy(ledger: Ledger, agent: str = settings.AGENT) -> Autonomy:
@@ -154,5 +126,6 @@ def build_companion(
         CrmCopy(state / "crm-copy.sqlite"),
     )
     requests = ToolRequests(build_supervisor(gauge, toolbox, state))
+    prompts, budgets = app().prompts_in_force(gauge), app().budgets_in_force(gauge)
     transcripts = gauge.control.transcripts = Transcripts(state)
-    return SalesCompanion(model, toolbox, build_prompts(gauge), requests, build_budgets(gauge), transcripts)
+    return SalesCompanion(model, toolbox, prompts, requests, budgets, transcripts)

@@ -207,7 +207,7 @@ class AgentApp:
 
         activations = PromptActivations(gauge.ledger, self.name)
         active = ActivePrompts(library, activations, lambda version: gauge.set_build_info(self.version, version))
-        gauge.recorder.add_refresher(active.refresh)
+        gauge.recorder.add_follower(active.refresh)
         return active
 
     def tier_policy(self) -> TierPolicy:
@@ -232,6 +232,9 @@ class AgentApp:
         budgets = Budgets(self.budget_policy(), gauge)
         if gauge.recorder is not None:
             gauge.recorder.add_refresher(budgets.refresh)
+            # What people throttle is followed sooner than what users spend.
+            gauge.on_operation("throttle", lambda _operation: budgets.refresh())
+            gauge.on_operation("unthrottle", lambda _operation: budgets.refresh())
         return budgets
 
     def scenarios(self, suite: str) -> list[Scenario]:

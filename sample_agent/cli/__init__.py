@@ -8,6 +8,7 @@ from sample_agent.cli import chat, cost, fault, history, run
 
 app = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     help="The Sales Companion: run it, talk to it, break it; `agentgauge` operates it.",
 )

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
-from rich.progress import Progress
 
 from agentgauge.cli.common import out, problems
-from sample_agent.sales.levers import Levers
-from sample_agent.simulator import day
-from sample_agent.simulator import savings as reporting
-from sample_agent.simulator.savings import Figures
 
 app = typer.Typer(no_args_is_help=True, help="What the levers on cost save.")
 
@@ -27,6 +21,15 @@ def report(
 
     It runs in this process, on the local Messages API, and touches nothing of the running agent.
     """
+    import asyncio
+
+    from rich.progress import Progress
+
+    from sample_agent.sales.levers import Levers
+    from sample_agent.simulator import day
+    from sample_agent.simulator import savings as reporting
+    from sample_agent.simulator.savings import Figures
+
     visits = day.visits(conversations, seed)
     with Progress(console=problems, transient=True) as progress:
         task = progress.add_task("living through the day", total=len(visits) * len(reporting.CASES))

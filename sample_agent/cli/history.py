@@ -8,10 +8,8 @@ from typing import Annotated
 import typer
 
 from agentgauge.cli.common import opened_ledger, out, say, stop
-from agentgauge.ledger import LedgerError
 from sample_agent.app import app
 from sample_agent.settings import AGENT
-from sample_agent.simulator import backfill as writing
 from sample_agent.simulator.stories import STORIES
 
 MOST_DAYS = 28
@@ -29,6 +27,9 @@ def backfill(
     instance: Annotated[str, typer.Option(help="Host and port of the agent's /metrics.")] = "127.0.0.1:9464",
 ) -> None:
     """Write made-up weeks into Prometheus's data folder and the ledger, before the stack's first start."""
+    from agentgauge.ledger import LedgerError
+    from sample_agent.simulator import backfill as writing
+
     if story not in STORIES:
         stop(f"there is no story {story!r}; the stories are {', '.join(STORIES)}")
     agent = writing.Agent(AGENT, instance)

@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
-import random
 from typing import Annotated
 
 import typer
-import uvicorn
-from anthropic import APIError, AuthenticationError
-from rich.live import Live
 
-from agentgauge.autonomy.access import TokenError
-from agentgauge.cli.common import AGENT_URL, AgentUrl, out, stop, warn
+from agentgauge.cli.common import AGENT_URL, AgentUrl, out, say, stop, warn
 from agentgauge.files.watched_file import state_directory
-from agentgauge.files.yaml_file import YamlFileError
-from agentgauge.ledger import LedgerError
-from agentgauge.own_prices import PriceError
-from agentgauge.prompts.library import PromptError
-from sample_agent import assembly, faults, service
-from sample_agent.app import app
-from sample_agent.fake_api.app import create_app
-from sample_agent.sales.model_calls import check_access
-from sample_agent.simulator.floor import Floor, Tally
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 
@@ -39,6 +22,21 @@ def serve(
     ] = None,
 ) -> None:
     """Run the Sales Companion as a service, with /metrics beside it."""
+    import asyncio
+    import logging
+
+    import uvicorn
+    from anthropic import APIError, AuthenticationError
+
+    from agentgauge.autonomy.access import TokenError
+    from agentgauge.files.yaml_file import YamlFileError
+    from agentgauge.ledger import LedgerError
+    from agentgauge.own_prices import PriceError
+    from agentgauge.prompts.library import PromptError
+    from sample_agent import assembly, service
+    from sample_agent.app import app
+    from sample_agent.sales.model_calls import check_access
+
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs each request
     try:
@@ -71,6 +69,11 @@ def fake_api(
     latency: Annotated[float, typer.Option(help="1 answers at a model's pace, 0 at once.")] = 1.0,
 ) -> None:
     """Run the local server that speaks the Messages API, for use without an API key."""
+    import uvicorn
+
+    from sample_agent import faults
+    from sample_agent.fake_api.app import create_app
+
     uvicorn.run(
         create_app(faults.FaultFile(state_directory()), latency=latency), host=host, port=port, log_level="warning"
     )
@@ -84,9 +87,18 @@ def simulate(
     url: AgentUrl = AGENT_URL,
 ) -> None:
     """Drive the running agent like a sales floor: arrivals, think time, people who leave, thumbs."""
+    import asyncio
+    import contextlib
+    import random
+
+    from rich.live import Live
+
+    from sample_agent import faults
+    from sample_agent.simulator.floor import Floor, Tally
+
     tally = Tally()
     rng = random.Random(seed)  # noqa: S311 - a simulation, not a secret
     floor = Floor(url, reps, pace, rng, tally, faults.FaultFile(state_directory()))
     with contextlib.suppress(KeyboardInterrupt), Live(console=out, get_renderable=lambda: str(tally), transient=True):
         asyncio.run(floor.run(seconds))
-    out.print(str(tally))
+    say(str(tally))

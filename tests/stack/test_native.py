@@ -115,7 +115,7 @@ def test_a_service_that_dies_at_start_stops_the_rest_and_shows_why(
     process = up(tmp_path / "home", Ports.free(), ANTHROPIC_API_KEY="broken", ANTHROPIC_BASE_URL=fake_api)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert "agent ended with status 1, so everything was stopped" in output
+    assert "agent ended with status 2, so everything was stopped" in output
     assert "error: the model provider refused the API key (401); check ANTHROPIC_API_KEY" in output
     assert not processes_of(tmp_path / "home")
 

@@ -12,8 +12,20 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import URL, Connection, Engine, NullPool, case, create_engine, delete, event, func, make_url, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    NullPool,
+    Table,
+    case,
+    create_engine,
+    delete,
+    event,
+    func,
+    make_url,
+    select,
+)
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from agentgauge.forks import in_forked_children
@@ -99,7 +111,7 @@ class Ledger:
         self._reading_engine = engine.execution_options(**{ONLY_READS: True})
         self._retention_days = retention_days
         self._now = now
-        self.upserting = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        self.upserting = _upserting(engine.dialect.name)
         with self.writing() as connection:
             self._key = migrate(connection)
         in_forked_children(self._forget_connections)
@@ -319,6 +331,17 @@ def _engine(url: URL) -> Engine:
     raise LedgerError(
         f"the ledger {_shown(url)} is neither sqlite:///path/to/file nor postgresql+psycopg://user@host/name"
     )
+
+
+def _upserting(dialect: str) -> Callable[[Table], Any]:
+    """The ``insert`` of a database, which can update a row that is there already; the other's module takes long."""
+    if dialect == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert
 
 
 def _sqlite_engine(url: URL) -> Engine:

@@ -29,7 +29,7 @@ async def make(
 ) -> AsyncIterator[Make]:
     """Make agents on one fake API, which differ in the file of their models only."""
     shipped = MODELS.read_text(encoding="utf-8")
-    monkeypatch.setattr(assembly, "MODELS", tmp_path / "models.yml")
+    monkeypatch.setattr("sample_agent.settings.MODELS", tmp_path / "models.yml")
     async with AsyncAnthropic(api_key="fake-key", base_url=fake_api, middleware=[gauge.anthropic()]) as client:
 
         def made(apart: str) -> SalesCompanion:
