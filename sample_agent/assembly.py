@@ -66,7 +66,7 @@ def build_client(gauge: AgentGauge) -> AsyncAnthropic:
 def build_cache(gauge: AgentGauge) -> ToolCache:
     """The cache of tool results: in this process, or in the Redis at AGENTGAUGE_CACHE, which replicas share.
 
-    Raises YamlFileError if its file or that address cannot be used; a Redis that does not answer is no error.
+    Raises YamlFileError if its file or that address cannot be used; a Redis that does not answer is not an error.
     """
     policy = cache.load(settings.CACHE, list(TOOLS_BY_NAME))
     url = os.environ.get("AGENTGAUGE_CACHE")

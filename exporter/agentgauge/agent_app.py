@@ -79,7 +79,7 @@ class TrialRunner(Protocol):
         """What is on trial: the agent's own version, that of its prompts, the model that plans."""
 
     async def answer(self, scenario: Scenario) -> TrialTranscript:
-        """Have a new conversation do what the scenario says; what this raises is no verdict on the agent."""
+        """Have a new conversation do what the scenario says; an exception says nothing about the agent."""
 
     async def judge(self, model: str, prompt: str) -> tuple[str, float]:
         """Ask a model; returns its answer and what that cost in USD."""

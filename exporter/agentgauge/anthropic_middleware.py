@@ -23,7 +23,7 @@ MESSAGES_PATH = "/v1/messages"
 class GaugeMiddleware(Middleware):
     """Counts calls, errors, latency, tokens and cost of the Messages API; other endpoints pass through.
 
-    Retries are attempts of their own. A stream is finished exactly once: on exhaustion, error, ``close()`` or when it
+    Each retry counts as an attempt. A stream is finished exactly once: on exhaustion, error, ``close()`` or when it
     is dropped.
     """
 

@@ -13,7 +13,7 @@ from agentgauge.telemetry import Telemetry
 from agentgauge.vocabulary import TOKEN_KINDS, Step
 
 STEPS_THAT_ARE_NO_TURN: tuple[Step, ...] = ("tool_arguments", "classification")
-"""LLM calls of these steps neither plan nor answer, so they are no model turn of the task."""
+"""LLM calls of these steps neither plan nor answer, so they do not count as model turns of the task."""
 
 
 class ToolCall:
@@ -61,7 +61,10 @@ def tool_error_type(kind: type[BaseException] | None) -> str | None:
 def record_tool_call(
     telemetry: Telemetry, tool: str, seconds: float, error_type: str | None, cost_usd: float, items: int = 0
 ) -> None:
-    """Count one finished tool call; never raises. ``error_type`` None is success, ``items`` 0 is no batch."""
+    """Count one finished tool call; never raises.
+
+    ``error_type`` is None for a success, ``items`` is 0 for a call that was not a batch.
+    """
     try:
         instruments = telemetry.instruments
         if error_type is None:

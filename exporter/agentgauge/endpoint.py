@@ -1,4 +1,4 @@
-"""``/metrics``: text and OpenMetrics over HTTP, on loopback unless told otherwise, with TLS and password on request."""
+"""``/metrics``: text and OpenMetrics over HTTP, on loopback by default, with TLS and password on request."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class _QuietHandler(WSGIRequestHandler):
     """Seconds after which a client that says nothing is left: each takes a thread."""
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Scrapes are no news."""
+        """Scrapes are not logged."""
 
 
 class _WithoutCreated(Collector):
@@ -89,7 +89,7 @@ def serve_metrics(
 
     With ``password``, scrapes need basic auth as user ``prometheus``. With ``certificate`` and ``key`` (PEM files),
     it is HTTPS. With ``PROMETHEUS_MULTIPROC_DIR`` set, all worker processes are summed. ``control`` answers what is
-    asked under ``/control/``, which has a token of its own. Raises OSError, naming the port, when it is taken.
+    asked under ``/control/``, which has its own token. Raises OSError, naming the port, when it is taken.
     """
     app = metrics_app(registry)
     if password is not None:

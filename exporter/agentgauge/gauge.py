@@ -98,8 +98,9 @@ class AgentGauge(Telemetry):
     def cache_lookup(self, tool: str, result: CacheResult, age_seconds: float | None = None) -> None:
         """Count one look-up in your cache of tool results; ``age_seconds`` is how old the result was that a hit served.
 
-        It is no tool call: those are executions. A session's tool calls are what its model asked for, so that a loop is
-        seen even if the cache answers it: for a call that led to no execution, call ``session.add_tool_call()``.
+        It does not count as a tool call: those are executions. A session's tool calls are what its model asked for,
+        so that a loop is seen even if the cache answers it: for a call that was not executed, call
+        ``session.add_tool_call()``.
         """
         with self.swallowing("tool"):
             self.instruments.counter(metrics.CACHE_REQUESTS, tool, result).inc()

@@ -102,7 +102,7 @@ class LabelBounds:
 
     def _reason(self, label: Label, value: str) -> str:
         # Values can come from a model or a user: quote only what looks like an identifier.
-        shown = repr(value) if re.fullmatch(r"[\w.:@/-]{1,64}", value) else "a value that is no identifier"
+        shown = repr(value) if re.fullmatch(r"[\w.:@/-]{1,64}", value) else "a value that is not an identifier"
         if label.bound == "tools":
             return f"tool {shown} is not registered (registered: {', '.join(sorted(self.tools)) or 'none'})"
         if label.bound == "models":

@@ -2,7 +2,7 @@
 
 Understood: type, enum, const, properties, required, additionalProperties, items, minItems, maxItems, minLength,
 maxLength, pattern, minimum, maximum, exclusiveMinimum, exclusiveMaximum, anyOf, oneOf, allOf, and $ref into $defs of
-the same schema. Every other keyword is ignored; an agent that needs more gives AgentApp a ``check`` of its own.
+the same schema. Every other keyword is ignored; an agent that needs more passes its own ``check`` to AgentApp.
 """
 
 from __future__ import annotations

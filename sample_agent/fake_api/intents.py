@@ -1,4 +1,4 @@
-"""What a sales representative wants, told from the words of the request."""
+"""What a sales representative wants, recognised by the words of the request."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ LOWER_CASE_NAME = re.compile(
 )
 PERSON_AT = re.compile(r"\b([A-Z]\w+(?: [A-Z]\w+)?) (?:at|from|of) (?:the )?(?=[A-Z])")
 
-# Words that are no names although they may stand where a name could, for example at the start of a sentence.
+# Words that are not names, although they may stand where a name could, for example at the start of a sentence.
 NO_NAMES = frozenset((Path(__file__).parent / "no_names.txt").read_text(encoding="utf-8").split())
 
 

@@ -49,7 +49,7 @@ class Budget(Part):
 
 
 class BudgetPolicy(Part):
-    """The whole file. ``contact`` is whom users are told to ask for more."""
+    """The whole file. ``contact`` is whom users can ask for more."""
 
     session: Budget
     user_day: Budget
@@ -240,7 +240,7 @@ class Budgets:
 
 
 def _day_over(level: Level) -> _Limit:
-    return _Limit(level, "you have reached your budget for today", "It starts anew at 00:00 UTC.")
+    return _Limit(level, "you have reached your budget for today", "It starts again at 00:00 UTC.")
 
 
 def _set_by_people(throttle: Throttle) -> _Limit:

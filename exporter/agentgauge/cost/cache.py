@@ -33,7 +33,7 @@ ROWS_SECONDS = 4.0
 """How long people who ask for the rows wait for a busy agent."""
 
 KEEP_FACTOR = 2.0
-"""Results are kept past their time to live, by this factor, so that an expiry can be told from a miss."""
+"""Results are kept past their time to live, by this factor, so that an expiry and a miss can be counted apart."""
 
 
 class CachedTool(Part):
@@ -74,7 +74,7 @@ def load(path: Path, tools: Collection[str]) -> CachePolicy:
     for tool, write in policy.invalidates.items():
         for index, read in enumerate(write.tools):
             if read not in policy.tools or policy.tools[read].about is None:
-                problem = f"{read!r} is no tool above that says what its results are `about`"
+                problem = f"{read!r} is not a tool above that says what its results are `about`"
                 raise file.error(["invalidates", tool, "tools", index], problem)
     return policy
 
@@ -104,7 +104,7 @@ class _Look:
 
 
 @dataclass(frozen=True, eq=False)
-class _Flight:
+class _PendingFetch:
     """A look-up under way, and the JSON text that it will end with."""
 
     look: _Look
@@ -138,9 +138,9 @@ class ToolCache:
         self._gauge = gauge
         self._tenant = tenant
         self._now = now
-        # Held by those who wait, so that nothing is left of a flight that nobody waits for.
-        self._flights: WeakValueDictionary[tuple[str, str], _Flight] = WeakValueDictionary()
-        self._owed: list[_Drop] = []
+        # Held by those who wait, so that a fetch disappears when nobody waits for it any more.
+        self._pending: WeakValueDictionary[tuple[str, str], _PendingFetch] = WeakValueDictionary()
+        self._unfinished_drops: list[_Drop] = []
         self._counts: dict[str, Counter[CacheResult]] = {tool: Counter() for tool in policy.tools}
         self._store_is_down = False
 
@@ -164,15 +164,15 @@ class ToolCache:
             self._count(tool, _Look("bypass"))
             return await fetch()
         key = self._key(arguments, user if policy.scope == "user" else None)
-        flight = self._flights.get((tool, key))
-        if flight is None or not flight.text.joinable:
+        pending = self._pending.get((tool, key))
+        if pending is None or not pending.text.joinable:
             look = _Look()
-            flight = _Flight(look, SharedCall(self._found_or_fetched(tool, key, policy, look, fetch)))
-            self._flights[tool, key] = flight
+            pending = _PendingFetch(look, SharedCall(self._cached_or_fetched(tool, key, policy, look, fetch)))
+            self._pending[tool, key] = pending
         try:
-            return json.loads(await flight.text.result())
+            return json.loads(await pending.text.result())
         finally:
-            self._count(tool, flight.look)
+            self._count(tool, pending.look)
 
     async def wrote(self, tool: str, result: Any | None) -> None:
         """Forget what a write touched; ``result`` is its own, or None if it failed and may or may not have happened."""
@@ -182,8 +182,8 @@ class ToolCache:
         about = tuple(_names(result, write.about))
         for read in write.tools:
             self._stop_joining(read)
-            self._owed.append(_Drop(read, about or None))
-        await self._drop_what_is_owed()
+            self._unfinished_drops.append(_Drop(read, about or None))
+        await self._retry_drops_quietly()
 
     async def rows(self) -> list[CacheRow]:
         """What is kept, by tool; raises StoreDownError."""
@@ -193,8 +193,8 @@ class ToolCache:
         """Forget the results of one tool or of all; if the store is down, before anything else is served from it."""
         for name in self._policy.tools if tool is None else {tool} & self._policy.tools.keys():
             self._stop_joining(name)
-            self._owed.append(_Drop(name, None))
-        await self._drop_what_is_owed()
+            self._unfinished_drops.append(_Drop(name, None))
+        await self._retry_drops_quietly()
 
     def operated_through(self, gauge: AgentGauge) -> None:
         """Let `ops cache` show and drop this cache; to be called on the event loop on which it is used."""
@@ -214,12 +214,12 @@ class ToolCache:
         """Close the store."""
         await self._store.close()
 
-    async def _found_or_fetched(
+    async def _cached_or_fetched(
         self, tool: str, key: str, policy: CachedTool, look: _Look, fetch: Callable[[], Awaitable[Any]]
     ) -> str:
         writes = None
         try:
-            await self._drop_owed()
+            await self._retry_drops()
             held, writes = await self._store.get(tool, key)
             self._store_is_down = False
             if held is not None:
@@ -243,23 +243,23 @@ class ToolCache:
                 self._say_down(error)
         return text
 
-    async def _drop_what_is_owed(self) -> None:
+    async def _retry_drops_quietly(self) -> None:
         try:
-            await self._drop_owed()
+            await self._retry_drops()
         except StoreDownError as error:
             self._say_down(error)
 
-    async def _drop_owed(self) -> None:
+    async def _retry_drops(self) -> None:
         """Drop what is still to be dropped: nothing is served from a store that missed a write while it was down."""
-        for owed in list(self._owed):
-            await self._store.drop(owed.tool, owed.about)
-            if owed in self._owed:  # else another call was as fast
-                self._owed.remove(owed)
+        for drop in list(self._unfinished_drops):
+            await self._store.drop(drop.tool, drop.about)
+            if drop in self._unfinished_drops:  # else another call was as fast
+                self._unfinished_drops.remove(drop)
 
     def _stop_joining(self, tool: str) -> None:
         """Let nobody join the look-ups under way, which may have read what is not true any more."""
-        for key in [key for key in self._flights if key[0] == tool]:
-            self._flights.pop(key, None)
+        for key in [key for key in self._pending if key[0] == tool]:
+            self._pending.pop(key, None)
 
     async def _row(self, tool: str, policy: CachedTool) -> CacheRow:
         now = self._now()

@@ -22,7 +22,7 @@ TIMEOUT_SECONDS = 0.25
 
 
 class RedisStore:
-    """In the Redis at ``url`` (``redis://…``, ``rediss://…``), under ``namespace``; ValueError if it is no such URL.
+    """In the Redis at ``url`` (``redis://…``, ``rediss://…``), under ``namespace``; ValueError if it is not such a URL.
 
     Redis bounds its own size: give it a ``maxmemory`` and the policy ``allkeys-lru``.
     """

@@ -36,7 +36,7 @@ class Recorder:
     followed more often, by the followers: each is one cheap query.
 
     What waits is added up by user and day, so a ledger that cannot be reached costs nothing until MOST_WAITING users
-    wait. Faults go to ``on_fault``; nothing raises. A forked child starts empty, with a thread of its own once it has
+    wait. Faults go to ``on_fault``; nothing raises. A forked child starts empty, with its own thread once it has
     something to write.
     """
 

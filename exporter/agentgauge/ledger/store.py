@@ -1,4 +1,4 @@
-"""The store behind the ledger: plain reads and writes, each in a transaction of its own."""
+"""The store behind the ledger: plain reads and writes, each in its own transaction."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def test_a_day_over_budget_stops_the_user_in_every_conversation(kept: Budgets, g
     last = gauge.session(USER)
     spend(last, 0.2)
     assert refused(kept, last) == (
-        "I have to stop here: you have reached your budget for today. It starts anew at 00:00 UTC. "
+        "I have to stop here: you have reached your budget for today. It starts again at 00:00 UTC. "
         "If you need more, please ask Ann."
     )
     assert refused(kept, gauge.session(USER)) != ""
@@ -196,7 +196,7 @@ def test_a_throttled_user_is_told_when_to_ask_again(
     clock.forward(seconds=20.5)
     assert refused(kept, second) == (
         "I can take one request every 60 seconds from you: you have reached your budget for today. Please ask again in "
-        "40 seconds. It starts anew at 00:00 UTC. If you need more, please ask Ann."
+        "40 seconds. It starts again at 00:00 UTC. If you need more, please ask Ann."
     )
     with first.attach():
         kept.check()
