@@ -7,7 +7,7 @@ from pathlib import Path
 
 from alerts.deployment import Deployment
 from alerts.rules import RenderedAlert, render, rule_files
-from alerts.thresholds import Thresholds
+from alerts.thresholds import ThresholdError, Thresholds
 from bundle.configuration import alertmanager_yml, prometheus_yml
 from bundle.pages import render_pages
 from dashboards.catalog import DASHBOARDS
@@ -19,6 +19,7 @@ MESSAGES = Path(__file__).resolve().parent.parent / "alerts" / "templates"
 
 def bundle_files(deployment: Deployment, thresholds: Thresholds) -> dict[str, str]:
     """Path below the bundle's folder → text; raises ThresholdError, TemplateError and PanelError."""
+    check_agents(deployment, thresholds)
     rendered = render(thresholds, deployment)
     check_panels(rendered)
     return {
@@ -26,6 +27,15 @@ def bundle_files(deployment: Deployment, thresholds: Thresholds) -> dict[str, st
         **{f"dashboards/{name}": text for name, text in dashboard_files(deployment, thresholds).items()},
         **{f"runbooks/{name}": text for name, text in render_pages(deployment, rendered).items()},
     }
+
+
+def check_agents(deployment: Deployment, thresholds: Thresholds) -> None:
+    """ThresholdError if there are numbers for an agent that is not one of these: a misspelt name would do nothing."""
+    for agent, alerts in thresholds.agents.items():
+        if agent not in deployment.agents:
+            at = next((f"{numbers.file}:{numbers.line}: " for numbers in alerts.values()), "")
+            names = ", ".join(deployment.agents)
+            raise ThresholdError(f"{at}agents.{agent}: is not one of the agents of this bundle, which are {names}")
 
 
 def check_panels(rendered: list[RenderedAlert]) -> None:

@@ -174,6 +174,19 @@ def test_receivers_that_somebody_put_in_are_kept(tmp_path: Path, name: str, form
     assert path.read_text(encoding="utf-8") == shipped
 
 
+def test_numbers_for_an_agent_that_is_not_there_are_refused(tmp_path: Path) -> None:
+    """A misspelt name would leave the agent with the common numbers, and nobody would notice."""
+    mine = tmp_path / "my.yml"
+    mine.write_text("agents:\n  biling_bot:\n    AgentCostSpike: {severity: info}\n", encoding="utf-8")
+    arguments = [str(tmp_path / "new"), "--agent", "support_bot", "--agent", "billing_bot", "--thresholds", str(mine)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 1
+    assert result.output == (
+        "error: my.yml:3: agents.biling_bot: is not one of the agents of this bundle, "
+        "which are support_bot, billing_bot\n"
+    )
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     """One sentence, no traceback."""
     (tmp_path / "file").write_text("", encoding="utf-8")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from alerts import thresholds
-from alerts.catalog import ALERTS
+from alerts.catalog import ALERTS, by_name
 from alerts.deployment import DEMO
 from alerts.rules import render
 from bundle import pages
@@ -86,6 +86,24 @@ def test_hints_to_faults_are_the_only_commands_of_the_sample_agent() -> None:
         for line in path.read_text(encoding="utf-8").splitlines():
             if "python -m sample_agent" in line:
                 assert re.search(r"python -m sample_agent (fault|chat)\b", line), f"{path.name}: {line}"
+
+
+def test_a_time_to_resolve_is_taken_from_the_rule() -> None:
+    """By hand a page said "within a minute" where the rule says five; the words are the box's."""
+    for path in TEMPLATES.glob("*.md"):
+        text = path.read_text(encoding="utf-8")
+        assert re.search(r"resolves? (?:within|after) ", text) is None or "resolves after a day even if" in text, path
+    page = render_pages(DEMO, render(thresholds.load()))["AgentAllToolCallsFailing.md"]
+    assert "| **Resolves** | 5m after the condition no longer holds |" in page
+    assert "The alert resolves 5m after the condition no longer holds" in page
+
+
+def test_a_baseline_is_described_by_the_rule() -> None:
+    """The formula of a usual day is written once, beside its query."""
+    pages_of_the_demo = render_pages(DEMO, render(thresholds.load()))
+    for name in ("AgentCostSpike", "AgentToolSpendAnomaly"):
+        assert f"| **Baseline** | {by_name(name).baseline} |" in pages_of_the_demo[f"{name}.md"]
+        assert "24 times the mean" not in pages_of_the_demo[f"{name}.md"]
 
 
 @pytest.mark.parametrize(
