@@ -194,6 +194,8 @@ def _signature(value: Any) -> str:
         signature = inspect.signature(value)
     except (TypeError, ValueError):
         return ""
+    # pydantic shows what it makes of an annotation, validators at their addresses included.
+    written = _annotations_as_written(value) if hasattr(value, "model_fields") else {}
     parameters, keywords_only = [], False
     for one in signature.parameters.values():
         if one.name in ("self", "cls"):
@@ -201,10 +203,16 @@ def _signature(value: Any) -> str:
         if one.kind is one.KEYWORD_ONLY and not keywords_only:
             keywords_only = True
             parameters.append("*")
-        parameters.append(_parameter(one))
+        parameters.append(_parameter(one.replace(annotation=written.get(one.name, one.annotation))))
     returned = signature.return_annotation
     arrow = "" if returned in (signature.empty, None, "None") else f" -> {_annotation(returned)}"
     return f"({', '.join(parameters)}){arrow}"
+
+
+def _annotations_as_written(model: type) -> dict[str, str]:
+    return {
+        name: text for one in reversed(model.__mro__) for name, text in vars(one).get("__annotations__", {}).items()
+    }
 
 
 def _parameter(one: inspect.Parameter) -> str:
