@@ -28,12 +28,12 @@ async def make(
     gauge: AgentGauge, fake_api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Make]:
     """Make agents on one fake API, which differ in the file of their models only."""
-    shipped = MODELS.read_text(encoding="utf-8")
-    monkeypatch.setattr("sample_agent.settings.MODELS", tmp_path / "models.yml")
+    shipped, models = MODELS.read_text(encoding="utf-8"), tmp_path / "models.yml"
+    monkeypatch.setattr("sample_agent.settings.MODELS", models)
     async with AsyncAnthropic(api_key="fake-key", base_url=fake_api, middleware=[gauge.anthropic()]) as client:
 
         def made(apart: str) -> SalesCompanion:
-            MODELS.write_text(shipped.replace("arguments_apart: []", f"arguments_apart: [{apart}]"))
+            models.write_text(shipped.replace("arguments_apart: []", f"arguments_apart: [{apart}]"))
             return assembly.build_companion(gauge, client, tmp_path)
 
         yield made
