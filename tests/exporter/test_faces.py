@@ -26,9 +26,9 @@ PUBLIC = {
         "ToolCache",
     },
     "evals": {
-        "Approval", "Called", "EvalHistory", "Evaluated", "Judge", "JudgeError", "Judgement", "Plan", "Run", "Said",
-        "Scenario", "ScenarioError", "ScenarioResult", "Trial", "TrialTranscript", "Version", "VersionStanding",
-        "evaluate", "plan",
+        "Approval", "Called", "EvalHistory", "EvalReport", "Evaluated", "Judge", "JudgeError", "Judgement", "Plan",
+        "Run", "Said", "Scenario", "ScenarioError", "ScenarioReport", "ScenarioResult", "Trial", "TrialTranscript",
+        "Version", "VersionStanding", "evaluate", "plan",
     },
     "feedback": {"EditHabit", "FeedbackReport", "scenarios_of", "theme_of", "thumbs_since"},
     "files": {"WatchedFile", "YamlFileError", "state_directory"},

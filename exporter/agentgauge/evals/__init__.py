@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from agentgauge.evals.evaluation import Evaluated, Plan, evaluate, plan
     from agentgauge.evals.history import EvalHistory, Run, ScenarioResult, Trial, Version, VersionStanding
     from agentgauge.evals.judge import Judge, JudgeError, Judgement
+    from agentgauge.evals.report import EvalReport, ScenarioReport
     from agentgauge.evals.scenario import Approval, Scenario, ScenarioError
     from agentgauge.evals.transcript import Called, Said, TrialTranscript
 
@@ -20,6 +21,7 @@ __all__ = [
     "Approval",
     "Called",
     "EvalHistory",
+    "EvalReport",
     "Evaluated",
     "Judge",
     "JudgeError",
@@ -29,6 +31,7 @@ __all__ = [
     "Said",
     "Scenario",
     "ScenarioError",
+    "ScenarioReport",
     "ScenarioResult",
     "Trial",
     "TrialTranscript",
@@ -45,6 +48,7 @@ __getattr__ = on_demand(
         "evaluation": ["Evaluated", "Plan", "evaluate", "plan"],
         "history": ["EvalHistory", "Run", "ScenarioResult", "Trial", "Version", "VersionStanding"],
         "judge": ["Judge", "JudgeError", "Judgement"],
+        "report": ["EvalReport", "ScenarioReport"],
         "scenario": ["Approval", "Scenario", "ScenarioError"],
         "transcript": ["Called", "Said", "TrialTranscript"],
     },
