@@ -24,7 +24,7 @@ from agentgauge.vocabulary import AuditVerdict, Stage
 
 app = group("autonomy")
 
-Reason = Annotated[str, typer.Option(prompt="Why", help="Why; kept with the change.")]
+Reason = Annotated[str, typer.Option("--reason", "--why", prompt="Why", help="Why; kept with the change.")]
 
 CHANGES_SHOWN = 10
 MODES = {

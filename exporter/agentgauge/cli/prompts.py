@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 app = group("prompts")
 
 Version = Annotated[str, typer.Argument(help="For example v2, as `prompts list` shows.")]
-Reason = Annotated[str, typer.Option(help="Why; kept with the change.")]
+Reason = Annotated[str, typer.Option("--reason", "--why", help="Why; kept with the change.")]
 
 
 @app.command("list")
