@@ -1,7 +1,4 @@
-"""AgentGauge: metrics, alerts and runbooks for LLM agents in production.
-
-The names below are loaded at first use: a command that reads the ledger need not wait for Prometheus's client.
-"""
+"""AgentGauge: metrics, alerts and runbooks for LLM agents in production."""
 
 from __future__ import annotations
 
@@ -45,6 +42,7 @@ _MODULES = {
 }
 
 
+# Loaded at first use: a command that reads the ledger need not wait for Prometheus's client.
 def __getattr__(name: str) -> Any:
     for module, names in _MODULES.items():
         if name in names:
