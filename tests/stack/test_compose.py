@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +177,26 @@ def test_alertmanager_sends_to_the_pager(containers: dict[str, dict[str, Any]]) 
     )
     assert set(webhooks) == {("pager", str(Ports().pager))}
     assert f"127.0.0.1:{Ports().pager}:{Ports().pager}" in containers["pager"]["ports"]
+
+
+def test_the_image_holds_what_its_runbook_site_is_built_from(
+    tmp_path: Path, containers: dict[str, dict[str, Any]]
+) -> None:
+    """The Dockerfile's own command, on the files that .dockerignore lets through, writes what is served."""
+    image = tmp_path / "app"
+    for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines():
+        path = ROOT / line.removeprefix("!")
+        if line.startswith("!") and path.is_dir():
+            shutil.copytree(path, image / line[1:], ignore=shutil.ignore_patterns("__pycache__", "secrets", "pictures"))
+    (command,) = re.findall(r"python -m (bundle /app/\S+ --demo)", (ROOT / "stack" / "Dockerfile").read_text("utf-8"))
+    words = command.replace("/app/", f"{image}/").split()
+    environment = {**os.environ, "PYTHONPATH": f"{image}:{image / 'exporter'}"}
+    result = subprocess.run(
+        [sys.executable, "-P", "-m", *words], cwd=image, env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    (served,) = [word for word in containers["runbooks"]["command"] if word.startswith("--directory=")]
+    assert (image / served.partition("=")[2] / "AgentLatencySpike" / "index.html").exists()
 
 
 def test_compose_accepts_the_file() -> None:
