@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -162,3 +163,13 @@ def test_the_public_names_are_the_documented_ones() -> None:
         "ToolCall",
         "carry_session", "llm_step", "metrics_app", "serve_metrics",
     }  # fmt: skip  # one list reads better than one name a line
+
+
+def test_examples_use_public_names_alone() -> None:
+    """What a customer would copy: names that a module of the library lists in ``__all__``, and no other room."""
+    for path in (ROOT / "examples").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in MAY_IMPORT:
+                offered = getattr(importlib.import_module(str(node.module)), "__all__", ())
+                private = {alias.name for alias in node.names} - set(offered)
+                assert not private, f"{path.relative_to(ROOT)}:{node.lineno} imports {private} of {node.module}"

@@ -11,10 +11,9 @@ from openai import AsyncOpenAI
 
 from agentgauge import AgentApp, AgentGauge, Session, TokenUsage, llm_step
 from agentgauge.autonomy import Call, CallOutcome, Resumed, ToolRequests, Waiting, describe_interruption
-from agentgauge.cost.budgets import BudgetReachedError
-from agentgauge.ops.switches import FollowedSwitches
-from agentgauge.prompts.library import Prompts, PromptSource
-from agentgauge.vocabulary import Step
+from agentgauge.cost import BudgetReachedError
+from agentgauge.ops import FollowedSwitches
+from agentgauge.prompts import Prompts, PromptSource
 
 UNAVAILABLE = "I cannot look into this right now; a colleague will answer you."
 CHOICE: Any = {
@@ -81,7 +80,8 @@ class SupportBot:
 
     async def _choose_call(self, prompts: Prompts, ticket: str, call_id: str) -> Call:
         """The call for a ticket. The model says what is wanted; the arguments are those that the ticket holds."""
-        said = await self._ask("planning", prompts.texts["triage"], ticket, response_format=CHOICE)
+        with llm_step("planning"):
+            said = await self._ask(prompts.texts["triage"], ticket, response_format=CHOICE)
         order, amount = re.search(r"\bA-\d{4}\b", ticket), re.search(r"\$(\d+)", ticket)
         if json.loads(said)["tool"] == "refund_order" and order and amount:
             return Call(call_id, "refund_order", {"order": order[0], "usd": int(amount[1])})
@@ -94,10 +94,11 @@ class SupportBot:
         if outcome.status != "done":
             return UNAVAILABLE if outcome.status == "failed" else f"We could not do this: {outcome.content}"
         result = str(json.loads(outcome.content))
-        sentence = await self._ask("synthesis", prompts.texts["answer"], result)
+        with llm_step("synthesis"):
+            sentence = await self._ask(prompts.texts["answer"], result)
         return sentence if _words(result) <= _words(sentence) else result
 
-    async def _ask(self, step: Step, prompt: str, text: str, **options: Any) -> str:
+    async def _ask(self, prompt: str, text: str, **options: Any) -> str:
         """Ask the model, and count what that took."""
         self._budgets.check()
         model = self._switches().model or self._model
@@ -105,8 +106,7 @@ class SupportBot:
         messages: Any = [{"role": "system", "content": instructions}]
         messages += [{"role": role, "content": one} for role, one in zip(cycle(["user", "assistant"]), examples)]
         messages += [{"role": "user", "content": text}]
-        with llm_step(step):
-            call = self._gauge.llm_call(model)
+        call = self._gauge.llm_call(model)
         try:
             reply = await self._client.chat.completions.create(
                 model=model, messages=messages, temperature=0, max_tokens=48, **options

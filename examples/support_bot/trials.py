@@ -14,7 +14,7 @@ from openai import AsyncOpenAI
 from agentgauge import AgentApp
 from agentgauge.agent_app import Candidate
 from agentgauge.autonomy import ToolRequests
-from agentgauge.evals.history import Version
+from agentgauge.evals import Version
 from agentgauge.trials import ScenarioPlayer, trial_gauge
 
 

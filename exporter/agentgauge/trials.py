@@ -32,6 +32,8 @@ from agentgauge.evals.transcript import Called, Said, TrialTranscript
 from agentgauge.gauge import AgentGauge
 from agentgauge.session import Session, Task
 
+__all__ = ["Agent", "Judge", "ScenarioPlayer", "play", "trial_gauge"]
+
 APPROVER = "the scenario"
 WAITS = "waits for a decision"
 

