@@ -29,7 +29,21 @@ GROUPS = {
 AGENT_URL = "http://127.0.0.1:8030"
 
 AgentUrl = Annotated[str, typer.Option("--agent", envvar="AGENTGAUGE_AGENT", help="URL of the running agent.")]
-By = Annotated[str, typer.Option(envvar="USER", help="Who does it; kept with the change.")]
+
+
+def _known(by: str) -> str:
+    """Who does it: as given, or else the user that this process runs as; containers often set no USER."""
+    if by != "unknown":
+        return by
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):  # a user id without a name
+        return by
+
+
+By = Annotated[str, typer.Option(envvar="USER", callback=_known, help="Who does it; kept with the change.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 REFUSED = 1

@@ -40,7 +40,7 @@ def entries(ledger: Ledger, agent: str) -> list[LogEntry]:
         for row in connection.execute(activations):
             done.append(LogEntry(_time(row.at), row.activated_by, f"prompts: {row.version} in force", row.reason))
         for row in connection.execute(changes):
-            what = f"autonomy: {row.subject} {row.before or 'unset'} → {row.after}"
+            what = f"autonomy: {_changed(row.subject, row.before, row.after)}"
             done.append(LogEntry(_time(row.at), row.changed_by, what, row.reason))
     return sorted(done, key=lambda entry: entry.at)
 
@@ -63,6 +63,11 @@ def in_words(kind: Kind, detail: Mapping[str, Any]) -> str:
         case "unthrottle":
             return f"user {detail['user']} let go"
     return kind  # an operation of a newer version
+
+
+def _changed(subject: str, before: str | None, after: str) -> str:
+    is_document = after.startswith("{")  # the whole policy, which `agentgauge autonomy` shows
+    return f"{subject} changed" if is_document else f"{subject} {before or 'unset'} → {after}"
 
 
 def _time(at: float) -> datetime:

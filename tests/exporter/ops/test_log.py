@@ -45,6 +45,12 @@ def test_everything_is_in_one_log_with_who_and_why(ledger: Ledger, clock: Clock)
     assert log.entries(ledger, "b") == []
 
 
+def test_a_change_of_the_whole_policy_is_one_short_line(ledger: Ledger) -> None:
+    """`agentgauge autonomy` shows what is in it."""
+    Changes(ledger, "a").record("policy", None, '{"stage": "suggest_only", "tools": {}}', "the team", "a new tool")
+    assert [entry.what for entry in log.entries(ledger, "a")] == ["autonomy: policy changed"]
+
+
 def test_what_a_budget_does_is_not_what_people_did(ledger: Ledger) -> None:
     """It would drown the log; `ops throttles` shows it."""
     Throttles(ledger, "a").put_first("rep-1", "throttle", UNTIL, "the budget", "$10.10")

@@ -80,11 +80,11 @@ def agents(url: str) -> Iterator[list[Running]]:
         yield running
 
 
-def ops(url: str, *arguments: str, status: int = 0) -> str:
+def ops(url: str, *arguments: str, status: int = 0, **variables: str) -> str:
     """What `agentgauge ops …` prints for the on-call, in a process of its own and anywhere but where the agent runs."""
     command = [sys.executable, "-m", "agentgauge", "--app", "operated_app:app", "ops", *arguments]
     with TemporaryDirectory() as state:
-        env = os.environ | {"OPERATED_LEDGER": url, "OPERATED_STATE": state, "USER": "ann"}
+        env = os.environ | {"OPERATED_LEDGER": url, "OPERATED_STATE": state, "USER": "ann"} | variables
         ran = subprocess.run(
             command, env=env, cwd=AGENT.parent, capture_output=True, text=True, timeout=60, check=False
         )
@@ -160,7 +160,9 @@ def test_one_that_does_not_answer_is_said_and_the_others_are_shown(agents: list[
 def test_an_agent_that_does_not_run_is_said_with_what_to_do(url: str) -> None:
     """Switches can be set all the same: it starts with them."""
     assert "no process of a is registered in its ledger" in ops(url, "sessions", status=1)
-    ops(url, "use-model", "small", "--why", "cheaper")
+    ops(url, "use-model", "small", "--why", "cheaper", USER="")
+    (entry,) = json.loads(ops(url, "log", "--json"))
+    assert entry["by"] not in ("", "unknown")  # a container often sets no USER
     late = Running(url)
     assert "model: small" in late.says()
     late.end()
