@@ -24,6 +24,7 @@ EDITED = (
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
 APP = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+LABEL = re.compile(r"([a-z0-9.-]+/)?[A-Za-z0-9][\w.-]{0,62}=[A-Za-z0-9][\w.-]{0,62}")
 TARGET = re.compile(r"[\w.-]+:\d+|\[[0-9a-fA-F:]+\]:\d+")
 
 
@@ -60,6 +61,10 @@ def bundle(
         Literal["files", "kubernetes"],
         typer.Option("--format", help="Files to load, or manifests for the Prometheus operator."),
     ] = "files",
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="KEY=VALUE that your operator selects manifests by, such as release=kube-prometheus-stack."),
+    ] = None,
     site: Annotated[bool, typer.Option(help="Build the runbooks as a static site as well.")] = True,
     overwrite: Annotated[
         bool, typer.Option(help="Also replace files that people edit, such as alertmanager.yml with its receivers.")
@@ -97,7 +102,7 @@ def bundle(
     from bundle.errors import PROBLEMS  # after the options are read, so that help and slips answer at once
 
     try:
-        files = _rendered(deployment, thresholds, format_ == "kubernetes")
+        files = _rendered(deployment, thresholds, _labels(label or []) if format_ == "kubernetes" else None)
         _write(folder, files, overwrite)
         if site:
             _write_site(deployment, thresholds, folder / "site")
@@ -112,18 +117,19 @@ def bundle(
     typer.echo("\n".join(["next:", *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]))
 
 
-def _rendered(deployment: Deployment, overrides: Path | None, kubernetes: bool) -> dict[str, str]:
+def _rendered(deployment: Deployment, overrides: Path | None, labels: dict[str, str] | None) -> dict[str, str]:
+    """The files to write; with ``labels``, even none, those for Kubernetes."""
     from alerts.thresholds import load
     from bundle.files import bundle_files
 
     numbers = load(overrides=overrides)
     files = bundle_files(deployment, numbers)
-    if not kubernetes:
+    if labels is None:
         return files
     from bundle.kubernetes import manifests
 
     pages = {name: text for name, text in files.items() if name.startswith("runbooks/")}
-    return manifests(deployment, numbers) | pages
+    return manifests(deployment, numbers, labels) | pages
 
 
 def _write(folder: Path, files: dict[str, str], overwrite: bool) -> None:
@@ -175,6 +181,11 @@ def _steps_in_kubernetes(deployment: Deployment, folder: Path) -> list[str]:
         f"to alertmanager-config.yaml: until then every alert goes to {deployment.pager} only)",
         f"serve {folder / 'site'} at {deployment.runbooks}; Grafana's sidecar finds the dashboards by their label",
     ]
+
+
+def _labels(written: list[str]) -> dict[str, str]:
+    _all(tuple(written), LABEL, "--label", "KEY=VALUE as Kubernetes takes it")
+    return dict(one.split("=", 1) for one in written)
 
 
 def _all(values: tuple[str, ...], allowed: re.Pattern[str], option: str, words: str) -> tuple[str, ...]:

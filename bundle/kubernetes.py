@@ -7,6 +7,7 @@ Alertmanager says ``alertmanagerConfigMatcherStrategy: {type: None}``: alerts of
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -26,8 +27,10 @@ LABELS = {"app.kubernetes.io/part-of": "agentgauge"}
 HEADER = "# Written by `agentgauge bundle --format kubernetes`; write it again rather than edit it.\n"
 
 
-def manifests(deployment: Deployment, thresholds: Thresholds) -> dict[str, str]:
-    """Path below the bundle's folder → YAML of one manifest each."""
+def manifests(
+    deployment: Deployment, thresholds: Thresholds, labels: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Path below the bundle's folder → YAML of one manifest each, all with these further labels."""
     rendered = render(thresholds, deployment)
     objects = {
         **{
@@ -44,6 +47,8 @@ def manifests(deployment: Deployment, thresholds: Thresholds) -> dict[str, str]:
             for name, text in dashboard_files(deployment, thresholds).items()
         },
     }
+    for content in objects.values():
+        content["metadata"]["labels"] |= labels or {}
     return {f"kubernetes/{name}.yaml": HEADER + _to_yaml(content) for name, content in objects.items()}
 
 

@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from alerts import thresholds
 from bundle import kubernetes
+from bundle.__main__ import app
 from bundle.files import bundle_files
 from bundle.holes import TemplateError
 from bundle.kubernetes import manifests
@@ -117,6 +119,22 @@ def test_a_config_map_that_would_be_too_large_is_refused(monkeypatch: pytest.Mon
         TemplateError, match=r"agentgauge-dashboard-\w+ has \d+ bytes; a ConfigMap takes less than 20000"
     ):
         manifests(STRANGERS, thresholds.load())
+
+
+def test_every_manifest_has_the_labels_that_an_operator_selects_by(tmp_path: Path) -> None:
+    """Without its release's label an operator from a chart passes rules and monitors by."""
+    arguments = [str(tmp_path), "--agent", "a", "--format", "kubernetes", "--no-site"]
+    result = CliRunner().invoke(app, [*arguments, "--label", "release=kube-prometheus-stack"])
+    assert result.exit_code == 0, result.output
+    written = list((tmp_path / "kubernetes").glob("*.yaml"))
+    assert written
+    for path in written:
+        labels = yaml.safe_load(path.read_text(encoding="utf-8"))["metadata"]["labels"]
+        assert labels["release"] == "kube-prometheus-stack"
+        assert labels["app.kubernetes.io/part-of"] == "agentgauge"
+    refused = CliRunner().invoke(app, [*arguments, "--label", "release"], env={"COLUMNS": "200"})
+    assert refused.exit_code == 2
+    assert "expected KEY=VALUE" in refused.output
 
 
 def test_any_job_gives_a_name() -> None:
