@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from agentgauge.agent_app import AgentApp, Candidate, PromptFolder, TrialRunner
-from agentgauge.files.watched_file import state_directory
 from sample_agent import settings
 
 
@@ -21,7 +20,7 @@ def app() -> AgentApp:
     from sample_agent.faults import FAULTS
     from sample_agent.sales.tools import DECLARED_TOOLS
 
-    state = state_directory()
+    state = settings.state_directory()
     return AgentApp(
         settings.AGENT,
         settings.ledger_url(state),

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import httpx2
 
-from agentgauge.files.watched_file import state_directory
 from sample_agent import assembly, faults, service
 from sample_agent.fake_api.app import create_app
 from sample_agent.serving import serving
+from sample_agent.settings import state_directory
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The Sales Companion's name, version and files, and where its ledger is."""
+"""The Sales Companion's name, version and files, and where its state and its ledger are."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ MODELS = SALES / "models.yml"
 CACHE = SALES / "cache.yml"
 BUDGETS = SALES / "budgets.yml"
 SCENARIOS = SALES / "scenarios"
+
+
+def state_directory() -> Path:
+    """The folder that the processes of the demo share: AGENTGAUGE_STATE, or ``.stack/state`` here."""
+    return Path(os.environ.get("AGENTGAUGE_STATE") or Path(".stack", "state"))
 
 
 def ledger_url(state: Path) -> str:

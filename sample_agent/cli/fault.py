@@ -8,8 +8,8 @@ import typer
 
 from agentgauge.cli.common import AsJson, say, stop
 from agentgauge.cli.tables import Column, print_rows
-from agentgauge.files.watched_file import state_directory
 from sample_agent import faults
+from sample_agent.settings import state_directory
 
 app = typer.Typer(no_args_is_help=True, help="Break the running agent on purpose: inject, list, clear.")
 

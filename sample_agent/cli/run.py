@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from agentgauge.cli.common import AGENT_URL, AgentUrl, out, say, stop, warn
-from agentgauge.files.watched_file import state_directory
+from sample_agent.settings import state_directory
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 

@@ -31,7 +31,7 @@ PUBLIC = {
         "Version", "VersionStanding", "evaluate", "plan",
     },
     "feedback": {"EditHabit", "FeedbackReport", "scenarios_of", "theme_of", "thumbs_since"},
-    "files": {"WatchedFile", "YamlFileError", "state_directory"},
+    "files": {"WatchedFile", "YamlFileError"},
     "ledger": {"Ledger", "LedgerError", "Spend", "Usage", "UserFigures"},
     "ops": {
         "FollowedSwitches", "Operation", "Operations", "Replica", "Replicas", "SessionTranscript", "Switches",

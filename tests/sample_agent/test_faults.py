@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from agentgauge.files.watched_file import state_directory
 from sample_agent.errors import CrmUnavailable, SchemaMismatch
 from sample_agent.faults import (
     FAULTS,
@@ -19,6 +18,7 @@ from sample_agent.faults import (
     clear,
     inject,
 )
+from sample_agent.settings import state_directory
 
 
 def test_no_file_means_no_fault(tmp_path: Path) -> None:

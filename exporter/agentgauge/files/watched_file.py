@@ -17,11 +17,6 @@ Version = tuple[int, int, int]
 """What tells one version of a file from the next."""
 
 
-def state_directory() -> Path:
-    """The folder that the processes of the demo share: AGENTGAUGE_STATE, or ``.stack/state`` here."""
-    return Path(os.environ.get("AGENTGAUGE_STATE") or Path(".stack", "state"))
-
-
 def write_json(path: Path, document: Any) -> None:
     """Replace the file in one step, so that a reader never sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
