@@ -57,7 +57,7 @@ class _ThreadingServer(ThreadingMixIn, WSGIServer):
 
 class _QuietHandler(WSGIRequestHandler):
     timeout = 30
-    """Seconds after which a client that says nothing is left: each takes a thread."""
+    """Seconds after which a silent client is disconnected: each takes a thread."""
 
     def log_message(self, format: str, *args: Any) -> None:
         """Scrapes are not logged."""

@@ -21,7 +21,7 @@ MOST_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class Answer:
-    """What a replica said, or the ``problem`` that kept it from saying anything; ``status`` is of HTTP."""
+    """What a replica answered, or the ``problem`` why it did not; ``status`` is the HTTP status if there was one."""
 
     replica: Replica
     body: Any = None

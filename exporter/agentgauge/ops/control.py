@@ -26,7 +26,7 @@ from agentgauge.session import Session
 PREFIX = "/control/"
 MOST_SESSIONS = 1000
 MOST_AT_ONCE = 8
-"""Requests that are answered at a time; the next ones are told to come back."""
+"""Requests that are answered at a time; more get 503."""
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -56,11 +56,11 @@ class _RefusedError(Exception):
 
 @dataclass(eq=False)
 class Control:
-    """What is told, and to whom.
+    """What the endpoint answers, and to whom.
 
     ``cache`` gives the rows of the cache of tool results, one JSON object a tool, and may be called from any thread.
-    ``transcripts`` are the looping sessions that were kept. Until the process is registered in the ledger there is no
-    ``token``, and nothing is told to anybody. ``hosts`` are the names under which the process may be reached: a website
+    ``transcripts`` are those of looping sessions. Until the process is registered in the ledger there is no
+    ``token``, and every request is refused. ``hosts`` are the names under which the process may be reached: a website
     whose name was made to lead here must not read through its reader's browser.
     """
 
@@ -83,7 +83,7 @@ class Control:
         try:
             with self._one_of_few():
                 self._check(method, headers)
-                return Reply(HTTPStatus.OK, self._told(path.removeprefix(PREFIX)))
+                return Reply(HTTPStatus.OK, self._content(path.removeprefix(PREFIX)))
         except _RefusedError as error:
             return Reply(error.status, {"error": str(error)}, error.headers)
 
@@ -129,7 +129,7 @@ class Control:
         if method != "GET":
             raise _RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, "this endpoint only reads", ("Allow", "GET"))
 
-    def _told(self, what: str) -> Any:
+    def _content(self, what: str) -> Any:
         match what.split("/"):
             case ["sessions"]:
                 return self._session_rows()

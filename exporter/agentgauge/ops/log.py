@@ -1,8 +1,8 @@
 """Everything that people did to an agent, and what its own rules did in their place: `ops log` shows it.
 
-One fact stands in one place. Activations of prompts and changes of autonomy are kept for ever in tables of their own,
-with who and why, so the log reads them there. Switches, throttles, dropped caches and ended sessions have no such
-table: each is an operation.
+One fact stands in one place. Activations of prompts and changes of autonomy have their own tables, which keep every
+change with who and why, so the log reads them there. Switches, throttles, dropped caches and ended sessions have no
+such table: each is an operation.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Conversations worth a look: what was said and called in sessions that passed the limit of tool calls.
+"""Transcripts of sessions that passed the limit of tool calls: what was said and called.
 
-They hold what users wrote, so they stay in the state folder, readable for its owner alone, the newest only.
+They hold what users wrote, so only the newest are stored, in the state folder, readable by its owner alone.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from agentgauge.session import Session
 
 FOLDER = "transcripts"
-KEPT = 50
+MOST = 50
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class SessionTranscript:
 
 
 class UnknownTranscriptError(LookupError):
-    """No transcript of that id is kept."""
+    """There is no transcript with that id."""
 
 
 class Transcripts:
@@ -42,32 +43,38 @@ class Transcripts:
         self._folder = state / FOLDER
 
     def keep(self, session: Session, messages: Sequence[Any]) -> None:
-        """Keep a session as it is now, in place of an earlier step of it; the oldest beyond KEPT are dropped."""
+        """Store a session as it is now, in place of what was stored of it before; only the newest MOST stay."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        kept = SessionTranscript(
+        transcript = SessionTranscript(
             session.id, now, session.tool_calls, session.turns, round(session.cost_usd, 4), messages
         )
-        written = self._folder / f"{session.id}.json.tmp"
+        name = _file_name(session.id)
+        written = self._folder / f"{name}.tmp"
         with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            json.dump(asdict(kept), file)
-        written.replace(self._folder / f"{session.id}.json")
-        for path in self._newest_first()[KEPT:]:
+            json.dump(asdict(transcript), file)
+        written.replace(self._folder / name)
+        for path in self._newest_first()[MOST:]:
             path.unlink(missing_ok=True)
 
     def all(self) -> list[SessionTranscript]:
-        """Those that are kept, newest first."""
+        """All of them, newest first."""
         return [_read(path) for path in self._newest_first()]
 
     def get(self, transcript_id: str) -> SessionTranscript:
         """One of them; raises UnknownTranscriptError."""
         for path in self._newest_first():
-            if path.stem == transcript_id:
+            if path.name == _file_name(transcript_id):
                 return _read(path)
-        raise UnknownTranscriptError(f"there is no transcript {transcript_id!r}; `ops looping` lists them")
+        raise UnknownTranscriptError(f"there is no transcript {transcript_id!r}; `agentgauge ops looping` lists them")
 
     def _newest_first(self) -> list[Path]:
         return sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+
+def _file_name(session_id: str) -> str:
+    """The file of a session, whose id may hold anything, also slashes."""
+    return f"{quote(session_id, safe='')}.json"
 
 
 def without_messages(transcript: SessionTranscript) -> dict[str, Any]:

@@ -180,6 +180,15 @@ def test_transcripts_are_listed_without_what_was_said_and_read_one_by_one(
         assert ask_each(replicas, f"transcripts/{unknown}")[0].status == 404
 
 
+def test_a_session_id_from_outside_cannot_leave_the_folder(gauge: AgentGauge, tmp_path: Path) -> None:
+    """An agent may take ids from its callers."""
+    transcripts = Transcripts(tmp_path / "state")
+    with gauge.session(session_id="../../outside") as session:
+        transcripts.keep(session, [])
+    assert transcripts.get("../../outside").id == "../../outside"
+    assert [path.name for path in tmp_path.glob("*outside*")] == []
+
+
 def test_replicas_are_merged_and_one_that_does_not_answer_is_said(
     gauge: AgentGauge, base: str, replicas: Replicas, ledger: Ledger
 ) -> None:
