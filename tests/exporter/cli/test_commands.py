@@ -266,6 +266,14 @@ def test_a_part_that_is_not_installed_says_how_to_get_it(folder: Path) -> None:
     assert re.fullmatch(r'error: .*sqlalchemy.*pip install "agentgauge\[\w+\]"\n', result.stderr)
 
 
+def test_without_the_extra_the_command_says_how_to_get_it() -> None:
+    """The script is installed with the library alone, too."""
+    code = "import sys\nsys.modules['typer'] = None\nfrom agentgauge.cli import main\nmain()"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 2
+    assert result.stderr == 'error: the command line needs typer; run: pip install "agentgauge[cli]"\n'
+
+
 def test_the_app_option_counts_for_one_command_only(folder: Path) -> None:
     """A later command in the same process is about the agent that the environment names."""
     assert run("--app", "nowhere:app", "ops", "tools").exit_code == 2
