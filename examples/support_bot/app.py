@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -15,7 +16,7 @@ HERE = Path(__file__).parent
 ORDER = {"type": "string", "pattern": "^A-[0-9]{4}$"}
 
 
-def arguments(**properties: dict[str, object]) -> dict[str, object]:
+def arguments(**properties: Mapping[str, object]) -> dict[str, object]:
     """The schema of a tool that needs all of its arguments."""
     return {"properties": properties, "required": list(properties), "additionalProperties": False}
 

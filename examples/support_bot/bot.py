@@ -9,7 +9,7 @@ from typing import Any
 
 from openai import AsyncOpenAI
 
-from agentgauge import AgentApp, AgentGauge, Session, TokenUsage, llm_step
+from agentgauge import AgentApp, AgentGauge, Session, Task, TokenUsage, llm_step
 from agentgauge.autonomy import Call, CallOutcome, Resumed, ToolRequests, Waiting, describe_interruption
 from agentgauge.cost import BudgetReachedError
 from agentgauge.ops import FollowedSwitches
@@ -67,7 +67,8 @@ class SupportBot:
                 )
                 if isinstance(settled, Waiting):
                     return f"One of us has to approve this first ({settled.actions[0].id}); you will hear from us."
-                return await self._write_answer(prompts, settled.outcomes[0])
+                said = await self._write_answer(task, prompts, settled.outcomes[0])
+                return " ".join(filter(None, [said, self._budgets.warning()]))
             except BudgetReachedError as reached:
                 task.fallback()
                 return str(reached)
@@ -76,7 +77,8 @@ class SupportBot:
         """Answer a ticket whose refund was decided, in whatever process this is."""
         if resumed.interrupted:
             return describe_interruption(resumed.outcomes)
-        return await self._write_answer(self._prompts(resumed.state["prompts"]), resumed.outcomes[0])
+        prompts = self._prompts(resumed.state["prompts"])
+        return await self._write_answer(resumed.task, prompts, resumed.outcomes[0])
 
     async def _choose_call(self, prompts: Prompts, ticket: str, call_id: str) -> Call:
         """The call for a ticket. The model says what is wanted; the arguments are those that the ticket holds."""
@@ -89,10 +91,13 @@ class SupportBot:
             return Call(call_id, "look_up_order", {"order": order[0]})
         return Call(call_id, "search_help", {"question": ticket})
 
-    async def _write_answer(self, prompts: Prompts, outcome: CallOutcome) -> str:
+    async def _write_answer(self, task: Task, prompts: Prompts, outcome: CallOutcome) -> str:
         """The tool's result as a friendly sentence; as it is, if the model's sentence lost a word of it."""
-        if outcome.status != "done":
-            return UNAVAILABLE if outcome.status == "failed" else f"We could not do this: {outcome.content}"
+        if outcome.status == "failed":
+            task.failed()
+            return UNAVAILABLE
+        if outcome.status == "refused":
+            return f"We could not do this: {outcome.content}"
         result = str(json.loads(outcome.content))
         with llm_step("synthesis"):
             sentence = await self._ask(prompts.texts["answer"], result)

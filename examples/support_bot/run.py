@@ -45,7 +45,13 @@ async def main(port: int) -> None:
             while line := await asyncio.to_thread(sys.stdin.readline):
                 customer, _, ticket = line.strip().partition(": ")
                 session = sessions.get(customer) or sessions.setdefault(customer, gauge.session(customer))
-                print(f"{customer}: {await bot.answer(session, ticket)}", flush=True)
+                if session.ended_by_operator:
+                    del sessions[customer]
+                    print(f"{customer}: this conversation was ended; write again to begin a new one", flush=True)
+                else:
+                    print(f"{customer}: {await bot.answer(session, ticket)}", flush=True)
+        for session in sessions.values():
+            session.close()
 
 
 if __name__ == "__main__":

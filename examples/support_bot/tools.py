@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +53,12 @@ def pretend_refund(order: str, usd: int) -> str:
     return f"Refunded ${usd} for order {order}."
 
 
-TOOLS = {"look_up_order": look_up_order, "search_help": search_help, "refund_order": refund_order}
-PRETENDED = TOOLS | {"refund_order": pretend_refund}
+TOOLS: dict[str, Callable[..., str]] = {
+    "look_up_order": look_up_order,
+    "search_help": search_help,
+    "refund_order": refund_order,
+}
+PRETENDED: dict[str, Callable[..., str]] = TOOLS | {"refund_order": pretend_refund}
 
 
 def run_tool(tool: str, arguments: Mapping[str, Any]) -> str:

@@ -39,7 +39,8 @@ def stranger(tmp_path_factory: pytest.TempPathFactory, programs: dict[str, Path]
     try:
         return make(folder, programs["promtool"].parent)
     except SystemExit as missing:
-        pytest.fail(str(missing), pytrace=False)
+        says = str(missing)
+    pytest.fail(says, pytrace=False)
 
 
 @pytest.fixture(scope="module")
