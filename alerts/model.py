@@ -1,8 +1,9 @@
 """What an alert and a recording rule are.
 
 Holes in the templates: ``<window>``, ``<evidence>``, ``<threshold>`` (the number, in base units), ``<le>`` (the
-threshold as a bucket boundary), and the metrics of ``agentgauge.metrics``. In descriptions ``<threshold>``,
-``<evidence>`` and ``<window>`` are written for people (95 %, 5 s, 5m).
+threshold as a bucket boundary), ``<scatter>``, ``<fast.window>``, ``<fast.z>`` and so on for each look of the alert,
+and the metrics of ``agentgauge.metrics``. In descriptions ``<threshold>``, ``<evidence>`` and the windows are written
+for people (95 %, 5 s, 5m).
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ SLOW_SHARE = 0.05
 
 @dataclass(frozen=True)
 class Record:
-    """A recording rule: a query that two consumers share, or the short memory of a long window."""
+    """A recording rule: a query that two consumers share, or the short memory of a long window.
+
+    ``of`` is the alert whose windows the holes of ``expr`` are.
+    """
 
     name: str
     expr: str
     area: str
+    of: str = ""
 
 
 @dataclass(frozen=True)

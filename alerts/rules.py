@@ -12,12 +12,14 @@ from agentgauge.metrics import MetricSpec
 from alerts import links, promql
 from alerts.catalog import ALERTS, RECORDS
 from alerts.deployment import DEMO, Deployment
-from alerts.model import Alert
+from alerts.model import Alert, Record
 from alerts.promql import Duration, fill
-from alerts.thresholds import Numbers, Threshold, ThresholdError, Thresholds
+from alerts.thresholds import LOOKS, Numbers, Threshold, ThresholdError, Thresholds
 
 HEADER = "# Generated from alerts/areas and alerts/thresholds.yml by `make generate`; do not edit.\n"
 
+_NUMBERS = re.compile(rf"<(threshold|le|evidence|scatter|window|(?:{'|'.join(LOOKS)})\.(?:window|z))>")
+"""The holes that thresholds.yml fills."""
 _DURATION_LITERAL = re.compile(r"(?<![\w.])(\d+[smhdw])(?=[\]:\s)]|$)")
 
 
@@ -73,8 +75,12 @@ def _without(common: RenderedAlert, agents: list[str]) -> RenderedAlert:
     """The rule for all agents but those that have one for themselves."""
     if not agents:
         return common
+    return replace(common, expr=promql.narrowed(common.expr, _none_of(agents)))
+
+
+def _none_of(agents: list[str]) -> str:
     names = "|".join(agent.replace(".", "[.]") for agent in agents)
-    return replace(common, expr=promql.narrowed(common.expr, f'agent!~"{names}"'))
+    return f'agent!~"{names}"'
 
 
 def _only(item: RenderedAlert, agent: str) -> RenderedAlert:
@@ -98,12 +104,48 @@ def faster(query: str, speed: float) -> str:
     return _DURATION_LITERAL.sub(lambda match: str(Duration.parse(match[1]).faster(speed)), query)
 
 
-def _group(area: str, rendered: list[RenderedAlert], speed: float) -> dict[str, Any]:
-    rules: list[dict[str, Any]] = [
-        {"record": record.name, "expr": _Literal(faster(fill(record.expr), speed))}
-        for record in RECORDS
-        if record.area == area
+def record_exprs(record: Record, items: list[RenderedAlert], speed: float = 1) -> list[str]:
+    """The query of a recording rule, the windows of its alert filled in: one, or one for each agent with other ones."""
+    template = faster(record.expr, speed)
+    filled = [_filled(template, holes(item.alert, item.numbers)) for item in items] or [fill(template)]
+    if len(set(filled)) == 1:
+        return filled[:1]
+    own = [item.only_agent for item in items if item.only_agent]
+    return [
+        promql.narrowed(query, f'agent="{item.only_agent}"' if item.only_agent else _none_of(own))
+        for item, query in zip(items, filled, strict=True)
     ]
+
+
+def holes(alert: Alert, numbers: Numbers) -> dict[str, object]:
+    """What the numbers of an alert put into the holes of its query."""
+    values: dict[str, object] = {}
+    if numbers.threshold is not None:
+        values["threshold"] = f"{numbers.threshold.value:g}"
+        if alert.boundary_of is not None:
+            values["le"] = _boundary(numbers, numbers.threshold, alert.boundary_of)
+    for name, number in (("evidence", numbers.evidence), ("scatter", numbers.scatter)):
+        if number is not None:
+            values[name] = f"{number.value:g}"
+    if numbers.window is not None:
+        values["window"] = numbers.window
+    for name, look in numbers.looks.items():
+        values[f"{name}.window"] = look.window
+        if look.z is not None:
+            values[f"{name}.z"] = f"{look.z:g}"
+    return values
+
+
+def _filled(template: str, values: dict[str, object]) -> str:
+    return fill(template, **{name: value for name, value in values.items() if f"<{name}>" in template})
+
+
+def _group(area: str, rendered: list[RenderedAlert], speed: float) -> dict[str, Any]:
+    rules: list[dict[str, Any]] = []
+    for record in RECORDS:
+        if record.area == area:
+            queries = record_exprs(record, [item for item in rendered if item.alert.name == record.of], speed)
+            rules += [{"record": record.name, "expr": _Literal(query)} for query in queries]
     rules += [_rule(item) for item in rendered if item.alert.area == area]
     return {"groups": [{"name": f"agentgauge-{area}", "rules": rules}]}
 
@@ -121,20 +163,13 @@ def _rule(item: RenderedAlert) -> dict[str, Any]:
 
 
 def _render(alert: Alert, numbers: Numbers, deployment: Deployment) -> RenderedAlert:
-    values: dict[str, object] = {"job": deployment.job}
-    if numbers.threshold is not None:
-        values["threshold"] = f"{numbers.threshold.value:g}"
-        if alert.boundary_of is not None:
-            values["le"] = _boundary(numbers, numbers.threshold, alert.boundary_of)
-    if numbers.evidence is not None:
-        values["evidence"] = f"{numbers.evidence.value:g}"
-    if numbers.window is not None:
-        values["window"] = numbers.window
+    values = {"job": deployment.job, **holes(alert, numbers)}
+    _check_fit(alert, values, numbers)
     scaled = _faster_numbers(numbers, deployment.speed)
     return RenderedAlert(
         alert=alert,
         numbers=scaled,
-        expr=faster(fill(alert.expr, **_asked_for(alert.expr, values, numbers)), deployment.speed),
+        expr=faster(_filled(alert.expr, values), deployment.speed),
         fires_when=_in_words(alert.fires_when, scaled),
         description=_in_words(alert.description, scaled),
         runbook_url=links.runbook_url(deployment.runbooks, alert.name, alert.labels),
@@ -149,20 +184,23 @@ def _boundary(numbers: Numbers, threshold: Threshold, histogram: MetricSpec) -> 
         raise _error(numbers, f"threshold.value: {error}") from None
 
 
-def _asked_for(template: str, values: dict[str, object], numbers: Numbers) -> dict[str, object]:
-    """The values that the template has holes for; an error if thresholds.yml does not give one of them."""
-    for hole in ("threshold", "evidence", "window", "le"):
-        if f"<{hole}>" in template and hole not in values:
-            field_name = "threshold" if hole == "le" else hole
-            raise _error(numbers, f"{field_name} is missing, the alert's expression needs it")
-        if hole in ("evidence", "window") and hole in values and f"<{hole}>" not in template:
-            raise _error(numbers, f"{hole} is given, but the alert's expression does not use it")
-    if "threshold" in values and "<threshold>" not in template and "<le>" not in template:
-        where = (
-            "; a session's limit is the agent's own: SessionLimits(…)" if "<sessions_over_limit>" in template else ""
-        )
-        raise _error(numbers, f"threshold is given, but the alert's expression does not use it{where}")
-    return {name: value for name, value in values.items() if f"<{name}>" in template}
+def _check_fit(alert: Alert, values: dict[str, object], numbers: Numbers) -> None:
+    """Raise unless thresholds.yml gives what the alert's queries have holes for, and nothing that they do not use."""
+    queries = alert.expr + "".join(record.expr for record in RECORDS if record.of == alert.name)
+    asked = set(_NUMBERS.findall(queries))
+    for hole in sorted(asked - values.keys()):
+        name = "threshold" if hole == "le" else hole.partition(".")[0]
+        raise _error(numbers, f"{name} is missing, the alert's expression needs it")
+    used = {"threshold" if hole == "le" else hole.partition(".")[0] for hole in asked}
+    if numbers.looks:
+        used.add("window")  # that of the promise, for panels and pages
+        if numbers.window not in [look.window for look in numbers.looks.values()]:
+            raise _error(numbers, "window is what the panel shows: it has to be the window of one of the looks")
+    given = {hole.partition(".")[0] for hole in values} - {"job", "le"}
+    for name in sorted(given - used):
+        of_session = name == "threshold" and "<sessions_over_limit>" in alert.expr
+        where = "; a session's limit is the agent's own: SessionLimits(…)" if of_session else ""
+        raise _error(numbers, f"{name} is given, but the alert's expression does not use it{where}")
 
 
 def _in_words(template: str, numbers: Numbers) -> str:
@@ -171,6 +209,7 @@ def _in_words(template: str, numbers: Numbers) -> str:
         "evidence": numbers.evidence,
         "window": numbers.window,
         "for": numbers.for_,
+        **{f"{name}.window": look.window for name, look in numbers.looks.items()},
     }
     for hole, value in words.items():
         if f"<{hole}>" in template:
@@ -189,6 +228,7 @@ def _faster_numbers(numbers: Numbers, speed: float) -> Numbers:
         window=scaled(numbers.window),
         for_=scaled(numbers.for_),
         keep_firing_for=scaled(numbers.keep_firing_for),
+        looks={name: replace(look, window=look.window.faster(speed)) for name, look in numbers.looks.items()},
     )
 
 

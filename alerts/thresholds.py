@@ -16,6 +16,8 @@ FILE = Path(__file__).with_name("thresholds.yml")
 AGENT_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 Severity = Literal["critical", "warning", "info", "none"]
+LOOKS = ("fast", "middle", "slow", "lately")
+"""The windows that an alert may judge over."""
 Unit = Literal["ratio", "seconds", "count", "usd", "tokens", "factor", "days"]
 
 
@@ -36,10 +38,23 @@ class Threshold:
 
 
 @dataclass(frozen=True)
+class Look:
+    """A window over which an alert judges, and how surprised it must be: ``z`` standard deviations, one-sided.
+
+    The look called ``lately`` has none: it says whether what the others found is still so.
+    """
+
+    window: Duration
+    z: float | None
+    why: str
+
+
+@dataclass(frozen=True)
 class Numbers:
     """All numbers of one alert. ``file`` and ``line`` say where its block starts.
 
-    ``keep_firing_for`` is for an alert that mutes others: it has to outlast the windows of its symptoms.
+    ``keep_firing_for`` is for an alert that mutes others: it has to outlast the windows of its symptoms. ``scatter`` is
+    the standard deviation that single values may have, where a mean is judged.
     """
 
     severity: Severity
@@ -50,6 +65,8 @@ class Numbers:
     keep_firing_for: Duration | None
     line: int
     file: str
+    looks: dict[str, Look] = field(default_factory=dict)
+    scatter: Threshold | None = None
 
 
 @dataclass(frozen=True)
@@ -126,7 +143,7 @@ def _no_alert(name: str, known: list[str]) -> str:
 
 
 def _numbers(block: Block) -> Numbers:
-    block.only("threshold", "window", "for", "keep_firing_for", "evidence", "severity")
+    block.only("threshold", "window", "for", "keep_firing_for", "evidence", "severity", "scatter", *LOOKS)
     severity = block.text("severity")
     if severity not in get_args(Severity):
         raise block.error("severity", f"{severity!r} is not one of {', '.join(get_args(Severity))}")
@@ -139,7 +156,20 @@ def _numbers(block: Block) -> Numbers:
         keep_firing_for=_duration(block, "keep_firing_for") if "keep_firing_for" in block.fields else None,
         line=block.line,
         file=block.file,
+        looks={name: _look(block.block(name), name) for name in LOOKS if name in block.fields},
+        scatter=_threshold(block.block("scatter")) if "scatter" in block.fields else None,
     )
+
+
+def _look(block: Block, name: str) -> Look:
+    if name == "lately":
+        block.only("window", "why")
+        return Look(_duration(block, "window"), None, block.text("why"))
+    block.only("window", "z", "why")
+    z = float(block.number("z"))
+    if z <= 0:
+        raise block.error("z", f"{z:g} standard deviations surprise nobody; write a number above 0")
+    return Look(_duration(block, "window"), z, block.text("why"))
 
 
 def _threshold(block: Block) -> Threshold:

@@ -3,19 +3,48 @@
 from __future__ import annotations
 
 from alerts import links
+from alerts.evidence import Judged, share_above
 from alerts.model import Alert, Record
 
 PENDING = "agent:agent_approvals_pending:max"
-DECISIONS = "agent_decision:agent_approvals:increase5m"
 AUDITS = "agent_verdict:agent_audits:increase1h"
 
 DECIDED = 'decision=~"approved|edited|rejected"'
 """What a person decided. What expired is no decision: nobody made it."""
 
+REFUSED = Judged(
+    alert="AgentApprovalRateLow",
+    record="agent:agent_approvals_refused",
+    by="agent",
+    part='sum by (agent) (increase(<approvals>{decision=~"edited|rejected"}[<window>]))',
+    whole=f"sum by (agent) (increase(<approvals>{{{DECIDED}}}[<window>]))",
+    looks=("fast", "slow"),
+)
+WAVED_THROUGH = Judged(
+    alert="AgentApprovalRateHigh",
+    record="agent:agent_approvals_approved",
+    by="agent",
+    part='sum by (agent) (increase(<approvals>{decision="approved"}[<window>]))',
+    whole=f"sum by (agent) (increase(<approvals>{{{DECIDED}}}[<window>]))",
+    looks=("slow",),
+)
+FOUND_WRONG = Judged(
+    alert="AgentAuditProblems",
+    record="agent:agent_audits_problem",
+    by="agent",
+    part='sum by (agent) (increase(<audits>{verdict="problem"}[<window>]))',
+    whole="sum by (agent) (increase(<audits>[<window>]))",
+    looks=("fast", "slow"),
+    long_part=f'sum by (agent) (sum_over_time({AUDITS}{{verdict="problem"}}[<window>:1h]))',
+    long_whole=f"sum by (agent) (sum_over_time({AUDITS}[<window>:1h]))",
+)
+
 RECORDS = (
     Record(PENDING, "max by (agent) (<approvals_pending>)", area="approvals"),
-    Record(DECISIONS, "sum by (agent, decision) (increase(<approvals>[5m]))", area="approvals"),
     Record(AUDITS, "sum by (agent, verdict) (increase(<audits>[1h]))", area="approvals"),
+    *REFUSED.records("approvals"),
+    *WAVED_THROUGH.records("approvals"),
+    *FOUND_WRONG.records("approvals"),
 )
 
 ALERTS = (
@@ -24,18 +53,10 @@ ALERTS = (
         area="approvals",
         summary="Audits find that the agent acts wrongly where nobody is asked.",
         fires_when="audited actions found wrong > <threshold>",
-        expr=f"""
-(
-  sum by (agent) (sum_over_time({AUDITS}{{verdict="problem"}}[<window>:1h]))
-  /
-  sum by (agent) (sum_over_time({AUDITS}[<window>:1h]))
-) > <threshold>
-and
-sum by (agent) (sum_over_time({AUDITS}[<window>:1h])) >= <evidence>
-""",
+        expr=share_above(FOUND_WRONG, "<threshold>", "(1 - <threshold>)", of_all=True),
         description=(
-            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the actions audited in the last <window> were "
-            "wrong; above <threshold> pages."
+            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the audited actions were wrong: "
+            f"{FOUND_WRONG.counts('slow')} in the last <slow.window>; above <threshold> pages."
         ),
         labels=("agent",),
         panel=links.AUDIT_PROBLEMS,
@@ -45,18 +66,11 @@ sum by (agent) (sum_over_time({AUDITS}[<window>:1h])) >= <evidence>
         area="approvals",
         summary="People reject or rewrite what the agent proposes.",
         fires_when="approved / (approved + edited + rejected) < <threshold>",
-        expr=f"""
-(
-  sum by (agent) (increase(<approvals>{{decision="approved"}}[<window>]))
-  /
-  sum by (agent) (increase(<approvals>{{{DECIDED}}}[<window>]))
-) < <threshold>
-and
-sum by (agent) (increase(<approvals>{{{DECIDED}}}[<window>])) >= <evidence>
-""",
+        expr=share_above(REFUSED, "(1 - <threshold>)", "<threshold>", of_all=True),
         description=(
-            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the decisions of the last <window> were "
-            "approvals; below <threshold> pages."
+            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the proposals were edited or rejected: "
+            f"{REFUSED.counts('slow')} in the last <slow.window>, {REFUSED.counts('fast')} in the last <fast.window>; "
+            "<threshold> approval is promised."
         ),
         labels=("agent",),
         panel=links.APPROVAL_RATE,
@@ -98,18 +112,11 @@ sum by (agent) (
         area="approvals",
         summary="People approve everything: the agent has earned more freedom, or nobody reads any more.",
         fires_when="approved / (approved + edited + rejected) > <threshold>",
-        expr=f"""
-(
-  sum by (agent) (sum_over_time({DECISIONS}{{decision="approved"}}[<window>:5m]))
-  /
-  sum by (agent) (sum_over_time({DECISIONS}{{{DECIDED}}}[<window>:5m]))
-) > <threshold>
-and
-sum by (agent) (sum_over_time({DECISIONS}{{{DECIDED}}}[<window>:5m])) >= <evidence>
-""",
+        expr=share_above(WAVED_THROUGH, "<threshold>", "(1 - <threshold>)", of_all=True),
         description=(
-            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the decisions of the last <window> were "
-            "approvals; above <threshold> approving is a habit, not a check."
+            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the decisions were approvals: "
+            f"{WAVED_THROUGH.counts('slow')} in the last <slow.window>; above <threshold> approving is a habit, not a "
+            "check."
         ),
         labels=("agent",),
         panel=links.APPROVAL_RATE,

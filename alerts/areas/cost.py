@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentgauge import metrics
 from alerts import links
+from alerts.evidence import Judged, mean_above
 from alerts.model import Alert, Record
 
 SPEND_5M = "agent:agent_spend_usd:increase5m"
@@ -45,7 +46,28 @@ and
 """
 
 
+SESSION_COST = Judged(
+    alert="AgentSessionCostHigh",
+    record="agent:agent_session_cost_usd",
+    by="agent",
+    part="sum by (agent) (increase(<session_cost.sum>[<window>]))",
+    whole="sum by (agent) (increase(<session_cost.count>[<window>]))",
+    looks=("slow",),
+    ratio="mean",
+)
+INPUT_TOKENS = Judged(
+    alert="AgentInputTokensHigh",
+    record="agent:agent_llm_input_tokens",
+    by="agent",
+    part="sum by (agent) (increase(<llm_input_tokens.sum>[<window>]))",
+    whole="sum by (agent) (increase(<llm_input_tokens.count>[<window>]))",
+    looks=("slow",),
+    ratio="mean",
+)
+
 RECORDS = (
+    *SESSION_COST.records("cost"),
+    *INPUT_TOKENS.records("cost"),
     # Union, not sum: an agent without paid tools, or before its first LLM call, still has the other half.
     Record(SPEND_5M, "sum by (agent) (increase(<llm_cost>[5m]) or increase(<tool_cost>[5m]))", area="cost"),
     Record(SPEND_1H, "sum by (agent) (increase(<llm_cost>[1h]) or increase(<tool_cost>[1h]))", area="cost"),
@@ -82,17 +104,9 @@ and
         area="cost",
         summary="Conversations cost too much.",
         fires_when="mean cost of closed sessions > <threshold>",
-        expr="""
-(
-  sum by (agent) (increase(<session_cost.sum>[<window>]))
-  /
-  sum by (agent) (increase(<session_cost.count>[<window>]))
-) > <threshold>
-and
-sum by (agent) (increase(<session_cost.count>[<window>])) >= <evidence>
-""",
+        expr=mean_above(SESSION_COST, "<threshold>"),
         description=(
-            '{{ $labels.agent }}: a session of the last <window> cost ${{ $value | printf "%.2f" }} on '
+            '{{ $labels.agent }}: a session of the last <slow.window> cost ${{ $value | printf "%.2f" }} on '
             "average; above <threshold> is too much."
         ),
         labels=("agent",),
@@ -119,17 +133,9 @@ max by (agent, user) (<user_cost>) > <threshold>
         area="cost",
         summary="Prompts have grown too long.",
         fires_when="mean prompt of an LLM call > <threshold>",
-        expr="""
-(
-  sum by (agent) (increase(<llm_input_tokens.sum>[<window>]))
-  /
-  sum by (agent) (increase(<llm_input_tokens.count>[<window>]))
-) > <threshold>
-and
-sum by (agent) (increase(<llm_input_tokens.count>[<window>])) >= <evidence>
-""",
+        expr=mean_above(INPUT_TOKENS, "<threshold>"),
         description=(
-            '{{ $labels.agent }}: a prompt of the last <window> had {{ $value | printf "%.0f" }} tokens on '
+            '{{ $labels.agent }}: a prompt of the last <slow.window> had {{ $value | printf "%.0f" }} tokens on '
             "average; above <threshold> is too long."
         ),
         labels=("agent",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from agentgauge import metrics
 from agentgauge.session import SessionLimits
 from alerts import links
+from alerts.evidence import Judged, mean_below, share_above
 from alerts.model import SLOW_SHARE, Alert
 
 # Read when the alert fires, so that the page says what the agent counted against, whatever was configured here.
@@ -12,6 +13,29 @@ _LIMIT_IN_FORCE = (
     f'{{{{ with printf "max({metrics.SESSION_LIMIT}{{agent=%q,limit=\\"tool_calls\\"}})" $labels.agent | query }}}}'
     '{{ . | first | value | printf "%.0f" }}{{ else }}the limit of{{ end }}'
 )
+
+SLOW = Judged(
+    alert="AgentLatencySpike",
+    record="agent:agent_turns_slow",
+    by="agent",
+    part="""
+sum by (agent) (increase(<turn_duration.count>[<window>]))
+-
+sum by (agent) (increase(<turn_duration.bucket>{le="<le>"}[<window>]))
+""",
+    whole="sum by (agent) (increase(<turn_duration.count>[<window>]))",
+)
+TURNS = Judged(
+    alert="AgentSessionsAbandoned",
+    record="agent:agent_session_turns",
+    by="agent",
+    part="sum by (agent) (increase(<session_turns.sum>[<window>]))",
+    whole="sum by (agent) (increase(<session_turns.count>[<window>]))",
+    looks=("slow",),
+    ratio="mean",
+)
+
+RECORDS = (*SLOW.records("sessions"), *TURNS.records("sessions"))
 
 ALERTS = (
     Alert(
@@ -34,24 +58,11 @@ sum by (agent) (increase(<sessions_over_limit>{limit="tool_calls"}[<window>])) >
         area="sessions",
         summary="Answers are slow: the p95 of turns is above the limit.",
         fires_when="p95 of turns > <threshold>",
-        expr=f"""
-(
-  1
-  -
-  sum by (agent) (increase(<turn_duration.bucket>{{le="<le>"}}[<window>]))
-  /
-  sum by (agent) (increase(<turn_duration.count>[<window>]))
-) > {SLOW_SHARE}
-and
-(
-  sum by (agent) (increase(<turn_duration.count>[<window>]))
-  -
-  sum by (agent) (increase(<turn_duration.bucket>{{le="<le>"}}[<window>]))
-) >= <evidence>
-""",
+        expr=share_above(SLOW, f"{SLOW_SHARE}", f"{1 - SLOW_SHARE}"),
         description=(
-            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the answers of the last <window> took longer "
-            "than <threshold>; above 5 % the p95 is over <threshold>."
+            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the answers took longer than <threshold>: "
+            f"{SLOW.counts('slow')} in the last <slow.window>, {SLOW.counts('fast')} in the last <fast.window>; above "
+            "5 % the p95 is over <threshold>."
         ),
         labels=("agent",),
         panel=links.TURN_LATENCY,
@@ -62,17 +73,9 @@ and
         area="sessions",
         summary="People open a conversation and leave without a word.",
         fires_when="mean turns of closed sessions < <threshold>",
-        expr="""
-(
-  sum by (agent) (increase(<session_turns.sum>[<window>]))
-  /
-  sum by (agent) (increase(<session_turns.count>[<window>]))
-) < <threshold>
-and
-sum by (agent) (increase(<session_turns.count>[<window>])) >= <evidence>
-""",
+        expr=mean_below(TURNS, "<threshold>"),
         description=(
-            '{{ $labels.agent }}: a session of the last <window> had {{ $value | printf "%.2f" }} turns on '
+            '{{ $labels.agent }}: a session of the last <slow.window> had {{ $value | printf "%.2f" }} turns on '
             "average; below <threshold> most people leave without asking."
         ),
         labels=("agent",),

@@ -4,14 +4,58 @@ from __future__ import annotations
 
 from agentgauge import metrics
 from alerts import links
+from alerts.evidence import Judged, mean_above, share_above
 from alerts.model import Alert, Record
 
 TURNS_SUM = "agent:agent_task_turns_sum:increase5m"
 TURNS_COUNT = "agent:agent_task_turns_count:increase5m"
 
+USUAL_TURNS = "agent:agent_task_turns:usual"
+
+UNCOMPLETED = Judged(
+    alert="AgentTaskCompletionLow",
+    record="agent:agent_tasks_uncompleted",
+    by="agent",
+    part='sum by (agent) (increase(<tasks>{outcome!="completed"}[<window>]))',
+    whole="sum by (agent) (increase(<tasks>[<window>]))",
+    looks=("fast", "slow"),
+)
+FALLBACK = Judged(
+    alert="AgentFallbackRateHigh",
+    record="agent:agent_tasks_fallback",
+    by="agent",
+    part='sum by (agent) (increase(<tasks>{outcome="fallback"}[<window>]))',
+    whole="sum by (agent) (increase(<tasks>[<window>]))",
+    looks=("fast", "slow"),
+)
+TURNS = Judged(
+    alert="AgentTurnsIncreasing",
+    record="agent:agent_task_turns",
+    by="agent",
+    part="sum by (agent) (increase(<task_turns.sum>[<window>]))",
+    whole="sum by (agent) (increase(<task_turns.count>[<window>]))",
+    looks=("slow",),
+    ratio="mean",
+)
+
 RECORDS = (
+    *UNCOMPLETED.records("tasks"),
+    *FALLBACK.records("tasks"),
+    *TURNS.records("tasks"),
     Record(TURNS_SUM, "sum by (agent) (increase(<task_turns.sum>[5m]))", area="tasks"),
     Record(TURNS_COUNT, "sum by (agent) (increase(<task_turns.count>[5m]))", area="tasks"),
+    # What a task may take: as the promise says, or as many as in the day before, so that what is known for a day ends.
+    Record(
+        USUAL_TURNS,
+        f"""
+clamp_min(
+  sum_over_time({TURNS_SUM}[1d:5m] offset <slow.window>) / sum_over_time({TURNS_COUNT}[1d:5m] offset <slow.window>),
+  <threshold>
+)
+""",
+        area="tasks",
+        of="AgentTurnsIncreasing",
+    ),
 )
 
 ALERTS = (
@@ -20,18 +64,11 @@ ALERTS = (
         area="tasks",
         summary="Too few user requests are completed.",
         fires_when="completed / all tasks < <threshold>",
-        expr="""
-(
-  sum by (agent) (increase(<tasks>{outcome="completed"}[<window>]))
-  /
-  sum by (agent) (increase(<tasks>[<window>]))
-) < <threshold>
-and
-sum by (agent) (increase(<tasks>[<window>])) >= <evidence>
-""",
+        expr=share_above(UNCOMPLETED, "(1 - <threshold>)", "<threshold>", of_all=True),
         description=(
-            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the tasks of the last <window> were completed; "
-            "below <threshold> pages."
+            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the tasks were not completed: "
+            f"{UNCOMPLETED.counts('slow')} in the last <slow.window>, {UNCOMPLETED.counts('fast')} in the last "
+            "<fast.window>; <threshold> completion is promised."
         ),
         labels=("agent",),
         panel=links.TASK_COMPLETION,
@@ -41,22 +78,10 @@ sum by (agent) (increase(<tasks>[<window>])) >= <evidence>
         area="tasks",
         summary="Tasks take more model turns than they should, and more than yesterday.",
         fires_when="mean turns to completion > <threshold> and above the mean of the 24 h before",
-        expr=f"""
-(
-  sum by (agent) (increase(<task_turns.sum>[<window>]))
-  /
-  sum by (agent) (increase(<task_turns.count>[<window>]))
-) > <threshold> > (
-  sum_over_time({TURNS_SUM}[1d:5m] offset <window>)
-  /
-  sum_over_time({TURNS_COUNT}[1d:5m] offset <window>)
-)
-and
-sum by (agent) (increase(<task_turns.count>[<window>])) >= <evidence>
-""",
+        expr=mean_above(TURNS, USUAL_TURNS),
         description=(
             '{{ $labels.agent }}: a task took {{ $value | printf "%.1f" }} model turns on average over the '
-            "last <window>; above <threshold>, and more than in the 24 h before."
+            "last <slow.window>; above <threshold>, and more than in the 24 h before."
         ),
         labels=("agent",),
         panel=links.TASK_TURNS,
@@ -67,18 +92,11 @@ sum by (agent) (increase(<task_turns.count>[<window>])) >= <evidence>
         area="tasks",
         summary='The agent says "I can\'t help with that" too often.',
         fires_when="fallback / all tasks > <threshold>",
-        expr="""
-(
-  sum by (agent) (increase(<tasks>{outcome="fallback"}[<window>]))
-  /
-  sum by (agent) (increase(<tasks>[<window>]))
-) > <threshold>
-and
-sum by (agent) (increase(<tasks>[<window>])) >= <evidence>
-""",
+        expr=share_above(FALLBACK, "<threshold>", "(1 - <threshold>)", of_all=True),
         description=(
-            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the tasks of the last <window> ended in "
-            "a fallback; above <threshold> is too many."
+            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the tasks ended in a fallback: "
+            f"{FALLBACK.counts('slow')} in the last <slow.window>, {FALLBACK.counts('fast')} in the last "
+            "<fast.window>; above <threshold> is too many."
         ),
         labels=("agent",),
         panel=links.FALLBACK_RATE,

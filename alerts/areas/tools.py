@@ -4,11 +4,33 @@ from __future__ import annotations
 
 from agentgauge import metrics
 from alerts import links
+from alerts.evidence import Judged, share_above
 from alerts.model import SLOW_SHARE, Alert, Record
 
 SEEN_ERROR_TYPES = "agent_tool_error_type:agent_tool_errors:seen10m"
 
+FAILED = Judged(
+    alert="AgentToolSuccessRateLow",
+    record="agent_tool:agent_tool_calls_failed",
+    by="agent, tool",
+    part='sum by (agent, tool) (increase(<tool_calls>{outcome="error"}[<window>]))',
+    whole="sum by (agent, tool) (increase(<tool_calls>[<window>]))",
+)
+SLOW = Judged(
+    alert="AgentToolLatencyHigh",
+    record="agent_tool:agent_tool_calls_slow",
+    by="agent, tool",
+    part="""
+sum by (agent, tool) (increase(<tool_duration.count>[<window>]))
+-
+sum by (agent, tool) (increase(<tool_duration.bucket>{le="<le>"}[<window>]))
+""",
+    whole="sum by (agent, tool) (increase(<tool_duration.count>[<window>]))",
+)
+
 RECORDS = (
+    *FAILED.records("tools"),
+    *SLOW.records("tools"),
     Record(
         SEEN_ERROR_TYPES,
         # An error type is born at 1, so its first error is no increase: a series that was not there counts as well.
@@ -64,18 +86,11 @@ or
         area="tools",
         summary="A tool fails too often.",
         fires_when="a tool's success rate < <threshold>",
-        expr="""
-(
-  sum by (agent, tool) (increase(<tool_calls>{outcome="success"}[<window>]))
-  /
-  sum by (agent, tool) (increase(<tool_calls>[<window>]))
-) < <threshold>
-and
-sum by (agent, tool) (increase(<tool_calls>{outcome="error"}[<window>])) >= <evidence>
-""",
+        expr=share_above(FAILED, "(1 - <threshold>)", "<threshold>"),
         description=(
-            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the {{ $labels.tool }} calls of the last "
-            "<window> succeeded; below <threshold> pages."
+            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the {{ $labels.tool }} calls failed: "
+            f"{FAILED.counts('slow')} in the last <slow.window>, {FAILED.counts('fast')} in the last <fast.window>; "
+            "<threshold> success is promised."
         ),
         labels=("agent", "tool"),
         panel=links.TOOL_SUCCESS,
@@ -87,24 +102,11 @@ sum by (agent, tool) (increase(<tool_calls>{outcome="error"}[<window>])) >= <evi
         area="tools",
         summary="A tool is slow: its p95 is above the limit.",
         fires_when="a tool's p95 > <threshold>",
-        expr=f"""
-(
-  1
-  -
-  sum by (agent, tool) (increase(<tool_duration.bucket>{{le="<le>"}}[<window>]))
-  /
-  sum by (agent, tool) (increase(<tool_duration.count>[<window>]))
-) > {SLOW_SHARE}
-and
-(
-  sum by (agent, tool) (increase(<tool_duration.count>[<window>]))
-  -
-  sum by (agent, tool) (increase(<tool_duration.bucket>{{le="<le>"}}[<window>]))
-) >= <evidence>
-""",
+        expr=share_above(SLOW, f"{SLOW_SHARE}", f"{1 - SLOW_SHARE}"),
         description=(
-            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the {{ $labels.tool }} calls of the last "
-            "<window> took longer than <threshold>; above 5 % the p95 is over <threshold>."
+            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the {{ $labels.tool }} calls took longer than "
+            f"<threshold>: {SLOW.counts('slow')} in the last <slow.window>, {SLOW.counts('fast')} in the last "
+            "<fast.window>; above 5 % the p95 is over <threshold>."
         ),
         labels=("agent", "tool"),
         panel=links.TOOL_LATENCY,

@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 from alerts import links
+from alerts.evidence import Judged, share_above
 from alerts.model import Alert, Record
 
-RATINGS = "agent_rating:agent_feedback:increase5m"
 DAILY_USERS = "agent:agent_active_users_1d:max"
 
+WRONG = Judged(
+    alert="AgentWrongAnswersReported",
+    record="agent:agent_feedback_wrong",
+    by="agent",
+    part='sum by (agent) (increase(<feedback>{rating="down", reason="wrong_answer"}[<window>]))',
+    whole="sum by (agent) (increase(<tasks>[<window>]))",
+    looks=("fast", "slow"),
+)
+DOWN = Judged(
+    alert="AgentNegativeFeedbackHigh",
+    record="agent:agent_feedback_down",
+    by="agent",
+    part='sum by (agent) (increase(<feedback>{rating="down"}[<window>]))',
+    whole="sum by (agent) (increase(<feedback>[<window>]))",
+    looks=("fast", "slow"),
+)
+
 RECORDS = (
-    Record(RATINGS, "sum by (agent, rating) (increase(<feedback>[5m]))", area="users"),
+    *WRONG.records("users"),
+    *DOWN.records("users"),
     Record(DAILY_USERS, 'max by (agent) (<active_users>{window="1d"})', area="users"),
 )
 
@@ -18,12 +36,12 @@ ALERTS = (
         name="AgentWrongAnswersReported",
         area="users",
         summary="Users report wrong answers.",
-        fires_when="thumbs-down for `wrong_answer`",
-        expr="""
-sum by (agent) (increase(<feedback>{rating="down", reason="wrong_answer"}[<window>])) >= <evidence>
-""",
+        fires_when="thumbs-down for `wrong_answer` > <threshold> of the answers",
+        expr=share_above(WRONG, "<threshold>", "(1 - <threshold>)"),
         description=(
-            '{{ $labels.agent }}: {{ $value | printf "%.0f" }} answers of the last <window> were reported as wrong.'
+            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the answers were reported as wrong: "
+            f"{WRONG.counts('slow')} in the last <slow.window>, {WRONG.counts('fast')} in the last <fast.window>; "
+            "above <threshold> pages."
         ),
         labels=("agent",),
         panel=links.WRONG_ANSWERS,
@@ -33,18 +51,11 @@ sum by (agent) (increase(<feedback>{rating="down", reason="wrong_answer"}[<windo
         area="users",
         summary="Too many thumbs down.",
         fires_when="down / all ratings > <threshold>",
-        expr=f"""
-(
-  sum by (agent) (sum_over_time({RATINGS}{{rating="down"}}[<window>:5m]))
-  /
-  sum by (agent) (sum_over_time({RATINGS}[<window>:5m]))
-) > <threshold>
-and
-sum by (agent) (sum_over_time({RATINGS}[<window>:5m])) >= <evidence>
-""",
+        expr=share_above(DOWN, "<threshold>", "(1 - <threshold>)", of_all=True),
         description=(
-            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the ratings of the last <window> were "
-            "thumbs down; above <threshold> is too many."
+            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the ratings were thumbs down: "
+            f"{DOWN.counts('slow')} in the last <slow.window>, {DOWN.counts('fast')} in the last <fast.window>; above "
+            "<threshold> is too many."
         ),
         labels=("agent",),
         panel=links.NEGATIVE_FEEDBACK,

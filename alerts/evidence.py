@@ -1,0 +1,170 @@
+"""When is a share, or a mean, worse than promised, rather than unlucky? One test for all alerts, in plain PromQL.
+
+A share over a window is a sample. Of ``n`` events of which the promise allows the share ``p`` to be bad, more than
+
+    n·p + z·sqrt(n·p·(1 - p))
+
+bad ones are a surprise; ``z`` says how great a one. Several windows ("looks") are judged side by side: a short one that
+finds a total failure in minutes, a long one for what only many events can show. An alert begins when one of them is
+surprised and the last minutes are bad as well; it goes on until the last minutes are fine. Windows and ``z`` of each
+alert are in ``thresholds.yml``; how often that is wrong, and how soon it is right, is what ``truth`` measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from alerts.model import Record
+
+LATELY = "lately"
+"""The last minutes, which show whether it is still so."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What an alert judges: ``part`` of ``whole``, both templates with ``<window>``, kept by the labels ``by``.
+
+    ``record`` names the recording rules: ``<record>:slow`` is the part in the slow window, ``<record>_of:slow`` the
+    whole, ``<record>_share:slow`` the one by the other (``_mean`` where the part is a sum and the whole its count).
+    ``long_part`` and ``long_whole`` are written instead for a slow window that is too long to be counted from the
+    scrapes each time.
+    """
+
+    alert: str
+    record: str
+    by: str
+    part: str
+    whole: str
+    looks: tuple[str, ...] = ("fast", "middle", "slow")
+    ratio: Literal["share", "mean"] = "share"
+    long_part: str = ""
+    long_whole: str = ""
+
+    def records(self, area: str) -> tuple[Record, ...]:
+        """The counts of each look: rules, panels and pages read these."""
+        records = []
+        for look in (*self.looks, LATELY):
+            long = look == "slow" and self.long_part
+            part, whole, share = self.part_in(look), self.whole_in(look), self.share_in(look)
+            counted = {
+                part: (self.long_part if long else self.part).replace("<window>", f"<{look}.window>"),
+                whole: (self.long_whole if long else self.whole).replace("<window>", f"<{look}.window>"),
+            }
+            if look in ("slow", LATELY):
+                counted[share] = f"{part} / {whole}"
+            records += [Record(name, query, area, self.alert) for name, query in counted.items()]
+        return tuple(records)
+
+    def part_in(self, look: str) -> str:
+        """The record of the part in that window."""
+        return f"{self.record}:{look}"
+
+    def whole_in(self, look: str) -> str:
+        """The record of the whole in that window."""
+        return f"{self.record}_of:{look}"
+
+    def share_in(self, look: str) -> str:
+        """The record of the one by the other in that window: slow, or lately."""
+        return f"{self.record}_{self.ratio}:{look}"
+
+    def counts(self, look: str) -> str:
+        """The counts of a look in the words of a page, as Prometheus fills them in: ``12 of 100``."""
+        return f"{self._now(self.part_in(look))} of {self._now(self.whole_in(look))}"
+
+    def _now(self, record: str) -> str:
+        labels = self.by.split(", ")
+        selector = ", ".join(f"{label}=%q" for label in labels)
+        values = " ".join(f"$labels.{label}" for label in labels)
+        return (
+            f"{{{{ with printf `{record}{{{selector}}}` {values} | query }}}}"
+            '{{ . | first | value | printf "%.0f" }}{{ end }}'
+        )
+
+
+AT_LEAST_LATELY = 2
+"""One bad one after the mending is no relapse."""
+
+
+def share_above(judged: Judged, promised: str, rest: str, *, of_all: bool = False) -> str:
+    """True while more of the whole is bad than ``promised`` (PromQL, as is the ``rest``), beyond what chance explains.
+
+    The evidence is so many bad ones, or ``of_all`` so many of the whole.
+    """
+    share = judged.share_in
+    return _judgement(
+        judged,
+        surprised=lambda look: (
+            f"""
+    {judged.part_in(look)}
+      > {promised} * {judged.whole_in(look)}
+        + <{look}.z> * sqrt({promised} * {rest} * {judged.whole_in(look)})
+    and {(judged.whole_in if of_all else judged.part_in)(look)} >= <evidence>
+"""
+        ),
+        still=f"""
+  and {judged.part_in(LATELY)} >= {AT_LEAST_LATELY}
+  and {share(LATELY)} > {promised}
+  and {share(LATELY)} > {share("slow")} / 2
+""",
+        above=f"{share('slow')} > {promised}",
+        mended=f"""
+  unless {share(LATELY)} <= {share("slow")} / 3
+  unless {share(LATELY)} <= {promised} / 3
+""",
+    )
+
+
+def mean_above(judged: Judged, promised: str) -> str:
+    """True while the mean is above ``promised``, beyond what chance explains.
+
+    The standard error is bounded by how much single values may scatter: ``<scatter>``.
+    """
+    return _mean(judged, promised, ">", "+", "<=")
+
+
+def mean_below(judged: Judged, promised: str) -> str:
+    """As ``mean_above``, the other way round."""
+    return _mean(judged, promised, "<", "-", ">=")
+
+
+def _mean(judged: Judged, promised: str, worse: str, plus: str, better: str) -> str:
+    mean = judged.share_in
+    return _judgement(
+        judged,
+        surprised=lambda look: (
+            f"""
+    {judged.part_in(look)}
+      {worse} {promised} * {judged.whole_in(look)}
+        {plus} <{look}.z> * <scatter> * sqrt({judged.whole_in(look)})
+    and {judged.whole_in(look)} >= <evidence>
+"""
+        ),
+        still=f"""
+  and {mean(LATELY)} {worse} {promised}
+""",
+        above=f"{mean('slow')} {worse} {promised}",
+        mended=f"""
+  unless {mean(LATELY)} {better} {promised}
+""",
+    )
+
+
+def _judgement(judged: Judged, *, surprised: Callable[[str], str], still: str, above: str, mended: str) -> str:
+    looks = "\n    or\n".join(surprised(look).strip("\n") for look in judged.looks)
+    firing = f'ALERTS{{alertname="{judged.alert}", alertstate="firing"}}'
+    return f"""
+{judged.share_in("slow")}
+and
+(
+  (
+{looks}
+  )
+{still.strip(chr(10))}
+  or
+  {above}
+  and on ({judged.by}) {firing}
+{mended.strip(chr(10))}
+)
+"""
