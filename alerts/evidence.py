@@ -29,7 +29,7 @@ class Judged:
     ``record`` names the recording rules: ``<record>:slow`` is the part in the slow window, ``<record>_of:slow`` the
     whole, ``<record>_share:slow`` the one by the other (``_mean`` where the part is a sum and the whole its count).
     ``long_part`` and ``long_whole`` are written instead for a slow window that is too long to be counted from the
-    scrapes each time.
+    scrapes each time. What is a habit, and nothing that is mended, is not ``watched`` over the last minutes.
     """
 
     alert: str
@@ -41,11 +41,12 @@ class Judged:
     ratio: Literal["share", "mean"] = "share"
     long_part: str = ""
     long_whole: str = ""
+    watched: bool = True
 
     def records(self, area: str) -> tuple[Record, ...]:
         """The counts of each look: rules, panels and pages read these."""
         records = []
-        for look in (*self.looks, LATELY):
+        for look in (*self.looks, *([LATELY] if self.watched else [])):
             long = look == "slow" and self.long_part
             part, whole, share = self.part_in(look), self.whole_in(look), self.share_in(look)
             counted = {
@@ -153,6 +154,14 @@ def _mean(judged: Judged, promised: str, worse: str, plus: str, better: str) -> 
 
 def _judgement(judged: Judged, *, surprised: Callable[[str], str], still: str, above: str, mended: str) -> str:
     looks = "\n    or\n".join(surprised(look).strip("\n") for look in judged.looks)
+    if not judged.watched:
+        return f"""
+{judged.share_in("slow")}
+and
+(
+{looks}
+)
+"""
     firing = f'ALERTS{{alertname="{judged.alert}", alertstate="firing"}}'
     return f"""
 {judged.share_in("slow")}

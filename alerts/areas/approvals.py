@@ -27,6 +27,7 @@ WAVED_THROUGH = Judged(
     part='sum by (agent) (increase(<approvals>{decision="approved"}[<window>]))',
     whole=f"sum by (agent) (increase(<approvals>{{{DECIDED}}}[<window>]))",
     looks=("slow",),
+    watched=False,
 )
 FOUND_WRONG = Judged(
     alert="AgentAuditProblems",

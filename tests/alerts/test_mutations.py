@@ -5,7 +5,8 @@ A scenario far from the threshold proves little: it would pass with half or twic
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import repeat
@@ -19,7 +20,7 @@ from alerts import promql
 from alerts.catalog import RECORDS
 from alerts.deployment import DEMO
 from alerts.promql import Duration
-from alerts.rules import RenderedAlert
+from alerts.rules import RenderedAlert, holes
 from alerts.thresholds import Numbers, Threshold
 from tests.alerts import promtool
 from tests.alerts.promtool import RENDERED, scenarios
@@ -27,8 +28,11 @@ from tests.alerts.promtool import RENDERED, scenarios
 pytestmark = pytest.mark.mutation
 
 CONSTANTS = (
-    ("AgentToolLatencyHigh", "> 0.05", ("> 0.04", "> 0.06")),
-    ("AgentLatencySpike", "> 0.05", ("> 0.04", "> 0.06")),
+    ("AgentToolLatencyHigh", "> 0.05 *", ("> 0.04 *", "> 0.06 *")),
+    ("AgentLatencySpike", "> 0.05 *", ("> 0.04 *", "> 0.06 *")),
+    ("AgentToolSuccessRateLow", ":lately >= 2", (":lately >= 1", ":lately >= 3")),
+    ("AgentToolSuccessRateLow", ":slow / 2", (":slow / 1", ":slow / 4")),
+    ("AgentToolSuccessRateLow", ":slow / 3", (":slow / 2", ":slow / 6")),
     ("AgentToolNewErrorType", "[7d:10m]", ("[5d:10m]", "[9d:10m]")),
     ("AgentToolNewErrorType", "offset 1d", ("offset 18h", "offset 30h")),
     ("AgentTurnsIncreasing", "[1d:5m]", ("[12h:5m]", "[2d:5m]")),
@@ -71,25 +75,30 @@ class Rules:
 
 def rules_with(item: RenderedAlert, numbers: Numbers) -> Rules:
     """The alert as it would be with these numbers, whether or not the threshold is a bucket boundary."""
-    holes: dict[str, object] = {"job": DEMO.job}
-    for name in ("threshold", "evidence"):
-        if number := getattr(numbers, name):
-            holes[name] = f"{number.value:g}"
-    if numbers.window:
-        holes["window"] = numbers.window
-    if numbers.threshold and item.alert.boundary_of and "<le>" in item.alert.expr:
-        holes["le"] = item.alert.boundary_of.le(numbers.threshold.value)
-    expr = promql.fill(
-        item.alert.expr, **{name: hole for name, hole in holes.items() if f"<{name}>" in item.alert.expr}
-    )
-    return Rules(item, expr, numbers.for_, numbers.keep_firing_for, _records_of(expr))
+    values: dict[str, object] = {"job": DEMO.job}
+    alert = replace(item.alert, boundary_of=None)
+    values |= holes(alert, numbers)
+    if numbers.threshold and item.alert.boundary_of:
+        values["le"] = promql_le(item, numbers.threshold.value)
+
+    def filled(template: str) -> str:
+        return promql.fill(template, **{name: hole for name, hole in values.items() if f"<{name}>" in template})
+
+    expr = filled(item.alert.expr)
+    return Rules(item, expr, numbers.for_, numbers.keep_firing_for, _records_of(expr, filled))
 
 
-def _records_of(expr: str) -> dict[str, str]:
+def promql_le(item: RenderedAlert, value: float) -> str:
+    """The boundary as Prometheus writes it; a moved threshold that is not one stays a threshold."""
+    boundary_of = item.alert.boundary_of
+    return boundary_of.le(value) if boundary_of and value in boundary_of.buckets else f"{value:g}"
+
+
+def _records_of(expr: str, filled: Callable[[str], str]) -> dict[str, str]:
     named, needed = expr, {}
     for record in reversed(RECORDS):
-        if record.name in named:
-            needed[record.name] = promql.fill(record.expr)
+        if re.search(rf"(?<![\w:]){record.name}(?![\w:])", named):
+            needed[record.name] = filled(record.expr)
             named += record.expr
     return dict(reversed(needed.items()))
 
@@ -97,7 +106,7 @@ def _records_of(expr: str) -> dict[str, str]:
 def mutants(item: RenderedAlert) -> Iterator[tuple[str, Rules]]:
     """Every number of the alert that its rule uses, moved down and up, and every aggregation, exchanged."""
     alert, numbers = item.alert, item.numbers
-    if numbers.threshold and ("<threshold>" in alert.expr or "<le>" in alert.expr):
+    if numbers.threshold and (_asks_for(item, "threshold", "le")):
         for value in _moved_threshold(item, numbers.threshold):
             moved = replace(numbers, threshold=replace(numbers.threshold, value=value))
             yield f"threshold {value:g}", rules_with(item, moved)
@@ -105,8 +114,20 @@ def mutants(item: RenderedAlert) -> Iterator[tuple[str, Rules]]:
         for value in _moved_evidence(numbers.evidence):
             moved = replace(numbers, evidence=replace(numbers.evidence, value=value))
             yield f"evidence {value:g}", rules_with(item, moved)
+    for name, look in numbers.looks.items():
+        for factor in (0.5, 2):
+            moved_look = replace(look, window=Duration(look.window.seconds * factor))
+            looks = {**numbers.looks, name: moved_look}
+            yield f"{name}.window {moved_look.window}", rules_with(item, replace(numbers, looks=looks))
+        for factor in (0.8, 1.2) if look.z else ():
+            moved_look = replace(look, z=look.z * factor)
+            looks = {**numbers.looks, name: moved_look}
+            yield f"{name}.z {moved_look.z:g}", rules_with(item, replace(numbers, looks=looks))
+    for factor in (0.8, 1.2) if numbers.scatter else ():
+        scatter = replace(numbers.scatter, value=numbers.scatter.value * factor)
+        yield f"scatter {scatter.value:g}", rules_with(item, replace(numbers, scatter=scatter))
     for factor in (0.5, 2):
-        if numbers.window:
+        if numbers.window and not numbers.looks:
             window = Duration(numbers.window.seconds * factor)
             yield f"window {window}", rules_with(item, replace(numbers, window=window))
         if numbers.for_:
@@ -119,16 +140,22 @@ def mutants(item: RenderedAlert) -> Iterator[tuple[str, Rules]]:
         if name == alert.name:
             for other in others:
                 yield f"{other} for {text}", _rewritten(rules_with(item, numbers), text, other)
-    if numbers.evidence or "<threshold>" in alert.expr:  # to the others any increase is enough, on whichever replica
+    if numbers.evidence or _asks_for(item, "threshold"):  # to the others any increase is enough, on whichever replica
         rules = rules_with(item, numbers)
         for right, wrong in AGGREGATIONS:
             if right in rules.expr or any(right in query for query in rules.records.values()):
                 yield f"{wrong} for {right}", _rewritten(rules, right, wrong)
 
 
+def _asks_for(item: RenderedAlert, *holes: str) -> bool:
+    """Whether the alert's query, or a record of its own, has such a hole."""
+    records = "".join(record.expr for record in RECORDS if record.of == item.alert.name)
+    return any(f"<{hole}>" in item.alert.expr + records for hole in holes)
+
+
 def _moved_threshold(item: RenderedAlert, threshold: Threshold) -> tuple[float, float]:
     value = threshold.value
-    if item.alert.boundary_of and "<le>" in item.alert.expr:
+    if item.alert.boundary_of and _asks_for(item, "le"):
         buckets = item.alert.boundary_of.buckets
         at = buckets.index(value)
         return buckets[at - 1], buckets[at + 1]
