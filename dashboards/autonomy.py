@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alerts import links
-from alerts.areas.approvals import AUDITS, DECIDED
+from alerts.areas.approvals import DECIDED, FOUND_WRONG
 from dashboards import queries, shared
 from dashboards.annotations import AUTONOMY_CHANGES, EVERYWHERE
 from dashboards.model import Dashboard, Limit, Query, Row
@@ -40,7 +40,7 @@ AT_A_GLANCE = Row(
             "Audits with a problem",
             RATIO,
             "Share of the audited actions of the alert's window that were wrong; of the worst agent.",
-            queries.highest(queries.share_recorded(AUDITS, "1h", 'verdict="problem"')),
+            queries.highest(queries.share_judged(FOUND_WRONG)),
             limit=Limit("AgentAuditProblems", "above"),
         ),
     ),
@@ -154,7 +154,7 @@ TRUST = Row(
             "Audits with a problem",
             RATIO,
             "Wrong share of the audited actions, over the alert's window.",
-            Query(queries.share_recorded(AUDITS, "1h", 'verdict="problem"'), "{{agent}}"),
+            Query(queries.share_judged(FOUND_WRONG), "{{agent}}"),
             limits=(Limit("AgentAuditProblems", "above"),),
         ),
         stack(

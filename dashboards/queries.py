@@ -11,6 +11,7 @@ import re
 from agentgauge import metrics
 from agentgauge.metrics import MetricSpec
 from alerts import promql
+from alerts.evidence import Judged
 from alerts.promql import PromqlError
 
 RATE = "$__rate_interval"
@@ -96,14 +97,9 @@ def share(metric: str, part: str, by: str = "", of: str = "", over: str = "<wind
     return f"{increase(metric, over, by, part)}\n/\n({increase(metric, over, by, of)} > 0)"
 
 
-def recorded(record: str, every: str, having: str = "", over: str = "<window>") -> str:
-    """How much an agent's counter grew over a long window, from a rule that records its growth in ``every``."""
-    return f"sum by (agent) (sum_over_time({record}{{<where>{_and(having)}}}[{over}:{every}]))"
-
-
-def share_recorded(record: str, every: str, part: str, of: str = "", over: str = "<window>") -> str:
-    """As ``share``, by agent, from what a rule recorded."""
-    return f"{recorded(record, every, part, over)}\n/\n({recorded(record, every, of, over)} > 0)"
+def share_judged(judged: Judged) -> str:
+    """The share that an alert judges, over its slow window, from the rule that records it."""
+    return f"{judged.share_in('slow')}{{<where>}} >= 0"
 
 
 def mean(histogram: str, by: str = "", over: str = "<window>") -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from alerts.areas.approvals import DECIDED, DECISIONS
+from alerts.areas.approvals import DECIDED, WAVED_THROUGH
 from alerts.areas.cost import SPEND_DAY, SPEND_USUAL
-from alerts.areas.users import RATINGS
+from alerts.areas.users import DOWN
 from dashboards import queries
 from dashboards.model import Limit, Panel, Query, State
 from dashboards.shapes import lines, percentiles, stack, stat, table
@@ -112,7 +112,7 @@ def thumbs_down(id: int, span: int = 4, opens: str = "") -> Panel:
         "Thumbs down",
         RATIO,
         "Share of thumbs down among all ratings in the alert's window; of the worst agent.",
-        queries.highest(queries.share_recorded(RATINGS, "5m", 'rating="down"')),
+        queries.highest(queries.share_judged(DOWN)),
         span=span,
         limit=Limit("AgentNegativeFeedbackHigh", "above"),
         opens=opens,
@@ -201,7 +201,7 @@ def approval_rate(id: int, span: int) -> Panel:
             judged_by="AgentApprovalRateLow",
         ),
         Query(
-            queries.share_recorded(DECISIONS, "5m", 'decision="approved"', of=DECIDED),
+            queries.share_judged(WAVED_THROUGH),
             "{{agent}}, last day",
             judged_by="AgentApprovalRateHigh",
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentgauge import metrics
 from alerts import links
-from alerts.areas.users import DAILY_USERS, RATINGS
+from alerts.areas.users import DAILY_USERS, DOWN
 from dashboards import queries, shared
 from dashboards.annotations import EVERYWHERE
 from dashboards.model import Dashboard, Limit, Query, Row
@@ -127,7 +127,7 @@ THUMBS = Row(
             "Thumbs down",
             RATIO,
             "Share of thumbs down among all ratings, over the alert's window.",
-            Query(queries.share_recorded(RATINGS, "5m", 'rating="down"'), "{{agent}}"),
+            Query(queries.share_judged(DOWN), "{{agent}}"),
             limits=(Limit("AgentNegativeFeedbackHigh", "above"),),
         ),
         stack(

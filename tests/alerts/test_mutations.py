@@ -119,13 +119,14 @@ def mutants(item: RenderedAlert) -> Iterator[tuple[str, Rules]]:
             moved_look = replace(look, window=Duration(look.window.seconds * factor))
             looks = {**numbers.looks, name: moved_look}
             yield f"{name}.window {moved_look.window}", rules_with(item, replace(numbers, looks=looks))
-        for factor in (0.8, 1.2) if look.z else ():
-            moved_look = replace(look, z=look.z * factor)
-            looks = {**numbers.looks, name: moved_look}
-            yield f"{name}.z {moved_look.z:g}", rules_with(item, replace(numbers, looks=looks))
-    for factor in (0.8, 1.2) if numbers.scatter else ():
-        scatter = replace(numbers.scatter, value=numbers.scatter.value * factor)
-        yield f"scatter {scatter.value:g}", rules_with(item, replace(numbers, scatter=scatter))
+        for factor in (0.8, 1.2):
+            if look.z:
+                looks = {**numbers.looks, name: replace(look, z=look.z * factor)}
+                yield f"{name}.z {look.z * factor:g}", rules_with(item, replace(numbers, looks=looks))
+    for factor in (0.8, 1.2):
+        if scatter := numbers.scatter:
+            moved = replace(numbers, scatter=replace(scatter, value=scatter.value * factor))
+            yield f"scatter {scatter.value * factor:g}", rules_with(item, moved)
     for factor in (0.5, 2):
         if numbers.window and not numbers.looks:
             window = Duration(numbers.window.seconds * factor)
