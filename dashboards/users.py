@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentgauge import metrics
 from alerts import links
-from alerts.areas.users import DAILY_USERS, DOWN
+from alerts.areas.users import DAILY_USERS, DOWN, WRONG
 from dashboards import queries, shared
 from dashboards.annotations import EVERYWHERE
 from dashboards.model import Dashboard, Limit, Query, Row
@@ -128,14 +128,25 @@ THUMBS = Row(
             RATIO,
             "Share of thumbs down among all ratings, over the alert's window.",
             Query(queries.share_judged(DOWN), "{{agent}}"),
+            span=6,
             limits=(Limit("AgentNegativeFeedbackHigh", "above"),),
         ),
-        stack(
+        lines(
             links.WRONG_ANSWERS.panel_id,
+            "Answers reported as wrong",
+            RATIO,
+            "Share of the answers that somebody reported as wrong, over the alert's slow window.",
+            Query(queries.share_judged(WRONG), "{{agent}}"),
+            span=6,
+            limits=(Limit("AgentWrongAnswersReported", "above"),),
+        ),
+        stack(
+            113,
             "Why thumbs go down",
             COUNT,
-            "Thumbs down in the alert's window by the reason given; the alert counts wrong answers alone.",
-            Query(queries.increase("feedback", "<window>", "reason", 'rating="down"'), "{{reason}}"),
+            "Thumbs down of the last hour by the reason given.",
+            Query(queries.increase("feedback", "1h", "reason", 'rating="down"'), "{{reason}}"),
+            span=6,
             drawn="bars",
         ),
         stack(
@@ -144,6 +155,7 @@ THUMBS = Row(
             PER_MINUTE,
             "Thumbs per minute.",
             Query(queries.per_minute("feedback", "rating"), "{{rating}}"),
+            span=6,
         ),
     ),
 )
