@@ -104,17 +104,22 @@ def faster(query: str, speed: float) -> str:
     return _DURATION_LITERAL.sub(lambda match: str(Duration.parse(match[1]).faster(speed)), query)
 
 
-def record_exprs(record: Record, items: list[RenderedAlert], speed: float = 1) -> list[str]:
-    """The query of a recording rule, the windows of its alert filled in: one, or one for each agent with other ones."""
+def _record(record: Record, items: list[RenderedAlert], speed: float) -> list[dict[str, Any]]:
+    """A recording rule with the windows of its alert; where agents have other ones, one for each of them as well."""
     template = faster(record.expr, speed)
-    filled = [_filled(template, holes(item.alert, item.numbers)) for item in items] or [fill(template)]
-    if len(set(filled)) == 1:
-        return filled[:1]
+    queries = [_filled(template, holes(item.alert, item.numbers)) for item in items] or [fill(template)]
+    if len(set(queries)) == 1:
+        return [{"record": record.name, "expr": _Literal(queries[0])}]
     own = [item.only_agent for item in items if item.only_agent]
-    return [
-        promql.narrowed(query, f'agent="{item.only_agent}"' if item.only_agent else _none_of(own))
-        for item, query in zip(items, filled, strict=True)
-    ]
+    rules: list[dict[str, Any]] = []
+    for item, query in zip(items, queries, strict=True):
+        if item.only_agent:  # as in _rule, the label tells the rules of one name apart
+            narrowed = promql.narrowed(query, f'agent="{item.only_agent}"')
+            labels = {"labels": {"agent": item.only_agent}}
+        else:
+            narrowed, labels = promql.narrowed(query, _none_of(own)), {}
+        rules.append({"record": record.name, "expr": _Literal(narrowed), **labels})
+    return rules
 
 
 def holes(alert: Alert, numbers: Numbers) -> dict[str, object]:
@@ -144,8 +149,7 @@ def _group(area: str, rendered: list[RenderedAlert], speed: float) -> dict[str, 
     rules: list[dict[str, Any]] = []
     for record in RECORDS:
         if record.area == area:
-            queries = record_exprs(record, [item for item in rendered if item.alert.name == record.of], speed)
-            rules += [{"record": record.name, "expr": _Literal(query)} for query in queries]
+            rules += _record(record, [item for item in rendered if item.alert.name == record.of], speed)
     rules += [_rule(item) for item in rendered if item.alert.area == area]
     return {"groups": [{"name": f"agentgauge-{area}", "rules": rules}]}
 

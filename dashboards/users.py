@@ -128,7 +128,7 @@ THUMBS = Row(
             RATIO,
             "Share of thumbs down among all ratings, over the alert's window.",
             Query(queries.share_judged(DOWN), "{{agent}}"),
-            span=6,
+            span=12,
             limits=(Limit("AgentNegativeFeedbackHigh", "above"),),
         ),
         lines(
@@ -137,7 +137,7 @@ THUMBS = Row(
             RATIO,
             "Share of the answers that somebody reported as wrong, over the alert's slow window.",
             Query(queries.share_judged(WRONG), "{{agent}}"),
-            span=6,
+            span=12,
             limits=(Limit("AgentWrongAnswersReported", "above"),),
         ),
         stack(
@@ -146,7 +146,7 @@ THUMBS = Row(
             COUNT,
             "Thumbs down of the last hour by the reason given.",
             Query(queries.increase("feedback", "1h", "reason", 'rating="down"'), "{{reason}}"),
-            span=6,
+            span=12,
             drawn="bars",
         ),
         stack(
@@ -155,7 +155,7 @@ THUMBS = Row(
             PER_MINUTE,
             "Thumbs per minute.",
             Query(queries.per_minute("feedback", "rating"), "{{rating}}"),
-            span=6,
+            span=12,
         ),
     ),
 )

@@ -13,7 +13,7 @@ from agentgauge import SessionLimits, metrics
 from alerts import catalog, promql, thresholds
 from alerts.deployment import DEMO
 from alerts.model import Alert
-from alerts.rules import RenderedAlert, render
+from alerts.rules import RenderedAlert, render, rule_files
 from tests.alerts import promtool
 from tests.alerts.promtool import RENDERED, RULES, Scenario, scenarios
 
@@ -89,28 +89,28 @@ def test_the_numbers_are_those_of_the_contract() -> None:
     """The promise to users, written a second time on purpose."""
     promised = {
         "AgentAllToolCallsFailing": (None, 5, "5m", "1m", "critical"),
-        "AgentToolSuccessRateLow": (0.95, 3, "5m", "2m", "critical"),
-        "AgentToolLatencyHigh": (5, 3, "5m", "5m", "warning"),
+        "AgentToolSuccessRateLow": (0.95, 5, "5m", "1m", "critical"),
+        "AgentToolLatencyHigh": (5, 5, "5m", "1m", "warning"),
         "AgentToolNewErrorType": (None, None, "10m", None, "warning"),
         "AgentSessionLooping": (None, None, "10m", None, "critical"),
-        "AgentLatencySpike": (10, 3, "5m", "5m", "critical"),
-        "AgentSessionsAbandoned": (1, 10, "1h", "30m", "warning"),
-        "AgentTaskCompletionLow": (0.8, 10, "1h", "10m", "critical"),
-        "AgentTurnsIncreasing": (6, 10, "1h", "15m", "warning"),
-        "AgentFallbackRateHigh": (0.15, 10, "1h", "10m", "warning"),
+        "AgentLatencySpike": (10, 5, "5m", "1m", "critical"),
+        "AgentSessionsAbandoned": (1, 10, "1h", "5m", "warning"),
+        "AgentTaskCompletionLow": (0.8, 10, "1h", "1m", "critical"),
+        "AgentTurnsIncreasing": (6, 10, "1h", "5m", "warning"),
+        "AgentFallbackRateHigh": (0.15, 10, "1h", "1m", "warning"),
         "AgentAuditProblems": (0.05, 20, "1w", None, "critical"),
-        "AgentApprovalRateLow": (0.6, 20, "1h", "10m", "critical"),
+        "AgentApprovalRateLow": (0.6, 20, "1h", "5m", "critical"),
         "AgentApprovalQueueStalled": (None, None, "30m", "5m", "warning"),
         "AgentApprovalRateHigh": (0.98, 100, "1d", "1h", "warning"),
         "AgentEvalRegression": (None, None, None, None, "critical"),
         "AgentEvalStale": (7, None, None, "1h", "warning"),
         "AgentCostSpike": (3, 1, None, "15m", "critical"),
-        "AgentSessionCostHigh": (0.5, 10, "1h", "10m", "warning"),
+        "AgentSessionCostHigh": (0.5, 10, "1h", "5m", "warning"),
         "AgentUserDailyCostHigh": (5, None, None, None, "warning"),
-        "AgentInputTokensHigh": (50_000, 10, "1h", "10m", "warning"),
+        "AgentInputTokensHigh": (50_000, 10, "1h", "5m", "warning"),
         "AgentToolSpendAnomaly": (2, 1, None, "15m", "warning"),
         "AgentUnpricedModel": (None, None, "1h", None, "warning"),
-        "AgentWrongAnswersReported": (None, 3, "1h", None, "critical"),
+        "AgentWrongAnswersReported": (0.01, 3, "1h", None, "critical"),
         "AgentNegativeFeedbackHigh": (0.2, 10, "1d", "10m", "warning"),
         "AgentActiveUsersDeclining": (None, 5, "1w", "6h", "warning"),
         "AgentRetentionLow": (0.3, 10, None, "6h", "warning"),
@@ -137,8 +137,11 @@ def test_the_numbers_are_those_of_the_contract() -> None:
 def test_shortened_clocks_shorten_every_duration_and_nothing_else() -> None:
     """Drills run the same rules ten times as fast."""
     fast = {item.alert.name: item for item in render(thresholds.load(), replace(DEMO, speed=10))}
-    assert "[30s]" in fast["AgentToolSuccessRateLow"].expr
-    assert str(fast["AgentToolSuccessRateLow"].numbers.for_) == "12s"
+    assert "[30s]" in fast["AgentAllToolCallsFailing"].expr
+    assert str(fast["AgentToolSuccessRateLow"].numbers.for_) == "6s"
+    assert (
+        "increase(agent_tool_calls_total[30s])" in rule_files(list(fast.values()), replace(DEMO, speed=10))["tools.yml"]
+    )
     assert "[60480s:1m] offset 1m" in fast["AgentToolNewErrorType"].expr.replace("1008m", "60480s")
-    assert "< 0.95" in fast["AgentToolSuccessRateLow"].expr
-    assert promql.metrics_named(fast["AgentToolSuccessRateLow"].expr) == [metrics.TOOL_CALLS]
+    assert "(1 - 0.95)" in fast["AgentToolSuccessRateLow"].expr
+    assert promql.metrics_named(fast["AgentAllToolCallsFailing"].expr) == [metrics.TOOL_CALLS]

@@ -37,7 +37,7 @@ def line_of(path: Path, text: str) -> int:
         ("unit: ratio", "unit: percent", "unit: percent", r"threshold\.unit: 'percent' is not one of ratio, seconds"),
         ("window: 5m", "window: 5 min", "5 min", r"window: '5 min' is not a valid duration; write it like 90s, 5m"),
         ("severity: critical", "severity: urgent", "urgent", r"severity: 'urgent' is not one of critical, warning"),
-        ("value: 3,", "value: -3,", "value: -3", r"evidence\.value: -3 is negative"),
+        ("evidence: {value: 5,", "evidence: {value: -5,", "value: -5", r"evidence\.value: -5 is negative"),
         ("alerts:", "alrts:", "alrts:", r"alrts: unknown field"),
         ("    window: 5m\n", "    window: 5m\n    window: 6m\n", "window: 6m", r"window: is given twice"),
     ],
@@ -98,8 +98,8 @@ def test_a_changed_number_moves_rule_and_description_together(tmp_path: Path) ->
     """One place to change, everything follows."""
     path = changed(tmp_path, "value: 0.95", "value: 0.9")
     item = next(item for item in render(thresholds.load(path)) if item.alert.name == "AgentToolSuccessRateLow")
-    assert ") < 0.9\n" in item.expr
-    assert "below 90 % pages" in item.description
+    assert "> (1 - 0.9) *" in item.expr
+    assert "90 % success is promised" in item.description
     assert item.fires_when == "a tool's success rate < 90 %"
 
 
