@@ -49,7 +49,7 @@ def draw(
     busy: Callable[[Reals], Reals] | None = None,
 ) -> History:
     """One history: ``bad_share`` may change over time (a function of seconds), and so may the traffic (``busy``)."""
-    at = np.arange(seconds // STEP) * float(STEP)
+    at: Reals = np.arange(seconds // STEP, dtype=np.float64) * STEP
     rate = per_hour * STEP / HOUR * (busy(at) if busy else np.ones_like(at))
     share = bad_share(at) if callable(bad_share) else np.full_like(at, bad_share)
     arrived = rng.poisson(rate)

@@ -28,16 +28,17 @@ class Look:
 
 @dataclass(frozen=True)
 class Test:
-    """The shape of a ratio alert, as ``alerts.promql.more_bad_than_promised`` writes it.
+    """The shape of a ratio alert, as ``alerts.evidence.share_above`` writes it.
 
     It begins when one of the ``looks`` is surprised and the last ``recent`` seconds are bad as well, and ends when the
     last ``recent`` seconds are fine, or the longest look is. ``at_least`` is the number of bad ones that a look needs,
-    ``held`` the rule's ``for``.
+    or ``of_all`` the number of all; ``held`` is the rule's ``for``.
     """
 
     promised: float
     looks: tuple[Look, ...]
     at_least: float
+    of_all: bool = False
     recent: int = 540
     held: int = 60
 
@@ -83,7 +84,7 @@ def judge(history: History, test: Test, offset: int = 0) -> Flags:
         for look in test.looks:
             bad, everything = counted(look.window)
             limit = p * everything + look.z * np.sqrt(p * (1 - p) * everything)
-            surprised |= (bad > limit) & (bad >= test.at_least)
+            surprised |= (bad > limit) & ((everything if test.of_all else bad) >= test.at_least)
         whole = np.divide(*counted(max(look.window for look in test.looks)))
         lately, all_lately = counted(test.recent)
         share = lately / all_lately
@@ -96,7 +97,7 @@ def hold_on(begins: Flags, goes_on: Flags) -> Flags:
     """True from where it begins for as long as it goes on."""
     firing = np.zeros(len(begins), dtype=bool)
     before = -2
-    for now in np.flatnonzero(begins | goes_on):
+    for now in np.flatnonzero(begins | goes_on).tolist():
         firing[now] = begins[now] or (before == now - 1 and firing[before])
         before = now
     return firing

@@ -35,7 +35,8 @@ FOUND_WRONG = Judged(
     by="agent",
     part='sum by (agent) (increase(<audits>{verdict="problem"}[<window>]))',
     whole="sum by (agent) (increase(<audits>[<window>]))",
-    looks=("fast", "slow"),
+    looks=("slow",),
+    watched=False,
     long_part=f'sum by (agent) (sum_over_time({AUDITS}{{verdict="problem"}}[<window>:1h]))',
     long_whole=f"sum by (agent) (sum_over_time({AUDITS}[<window>:1h]))",
 )
