@@ -6,7 +6,7 @@ FAULT ?= crm-outage
 EVAL ?=
 HISTORY ?=
 
-.PHONY: up down test test-mutations test-adoption test-real-model drill deploy-check lint generate docs page bench lock
+.PHONY: up down test test-mutations test-adoption test-real-model drill deploy-check lint generate docs page bench truth lock
 
 up: .venv/ready ## start everything and run until Ctrl-C (OFFSET=1000 moves the ports, NATIVE=1 ignores Docker, HISTORY=healthy makes up three weeks)
 	@exec $(PYTHON_ENV) -m stack up --offset $(OFFSET) $(if $(NATIVE),--native) $(if $(HISTORY),--history $(HISTORY))
@@ -46,6 +46,9 @@ generate: .venv/ready ## the committed bundle: rules, dashboards, runbooks and c
 
 docs: .venv/ready ## the documentation as a site, in .stack/docs
 	NO_MKDOCS_2_WARNING=1 $(PYTHON_ENV) -m mkdocs build --quiet --strict -f stack/docs.yml
+
+truth: .venv/ready ## how the ratio alerts do on made-up traffic: false pages, minutes to find and to end (SEED=7, SHORT=1)
+	$(PYTHON_ENV) -m truth --seed $(or $(SEED),1) $(if $(SHORT),--short)
 
 bench: .venv/ready ## overhead of the instrumentation, beside the bare calls
 	$(PYTHON_ENV) -m tests.bench

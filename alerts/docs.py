@@ -23,6 +23,8 @@ def resolves(item: RenderedAlert) -> str:
     numbers = item.numbers
     if numbers.keep_firing_for:
         return f"{numbers.keep_firing_for} after the condition no longer holds"
+    if lately := numbers.looks.get("lately"):
+        return f"when the last {lately.window} are fine ({lately.why})"
     if numbers.window:
         return f"when the condition no longer holds: at the latest {numbers.window} after the trouble has ended"
     return "as soon as the condition no longer holds"
@@ -39,8 +41,11 @@ def fact_box(item: RenderedAlert, others: list[RenderedAlert]) -> str:
         ("Labels", ", ".join(f"`{label}`" for label in item.alert.labels) or "none"),
         ("Mutes while it fires", ", ".join(f"[{name}]({name}.md)" for name in item.alert.inhibits) or "nothing"),
     ]
+    judged = [f"{look.window} with z = {look.z:g} ({look.why})" for look in numbers.looks.values() if look.z]
+    if judged:
+        rows.insert(2, ("Judged over", "; ".join(judged)))
     if numbers.severity != "none":  # the dead-man switch never resolves
-        rows.insert(2, ("Resolves", resolves(item)))
+        rows.insert(3 if judged else 2, ("Resolves", resolves(item)))
     if item.alert.baseline:
         rows.insert(1, ("Baseline", item.alert.baseline))
     if numbers.threshold:
