@@ -27,7 +27,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Test:
+class Shape:
     """The shape of a ratio alert, as ``alerts.evidence.share_above`` writes it.
 
     It begins when one of the ``looks`` is surprised and the last ``recent`` seconds are bad as well, and ends when the
@@ -68,7 +68,7 @@ def increase(counter: Counts, scrape: int, window: int, at: NDArray[np.int64], o
         return np.where(samples >= 2, grown * covered / (last - first), np.nan)
 
 
-def judge(history: History, test: Test, offset: int = 0) -> Flags:
+def judge(history: History, test: Shape, offset: int = 0) -> Flags:
     """Whether the alert fires at each evaluation."""
     at = np.arange(EVALUATED_EVERY, history.seconds, EVALUATED_EVERY)
 

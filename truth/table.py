@@ -11,7 +11,7 @@ import numpy as np
 from alerts import thresholds
 from alerts.thresholds import Numbers
 from truth.histories import HOUR, WEEK, History, changing, draw
-from truth.judging import EVALUATED_EVERY, Look, Test, judge, pages
+from truth.judging import EVALUATED_EVERY, Look, Shape, judge, pages
 
 WEEKS = 24
 INCIDENTS = 40
@@ -43,12 +43,12 @@ SUBJECTS = (
 )
 
 
-def shape_of(numbers: Numbers, promised: float, *, of_all: bool) -> Test:
+def shape_of(numbers: Numbers, promised: float, *, of_all: bool) -> Shape:
     """The model of an alert with these numbers; ``of_all`` where the evidence counts the whole."""
     looks = tuple(Look(int(look.window.seconds), look.z) for look in numbers.looks.values() if look.z)
     floor = numbers.evidence.value if numbers.evidence else 0
     held = int(numbers.for_.seconds) if numbers.for_ else 0
-    return Test(promised, looks, floor, of_all, int(numbers.looks["lately"].window.seconds), held)
+    return Shape(promised, looks, floor, of_all, int(numbers.looks["lately"].window.seconds), held)
 
 
 def lines(seed: int, scrape: int, *, short: bool = False) -> Iterator[str]:
@@ -80,7 +80,7 @@ def lines(seed: int, scrape: int, *, short: bool = False) -> Iterator[str]:
 
 
 def _incident(
-    rng: np.random.Generator, test: Test, before: float, volume: float, share: float, hours: float, scrape: int
+    rng: np.random.Generator, test: Shape, before: float, volume: float, share: float, hours: float, scrape: int
 ) -> tuple[float | None, float | None]:
     """Minutes until the alert began, and minutes from the mending until it ended; None where it did not."""
     begins, ends = 2 * HOUR, int((2 + hours) * HOUR)

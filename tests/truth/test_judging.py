@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from truth.histories import DAY, HOUR, History, changing, draw
-from truth.judging import EVALUATED_EVERY, Look, Test, hold_on, increase, judge, pages
+from truth.judging import EVALUATED_EVERY, Look, Shape, hold_on, increase, judge, pages
 
-TOOL = Test(0.05, (Look(300, 5.5), Look(600, 4.3), Look(HOUR, 3.3)), at_least=5)
+TOOL = Shape(0.05, (Look(300, 5.5), Look(600, 4.3), Look(HOUR, 3.3)), at_least=5)
 
 
 def test_an_increase_is_stretched_to_the_edges_of_the_window() -> None:
