@@ -23,5 +23,7 @@ def program(home: Path) -> tuple[str, str]:
             binaries.unpack(["chromium"], home, lambda _text: None, instead=instead, with_dependencies=True)
     if not found.exists():
         raise StackError("the package chromium holds no browser; install Chromium")
-    libraries = [str(path) for lib in ("lib", "usr/lib") for path in (unpacked / lib).glob("*-linux-gnu*")]
+    folders = [path for lib in ("lib", "usr/lib") for path in (unpacked / lib).glob("*-linux-gnu*")]
+    # PulseAudio keeps a library in a folder of its package, which it expects below /usr.
+    libraries = [str(path) for folder in folders for path in (folder, folder / "pulseaudio")]
     return str(found), ":".join(libraries)
