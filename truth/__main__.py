@@ -14,13 +14,13 @@ HEAD = """<!-- Written by `python -m truth --write`; do not edit. -->
 
 # What the alerts can tell
 
-A share over a window is a sample: with few events, a healthy agent looks bad now and then. The alerts on shares and means
-therefore judge by how surprising the numbers are. This page says what that costs and brings for two of them, on made-up traffic
-(Poisson arrivals, binomial outcomes), with the numbers of `alerts/thresholds.yml`.
+A share over a window is a sample: with few events, a healthy agent looks bad now and then. The alerts on shares and
+means therefore judge by how surprising the numbers are. This page says what that costs and brings for two of them, on
+made-up traffic (Poisson arrivals, binomial outcomes), with the numbers of `alerts/thresholds.yml`.
 
 It is a model of the rules, not the rules themselves; that the rules do the same is what the scenarios in
-`tests/alerts/scenarios` prove, on the real Prometheus. "Found" is the share of incidents for which the alert began while they
-lasted; the minutes are medians, from the beginning of the incident, and from its end.
+`tests/alerts/scenarios` prove, on the real Prometheus. "Found" is the share of incidents for which the alert began
+while they lasted; the minutes are medians, from the beginning of the incident, and from its end.
 
 `make truth SEED=7` draws other histories.
 """
