@@ -9,21 +9,25 @@ from stack import binaries
 from stack.errors import StackError
 from stack.preview.pictures import PROGRAMS
 
+PACKAGES = ["chromium", "fonts-liberation"]
+"""Without the fonts, texts are wider than on the machines of people."""
 
-def program(home: Path) -> tuple[str, str]:
-    """The program, and where else its libraries are to be looked for; StackError if there is none to be had."""
+
+def program(home: Path) -> tuple[str, dict[str, str]]:
+    """The program, and the environment in which it finds what it needs; StackError if there is none to be had."""
     on_path = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if on_path:
-        return on_path, ""
+        return on_path, {}
     unpacked = home.absolute() / "debian"
-    found = unpacked / "usr" / "lib" / "chromium" / "chromium"
+    binary = unpacked / "usr" / "lib" / "chromium" / "chromium"
+    fonts = unpacked / "usr" / "share" / "fonts" / "truetype" / "liberation"
     with binaries.one_at_a_time(home):
-        if not found.exists():
+        if not (binary.exists() and fonts.exists()):
             instead = "install Chromium"
-            binaries.unpack(["chromium"], home, lambda _text: None, instead=instead, with_dependencies=True)
-    if not found.exists():
+            binaries.unpack(PACKAGES, home, lambda _text: None, instead=instead, with_dependencies=True)
+    if not binary.exists():
         raise StackError("the package chromium holds no browser; install Chromium")
     folders = [path for lib in ("lib", "usr/lib") for path in (unpacked / lib).glob("*-linux-gnu*")]
     # PulseAudio keeps a library in a folder of its package, which it expects below /usr.
     libraries = [str(path) for folder in folders for path in (folder, folder / "pulseaudio")]
-    return str(found), ":".join(libraries)
+    return str(binary), {"LD_LIBRARY_PATH": ":".join(libraries), "XDG_DATA_HOME": str(unpacked / "usr" / "share")}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import urlencode
 
 from playwright.sync_api import Browser, Error, Page, sync_playwright
@@ -28,17 +29,17 @@ class PictureError(Exception):
 
 
 @contextmanager
-def browser(program: str | None = None, libraries: str = "") -> Iterator[Browser]:
-    """A headless Chromium: ``program``, or the one on PATH; ``libraries`` is where else to look for its libraries.
+def browser(program: str | None = None, environment: Mapping[str, str] = MappingProxyType({})) -> Iterator[Browser]:
+    """A headless Chromium: ``program``, or the one on PATH; ``environment`` is added to that of this process.
 
     PictureError if there is none.
     """
-    found = program or next(filter(None, map(shutil.which, PROGRAMS)), None)
-    if found is None:
+    executable = program or next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if executable is None:
         raise PictureError("there is no Chromium on PATH; on Debian and Ubuntu: apt-get install chromium")
-    env: dict[str, str | float | bool] = {**os.environ, **({"LD_LIBRARY_PATH": libraries} if libraries else {})}
+    env: dict[str, str | float | bool] = {**os.environ, **environment}
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=FLAGS, env=env)
+        started = playwright.chromium.launch(executable_path=executable, args=FLAGS, env=env)
         try:
             yield started
         finally:

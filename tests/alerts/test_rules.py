@@ -89,7 +89,7 @@ def test_the_numbers_are_those_of_the_contract() -> None:
     """The promise to users, written a second time on purpose."""
     promised = {
         "AgentAllToolCallsFailing": (None, 5, "5m", "1m", "critical"),
-        "AgentToolSuccessRateLow": (0.95, 5, "5m", "1m", "critical"),
+        "AgentToolSuccessRateLow": (0.95, 5, "5m", "2m", "critical"),
         "AgentToolLatencyHigh": (5, 5, "5m", "1m", "warning"),
         "AgentToolNewErrorType": (None, None, "10m", None, "warning"),
         "AgentSessionLooping": (None, None, "10m", None, "critical"),
@@ -138,7 +138,7 @@ def test_shortened_clocks_shorten_every_duration_and_nothing_else() -> None:
     """Drills run the same rules ten times as fast."""
     fast = {item.alert.name: item for item in render(thresholds.load(), replace(DEMO, speed=10))}
     assert "[30s]" in fast["AgentAllToolCallsFailing"].expr
-    assert str(fast["AgentToolSuccessRateLow"].numbers.for_) == "6s"
+    assert str(fast["AgentToolSuccessRateLow"].numbers.for_) == "12s"
     assert (
         "increase(agent_tool_calls_total[30s])" in rule_files(list(fast.values()), replace(DEMO, speed=10))["tools.yml"]
     )
