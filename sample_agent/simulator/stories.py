@@ -83,7 +83,7 @@ STORIES: dict[str, Story] = {
     "more-turns": Story(
         "For an hour and a half tasks have taken three times the turns.",
         GROWING,
-        Habits(turns_to_completion=7),
+        Habits(turns_to_completion=9),
         hours=1.5,
     ),
 }

@@ -126,6 +126,8 @@ def started(program: Path, data: Path) -> Iterator[Running]:
         f"--web.listen-address={address}",
     ]
     command += ["--storage.tsdb.retention.time=30d", "--log.level=error"]
+    # By default a start takes up the state of alerts only if they have to hold for longer than ten minutes.
+    command += ["--rules.alert.for-grace-period=1s"]
     with subprocess.Popen(command, cwd=binaries.working_folder(program)) as process:
         try:
             running = Running(f"http://{address}")
