@@ -88,7 +88,7 @@ def test_every_metric_in_a_rule_is_declared() -> None:
 def test_the_numbers_are_those_of_the_contract() -> None:
     """The promise to users, written a second time on purpose."""
     promised = {
-        "AgentAllToolCallsFailing": (None, 5, "5m", "1m", "critical"),
+        "AgentAllToolCallsFailing": (None, 5, "5m", "30s", "critical"),
         "AgentToolSuccessRateLow": (0.95, 5, "5m", "2m", "critical"),
         "AgentToolLatencyHigh": (5, 5, "5m", "1m", "warning"),
         "AgentToolNewErrorType": (None, None, "10m", None, "warning"),
