@@ -86,7 +86,7 @@ or
         area="tools",
         summary="A tool fails too often.",
         fires_when="a tool's success rate < <threshold>",
-        expr=share_above(FAILED, "(1 - <threshold>)", "<threshold>"),
+        expr=share_above(FAILED, "(1 - <threshold>)", "<threshold>", root="AgentAllToolCallsFailing"),
         description=(
             "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the {{ $labels.tool }} calls failed: "
             f"{FAILED.counts('slow')} in the last <slow.window>, {FAILED.counts('fast')} in the last <fast.window>; "
