@@ -93,9 +93,11 @@ def test_a_time_to_resolve_is_taken_from_the_rule() -> None:
     for path in TEMPLATES.glob("*.md"):
         text = path.read_text(encoding="utf-8")
         assert re.search(r"resolves? (?:within|after) ", text) is None or "resolves after a day even if" in text, path
-    page = render_pages(DEMO, render(thresholds.load()))["AgentAllToolCallsFailing.md"]
-    assert "| **Resolves** | 5m after the condition no longer holds |" in page
-    assert "The alert resolves 5m after the condition no longer holds" in page
+    numbers = thresholds.load()
+    page = render_pages(DEMO, render(numbers))["AgentAllToolCallsFailing.md"]
+    later = numbers.alerts["AgentAllToolCallsFailing"].keep_firing_for
+    assert f"| **Resolves** | {later} after the condition no longer holds |" in page
+    assert f"The alert resolves {later} after the condition no longer holds" in page
 
 
 def test_a_baseline_is_described_by_the_rule() -> None:
