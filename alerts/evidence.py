@@ -85,7 +85,7 @@ class Judged:
 
 
 AT_LEAST_LATELY = 2
-"""One bad one after the mending is no relapse."""
+"""A single failure after the mending does not count as a relapse."""
 
 
 def share_above(judged: Judged, promised: str, rest: str, *, of_all: bool = False, root: str = "") -> str:

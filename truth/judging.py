@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from alerts.evidence import AT_LEAST_LATELY
 from truth.histories import STEP, Counts, History, Reals
 
 EVALUATED_EVERY = 15
@@ -43,8 +44,6 @@ class Shape:
     held: int = 60
 
 
-AT_LEAST_LATELY = 2
-"""One bad one after the mending is no relapse."""
 STILL = 1 / 2
 """It is still bad if the share of the last minutes is more than this part of the longest look's."""
 MENDED = 1 / 3
