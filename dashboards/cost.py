@@ -130,12 +130,18 @@ SESSIONS_AND_USERS = Row(
             "Cost per session",
             USD,
             "Lines: mean and p95 of the sessions closed in the alert's window. Bars, right axis: live sessions that "
-            "passed the limit, the moment they did.",
+            "passed the limit, or that of a runaway, the moment they did.",
             Query(queries.mean("session_cost", "agent"), "{{agent}} mean"),
             Query(queries.quantile(0.95, "session_cost", "agent"), "{{agent}} p95"),
             Query(
                 queries.counted("sessions_over_limit", queries.RATE, having='limit="cost"') + " > 0",
                 "past the limit",
+                COUNT,
+                bars=True,
+            ),
+            Query(
+                queries.counted("sessions_over_limit", queries.RATE, having='limit="cost_runaway"') + " > 0",
+                "runaway",
                 COUNT,
                 bars=True,
             ),

@@ -63,6 +63,7 @@ class AgentGauge(Telemetry):
         self.limits = limits or SessionLimits()
         self.instruments.gauge(metrics.SESSION_LIMIT, "tool_calls").set(self.limits.tool_calls)
         self.instruments.gauge(metrics.SESSION_LIMIT, "cost").set(self.limits.cost_usd)
+        self.instruments.gauge(metrics.SESSION_LIMIT, "cost_runaway").set(self.limits.runaway_cost_usd)
         self.set_build_info(version, prompt_version)
         self.ledger = None if ledger is None else _opened(ledger)
         self.recorder = None if self.ledger is None else _recorder(self, self.ledger)

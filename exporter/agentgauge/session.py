@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class SessionLimits:
-    """What a live session may use before it counts as over the limit: tool calls, and USD.
+    """What a live session may use before it counts as over the limit: tool calls, USD, and the USD of a runaway.
 
     15 calls are nearly twice the eight that the longest sensible plan needs; at $0.50, 50 users with four sessions a
     day cost $100. The limits in force are exported as ``agent_session_limit``: alerts and panels read them there.
@@ -30,6 +30,7 @@ class SessionLimits:
 
     tool_calls: int = 15
     cost_usd: float = 0.5
+    runaway_cost_usd: float = 5
 
 
 @dataclass(frozen=True)
@@ -195,11 +196,14 @@ class Session:
         """Add LLM or tool cost in USD; crossing the limit is counted at once, not at the close."""
         with self._lock:
             self.cost_usd += usd
-            crossed = self.cost_usd > self._limits.cost_usd and "cost" not in self._over
-            if crossed:
-                self._over.add("cost")
-        if crossed:
-            self._telemetry.instruments.counter(metrics.SESSIONS_OVER_LIMIT, "cost").inc()
+            allowed: dict[SessionLimit, float] = {
+                "cost": self._limits.cost_usd,
+                "cost_runaway": self._limits.runaway_cost_usd,
+            }
+            crossed = {limit for limit, most in allowed.items() if self.cost_usd > most} - self._over
+            self._over |= crossed
+        for limit in crossed:
+            self._telemetry.instruments.counter(metrics.SESSIONS_OVER_LIMIT, limit).inc()
         self._record(cost_usd=usd)
 
     def _record(self, *, sessions: int = 0, turns: int = 0, cost_usd: float = 0.0) -> None:

@@ -20,7 +20,7 @@ TokenKind = Literal["input", "cache_read", "cache_write_5m", "cache_write_1h", "
 TaskOutcome = Literal["completed", "fallback", "failed", "abandoned"]
 """How a user's request ended."""
 
-SessionLimit = Literal["tool_calls", "cost"]
+SessionLimit = Literal["tool_calls", "cost", "cost_runaway"]
 """What a session can have too much of."""
 
 Rating = Literal["up", "down"]

@@ -140,6 +140,7 @@ def _show_agent(history: History) -> None:
     limits = SessionLimits()
     history.draw(metrics.SESSION_LIMIT, "tool_calls", values=[limits.tool_calls] * len(always))
     history.draw(metrics.SESSION_LIMIT, "cost", values=[limits.cost_usd] * len(always))
+    history.draw(metrics.SESSION_LIMIT, "cost_runaway", values=[limits.runaway_cost_usd] * len(always))
     for stage in metrics.AUTONOMY_STAGE.labels[0].values:
         history.draw(metrics.AUTONOMY_STAGE, stage, values=[int(stage == STAGE)] * len(always))
     for tool in rates.CALLS:

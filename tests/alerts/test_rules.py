@@ -131,7 +131,7 @@ def test_the_numbers_are_those_of_the_contract() -> None:
         for name, item in RENDERED.items()
     }
     assert numbers == promised
-    assert SessionLimits() == SessionLimits(tool_calls=15, cost_usd=0.5)
+    assert SessionLimits() == SessionLimits(tool_calls=15, cost_usd=0.5, runaway_cost_usd=5)
 
 
 def test_shortened_clocks_shorten_every_duration_and_nothing_else() -> None:

@@ -76,17 +76,30 @@ def test_cost_over_the_limit_is_counted_at_once_and_once(registry: CollectorRegi
             assert value(gauge, "agent_sessions_over_limit_total", limit="cost") == over
 
 
+def test_a_runaway_is_counted_the_moment_it_crosses_and_once(registry: CollectorRegistry) -> None:
+    """One call can pass both limits; a session that goes on is still one runaway."""
+    gauge = AgentGauge("a", tools=["t"], registry=registry, limits=SessionLimits(cost_usd=0.5, runaway_cost_usd=5))
+    with gauge.session():
+        for cost, over, runaway in ((0.25, 0, 0), (4.75, 1, 0), (0.25, 1, 1), (9, 1, 1)):
+            with gauge.tool_call("t", cost_usd=cost):
+                pass
+            assert value(gauge, "agent_sessions_over_limit_total", limit="cost") == over
+            assert value(gauge, "agent_sessions_over_limit_total", limit="cost_runaway") == runaway
+
+
 def test_the_limits_in_force_are_exported(registry: CollectorRegistry) -> None:
     """Alerts and panels read there what the agent counts against."""
-    gauge = AgentGauge("a", registry=registry, limits=SessionLimits(tool_calls=20, cost_usd=1.5))
+    gauge = AgentGauge("a", registry=registry, limits=SessionLimits(tool_calls=20, cost_usd=1.5, runaway_cost_usd=9))
     assert value(gauge, "agent_session_limit", limit="tool_calls") == 20
     assert value(gauge, "agent_session_limit", limit="cost") == 1.5
+    assert value(gauge, "agent_session_limit", limit="cost_runaway") == 9
 
 
 def test_the_default_limits_are_bucket_boundaries() -> None:
     """So the histograms of closed sessions tell exactly how many passed them."""
     assert SessionLimits().tool_calls in metrics.SESSION_TOOL_CALLS.buckets
     assert SessionLimits().cost_usd in metrics.SESSION_COST.buckets
+    assert SessionLimits().runaway_cost_usd in metrics.SESSION_COST.buckets
 
 
 def test_a_task_is_completed_unless_something_else_is_said(gauge: AgentGauge) -> None:
