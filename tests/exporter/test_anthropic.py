@@ -234,6 +234,18 @@ def test_a_refused_connection_is_counted_by_its_class(gauge: AgentGauge) -> None
     assert errors(gauge, "APIConnectionError") == 1
 
 
+def test_a_time_out_is_told_from_a_refused_connection(gauge: AgentGauge, fake_api: str, tmp_path: Path) -> None:
+    """A provider that hangs is another fault than one that cannot be reached."""
+    inject(tmp_path, Fault("slow-model"))
+    middleware = [gauge.anthropic()]
+    with (
+        Anthropic(api_key="fake-key", base_url=fake_api, max_retries=0, timeout=0.2, middleware=middleware) as client,
+        pytest.raises(anthropic.APITimeoutError),
+    ):
+        client.messages.create(**ASK)
+    assert errors(gauge, "APITimeoutError") == 1
+
+
 def test_an_unknown_model_is_unpriced_and_never_free(gauge: AgentGauge, registry: CollectorRegistry) -> None:
     """Its tokens are counted where an alert watches; the model's name does not become a series."""
     gauge.llm_call("gibberish-model").finish(TokenUsage(input=100, output=20))
