@@ -63,12 +63,15 @@ sum by (agent) (
         area="stack",
         summary="Label values are folded into other: detail is lost.",
         fires_when="label values folded into `other`",
-        # As above: values folded before the first scrape count as well.
+        # As above: values folded before the first scrape count as well. A model that is folded has no price either, and
+        # AgentUnpricedModel says so.
         expr="""
 sum by (agent) (
-  increase(<label_overflow>[<window>]) > 0
+  increase(<label_overflow>{label!="model"}[<window>]) > 0
   or
-  <label_overflow> > 0 unless <label_overflow> == last_over_time(<label_overflow>[1h] offset <window>)
+  <label_overflow>{label!="model"} > 0
+  unless
+  <label_overflow> == last_over_time(<label_overflow>[1h] offset <window>)
 )
 """,
         description=(

@@ -13,8 +13,9 @@ FAILED = Judged(
     alert="AgentToolSuccessRateLow",
     record="agent_tool:agent_tool_calls_failed",
     by="agent, tool",
-    part='sum by (agent, tool) (increase(<tool_calls>{outcome="error"}[<window>]))',
-    whole="sum by (agent, tool) (increase(<tool_calls>[<window>]))",
+    # Calls of tools that do not exist always fail; AgentLabelOverflow counts them.
+    part='sum by (agent, tool) (increase(<tool_calls>{tool!="other", outcome="error"}[<window>]))',
+    whole='sum by (agent, tool) (increase(<tool_calls>{tool!="other"}[<window>]))',
 )
 SLOW = Judged(
     alert="AgentToolLatencyHigh",
