@@ -97,7 +97,7 @@ and
         labels=("agent",),
         panel=links.SPEND,
         baseline=USUAL_DAY,
-        inhibits=("AgentToolSpendAnomaly",),
+        inhibits=("AgentToolSpendAnomaly", "AgentUserDailyCostHigh"),
     ),
     Alert(
         name="AgentSessionCostHigh",
@@ -140,6 +140,7 @@ max by (agent, user) (<user_cost>) > <threshold>
         ),
         labels=("agent",),
         panel=links.INPUT_TOKENS,
+        inhibits=("AgentSessionCostHigh",),
         boundary_of=metrics.LLM_INPUT_TOKENS,
     ),
     Alert(
