@@ -159,7 +159,7 @@ LLM_CALLS = Row(
             span=6,
         ),
         stack(
-            114,
+            links.LLM_ERRORS.panel_id,
             "LLM errors",
             COUNT,
             "Failed HTTP attempts of the last 5 minutes by model and cause, also those a retry made good.",

@@ -15,7 +15,7 @@ FILE_NAME = "faults.json"
 SLOW_TOOL_SECONDS = 7.0
 SLOW_MODEL_SECONDS = 12.0
 FLAKY_PROBABILITY = 0.2
-HTTP_STATUS = {"overloaded": 529, "rate-limited": 429, "provider-error": 500}
+HTTP_STATUS = {"overloaded": 529, "rate-limited": 429, "provider-error": 500, "model-gone": 404}
 
 STALE_YEARS = 1
 SURCHARGE_USD = 1.0
@@ -54,6 +54,7 @@ FAULTS: dict[str, FaultKind] = {
     "overloaded": FaultKind("The model provider answers 529 or breaks off its streams.", "model"),
     "rate-limited": FaultKind("The model provider answers 429 with a retry-after header.", "model"),
     "provider-error": FaultKind("The model provider answers 500.", "model"),
+    "model-gone": FaultKind("The model provider answers 404: it does not know the model.", "model"),
     "impatient-reps": FaultKind("Reps open conversations and leave without a word.", "reps"),
     "unhappy-reps": FaultKind("Reps rate every answer, most of them down.", "reps"),
     "picky-reviewers": FaultKind("Reps reject most of what the agent asks them to approve.", "reps"),

@@ -116,6 +116,7 @@ SCENES: tuple[Scene, ...] = (
             _row("AgentLatencySpike", "slow-model"),
             Drill("AgentExporterAbsent", "no target to scrape", causes.no_targets),
             Drill("AgentUserDailyCostHigh", "a user spends $6", causes.costly_user),
+            _row("AgentModelGone", "model-gone"),
             Drill("AgentTelemetryErrors", "the ledger is locked", causes.locked_ledger),
             Drill("AgentEvalRegression", "a new version fails a scenario", causes.worse_version),
             Drill("AgentEvalStale", "no evaluation for eight days", causes.forgotten_evals),

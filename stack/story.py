@@ -25,6 +25,7 @@ ALERT_OF_FAULT = {
     "slow-model": "AgentLatencySpike",
     "declining": "AgentTaskCompletionLow",
     "overloaded": "AgentTaskCompletionLow",
+    "model-gone": "AgentModelGone",
     "stale-data": "AgentWrongAnswersReported",
     "picky-reviewers": "AgentApprovalRateLow",
     "absent-reviewers": "AgentApprovalQueueStalled",

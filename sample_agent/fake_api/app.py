@@ -30,6 +30,7 @@ FIRST_CHUNK_AT = 0.4
 BROKEN_STREAM_SHARE = 0.25
 
 PROVIDER_ERRORS = {
+    404: ("not_found_error", "The requested resource could not be found."),
     429: ("rate_limit_error", "This request would exceed your organization's rate limit."),
     500: ("api_error", "Internal server error"),
     529: ("overloaded_error", "Overloaded"),

@@ -95,6 +95,7 @@ def test_the_numbers_are_those_of_the_contract() -> None:
         "AgentSessionLooping": (None, None, "10m", None, "critical"),
         "AgentLatencySpike": (10, 5, "5m", "1m", "critical"),
         "AgentSessionsAbandoned": (1, 10, "1h", "5m", "warning"),
+        "AgentModelGone": (None, 3, "10m", None, "critical"),
         "AgentTaskCompletionLow": (0.8, 10, "1h", "1m", "critical"),
         "AgentTurnsIncreasing": (6, 10, "1h", "5m", "warning"),
         "AgentFallbackRateHigh": (0.15, 10, "1h", "1m", "warning"),
