@@ -61,9 +61,8 @@ class AgentGauge(Telemetry):
             raise TypeError("tools and models are lists of names, not one string: tools=['send_email']")
         super().__init__(agent, registry, tools=tools, models=models, prices=prices)
         self.limits = limits or SessionLimits()
-        self.instruments.gauge(metrics.SESSION_LIMIT, "tool_calls").set(self.limits.tool_calls)
-        self.instruments.gauge(metrics.SESSION_LIMIT, "cost").set(self.limits.cost_usd)
-        self.instruments.gauge(metrics.SESSION_LIMIT, "cost_runaway").set(self.limits.runaway_cost_usd)
+        for limit, most in self.limits.by_name.items():
+            self.instruments.gauge(metrics.SESSION_LIMIT, limit).set(most)
         self.set_build_info(version, prompt_version)
         self.ledger = None if ledger is None else _opened(ledger)
         self.recorder = None if self.ledger is None else _recorder(self, self.ledger)

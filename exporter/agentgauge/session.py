@@ -32,6 +32,11 @@ class SessionLimits:
     cost_usd: float = 0.5
     runaway_cost_usd: float = 5
 
+    @property
+    def by_name(self) -> dict[SessionLimit, float]:
+        """Each limit by the name under which it is exported and counted against."""
+        return {"tool_calls": self.tool_calls, "cost": self.cost_usd, "cost_runaway": self.runaway_cost_usd}
+
 
 @dataclass(frozen=True)
 class Scope:
@@ -181,9 +186,7 @@ class Session:
         """Count one tool call; crossing the limit is counted at once, not at the close."""
         with self._lock:
             self.tool_calls += 1
-            crossed = self.tool_calls > self._limits.tool_calls and "tool_calls" not in self._over
-            if crossed:
-                self._over.add("tool_calls")
+            crossed = self.tool_calls > self._limits.tool_calls and self._crosses_first("tool_calls")
         if crossed:
             self._telemetry.instruments.counter(metrics.SESSIONS_OVER_LIMIT, "tool_calls").inc()
 
@@ -196,15 +199,20 @@ class Session:
         """Add LLM or tool cost in USD; crossing the limit is counted at once, not at the close."""
         with self._lock:
             self.cost_usd += usd
-            allowed: dict[SessionLimit, float] = {
-                "cost": self._limits.cost_usd,
-                "cost_runaway": self._limits.runaway_cost_usd,
-            }
-            crossed = {limit for limit, most in allowed.items() if self.cost_usd > most} - self._over
-            self._over |= crossed
-        for limit in crossed:
-            self._telemetry.instruments.counter(metrics.SESSIONS_OVER_LIMIT, limit).inc()
+            crossed = self.cost_usd > self._limits.cost_usd and self._crosses_first("cost")
+            ran_away = self.cost_usd > self._limits.runaway_cost_usd and self._crosses_first("cost_runaway")
+        if crossed:
+            self._telemetry.instruments.counter(metrics.SESSIONS_OVER_LIMIT, "cost").inc()
+        if ran_away:
+            self._telemetry.instruments.counter(metrics.SESSIONS_OVER_LIMIT, "cost_runaway").inc()
         self._record(cost_usd=usd)
+
+    def _crosses_first(self, limit: SessionLimit) -> bool:
+        """Whether it crosses this limit for the first time; to be called with the lock held."""
+        if limit in self._over:
+            return False
+        self._over.add(limit)
+        return True
 
     def _record(self, *, sessions: int = 0, turns: int = 0, cost_usd: float = 0.0) -> None:
         if self._telemetry.recorder is not None and self.user_id is not None:

@@ -137,10 +137,8 @@ def _show_agent(history: History) -> None:
     history.draw(metrics.APPROVALS_PENDING, values=[round(n * PROPOSALS_WAITING) for n in sessions])
     always = [1] * len(history.times)
     history.draw(metrics.BUILD_INFO, VERSION, VERSION, values=always)
-    limits = SessionLimits()
-    history.draw(metrics.SESSION_LIMIT, "tool_calls", values=[limits.tool_calls] * len(always))
-    history.draw(metrics.SESSION_LIMIT, "cost", values=[limits.cost_usd] * len(always))
-    history.draw(metrics.SESSION_LIMIT, "cost_runaway", values=[limits.runaway_cost_usd] * len(always))
+    for limit, most in SessionLimits().by_name.items():
+        history.draw(metrics.SESSION_LIMIT, limit, values=[most] * len(always))
     for stage in metrics.AUTONOMY_STAGE.labels[0].values:
         history.draw(metrics.AUTONOMY_STAGE, stage, values=[int(stage == STAGE)] * len(always))
     for tool in rates.CALLS:
