@@ -63,8 +63,8 @@ sum by (agent) (
         area="stack",
         summary="Label values are folded into other: detail is lost.",
         fires_when="label values folded into `other`",
-        # As above: values folded before the first scrape count as well. A model that is folded has no price either, and
-        # AgentUnpricedModel says so.
+        # As above: values folded before the first scrape count as well. A model that is folded has no price either:
+        # AgentUnpricedModel says so when it answers, AgentModelGone when the provider does not know it.
         expr="""
 sum by (agent) (
   increase(<label_overflow>{label!="model"}[<window>]) > 0
