@@ -180,8 +180,9 @@ def test_what_waited_too_long_can_no_longer_be_decided_and_is_recorded_as_expire
 ) -> None:
     """From the second it is due, also while nobody has recorded that yet."""
     action = actions.propose(replace(SEND, expires_in_seconds=60))
+    clock.forward(seconds=1)  # those of one moment are in the order of their random ids
     endless = actions.propose(SEND)
-    clock.forward(seconds=59)
+    clock.forward(seconds=58)
     actions.expire_due()
     assert actions.waiting() == [action, endless]
     clock.forward(seconds=1)
