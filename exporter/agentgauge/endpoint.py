@@ -20,6 +20,8 @@ from prometheus_client import CollectorRegistry, Metric, make_wsgi_app
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from agentgauge.in_flight import with_ages
+
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 SCRAPE_USER = "prometheus"
 EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - recognised, not bound to
@@ -61,6 +63,16 @@ class _QuietHandler(WSGIRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Scrapes are not logged."""
+
+
+class _WorkersTogether(Collector):
+    """What all processes wrote under PROMETHEUS_MULTIPROC_DIR."""
+
+    def __init__(self) -> None:
+        self._files = MultiProcessCollector(None)  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
+
+    def collect(self) -> Iterable[Metric]:
+        return with_ages(self._files.collect())  # type: ignore[no-untyped-call]  # as above
 
 
 class _WithoutCreated(Collector):
@@ -133,7 +145,7 @@ def metrics_app(registry: CollectorRegistry) -> WsgiApp:
     """A WSGI app that answers any path with the registry's metrics, for mounting in a server of your own."""
     source = CollectorRegistry()
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        MultiProcessCollector(source)  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
+        source.register(_WorkersTogether())
     else:
         source.register(_WithoutCreated(registry))
     app: WsgiApp = make_wsgi_app(source)

@@ -19,7 +19,7 @@ OTHER = "other"
 
 MetricKind = Literal["counter", "gauge", "histogram"]
 Bound = Literal["closed", "tools", "models", "first"]
-Multiprocess = Literal["livesum", "livemax", "livemostrecent"]
+Multiprocess = Literal["livesum", "livemax", "livemostrecent", "liveall"]
 
 
 @dataclass(frozen=True)
@@ -184,6 +184,12 @@ SESSION_LIMIT = MetricSpec(
     born_at_zero=False,
 )
 TURN_DURATION = _histogram("agent_turn_duration_seconds", "User message to answer.", _SLOW_SECONDS)
+OLDEST_TURN = MetricSpec(
+    "agent_turn_oldest_in_flight_seconds",
+    "gauge",
+    "Age of the oldest turn that has not ended; 0 when there is none.",
+    multiprocess="liveall",
+)
 
 # Tasks
 TASKS = _counter("agent_tasks_total", "User requests by how they ended.", TASK_OUTCOME)
@@ -312,6 +318,12 @@ BUILD_INFO = MetricSpec(
     born_at_zero=False,
     multiprocess="livemostrecent",
 )
+PROCESS_START = MetricSpec(
+    "agent_process_start_timestamp_seconds",
+    "gauge",
+    "Unix time when this process began to serve the agent; of several workers, the newest.",
+    born_at_zero=False,
+)
 EXPORTER_ERRORS = _counter(
     "agent_exporter_errors_total", "Telemetry faults swallowed; the agent never saw them.", FAULT_SITE
 )
@@ -319,14 +331,14 @@ EXPORTER_ERRORS = _counter(
 ALL_BUT_OVERFLOW: tuple[MetricSpec, ...] = (
     TOOL_CALLS, TOOL_ERRORS, TOOL_DURATION, TOOL_COST, TOOL_BATCH_SIZE, CACHE_REQUESTS, CACHE_AGE,
     SESSIONS_OPENED, SESSIONS_ACTIVE, SESSION_TOOL_CALLS, SESSION_TURNS, SESSION_COST, SESSIONS_OVER_LIMIT,
-    SESSION_LIMIT, TURN_DURATION, TASKS, TASK_TURNS,
+    SESSION_LIMIT, TURN_DURATION, OLDEST_TURN, TASKS, TASK_TURNS,
     APPROVALS, APPROVAL_WAIT, APPROVALS_PENDING,
     LLM_CALLS, LLM_ERRORS, LLM_DURATION, LLM_TIME_TO_FIRST_TOKEN, LLM_TOKENS, LLM_INPUT_TOKENS,
     LLM_OUTPUT_TOKENS, LLM_COST, LLM_UNPRICED_TOKENS,
     FEEDBACK, ACTIVE_USERS, USER_RETENTION, USER_RETENTION_COHORT, USER_COST,
     AUTONOMY_STAGE, TOOL_AUTONOMY, ACTIONS, SHADOW_DECISIONS, AUDITS, AUTONOMY_CHANGES,
     EVAL_SCORE, EVAL_PASS_RATIO, EVAL_BASELINE_PASS_RATIO, EVAL_RUNS, EVAL_LAST_RUN,
-    BUILD_INFO, EXPORTER_ERRORS,
+    BUILD_INFO, PROCESS_START, EXPORTER_ERRORS,
 )  # fmt: skip  # one area a line reads better than one name a line
 
 OPEN_LABELS = tuple(

@@ -109,6 +109,7 @@ class Session:
         self._over: set[SessionLimit] = set()
         self._tokens: list[Token[Scope]] = []
         with telemetry.swallowing("session"):
+            telemetry.show_start()
             telemetry.instruments.counter(metrics.SESSIONS_OPENED).inc()
             telemetry.instruments.gauge(metrics.SESSIONS_ACTIVE).inc()
             telemetry.live.add(self)
@@ -276,10 +277,14 @@ class Task:
     def turn(self) -> Iterator[None]:
         """One user turn: message to answer."""
         started = perf_counter()
+        in_flight = None
+        with self._telemetry.swallowing("task"):
+            in_flight = self._telemetry.turns.begin()
         try:
             yield
         finally:
             with self._telemetry.swallowing("task"):
+                self._telemetry.turns.end(in_flight)
                 self.session.add_turn()
                 self._telemetry.instruments.histogram(metrics.TURN_DURATION).observe(perf_counter() - started)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import CollectorRegistry
 
 from agentgauge import metrics
+from agentgauge.forks import in_forked_children
+from agentgauge.in_flight import TurnsInFlight
 from agentgauge.instruments import Instruments, LabelBounds
 from agentgauge.live_set import LiveSet
 from agentgauge.pricing import PriceTable
@@ -26,8 +29,7 @@ class Telemetry:
     """The metrics of one agent on one registry, with label values kept in bounds.
 
     ``recorder`` writes usage by user and feedback to a ledger; None when the agent has no ledger. ``live`` are the open
-    sessions. A bad price file
-    raises here, at start-up; nothing raises later.
+    sessions, ``turns`` those that users wait for. A bad price file raises here, at start-up; nothing raises later.
     """
 
     def __init__(
@@ -50,6 +52,22 @@ class Telemetry:
         self._logged_faults: set[FaultSite] = set()
         self.instruments = Instruments(registry, agent, self._bounds)
         self.instruments.create_at_zero()
+        self.turns = TurnsInFlight(self.instruments.gauge(metrics.OLDEST_TURN))
+        self._started_at = time.time()
+        self.instruments.gauge(metrics.PROCESS_START).set(self._started_at)
+        self._start_is_shown = True
+        in_forked_children(self._start_anew)
+
+    def show_start(self) -> None:
+        """Say when this process began, if a forked child has not said so yet."""
+        if not self._start_is_shown:
+            self._start_is_shown = True
+            self.instruments.gauge(metrics.PROCESS_START).set(self._started_at)
+
+    def _start_anew(self) -> None:
+        # Not shown at once: a child that serves nobody is no start of the agent, and need not open its metrics.
+        self._started_at = time.time()
+        self._start_is_shown = False
 
     def register_tools(self, names: Iterable[str]) -> None:
         """Add tools to the registered ones and create their series at 0."""

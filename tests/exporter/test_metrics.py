@@ -26,6 +26,7 @@ CONTRACT = [
     "agent_session_cost_usd",
     "agent_sessions_over_limit_total",
     "agent_turn_duration_seconds",
+    "agent_turn_oldest_in_flight_seconds",
     "agent_tasks_total",
     "agent_task_turns",
     "agent_approvals_total",
@@ -57,6 +58,7 @@ CONTRACT = [
     "agent_eval_runs_total",
     "agent_eval_last_run_timestamp_seconds",
     "agent_build_info",
+    "agent_process_start_timestamp_seconds",
     "agent_exporter_errors_total",
     "agent_exporter_label_overflow_total",
 ]
