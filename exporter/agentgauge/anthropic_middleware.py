@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 MESSAGES_PATH = "/v1/messages"
 
+_PROVIDERS = {
+    "AnthropicBedrock": "bedrock",
+    "AnthropicBedrockMantle": "bedrock",
+    "AnthropicFoundry": "azure",
+    "AnthropicVertex": "vertex_ai",
+}
+"""Class of the client, without Async → who serves its calls. Importing the classes would load clients of clouds."""
+
 
 class GaugeMiddleware(Middleware):
     """Counts calls, errors, latency, tokens and cost of the Messages API; other endpoints pass through.
@@ -41,6 +49,7 @@ class GaugeMiddleware(Middleware):
             call.fail(error_type_of(error))
             raise
         try:
+            _note_provider(call, response)
             if not response.http_response.is_success:
                 response.http_response.read()
                 call.fail(_provider_error(response.http_response))
@@ -61,6 +70,7 @@ class GaugeMiddleware(Middleware):
             call.fail(error_type_of(error))
             raise
         try:
+            _note_provider(call, response)
             if not response.http_response.is_success:
                 await response.http_response.aread()
                 call.fail(_provider_error(response.http_response))
@@ -81,11 +91,18 @@ class GaugeMiddleware(Middleware):
             return None
 
 
+def _note_provider(call: LLMCall, response: object) -> None:
+    # The hook is not told which client it serves; the response knows.
+    for kind in type(getattr(response, "_client", None)).__mro__:
+        provider = _PROVIDERS.get(kind.__name__.removeprefix("Async"))
+        if provider is not None:
+            call.served_by(provider)
+
+
 def usage_of(usage: Any) -> TokenUsage:
     """The token kinds of the API's ``usage``, made disjoint; ``input_tokens`` there already excludes the cache.
 
-    For the results of a message batch, which the middleware does not see, as they can be read more than once:
-    ``gauge.llm_call(message.model).finish(usage_of(message.usage))``.
+    See ``inferred_besides`` for what these counts leave out.
     """
     written = getattr(usage, "cache_creation", None)
     total_written = getattr(usage, "cache_creation_input_tokens", None) or 0
@@ -99,7 +116,20 @@ def usage_of(usage: Any) -> TokenUsage:
         output=getattr(usage, "output_tokens", None) or 0,
         web_searches=searches,
         terms=_terms_of(usage),
+        in_one_country=getattr(usage, "inference_geo", None) == "us",
     )
+
+
+def inferred_besides(usage: Any) -> list[tuple[str | None, TokenUsage]]:
+    """What the call had inferred that its own counts leave out, each billed as a call: model and tokens.
+
+    The model is None for compacting the context, which the model itself does; advisors are other models.
+    """
+    return [
+        (str(one.model) if one.type == "advisor_message" else None, usage_of(one))
+        for one in getattr(usage, "iterations", None) or ()
+        if one.type in ("advisor_message", "compaction")
+    ]
 
 
 def _terms_of(usage: Any) -> Terms:
@@ -137,7 +167,12 @@ def _watch(telemetry: Telemetry, call: LLMCall, result: object) -> None:
         async_events = _AsyncEvents(telemetry, call, result._iterator)
         _tap(result, async_events, _closing_async(async_events, weakref.ref(result)))
     else:
-        call.finish(usage_of(getattr(result, "usage", None)), getattr(result, "model", None))
+        _finish(call, getattr(result, "usage", None), getattr(result, "model", None))
+
+
+def _finish(call: LLMCall, usage: Any, model: str | None) -> None:
+    call.also_used(inferred_besides(usage))
+    call.finish(usage_of(usage), model)
 
 
 def _tap(stream: object, events: object, close: object) -> None:
@@ -193,6 +228,7 @@ class _StreamEvents:
                 self._usage = usage_of(event.message.usage)
             elif kind == "message_delta":
                 self._usage = _with_final_counts(self._usage, event.usage)
+                self._call.also_used(inferred_besides(event.usage))
         except Exception as fault:
             self._telemetry.swallow("llm", fault)
 
@@ -257,4 +293,5 @@ def _with_final_counts(started: TokenUsage, delta: Any) -> TokenUsage:
         output=final.output or started.output,
         web_searches=final.web_searches or started.web_searches,
         terms=started.terms,
+        in_one_country=started.in_one_country,
     )

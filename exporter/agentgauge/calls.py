@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import perf_counter
 from types import TracebackType
 from typing import Self
@@ -91,15 +92,26 @@ def record_tool_call(
 class LLMCall:
     """One HTTP attempt at an LLM; finished exactly once, by ``finish`` or ``fail``, whichever comes first.
 
-    For other providers than Anthropic: ``call = gauge.llm_call("model")``, then ``call.finish(TokenUsage(…))`` or
-    ``call.fail("rate_limit_error")``.
+    Where there is no adapter: ``call = gauge.llm_call("model", provider="groq")``, then ``call.finish(TokenUsage(…))``
+    or ``call.fail("rate_limit_error")``.
     """
 
-    __slots__ = ("_finished", "_first_token_seconds", "_model", "_scope", "_started", "_telemetry")
+    __slots__ = (
+        "_finished",
+        "_first_token_seconds",
+        "_model",
+        "_others",
+        "_provider",
+        "_scope",
+        "_started",
+        "_telemetry",
+    )
 
-    def __init__(self, telemetry: Telemetry, model: str) -> None:
+    def __init__(self, telemetry: Telemetry, model: str, provider: str | None = None) -> None:
         self._telemetry = telemetry
         self._model = model
+        self._provider = provider
+        self._others: Sequence[tuple[str | None, TokenUsage]] = ()
         self._scope = current_scope()
         self._finished = False
         self._first_token_seconds: float | None = None
@@ -109,6 +121,17 @@ class LLMCall:
         """Note the arrival of the first token of a stream; later calls do nothing."""
         if self._first_token_seconds is None:
             self._first_token_seconds = perf_counter() - self._started
+
+    def served_by(self, provider: str) -> None:
+        """Say who serves the call, where that shows only in the response: prices differ by it."""
+        self._provider = provider
+
+    def also_used(self, others: Sequence[tuple[str | None, TokenUsage]]) -> None:
+        """Say what else was inferred to answer this call: model and tokens; None is the model of the call itself.
+
+        Each is priced by its own size, and counted with the call when that ends. Replaces what was said before.
+        """
+        self._others = others
 
     def finish(self, usage: TokenUsage, model: str | None = None) -> None:
         """Count a successful call; ``model`` is the one that answered, if it differs from the one asked for."""
@@ -123,13 +146,13 @@ class LLMCall:
             return
         self._finished = True
         try:
-            self._record(model or self._model, usage, error_type)
+            self._record(model, usage, error_type)
         except Exception as fault:
             self._telemetry.swallow("llm", fault)
 
-    def _record(self, model: str, usage: TokenUsage, error_type: str | None) -> None:
+    def _record(self, answered: str | None, usage: TokenUsage, error_type: str | None) -> None:
         instruments = self._telemetry.instruments
-        label = self._telemetry.model_label(model)
+        label = self._telemetry.model_label(self._model, answered, self._provider)
         instruments.counter(metrics.LLM_CALLS, label, "error" if error_type else "success").inc()
         if error_type:
             instruments.counter(metrics.LLM_ERRORS, label, error_type).inc()
@@ -140,8 +163,17 @@ class LLMCall:
         if not error_type:
             self._count_model_turn()
         if usage.total:
-            self._record_tokens(label, usage)
-            self._record_cost(model, label, usage)
+            self._record_usage(self._model, answered, usage)
+        for model, used in self._others:
+            if model is None:
+                self._record_usage(self._model, answered, used)
+            else:
+                self._record_usage(model, None, used)
+
+    def _record_usage(self, asked: str, answered: str | None, usage: TokenUsage) -> None:
+        label = self._telemetry.model_label(asked, answered, self._provider)
+        self._record_tokens(label, usage)
+        self._record_cost(asked, answered, label, usage)
 
     def _count_model_turn(self) -> None:
         if self._scope.task is not None and self._scope.step not in STEPS_THAT_ARE_NO_TURN:
@@ -156,8 +188,10 @@ class LLMCall:
         instruments.histogram(metrics.LLM_INPUT_TOKENS, label).observe(usage.prompt)
         instruments.histogram(metrics.LLM_OUTPUT_TOKENS, label).observe(usage.output)
 
-    def _record_cost(self, model: str, label: str, usage: TokenUsage) -> None:
-        usd = self._telemetry.prices.cost_usd(model, usage)
+    def _record_cost(self, asked: str, answered: str | None, label: str, usage: TokenUsage) -> None:
+        prices = self._telemetry.prices
+        model, provider = prices.billed_as(asked, answered, self._provider)
+        usd = prices.cost_usd(model, usage, provider)
         if usd is None:
             self._telemetry.instruments.counter(metrics.LLM_UNPRICED_TOKENS, label).inc(usage.total)
             return

@@ -107,9 +107,14 @@ class AgentGauge(Telemetry):
             if age_seconds is not None:
                 self.instruments.histogram(metrics.CACHE_AGE, tool).observe(age_seconds)
 
-    def llm_call(self, model: str) -> LLMCall:
-        """Start one LLM call of any provider; see LLMCall."""
-        return LLMCall(self, model)
+    def llm_call(self, model: str, *, provider: str | None = None) -> LLMCall:
+        """Start one LLM call; see LLMCall.
+
+        ``provider`` is who serves the model, since the same model has several prices: ``bedrock``, ``vertex_ai``,
+        ``azure``, ``groq``. Without it, the model's name shows who does, as ``groq/llama-3.3-70b-versatile`` and
+        ``us.anthropic.claude-opus-5-5`` do. A provider that is not on the price list has no prices.
+        """
+        return LLMCall(self, model, provider)
 
     def anthropic(self) -> Middleware:
         """The middleware for ``Anthropic(middleware=[…])`` and ``AsyncAnthropic(middleware=[…])``."""

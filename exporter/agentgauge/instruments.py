@@ -49,6 +49,7 @@ class LabelBounds:
 
     def __init__(self, canonical_model: Callable[[str], str | None], models: Iterable[str]) -> None:
         self.tools: set[str] = set()
+        self.listed_models: set[str] = set()  # on the price list, some of them under the names of one provider
         self._models = set(models)
         self._canonical_model = canonical_model
         self._seen: dict[str, set[str]] = {}
@@ -66,11 +67,17 @@ class LabelBounds:
             return tuple(sorted({OTHER, *(self._within(label, model) or OTHER for model in self._models)}))
         return None
 
+    def is_configured(self, model: str) -> bool:
+        """Whether the agent named this model from the start, so that it may be a label though it has no price."""
+        return model in self._models
+
     def fold(self, spec: MetricSpec, label: Label, value: str) -> str:
         """The value to put on the series: itself when it is within bounds, else ``other``."""
         kept = self._within(label, value)
-        if kept is not None:
-            return kept
+        return self.overflow(spec, label, value) if kept is None else kept
+
+    def overflow(self, spec: MetricSpec, label: Label, value: str) -> str:
+        """Count a value that is out of bounds; returns what it is folded into."""
         self.on_overflow(spec, label)
         with self._folding:
             first_time = (spec.name, label.name) not in self._warned
@@ -92,7 +99,9 @@ class LabelBounds:
         if label.bound == "tools":
             return value if value in self.tools else None
         if label.bound == "models":
-            return value if value in self._models else self._canonical_model(value)
+            if value in self._models or value in self.listed_models:
+                return value
+            return self._canonical_model(value)
         with self._folding:
             seen = self._seen.setdefault(label.name, set())
             if value not in seen and len(seen) >= label.limit:

@@ -6,25 +6,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import lru_cache
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Literal
 
+from agentgauge.price_list import BEDROCK, Listed, PriceList
+
 if TYPE_CHECKING:
-    from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
+    from genai_prices.types import ModelPrice, TieredPrices
 
     from agentgauge.own_prices import OwnPrice
 
 PERIOD_SECONDS = 900
 """Prices that change with the date or the time of day do so on the quarter of an hour, in every time zone."""
 
-Terms = Literal["standard", "batch", "fast"]
+Terms = Literal["standard", "batch", "fast", "flex", "priority"]
+
+IN_ONE_COUNTRY = 1.1
+"""What Anthropic asks for computing in the United States alone, times the price of each token."""
 
 _CONTEXTS: Mapping[Terms, dict[str, str]] = {
     "standard": {},
     "batch": {"processing": "batch"},
     "fast": {"speed": "fast"},
+    "flex": {"service_tier": "flex"},
+    "priority": {"service_tier": "priority"},
 }
 _LIST_NAMES = {
     "input": "input_mtok",
@@ -41,8 +47,9 @@ class TokenUsage:
     """Tokens of one LLM call in disjoint kinds, as they are billed; ``input`` is the uncached part of the prompt.
 
     Thinking is part of ``output``. ``web_searches`` are the provider-side searches of the call, billed apiece.
-    ``terms`` are those on which it is billed: a batch costs less, the fast mode more; a priority tier is paid for by
-    commitment, and its tokens are counted at the standard price.
+    ``terms`` are those on which it is billed: a batch and OpenAI's flex tier cost less, the fast mode and its priority
+    tier more. Anthropic's priority tier is paid for by commitment, and its tokens are counted at the standard price.
+    ``in_one_country``: Anthropic was told where to compute, by ``inference_geo``, which costs a tenth more.
     """
 
     input: int = 0
@@ -52,6 +59,7 @@ class TokenUsage:
     output: int = 0
     web_searches: int = 0
     terms: Terms = "standard"
+    in_one_country: bool = False
 
     @property
     def prompt(self) -> int:
@@ -72,57 +80,66 @@ class PriceTable:
     """
 
     def __init__(self, own: str | Path | None = None) -> None:
-        from genai_prices.data_snapshot import get_snapshot
-
-        self._snapshot = get_snapshot()
-        # Bounded: a model that hallucinates model names must not grow the process.
-        self._find = lru_cache(maxsize=256)(self._find_uncached)
-        self._tiers = lru_cache(maxsize=256)(self._tiers_uncached)
+        self._list = PriceList()
+        # By the list's names: there are endless aliases of one, and working its tiers out takes milliseconds.
+        self._tiers: dict[tuple[str | None, str, Terms], tuple[int, list[tuple[int, _Rates]]]] = {}
         self._own: Mapping[str, OwnPrice] = {}
         if own is not None:
             from agentgauge.own_prices import read
 
-            self._own = read(Path(own), self.canonical_name)
+            self._own = read(Path(own), self._name_in_file)
 
-    def canonical_name(self, model: str) -> str | None:
-        """The price table's own name for a model or a dated alias of it; None if it has no price."""
-        listed = self._find(model)
-        if listed is not None:
-            return listed.id
-        return model if model in self._own else None
+    def canonical_name(self, model: str, provider: str | None = None) -> str | None:
+        """The price table's own name for a model or a dated alias of it; None if it has no price.
 
-    def cost_usd(self, model: str, usage: TokenUsage) -> float | None:
-        """USD for the usage of one call at today's price; None if the model has no price."""
-        tiers = self._tiers(model, usage.terms, int(time() / PERIOD_SECONDS))
-        if tiers is None:
-            return None
-        return next(rates for above, rates in tiers if usage.prompt > above).usd(usage)
-
-    def _find_uncached(self, model: str) -> ModelInfo | None:
-        try:
-            return self._snapshot.find_provider_model(model, None, None, None)[1]
-        except LookupError:
-            return None
-
-    def _tiers_uncached(self, model: str, terms: Terms, period: int) -> list[tuple[int, _Rates]] | None:
-        """The rates by size of the prompt, largest first; each holds for prompts of more tokens than stand beside it.
-
-        Kept for a period: working them out takes milliseconds.
+        ``provider`` is who serves it, in any framework's spelling; without it, the name itself shows who does.
         """
-        from genai_prices.types import ModelPrice
+        listed = self._list.find(model, provider)
+        if listed is not None:
+            return listed.model.id
+        return model if self._own_price(None, model, provider) is not None else None
 
-        listed = self._find(model)
-        own = self._own.get(listed.id if listed else model)
+    def billed_as(self, asked: str, answered: str | None, provider: str | None) -> tuple[str, str | None]:
+        """The name of a model that a call is billed by, and its provider if that is known.
+
+        It is the name that answered: the one asked for may be a deployment's own. On Bedrock it is the one asked for,
+        since the answer does not say which region's price it has; and everywhere, if only that has a price.
+        """
+        provider = provider or self._list.provider_in(asked)
+        at = self._list.find(asked, provider)
+        if answered is None or (at is not None and at.provider == BEDROCK):
+            return asked, provider
+        return (asked, provider) if self.canonical_name(answered, provider) is None else (answered, provider)
+
+    def cost_usd(self, model: str, usage: TokenUsage, provider: str | None = None) -> float | None:
+        """USD for the usage of one call at today's price; None if the model has no price at this provider."""
+        listed = self._list.find(model, provider)
+        own = self._own_price(listed, model, provider)
         if listed is None and own is None:
             return None
-        at = datetime.fromtimestamp(period * PERIOD_SECONDS, UTC)
-        price = listed.get_prices(at, _CONTEXTS[terms]) if listed else ModelPrice()
-        if own is not None:
-            given = {_LIST_NAMES[kind]: usd for kind, usd in own.usd.items()}
-            if listed and terms != "standard":
-                given = {}
-            price = ModelPrice(**{name: _times(rate, own.factor) for name, rate in vars(price).items()} | given)
-        return _tiers_of(price)
+        kept_as = (listed.provider, listed.model.id, usage.terms) if listed else (None, model, usage.terms)
+        period = int(time() / PERIOD_SECONDS)
+        of_period, tiers = self._tiers.get(kept_as, (None, []))
+        if of_period != period:
+            tiers = _tiers_of(_price_at(period, usage.terms, listed, own))
+            self._tiers[kept_as] = period, tiers
+        usd = next(rates for above, rates in tiers if usage.prompt > above).usd(usage)
+        premium = usage.in_one_country and listed is not None and listed.provider == "anthropic"
+        return usd * IN_ONE_COUNTRY if premium else usd
+
+    def _name_in_file(self, model: str) -> str | None:
+        """The key of one's own price: with the provider if the file names it, so that it holds there alone."""
+        listed = self._list.find(model)
+        if listed is None:
+            return None
+        return f"{listed.provider}/{listed.model.id}" if self._list.provider_in(model) else listed.model.id
+
+    def _own_price(self, listed: Listed | None, model: str, provider: str | None) -> OwnPrice | None:
+        if listed is not None:
+            named, at = listed.model.id, listed.provider
+        else:
+            named, at = model, provider or ""
+        return self._own.get(f"{at}/{named}") or self._own.get(named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +164,21 @@ class _Rates:
         )
 
 
+def _price_at(period: int, terms: Terms, listed: Listed | None, own: OwnPrice | None) -> ModelPrice:
+    """What the list says for this quarter of an hour, changed by one's own price."""
+    from genai_prices.types import ModelPrice
+
+    at = datetime.fromtimestamp(period * PERIOD_SECONDS, UTC)
+    context = _CONTEXTS[terms] if listed and listed.has_terms else {}
+    price = listed.model.get_prices(at, context) if listed else ModelPrice()
+    if own is None:
+        return price
+    given = {_LIST_NAMES[kind]: usd for kind, usd in own.usd.items()}
+    if listed and terms != "standard":
+        given = {}
+    return ModelPrice(**{name: _times(rate, own.factor) for name, rate in vars(price).items()} | given)
+
+
 def _times(rate: Decimal | TieredPrices | None, factor: Decimal) -> Decimal | TieredPrices | None:
     from genai_prices.types import Tier, TieredPrices
 
@@ -156,6 +188,7 @@ def _times(rate: Decimal | TieredPrices | None, factor: Decimal) -> Decimal | Ti
 
 
 def _tiers_of(price: ModelPrice) -> list[tuple[int, _Rates]]:
+    """The rates by size of the prompt, largest first; each holds for prompts of more tokens than stand beside it."""
     from genai_prices.types import TieredPrices
 
     tiered = [rate for rate in vars(price).values() if isinstance(rate, TieredPrices)]

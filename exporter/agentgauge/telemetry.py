@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("agentgauge")
 
+MOST_MODEL_NAMES = 256
+"""How many names of models are remembered with their labels."""
+
 
 class Telemetry:
     """The metrics of one agent on one registry, with label values kept in bounds.
@@ -48,7 +51,8 @@ class Telemetry:
         self.live: LiveSet[Any] = LiveSet()  # of Session, which imports this module
         self._bounds = LabelBounds(self.prices.canonical_name, models)
         self._bounds.tools.update(tools)
-        self._model_labels: dict[str, str] = {}
+        self._model_labels: dict[tuple[str, str | None, str | None], str] = {}
+        self._models_at_zero: set[str] = set()
         self._logged_faults: set[FaultSite] = set()
         self.instruments = Instruments(registry, agent, self._bounds)
         self.instruments.create_at_zero()
@@ -82,16 +86,36 @@ class Telemetry:
             self.instruments.clear(metrics.BUILD_INFO)
             self.instruments.gauge(metrics.BUILD_INFO, version, prompt_version).set(1)
 
-    def model_label(self, model: str) -> str:
-        """The bounded label for a model name: the price table's own name, a configured name, or ``other``."""
-        known = self._model_labels.get(model)
+    def model_label(self, asked: str, answered: str | None = None, provider: str | None = None) -> str:
+        """The bounded label for a model: the price table's own name, a configured name, or ``other``.
+
+        ``answered`` is the name in the response, ``provider`` is who served it, if they are known.
+        """
+        key = (asked, answered, provider)
+        known = self._model_labels.get(key)
         if known is not None:
             return known
-        label = self._bounds.fold(metrics.LLM_CALLS, metrics.MODEL, model)
+        label = self._model_label(asked, answered, provider)
         if label != metrics.OTHER:
-            self._model_labels[model] = label
-        self.instruments.create_model_at_zero(label)
+            if len(self._model_labels) >= MOST_MODEL_NAMES:  # endless aliases of one model have a price
+                self._model_labels.clear()
+            self._model_labels[key] = label
+        if label not in self._models_at_zero:
+            self._models_at_zero.add(label)
+            self.instruments.create_model_at_zero(label)
         return label
+
+    def _model_label(self, asked: str, answered: str | None, provider: str | None) -> str:
+        if self._bounds.is_configured(asked) and self.prices.canonical_name(asked, provider) is None:
+            return asked  # a deployment's name, which an error has, too
+        name, provider = self.prices.billed_as(asked, answered, provider)
+        if self._bounds.is_configured(name):
+            return name
+        listed = self.prices.canonical_name(name, provider)
+        if listed is None:
+            return self._bounds.overflow(metrics.LLM_CALLS, metrics.MODEL, name)
+        self._bounds.listed_models.add(listed)
+        return listed
 
     def swallow(self, site: FaultSite, fault: Exception) -> None:
         """Count a telemetry fault and log it once a site, without its message: that could quote the user."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import tracemalloc
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace as Api
 
@@ -64,6 +67,88 @@ def test_a_call_costs_what_the_list_says(prices: PriceTable, model: str, usage: 
 def test_an_unknown_model_has_no_price(prices: PriceTable) -> None:
     """None, which is not $0."""
     assert prices.cost_usd("gibberish-model", TokenUsage(input=1000)) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "usd"),
+    [
+        # 200 000 tokens in at $4 a million, 10 000 out at $20: $1.00; a region of Bedrock costs a tenth more.
+        pytest.param(OPUS, None, 1.00, id="the vendor itself"),
+        pytest.param(f"us.anthropic.{OPUS}", None, 1.10, id="a region of Bedrock, by its name"),
+        pytest.param(f"global.anthropic.{OPUS}", None, 1.00, id="Bedrock, wherever there is room"),
+        pytest.param(f"anthropic.{OPUS}", "aws.bedrock", 1.10, id="Bedrock, as OpenTelemetry calls it"),
+        pytest.param(f"bedrock/us.anthropic.{OPUS}", None, 1.10, id="Bedrock, as LiteLLM calls it"),
+        pytest.param(f"bedrock/converse/eu.anthropic.{OPUS}", None, 1.10, id="its converse API"),
+        pytest.param(
+            f"arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.{OPUS}", None, 1.10, id="an inference profile"
+        ),
+        pytest.param(f"vertex_ai/{OPUS}", None, 1.00, id="Vertex, as LiteLLM calls it"),
+        pytest.param(OPUS, "google_vertexai", 1.00, id="Vertex, as LangChain calls it"),
+        # $2.50 and $10
+        pytest.param("gpt-4o", None, 0.60, id="OpenAI"),
+        pytest.param("openai/gpt-4o", None, 0.60, id="OpenAI, as LiteLLM calls it"),
+        pytest.param("azure/eu/gpt-4o", None, 0.60, id="Azure with a region"),
+        pytest.param("gpt-4o-2024-08-06", "azure.ai.openai", 0.60, id="Azure, as OpenTelemetry calls it"),
+        pytest.param("litellm_proxy/gpt-4o", None, 0.60, id="behind a proxy of LiteLLM"),
+        # $0.59 and $0.79
+        pytest.param("groq/llama-3.3-70b-versatile", None, 0.1259, id="Groq, by the name"),
+        pytest.param("llama-3.3-70b-versatile", "groq", 0.1259, id="Groq"),
+        pytest.param("llama-3.3-70b-versatile", None, None, id="who serves it, nobody says"),
+        pytest.param("ollama/deepseek-r1", None, None, id="a model that another vendor sells, at home"),
+        pytest.param(OPUS, "ollama", None, id="a provider without prices"),
+        pytest.param("gpt-4o" + "-" * 300, None, None, id="too long to be a name"),
+    ],
+)
+def test_the_same_model_costs_what_its_provider_asks(
+    prices: PriceTable, model: str, provider: str | None, usd: float | None
+) -> None:
+    """The name may carry the provider, and each framework spells it in its own way."""
+    cost = prices.cost_usd(model, TokenUsage(input=200_000, output=10_000), provider)
+    assert cost == (None if usd is None else pytest.approx(usd, rel=1e-12))
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "provider", "label", "usd"),
+    [
+        pytest.param(OPUS, f"{OPUS}-20260901", None, OPUS, 0.8, id="an alias"),
+        pytest.param(f"global.anthropic.{OPUS}", OPUS, "bedrock", f"global.anthropic.{OPUS}", 0.8, id="Bedrock"),
+        pytest.param(f"us.anthropic.{OPUS}", OPUS, None, f"regional.anthropic.{OPUS}", 0.88, id="its region"),
+        pytest.param("azure/chat-prod", "gpt-4o-2024-08-06", None, "gpt-4o", 0.5, id="a deployment"),
+        pytest.param("groq/llama-3.3-70b-versatile", "llama-3.3-70b-versatile", None, "llama-3.3-70b-versatile", 0.118,
+                     id="the answer leaves the provider out"),
+        pytest.param("configured", "gpt-4o", "azure", "configured", 0.5, id="a deployment that was configured"),
+        pytest.param("gpt-4o", "no-such-name", None, "gpt-4o", 0.5, id="the answer's name has no price"),
+    ],
+)  # fmt: skip  # one example reads better on one line
+def test_a_call_is_billed_by_the_name_that_says_most(
+    registry: CollectorRegistry, asked: str, answered: str, provider: str | None, label: str, usd: float
+) -> None:
+    """The one that answered, except on Bedrock, where only the one asked for says which region's price it is."""
+    gauge = AgentGauge("a", registry=registry, models=["configured"])
+    gauge.llm_call(asked, provider=provider).finish(TokenUsage(input=200_000), answered)
+    labels = {"agent": "a", "model": label, "step": "other"}
+    assert registry.get_sample_value("agent_llm_cost_usd_total", labels) == pytest.approx(usd)
+
+
+def test_names_that_a_model_invents_do_not_fill_the_memory() -> None:
+    """Neither those without a price, nor the endless aliases of a model that has one."""
+
+    def memory(names: Iterable[str]) -> int:
+        gauge = AgentGauge("a", registry=CollectorRegistry())
+        tracemalloc.start()
+        for name in names:
+            gauge.llm_call(name).finish(TokenUsage(input=1))
+        gc.collect()
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return held
+
+    def names(count: int) -> Iterator[str]:
+        yield from (f"claude-{'x' * 200}-{n}" for n in range(count))
+        yield from (f"{HAIKU}-{20000000 + n}" for n in range(count))
+
+    memory(names(10))  # what is loaded once
+    assert memory(names(3000)) - memory(names(600)) < 100_000
 
 
 def test_a_price_follows_its_date(prices: PriceTable, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,6 +225,11 @@ def own(tmp_path: Path, text: str) -> PriceTable:
         pytest.param(f"{HAIKU}-20261007: {{input: 1}}", HAIKU, PROMPT, 0.001, id="by an alias"),
         pytest.param(f"{HAIKU}: {{input: 1}}", f"{HAIKU}-20261007", PROMPT, 0.001, id="for an alias"),
         pytest.param(f"{OPUS}: {{input: 3}}", HAIKU, PROMPT, 0.0001, id="other models stay"),
+        pytest.param("azure/gpt-4o: {input: 1}", "azure/gpt-4o", PROMPT, 0.001, id="at one provider"),
+        pytest.param("azure/gpt-4o: {input: 1}", "openai/gpt-4o", PROMPT, 0.0025, id="not at another"),
+        pytest.param("gpt-4o: {input: 1}", "azure/gpt-4o", PROMPT, 0.001, id="at all of them"),
+        pytest.param(f"vertex_ai/{OPUS}: {{factor: 1.1}}", f"vertex_ai/{OPUS}", PROMPT, 0.0044, id="regions of Vertex"),
+        pytest.param("ollama/mine: {input: 1, output: 2}", "ollama/mine", PROMPT, 0.001, id="on no list, by provider"),
         pytest.param(OURS, "ours", BOTH, 0.003, id="on no list"),
         pytest.param(OURS, "ours", TokenUsage(cache_read=1000), 0.001, id="cache of one on no list"),
         pytest.param(OURS, "ours", BATCH, 0.001, id="batch of one on no list"),
