@@ -11,9 +11,11 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agentgauge.ops.prometheus import Prometheus, PrometheusError, Series
 from sample_agent.simulator.blocks import Samples
@@ -23,6 +25,9 @@ STEP_SECONDS = 300
 STATE_HOURS = 24
 """How far back alerts are followed; the longest ``for`` is six hours."""
 READY_SECONDS = 30.0
+END_SECONDS = 30.0
+QUERIES = 2
+"""So many at a time keep two cores busy."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +78,23 @@ def serving(program: Path, blocks: Path, rule_files: list[Path]) -> Iterator[Pro
         _wait_until_ready(prometheus, process, log)
         yield prometheus
     finally:
-        process.terminate()
+        end(process)
+
+
+def end(process: subprocess.Popen[Any]) -> None:
+    """Ask a process to end, and end it if it does not within some seconds."""
+    process.terminate()
+    try:
+        process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
         process.wait()
 
 
 def records(prometheus: Prometheus, rules: list[LoadedRule], start: int, end: int) -> Iterator[Samples]:
     """What these recording rules would have recorded."""
-    for rule in rules:
-        for series in over(prometheus, rule.query, start, end):
+    for rule, recorded in _answers(prometheus, rules, start, end):
+        for series in recorded:
             yield Samples(rule.name, _without_name(series.labels) | rule.labels, series.points)
 
 
@@ -100,16 +114,23 @@ def alert_states(prometheus: Prometheus, rules: list[LoadedRule], end: int) -> I
 
     From the latter a Prometheus that starts knows since when a condition holds, and goes on with its ``for``.
     """
-    for rule in rules:
-        if rule.is_alert:
-            for series in over(prometheus, rule.query, end - STATE_HOURS * 3600, end):
-                own = {"alertname": rule.name} | _without_name(series.labels) | rule.labels
-                since = active_since([at for at, _ in series.points])
-                yield Samples("ALERTS_FOR_STATE", own, since)
-                pending = [(at, 1) for at, begun in since if at - begun < rule.hold_seconds]
-                firing = [(at, 1) for at, begun in since if at - begun >= rule.hold_seconds]
-                yield Samples("ALERTS", own | {"alertstate": "pending"}, pending)
-                yield Samples("ALERTS", own | {"alertstate": "firing"}, firing)
+    alerts = [rule for rule in rules if rule.is_alert]
+    for rule, active in _answers(prometheus, alerts, end - STATE_HOURS * 3600, end):
+        for series in active:
+            own = {"alertname": rule.name} | _without_name(series.labels) | rule.labels
+            since = active_since([at for at, _ in series.points])
+            yield Samples("ALERTS_FOR_STATE", own, since)
+            pending = [(at, 1) for at, begun in since if at - begun < rule.hold_seconds]
+            firing = [(at, 1) for at, begun in since if at - begun >= rule.hold_seconds]
+            yield Samples("ALERTS", own | {"alertstate": "pending"}, pending)
+            yield Samples("ALERTS", own | {"alertstate": "firing"}, firing)
+
+
+def _answers(
+    prometheus: Prometheus, rules: list[LoadedRule], start: int, end: int
+) -> Iterator[tuple[LoadedRule, list[Series]]]:
+    with ThreadPoolExecutor(QUERIES) as pool:
+        yield from zip(rules, pool.map(lambda rule: over(prometheus, rule.query, start, end), rules), strict=True)
 
 
 def active_since(moments: list[float]) -> list[tuple[float, float]]:

@@ -13,7 +13,7 @@ from stack.layout import Layout, Ports
 SPEED = 10.0
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def layout(tmp_path_factory: pytest.TempPathFactory, programs: dict[str, Path]) -> Iterator[Layout]:
     """A running stack; stopped, and nothing of it left, at the end."""
     made = Layout(Ports.free(), tmp_path_factory.mktemp("stack"), SPEED)

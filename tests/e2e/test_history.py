@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import requests
 
 from agentgauge import metrics
 from agentgauge.ops.prometheus import Prometheus
-from sample_agent.simulator import backfill, history
+from sample_agent.simulator import backfill, history, recording
 from sample_agent.simulator.backfill import Agent, Programs
 from sample_agent.simulator.blocks import Samples
 from sample_agent.simulator.stories import STORIES
@@ -83,13 +84,14 @@ def prometheus(programs: dict[str, Path], tmp_path_factory: pytest.TempPathFacto
     """Running on all stories at once: each of an agent that carries its name."""
     data = tmp_path_factory.mktemp("history")
     tools = Programs(programs["prometheus"], programs["promtool"])
-    first = int(time.time())
-    for name, story in STORIES.items():
-        made = history.tell(story, DAYS.get(name, 9), datetime.now(UTC), lambda user: user)
-        backfill.write_blocks(tools, named(backfill.parts_of(made, story, Agent(name, name))), data)
-        first = min(first, made.times[0])
-    backfill.write_blocks(tools, [new_error(int(time.time()))], data)
-    backfill.record(tools, RULES, data, first, int(time.time()))
+    now = datetime.now(UTC)
+    made = {name: history.tell(story, DAYS.get(name, 9), now, lambda user: user) for name, story in STORIES.items()}
+    parts = (
+        part for name, story in STORIES.items() for part in backfill.parts_of(made[name], story, Agent(name, name))
+    )
+    backfill.write_blocks(tools, chain(named(parts), [new_error(int(now.timestamp()))]), data)
+    first = min(one.times[0] for one in made.values())
+    backfill.record(tools, RULES, data, first, int(now.timestamp()))
     with started(programs["prometheus"], data) as running:
         yield running
 
@@ -137,7 +139,7 @@ def started(program: Path, data: Path) -> Iterator[Running]:
                 time.sleep(0.2)
             yield running
         finally:
-            process.terminate()
+            recording.end(process)
 
 
 @pytest.mark.parametrize("story", FIRE)
