@@ -5,6 +5,9 @@ OFFSET ?= 0
 FAULT ?= crm-outage
 EVAL ?=
 HISTORY ?=
+# The short form of a long suite: one of so many alerts, counted from there.
+SAMPLE ?= 1
+START ?= 0
 
 .PHONY: up down test test-mutations test-adoption test-real-model drill deploy-check lint generate docs page bench truth lock
 
@@ -18,10 +21,10 @@ page: .venv/ready ## the whole story: break it, wait for the page, mend it (FAUL
 	@$(PYTHON_ENV) -m stack page $(FAULT)
 
 test: .venv/ready ## all tests, the real Prometheus and Alertmanager included
-	$(PYTHON_ENV) -m pytest -m "not mutation and not adoption" -n 3 --dist loadfile
+	$(PYTHON_ENV) -m pytest -m "not mutation and not adoption" -n 3 --dist loadfile --no-loadscope-reorder
 
-drill: .venv/ready ## cause every alert there is on the real programs, and print who was paged and when (half an hour)
-	@$(PYTHON_ENV) -m stack drill $(ALERTS)
+drill: .venv/ready ## cause every alert there is on the real programs, and print who was paged and when (SAMPLE=3 START=1: one of three)
+	@$(PYTHON_ENV) -m stack drill --sample $(SAMPLE) --start $(START) $(ALERTS)
 
 test-adoption: .venv/ready ## the example agent on the wheel alone: an empty environment, a real model on this machine (some minutes)
 	$(PYTHON_ENV) -m pytest -m adoption -s -v tests/adoption
@@ -29,8 +32,8 @@ test-adoption: .venv/ready ## the example agent on the wheel alone: an empty env
 test-real-model: .venv/ready ## the same in an environment that is kept in .stack: the model is installed once (ONLY=budget picks tests)
 	AGENTGAUGE_STRANGER=.stack/stranger $(PYTHON_ENV) -m pytest -m adoption -s -v tests/adoption $(if $(ONLY),-k "$(ONLY)")
 
-test-mutations: .venv/ready ## move every number of every alert: a scenario must notice
-	$(PYTHON_ENV) -m pytest -m mutation
+test-mutations: .venv/ready ## move every number of every alert: a scenario must notice (SAMPLE=3 START=1: one alert of three)
+	SAMPLE=$(SAMPLE) START=$(START) $(PYTHON_ENV) -m pytest -m mutation
 
 deploy-check: .venv/ready ## evaluations: a scenario that is broken or regressed stops the deploy (EVAL="--model … --prompts …")
 	@$(PYTHON_ENV) -m agentgauge eval run --junit .stack/evals/junit.xml --json-file .stack/evals/run.json $(EVAL)
