@@ -7,12 +7,15 @@ from urllib.parse import urlsplit
 
 from alerts.catalog import ALERTS
 from alerts.deployment import Deployment
+from alerts.promql import Duration
 from bundle.holes import fill
 
 TEMPLATES = Path(__file__).with_name("templates")
 
 FAST = "1s"
-"""Scrape, evaluation and grouping interval where the clock is shortened: the least that Prometheus is at ease with."""
+"""Scrape, evaluation and first grouping where the clock is shortened: the least that Prometheus is at ease with."""
+GROUP_INTERVAL = Duration(300)
+"""What happens to a group that has been sent is told this often: an alert that ends and begins again is one page."""
 
 
 def prometheus_yml(deployment: Deployment) -> str:
@@ -34,7 +37,7 @@ def alertmanager_yml(deployment: Deployment) -> str:
         "pager": deployment.pager,
         "secrets": deployment.secrets,
         "group_wait": "5s" if deployment.speed == 1 else FAST,
-        "group_interval": "30s" if deployment.speed == 1 else FAST,
+        "group_interval": str(GROUP_INTERVAL.faster(deployment.speed)),
         "inhibit_rules": inhibit_rules(),
     }
     return _filled("alertmanager.yml", holes, {"demo": deployment.demo})
