@@ -168,6 +168,8 @@ def page(
 @app.command()
 def drill(
     alerts: Annotated[list[str] | None, typer.Argument(help="Only these; default: every alert there is.")] = None,
+    sample: Annotated[int, typer.Option(help="Only one of so many.", min=1)] = 1,
+    start: Annotated[int, typer.Option(help="Which of the sample is the first.", min=0)] = 0,
 ) -> None:
     """Cause every alert on the real programs; table of who was paged, how soon, and for what else."""
     from stack import drill as matrix  # loads the agent and its SDK, which nothing else here needs
@@ -182,14 +184,14 @@ def drill(
         _say(f"{time.monotonic() - started:6.0f} s  {text}")
 
     try:
-        outcomes = matrix.run(alerts or (), say)
+        outcomes = matrix.run(matrix.chosen(alerts or (), sample, start), say)
     except StackError as error:
         _fail(str(error))
     Console(width=None if sys.stdout.isatty() else 160).print(matrix.table(outcomes))
     wrong = [one.alert for one in outcomes if not one.passed]
     if wrong:
         _fail(f"{len(wrong)} of {len(outcomes)} drills went wrong: {', '.join(wrong)}")
-    _say(f"all {len(outcomes)} alerts paged, with runbooks that answer")
+    _say(f"all {len(outcomes)} alerts paged and ended with their cause, nothing else did, and their runbooks answer")
 
 
 def _report(outcome: story.Outcome) -> None:

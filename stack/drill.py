@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -27,6 +28,8 @@ PAGE_SECONDS = 420.0
 """How long to wait for a page on shortened clocks."""
 RESOLVED_SECONDS = 900.0
 QUIET_SECONDS = 900.0
+HOLD_SECONDS = 30.0
+"""How long a cause goes on after its page, to see whether the page is called off too early."""
 WATCHDOG = "AgentGaugeWatchdog"
 STACKS = 3
 """So many at a time keep two cores busy, and no busier."""
@@ -57,23 +60,27 @@ class Scene:
 class DrillResult:
     """How a row went, in seconds since the cause began or was mended; None if it did not happen in time.
 
-    ``noise`` are other alerts that reached the pager meanwhile; muted ones do not count. ``resolves`` is False
-    where the alert looks back over days: nobody waits for that to end.
+    ``noise`` are the other alerts that reached the pager before the mending, ``late`` what paged after it; muted ones
+    do not count. ``called_off`` is True if the page was resolved while the cause went on. ``resolves`` is False where
+    the alert looks back over days: nobody waits for that to end.
     """
 
     alert: str
     what: str
     seconds_to_page: float | None
-    noise: tuple[str, ...] = ()
+    noise: frozenset[str] = frozenset()
     runbook_answers: bool = False
     seconds_to_resolved: float | None = None
     resolves: bool = True
+    called_off: bool = False
+    late: frozenset[str] = frozenset()
 
     @property
     def passed(self) -> bool:
-        """Paged, its runbook answered, and resolved."""
+        """Paged, and nobody else; its runbook answered; resolved after the mending and not before; then silence."""
         resolved = self.seconds_to_resolved is not None or not self.resolves
-        return self.seconds_to_page is not None and self.runbook_answers and resolved
+        paged = self.seconds_to_page is not None and self.runbook_answers
+        return paged and resolved and not (self.noise or self.called_off or self.late)
 
 
 def _row(alert: str, name: str, tool: str | None = None) -> Drill:
@@ -135,15 +142,26 @@ SCENES: tuple[Scene, ...] = (
 )
 
 
-def run(only: Collection[str], say: Say) -> list[DrillResult]:
-    """Drill all alerts, or only these, some stacks at a time; in the order of SCENES."""
-    wanted = [
+def chosen(only: Sequence[str] = (), sample: int = 1, start: int = 0) -> list[Scene]:
+    """The scenes with these alerts alone, or all; of each ``sample`` drills one, counted from ``start``."""
+    places = itertools.count()
+    return [
         replace(scene, drills=drills)
         for scene in SCENES
-        if (drills := tuple(drill for drill in scene.drills if not only or drill.alert in only))
+        if (
+            drills := tuple(
+                drill
+                for drill in scene.drills
+                if (not only or drill.alert in only) and next(places) % sample == start % sample
+            )
+        )
     ]
+
+
+def run(scenes: Sequence[Scene], say: Say) -> list[DrillResult]:
+    """Drill the alerts of these scenes, some stacks at a time; in their order."""
     with ThreadPoolExecutor(STACKS) as pool:
-        played = pool.map(lambda scene: _play(scene, say), wanted)
+        played = pool.map(lambda scene: _play(scene, say), scenes)
         return [outcome for outcomes in played for outcome in outcomes]
 
 
@@ -166,16 +184,22 @@ def _drill(layout: Layout, drill: Drill, say: Say) -> DrillResult:
         paged = time.monotonic() - began
         if page is None:
             say(f"{drill.alert}: NOT PAGED within {PAGE_SECONDS:.0f} s")
-            return DrillResult(drill.alert, drill.what, None, _others(layout, drill.alert, since))
+            return DrillResult(drill.alert, drill.what, None, _paged_since(layout, since) - {drill.alert})
         runbook_answers = _answers(page["runbook_url"])
-    say(f"{drill.alert}: paged after {paged:.0f} s")
-    mended = time.monotonic()
+        say(f"{drill.alert}: paged after {paged:.0f} s")
+        called_off = not happens_by_itself and bool(_page(layout, drill.alert, "resolved", since, HOLD_SECONDS))
+    mended, mended_at = time.monotonic(), _now()
+    noise = _paged_since(layout, since, until=mended_at) - {drill.alert}
+    result = DrillResult(drill.alert, drill.what, paged, noise, runbook_answers, resolves=not happens_by_itself)
+    if happens_by_itself:
+        return result
     to_resolved = None
-    if not happens_by_itself and _page(layout, drill.alert, "resolved", _now(), RESOLVED_SECONDS):
+    if _page(layout, drill.alert, "resolved", mended_at, RESOLVED_SECONDS):
         to_resolved = time.monotonic() - mended
         say(f"{drill.alert}: resolved after {to_resolved:.0f} s")
-    noise = _others(layout, drill.alert, since)
-    return DrillResult(drill.alert, drill.what, paged, noise, runbook_answers, to_resolved, not happens_by_itself)
+    _wait_until_quiet(layout, say)
+    late = _paged_since(layout, mended_at)
+    return replace(result, seconds_to_resolved=to_resolved, called_off=called_off, late=late)
 
 
 def _page(layout: Layout, alert: str, status: str, since: str, patience: float) -> dict[str, Any] | None:
@@ -199,11 +223,12 @@ def _heartbeat(layout: Layout, deadline: float) -> dict[str, Any] | None:
     return {"runbook_url": f"{layout.runbooks}/{WATCHDOG}/"}
 
 
-def _others(layout: Layout, alert: str, since: str) -> tuple[str, ...]:
-    """The other alerts that reached the pager since then."""
+def _paged_since(layout: Layout, since: str, until: str = "9999") -> frozenset[str]:
+    """The alerts that reached the pager since then, as firing ones."""
     pages = requests.get(f"{layout.pager}/pages", timeout=10).json()
-    firing = (page for page in pages if page["status"] == "firing" and page["received_at"] >= since)
-    return tuple(sorted({str(page["alert"]) for page in firing} - {alert}))
+    return frozenset(
+        str(page["alert"]) for page in pages if page["status"] == "firing" and since <= page["received_at"] < until
+    )
 
 
 def _answers(url: str) -> bool:
@@ -235,17 +260,26 @@ def _now() -> str:
 
 def table(outcomes: Sequence[DrillResult]) -> Table:
     """The matrix as people read it."""
-    made = Table("alert", "cause", "to page", "runbook", "resolved after", "others that paged")
+    made = Table(
+        "alert", "cause", "to page", "runbook", "resolved after", "others that paged", "paged after the mending"
+    )
     for one in outcomes:
         made.add_row(
             one.alert,
             one.what,
             _seconds(one.seconds_to_page, "MISSED"),
             "answers" if one.runbook_answers else "[red]DEAD[/red]",
-            _seconds(one.seconds_to_resolved, "NOT RESOLVED") if one.resolves else "not awaited",
-            ", ".join(one.noise) or "none",
+            _resolved(one),
+            ", ".join(sorted(one.noise)) or "none",
+            ", ".join(sorted(one.late)) or "none",
         )
     return made
+
+
+def _resolved(one: DrillResult) -> str:
+    if one.called_off:
+        return "[red]CALLED OFF[/red]"
+    return _seconds(one.seconds_to_resolved, "NOT RESOLVED") if one.resolves else "not awaited"
 
 
 def _seconds(value: float | None, otherwise: str) -> str:
