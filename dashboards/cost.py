@@ -129,23 +129,27 @@ SESSIONS_AND_USERS = Row(
             links.SESSION_COST.panel_id,
             "Cost per session",
             USD,
-            "Lines: mean and p95 of the sessions closed in the alert's window. Bars, right axis: live sessions that "
-            "passed the limit, or that of a runaway, the moment they did.",
+            "Mean and p95 of the sessions closed in the alert's window.",
             Query(queries.mean("session_cost", "agent"), "{{agent}} mean"),
             Query(queries.quantile(0.95, "session_cost", "agent"), "{{agent}} p95"),
-            Query(
-                queries.counted("sessions_over_limit", queries.RATE, having='limit="cost"') + " > 0",
-                "past the limit",
-                COUNT,
-                bars=True,
-            ),
-            Query(
-                queries.counted("sessions_over_limit", queries.RATE, having='limit="cost_runaway"') + " > 0",
-                "runaway",
-                COUNT,
-                bars=True,
-            ),
+            span=12,
             limits=(Limit("AgentSessionCostHigh", "above"),),
+        ),
+        lines(
+            links.SESSIONS_OVER_COST.panel_id,
+            "Sessions past their cost",
+            COUNT,
+            "Live sessions that passed the limit of cost, or that of a runaway, in the alert's window up to each "
+            "moment. Any at all fires the alert.",
+            Query(
+                queries.counted("sessions_over_limit", "<window>", "agent", having='limit="cost"'),
+                "{{agent}} past the limit",
+            ),
+            Query(
+                queries.counted("sessions_over_limit", "<window>", "agent", having='limit="cost_runaway"'),
+                "{{agent}} runaway",
+            ),
+            span=12,
         ),
         heatmap(
             109,
@@ -153,6 +157,7 @@ SESSIONS_AND_USERS = Row(
             USD,
             "How many sessions cost how much, at their close; darker is more.",
             "session_cost",
+            span=12,
         ),
         table(
             links.USER_COST.panel_id,
@@ -167,6 +172,7 @@ SESSIONS_AND_USERS = Row(
             ),
             unit=USD,
             most_first="spend",
+            span=12,
         ),
     ),
 )

@@ -19,6 +19,8 @@ HTTP_STATUS = {"overloaded": 529, "rate-limited": 429, "provider-error": 500, "m
 
 STALE_YEARS = 1
 SURCHARGE_USD = 1.0
+RUINOUS_USD = 6.0
+"""One such call makes its session a runaway, however soon the session's budget ends it."""
 BLOATED_CHARACTERS = 760_000
 """What a tool adds to its answer; about four characters are a token."""
 
@@ -44,6 +46,9 @@ FAULTS: dict[str, FaultKind] = {
     "stale-data": FaultKind("A tool answers with the dates of a year ago.", "tools", "get_deal_history"),
     "pricey-tool": FaultKind(
         f"The API behind a tool charges ${SURCHARGE_USD:g} more for each call.", "tools", "get_deal_history"
+    ),
+    "ruinous-tool": FaultKind(
+        f"The API behind a tool charges ${RUINOUS_USD:g} more for each call.", "tools", "get_deal_history"
     ),
     "bloated-tool": FaultKind("A tool adds some 190 000 tokens to its answers.", "tools", "get_deal_history"),
     "looping": FaultKind("The model keeps calling tools and never answers.", "model"),
@@ -164,7 +169,9 @@ class FaultFile:
                 case "bloated-tool":
                     padding = BLOATED_CHARACTERS
                 case "pricey-tool":
-                    surcharge_usd = SURCHARGE_USD
+                    surcharge_usd += SURCHARGE_USD
+                case "ruinous-tool":
+                    surcharge_usd += RUINOUS_USD
         found = ToolFault(delay_seconds, error, stale_years, padding, surcharge_usd)
         return None if found == ToolFault() else found
 

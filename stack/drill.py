@@ -99,6 +99,7 @@ SCENES: tuple[Scene, ...] = (
             _row("AgentTaskCompletionLow", "provider-error"),
             _row("AgentApprovalQueueStalled", "absent-reviewers"),
             _row("AgentLabelOverflow", "hallucinating"),
+            _row("AgentSessionCostOverLimit", "pricey-tool"),
             _row("AgentSessionCostHigh", "pricey-tool"),
         )
     ),
@@ -128,6 +129,7 @@ SCENES: tuple[Scene, ...] = (
             Drill("AgentEvalRegression", "a new version fails a scenario", causes.worse_version),
             Drill("AgentEvalStale", "no evaluation for eight days", causes.forgotten_evals),
             _row("AgentWrongAnswersReported", "stale-data"),
+            _row("AgentSessionCostRunaway", "ruinous-tool"),
         )
     ),
     # It is silent in an agent's first day, so the agent needs a past.

@@ -26,6 +26,8 @@ ALERT_OF_FAULT = {
     "declining": "AgentTaskCompletionLow",
     "overloaded": "AgentTaskCompletionLow",
     "model-gone": "AgentModelGone",
+    "pricey-tool": "AgentSessionCostOverLimit",
+    "ruinous-tool": "AgentSessionCostRunaway",
     "stale-data": "AgentWrongAnswersReported",
     "picky-reviewers": "AgentApprovalRateLow",
     "absent-reviewers": "AgentApprovalQueueStalled",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from agentgauge import metrics
+from agentgauge.session import SessionLimits
+from agentgauge.vocabulary import SessionLimit
 from alerts import links
 from alerts.evidence import Judged, mean_above
 from alerts.model import Alert, Record
@@ -44,6 +46,14 @@ avg_over_time({days})
 and
 (count_over_time({days}) > {DAYS_OF_HISTORY})
 """
+
+
+def _in_force(limit: SessionLimit) -> str:
+    """The limit that the agent counts against, in the words of a page: read when the alert fires."""
+    return (
+        f'{{{{ with printf "max({metrics.SESSION_LIMIT}{{agent=%q,limit=\\"{limit}\\"}})" $labels.agent | query }}}}'
+        '${{ . | first | value | printf "%.2f" }}{{ else }}the limit{{ end }}'
+    )
 
 
 SESSION_COST = Judged(
@@ -100,6 +110,24 @@ and
         inhibits=("AgentToolSpendAnomaly", "AgentUserDailyCostHigh"),
     ),
     Alert(
+        name="AgentSessionCostRunaway",
+        area="cost",
+        summary="A live session has cost many times what a conversation may: it runs away.",
+        fires_when=(
+            f"a live session passes the agent's limit of a runaway, ${SessionLimits().runaway_cost_usd:g} by default"
+        ),
+        expr="""
+sum by (agent) (increase(<sessions_over_limit>{limit="cost_runaway"}[<window>])) > 0
+""",
+        description=(
+            '{{ $labels.agent }}: {{ $value | printf "%.0f" }} live session(s) passed '
+            f"{_in_force('cost_runaway')} in the last <window>; it goes on until somebody ends it, or a budget does."
+        ),
+        labels=("agent",),
+        panel=links.SESSIONS_OVER_COST,
+        inhibits=("AgentSessionCostOverLimit",),
+    ),
+    Alert(
         name="AgentSessionCostHigh",
         area="cost",
         summary="Conversations cost too much.",
@@ -112,6 +140,22 @@ and
         labels=("agent",),
         panel=links.SESSION_COST,
         boundary_of=metrics.SESSION_COST,
+        inhibits=("AgentSessionCostOverLimit",),
+    ),
+    Alert(
+        name="AgentSessionCostOverLimit",
+        area="cost",
+        summary="A live session costs more than a conversation may.",
+        fires_when=f"a live session passes the agent's limit of cost, ${SessionLimits().cost_usd:.2f} by default",
+        expr="""
+sum by (agent) (increase(<sessions_over_limit>{limit="cost"}[<window>])) > 0
+""",
+        description=(
+            '{{ $labels.agent }}: {{ $value | printf "%.0f" }} live session(s) passed '
+            f"{_in_force('cost')} in the last <window>."
+        ),
+        labels=("agent",),
+        panel=links.SESSIONS_OVER_COST,
     ),
     Alert(
         name="AgentUserDailyCostHigh",
@@ -140,7 +184,7 @@ max by (agent, user) (<user_cost>) > <threshold>
         ),
         labels=("agent",),
         panel=links.INPUT_TOKENS,
-        inhibits=("AgentSessionCostHigh",),
+        inhibits=("AgentSessionCostHigh", "AgentSessionCostOverLimit"),
         boundary_of=metrics.LLM_INPUT_TOKENS,
     ),
     Alert(

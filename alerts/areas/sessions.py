@@ -52,6 +52,7 @@ sum by (agent) (increase(<sessions_over_limit>{limit="tool_calls"}[<window>])) >
         ),
         labels=("agent",),
         panel=links.SESSION_TOOL_CALLS,
+        inhibits=("AgentSessionCostOverLimit",),
     ),
     Alert(
         name="AgentLatencySpike",

@@ -106,6 +106,8 @@ def test_the_numbers_are_those_of_the_contract() -> None:
         "AgentEvalRegression": (None, None, None, None, "critical"),
         "AgentEvalStale": (7, None, None, "1h", "warning"),
         "AgentCostSpike": (3, 1, None, "15m", "critical"),
+        "AgentSessionCostRunaway": (None, None, "10m", None, "critical"),
+        "AgentSessionCostOverLimit": (None, None, "10m", None, "warning"),
         "AgentSessionCostHigh": (0.5, 10, "1h", "5m", "warning"),
         "AgentUserDailyCostHigh": (5, None, None, None, "warning"),
         "AgentInputTokensHigh": (50_000, 10, "1h", "5m", "warning"),

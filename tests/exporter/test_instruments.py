@@ -22,6 +22,8 @@ def test_series_with_known_labels_exist_at_zero_before_the_first_call(registry: 
     assert value(registry, "agent_tool_duration_seconds_count", tool="search") == 0
     assert value(registry, "agent_tasks_total", outcome="failed") == 0
     assert value(registry, "agent_sessions_over_limit_total", limit="tool_calls") == 0
+    assert value(registry, "agent_sessions_over_limit_total", limit="cost") == 0
+    assert value(registry, "agent_sessions_over_limit_total", limit="cost_runaway") == 0
     assert value(registry, "agent_llm_calls_total", model="claude-opus-5-5", outcome="error") == 0
     assert value(registry, "agent_exporter_errors_total", site="tool") == 0
     assert value(registry, "agent_exporter_label_overflow_total", metric="agent_tool_calls_total", label="tool") == 0
