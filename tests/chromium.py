@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from stack import binaries
+from stack import debian
 from stack.errors import StackError
 from stack.preview.pictures import PROGRAMS
 
@@ -21,10 +21,10 @@ def program(home: Path) -> tuple[str, dict[str, str]]:
     unpacked = home.absolute() / "debian"
     binary = unpacked / "usr" / "lib" / "chromium" / "chromium"
     fonts = unpacked / "usr" / "share" / "fonts" / "truetype" / "liberation"
-    with binaries.one_at_a_time(home):
+    with debian.one_at_a_time(home):
         if not (binary.exists() and fonts.exists()):
             instead = "install Chromium"
-            binaries.unpack(PACKAGES, home, lambda _text: None, instead=instead, with_dependencies=True)
+            debian.unpack(PACKAGES, home, lambda _text: None, instead=instead, with_dependencies=True)
     if not binary.exists():
         raise StackError("the package chromium holds no browser; install Chromium")
     folders = [path for lib in ("lib", "usr/lib") for path in (unpacked / lib).glob("*-linux-gnu*")]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stack import binaries
+from stack import debian
 from stack.errors import StackError
 
 INSTALLED = Path("/usr/lib/postgresql")
@@ -32,9 +32,9 @@ def programs(home: Path, installed: Path = INSTALLED) -> Path:
         return Path(on_path).resolve().parent
     unpacked = home / "debian" / "usr" / "lib" / "postgresql"
     instead = "install PostgreSQL 13 or newer"
-    with binaries.one_at_a_time(home):
+    with debian.one_at_a_time(home):
         if not _newest(installed) and not _newest(unpacked):
-            binaries.unpack(["postgresql"], home, lambda _text: None, instead=instead, with_dependencies=True)
+            debian.unpack(["postgresql"], home, lambda _text: None, instead=instead, with_dependencies=True)
     found = _newest(installed) or _newest(unpacked)
     if found is None:
         raise StackError("the package postgresql holds no server programs; install PostgreSQL 13 or newer")

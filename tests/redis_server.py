@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stack import binaries
+from stack import debian
 from stack.errors import StackError
 
 READY = "Ready to accept connections"
@@ -25,9 +25,9 @@ def program(home: Path) -> Path:
         return Path(on_path)
     unpacked = home / "debian" / "usr" / "bin" / "redis-server"
     instead = "install Redis 6 or newer"
-    with binaries.one_at_a_time(home):
+    with debian.one_at_a_time(home):
         if not unpacked.exists():
-            binaries.unpack(["redis-server"], home, lambda _text: None, instead=instead, with_dependencies=True)
+            debian.unpack(["redis-server"], home, lambda _text: None, instead=instead, with_dependencies=True)
     return unpacked
 
 
