@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from stack.errors import StackError
+
+NEWER_SUITES = "testing unstable"
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
 @contextlib.contextmanager
@@ -36,38 +41,115 @@ def unpack(
         raise StackError(
             f"{' and '.join(packages)} not found on PATH, and this is no Debian or Ubuntu to take them from; {instead}"
         )
-    archives = home / "apt" / "archives"
-    archives.mkdir(parents=True, exist_ok=True)
-    for folder in ("lists/partial", "archives/partial"):
-        (home / "apt" / folder).mkdir(parents=True, exist_ok=True)
+    own, archives = _folders(home / "apt")
     say("reading the distribution's package lists (about 10 s, once)")
-    _apt(home, "update", "-qq")
+    _apt(own, "update", "-qq")
     say(f"fetching {' and '.join(packages)} (about 40 MB, once)")
     if with_dependencies:
         wanted = ("--download-only", "--yes", "--no-install-recommends")
-        _apt(home, "install", "-qq", "-oDebug::NoLocking=1", *wanted, *packages)
+        _apt(own, "install", "-qq", "-oDebug::NoLocking=1", *wanted, *packages)
     else:
-        _apt(home, "download", "-qq", *packages, folder=archives)
+        _apt(own, "download", "-qq", *packages, folder=archives)
     for archive in sorted(archives.glob("*.deb")):
         say(f"unpacking {archive.name.partition('_')[0]}")
-        _run(["dpkg-deb", "-x", str(archive), str(home / "debian")], "unpack", None)
+        _run(["dpkg-deb", "-x", str(archive), str(home / "debian")], "unpack")
         archive.unlink()
 
 
-def _apt(home: Path, *arguments: str, folder: Path | None = None) -> None:
-    own = home.absolute() / "apt"
+def unpack_newer(packages: list[str], home: Path, say: Callable[[str], None]) -> None:
+    """Unpack packages of Debian's newer suites, one folder each: ``home/newer/PACKAGE``.
+
+    They come from the machine's own mirror; apt gets a configuration that has nothing of the host's but the network's.
+    To be called within ``one_at_a_time``. Raises StackError when they cannot be had.
+    """
+    own = (home / "apt-newer").absolute()
+    shutil.rmtree(own, ignore_errors=True)
+    try:
+        options, archives = _folders(own)
+        options += _only(own / "newer.sources", own)
+        say("reading the package lists of Debian's newer suites (about 20 MB, once)")
+        _read_lists(options, own / "newer.sources")
+        say(f"fetching {' and '.join(packages)} (about 50 MB, once)")
+        _apt(options, "download", "-qq", *packages, folder=archives)
+        for archive in sorted(archives.glob("*.deb")):
+            package = archive.name.partition("_")[0]
+            say(f"unpacking {package}")
+            _run(["dpkg-deb", "-x", str(archive), str(own / package)], "unpack")
+            (home / "newer").mkdir(exist_ok=True)
+            shutil.rmtree(home / "newer" / package, ignore_errors=True)
+            (own / package).rename(home / "newer" / package)
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
+
+
+def _read_lists(options: list[str], sources: Path) -> None:
+    """Let apt read the lists of the newer suites from the first of the machine's own mirrors that has them."""
+    refused = None
+    for mirror in _mirrors():
+        text = f"Types: deb\nURIs: {mirror}\nSuites: {NEWER_SUITES}\nComponents: main\nSigned-By: {KEYRING}\n"
+        sources.write_text(text, encoding="utf-8")
+        try:
+            return _apt(options, "update", "-qq", "-oAPT::Update::Error-Mode=any")
+        except StackError as error:
+            refused = refused or error
+    raise refused or StackError("apt-get on this machine knows no mirror of Debian")
+
+
+def _mirrors() -> list[str]:
+    """Where this machine's apt gets its own Debian from: nothing else is ever asked."""
+    machine = _os_release()
+    if machine.get("ID") != "debian" or not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+        raise StackError("Debian's newer suites are for Debian, and this is something else")
+    asked = _run(["apt-get", "update", "--print-uris"], "apt-get update --print-uris")
+    codename = re.escape(machine.get("VERSION_CODENAME", ""))
+    return list(dict.fromkeys(re.findall(rf"^'(\S+)/dists/{codename}/\w+' ", asked, re.MULTILINE)))
+
+
+def _only(sources: Path, own: Path) -> list[str]:
+    """apt's options to know these sources and nothing that is installed, pinned or set up on the host."""
+    return [
+        f"-oDir::State={own}",
+        "-oDir::State::status=/dev/null",
+        f"-oDir::Etc::sourcelist={sources}",
+        "-oDir::Etc::sourceparts=-",
+        "-oDir::Etc::preferences=-",
+        "-oDir::Etc::preferencesparts=-",
+        "-oAcquire::Languages=none",
+        "-oAcquire::Retries=0",  # there is something to fall back to
+        "-oAcquire::http::Timeout=15",
+        "-oAcquire::https::Timeout=15",
+    ]
+
+
+def _os_release() -> dict[str, str]:
+    try:
+        return platform.freedesktop_os_release()
+    except OSError:
+        return {}
+
+
+def _folders(own: Path) -> tuple[list[str], Path]:
+    """apt's options to keep its state in a folder, and where in it the archives are."""
+    own, archives = own.absolute(), own.absolute() / "archives"
+    for folder in (own / "lists" / "partial", archives / "partial"):
+        folder.mkdir(parents=True, exist_ok=True)
     options = [
         f"-oDir::State::Lists={own / 'lists'}",
-        f"-oDir::Cache::archives={own / 'archives'}",
+        f"-oDir::Cache::archives={archives}",
         "-oDir::Cache::pkgcache=",  # no index files in the host's cache
         "-oDir::Cache::srcpkgcache=",
         "-oAPT::Sandbox::User=",  # as root, apt would drop to a user who may not read this folder
     ]
+    return options, archives
+
+
+def _apt(options: list[str], *arguments: str, folder: Path | None = None) -> None:
     _run(["apt-get", *options, *arguments], f"apt-get {arguments[0]}", folder)
 
 
-def _run(command: list[str], what: str, folder: Path | None) -> None:
+def _run(command: list[str], what: str, folder: Path | None = None) -> str:
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     if result.returncode:
         said = (result.stderr or result.stdout).strip().splitlines()
         raise StackError(f"{what} failed: {said[-1] if said else 'no message'}; is the package mirror reachable?")
+    return result.stdout

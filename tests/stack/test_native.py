@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bundle import pages
-from stack import binaries, config, native
+from stack import config, native
 from stack.errors import StackError
 from stack.layout import ROOT, Layout, Ports
 
@@ -155,27 +155,6 @@ def test_an_error_of_the_stack_itself_leaves_no_process(tmp_path: Path, programs
     while left := processes_of(tmp_path / "home"):
         assert time.monotonic() < deadline, left
         time.sleep(0.05)
-
-
-def test_missing_programs_on_a_system_without_apt_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which programs, and the two ways to get on."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(StackError, match=r"prometheus and prometheus-alertmanager not found on PATH.*start a Docker"):
-        binaries.ensure(tmp_path)
-
-
-def test_an_unreachable_mirror_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """apt's last line, and the question to ask."""
-    fake = tmp_path / "bin"
-    fake.mkdir()
-    for name in ("apt-get", "dpkg-deb"):
-        (fake / name).write_text("#!/bin/sh\necho 'E: Failed to fetch' >&2\nexit 100\n")
-        (fake / name).chmod(0o755)
-    monkeypatch.setenv("PATH", str(fake))
-    with pytest.raises(
-        StackError, match=r"apt-get update failed: E: Failed to fetch; is the package mirror reachable\?"
-    ):
-        binaries.ensure(tmp_path / "home")
 
 
 def test_the_default_layout_runs_the_committed_configuration(tmp_path: Path) -> None:
