@@ -5,7 +5,7 @@ What an alert watches and what its page says is in its area; its numbers are in 
 
 from __future__ import annotations
 
-from alerts.areas import approvals, cost, evals, provider, sessions, stack, tasks, tools, users
+from alerts.areas import approvals, cost, evals, presence, provider, sessions, stack, tasks, tools, users
 from alerts.model import Alert, Record
 
 RECORDS: tuple[Record, ...] = (
@@ -19,6 +19,7 @@ RECORDS: tuple[Record, ...] = (
 
 ALERTS: tuple[Alert, ...] = (
     *tools.ALERTS,
+    *presence.ALERTS,
     *sessions.ALERTS,
     *provider.ALERTS,
     *tasks.ALERTS,

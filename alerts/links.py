@@ -34,6 +34,7 @@ SESSION_TOOL_CALLS = PanelRef(TOOLS, 4)
 TASK_TURNS = PanelRef(AGENT, 1)
 FALLBACK_RATE = PanelRef(AGENT, 2)
 LLM_ERRORS = PanelRef(AGENT, 3)
+OLDEST_TURN = PanelRef(AGENT, 4)
 SPEND = PanelRef(COST, 1)
 SESSION_COST = PanelRef(COST, 2)
 TOOL_SPEND = PanelRef(COST, 3)
@@ -53,6 +54,8 @@ EVAL_PASS_RATIO = PanelRef(EVALUATIONS, 1)
 EVAL_AGE = PanelRef(EVALUATIONS, 2)
 LABEL_OVERFLOW = PanelRef(STACK, 1)
 TELEMETRY_ERRORS = PanelRef(STACK, 2)
+STARTS = PanelRef(STACK, 3)
+REPLICAS = PanelRef(STACK, 4)
 
 
 def runbook_url(base: str, alert_name: str, labels: tuple[str, ...] = ()) -> str:

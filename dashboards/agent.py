@@ -97,13 +97,23 @@ sum_over_time({TURNS_SUM}{{<where>}}[1d:5m] offset <window>)
 TURNS = Row(
     "Turns",
     (
-        shared.time_to_answer(107, span=8),
+        shared.time_to_answer(107, span=6),
+        lines(
+            links.OLDEST_TURN.panel_id,
+            "Oldest turn in flight",
+            SECONDS,
+            "How long the oldest turn that has not ended has been going on; of the replica where it is oldest.",
+            Query("max by (agent) (<oldest_turn>{<where>})", "{{agent}}"),
+            span=6,
+            limits=(Limit("AgentHung", "above"),),
+        ),
         heatmap(
             108,
             "Duration of turns",
             SECONDS,
             "How many answers took how long; darker is more. A second band at the top is a slow minority.",
             "turn_duration",
+            span=6,
         ),
         heatmap(
             109,
@@ -111,6 +121,7 @@ TURNS = Row(
             COUNT,
             "How many tasks took how many model turns; a band that climbs is an agent going in circles.",
             "task_turns",
+            span=6,
         ),
     ),
 )

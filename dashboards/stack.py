@@ -101,6 +101,29 @@ INSTRUMENTATION = Row(
     ),
 )
 
+REPLICAS = Row(
+    "Replicas",
+    (
+        lines(
+            links.REPLICAS.panel_id,
+            "Replicas seen",
+            COUNT,
+            "How many scrape targets show each agent. A line that ends is an agent that Prometheus no longer finds.",
+            Query("count by (agent) (<build_info>{<where>})", "{{agent}}"),
+            span=12,
+        ),
+        lines(
+            links.STARTS.panel_id,
+            "Starts",
+            COUNT,
+            "How often each replica was started in the alert's window.",
+            Query("changes(max_over_time(<process_start>{<where>}[<window>])[<window>:30s])", "{{agent}} {{instance}}"),
+            span=12,
+            limits=(Limit("AgentCrashLooping", "above"),),
+        ),
+    ),
+)
+
 SCRAPES = Row(
     "Scrapes",
     (
@@ -235,5 +258,5 @@ STACK = Dashboard(
     source="dashboards/stack.py",
     variables=("job", "instance", "agent"),
     annotations=EVERYWHERE,
-    rows=(AT_A_GLANCE, INSTRUMENTATION, SCRAPES, RULES, NOTIFICATIONS, PROCESSES),
+    rows=(AT_A_GLANCE, INSTRUMENTATION, REPLICAS, SCRAPES, RULES, NOTIFICATIONS, PROCESSES),
 )

@@ -6,6 +6,9 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,7 +20,7 @@ from agentgauge.ops import switches
 from agentgauge.vocabulary import AuditVerdict
 from sample_agent import faults
 from sample_agent.settings import AGENT
-from stack.layout import STATE_FILE, Layout
+from stack.layout import STATE_FILE, Layout, Ports
 
 Cause = Callable[[Layout], AbstractContextManager[None]]
 """Something that is wrong for as long as the block runs."""
@@ -75,9 +78,66 @@ def frozen_agent(layout: Layout) -> Iterator[None]:
 @contextmanager
 def no_targets(layout: Layout) -> Iterator[None]:
     """A deploy left Prometheus without any agent to scrape."""
+    with _scraping(layout):
+        yield
+
+
+@contextmanager
+def lost_agent(layout: Layout) -> Iterator[None]:
+    """A deploy took the agent out of its job; something else in the job goes on, here Prometheus itself."""
+    with _scraping(layout, layout.ports.prometheus):
+        yield
+
+
+@contextmanager
+def crash_loop(layout: Layout) -> Iterator[None]:
+    """Beside the agent, a replica of it dies two seconds after each start."""
+    port = Ports.free().metrics
+    ended = threading.Event()
+
+    def start_again_and_again() -> None:
+        while not ended.is_set():
+            with _replica(port, "time.sleep(2)") as replica:
+                replica.wait()
+
+    starter = threading.Thread(target=start_again_and_again)
+    starter.start()
+    try:
+        with _scraping(layout, layout.ports.metrics, port):
+            yield
+    finally:
+        ended.set()
+        starter.join()
+
+
+@contextmanager
+def hung_turn(layout: Layout) -> Iterator[None]:
+    """Beside the agent, a replica of it has a turn that does not end."""
+    port = Ports.free().metrics
+    turn = "with gauge.session() as session, session.task() as task, task.turn(): time.sleep(3600)"
+    with _replica(port, turn), _scraping(layout, layout.ports.metrics, port):
+        yield
+
+
+@contextmanager
+def _replica(port: int, does: str) -> Iterator[subprocess.Popen[bytes]]:
+    """One more process of the agent, which shows its metrics there and runs this line."""
+    program = (
+        f"import time\nfrom agentgauge import AgentGauge\ngauge = AgentGauge({AGENT!r})\ngauge.serve({port})\n{does}"
+    )
+    with subprocess.Popen([sys.executable, "-c", program]) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def _scraping(layout: Layout, *ports: int) -> Iterator[None]:
+    """Prometheus finds these targets, and no other, in the job of the agents."""
     targets = layout.etc / "targets" / "agents.yml"
     before = targets.read_text(encoding="utf-8")
-    targets.write_text("[]\n", encoding="utf-8")
+    targets.write_text(json.dumps([{"targets": [f"127.0.0.1:{port}" for port in ports]}]) + "\n", encoding="utf-8")
     try:
         yield
     finally:

@@ -122,6 +122,8 @@ SCENES: tuple[Scene, ...] = (
             Drill("AgentExporterDown", "the agent hangs", causes.frozen_agent),
             _row("AgentAllToolCallsFailing", "crm-outage"),
             _row("AgentLatencySpike", "slow-model"),
+            Drill("AgentGone", "no target shows the agent", causes.lost_agent),
+            Drill("AgentCrashLooping", "a replica dies after each start", causes.crash_loop),
             Drill("AgentExporterAbsent", "no target to scrape", causes.no_targets),
             Drill("AgentUserDailyCostHigh", "a user spends $6", causes.costly_user),
             _row("AgentModelGone", "model-gone"),
@@ -132,6 +134,8 @@ SCENES: tuple[Scene, ...] = (
             _row("AgentSessionCostRunaway", "ruinous-tool"),
         )
     ),
+    # Its limit is no clock, and runs at the usual speed.
+    Scene((Drill("AgentHung", "a turn does not end", causes.hung_turn),), speed=1, pace=1),
     # It is silent in an agent's first day, so the agent needs a past.
     Scene((_row("AgentToolNewErrorType", "new-error"),), speed=1, history="healthy"),
     _past("AgentCostSpike", "cost-spike"),

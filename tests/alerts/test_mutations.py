@@ -34,6 +34,8 @@ CONSTANTS = (
     ("AgentToolSuccessRateLow", ":lately >= 2", (":lately >= 1", ":lately >= 3")),
     ("AgentToolSuccessRateLow", ":slow / 2", (":slow / 1", ":slow / 4")),
     ("AgentToolSuccessRateLow", ":slow / 3", (":slow / 2", ":slow / 6")),
+    ("AgentGone", "[2m]", ("[1m]", "[4m]")),
+    ("AgentCrashLooping", "< 540", ("< 430", "< 650")),
     ("AgentToolNewErrorType", "[7d:10m]", ("[5d:10m]", "[9d:10m]")),
     ("AgentToolNewErrorType", "offset 1d", ("offset 18h", "offset 30h")),
     ("AgentTurnsIncreasing", "[1d:5m]", ("[12h:5m]", "[2d:5m]")),
@@ -161,6 +163,9 @@ def _moved_threshold(item: RenderedAlert, threshold: Threshold) -> tuple[float, 
         buckets = item.alert.boundary_of.buckets
         at = buckets.index(value)
         return buckets[at - 1], buckets[at + 1]
+    if threshold.unit == "count" and not item.alert.boundary_of:  # what is counted is whole
+        step = max(1, round(value * 0.2))
+        return value - step, value + step
     if threshold.unit == "ratio" and value > 0.5:  # 95 % of successes are 5 % of failures: those move
         return 1 - (1 - value) * 1.2, 1 - (1 - value) * 0.8
     return value * 0.8, value * 1.2

@@ -52,6 +52,7 @@ GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\b\s*
 LABELS_OF_OTHERS = {
     "up": {"job", "instance"},
     "scrape_duration_seconds": {"job", "instance"},
+    "process_resident_memory_bytes": {"job", "instance"},
     "ALERTS": {"alertname", "alertstate", "severity", "agent", "job"},
     "prometheus_rule_evaluation_failures_total": {"rule_group"},
     "prometheus_notifications_alertmanagers_discovered": set[str](),
