@@ -202,6 +202,16 @@ PROMPTS = Row(
             ),
             span=12,
         ),
+        lines(
+            113,
+            "Calls of unknown usage",
+            COUNT,
+            "Successful calls of an hour whose usage could not be read: their tokens and cost are missing from every "
+            "figure. Streams that were left early, or were not asked to report their usage.",
+            Query(queries.increase("llm_usage_unknown", "1h", "agent"), "{{agent}}, all"),
+            Query(f"{queries.increase('llm_usage_unknown', '1h', 'agent, model')} > 0", "{{agent}} {{model}}"),
+            span=24,
+        ),
     ),
 )
 

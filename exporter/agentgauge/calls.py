@@ -133,15 +133,19 @@ class LLMCall:
         """
         self._others = others
 
-    def finish(self, usage: TokenUsage, model: str | None = None) -> None:
-        """Count a successful call; ``model`` is the one that answered, if it differs from the one asked for."""
+    def finish(self, usage: TokenUsage | None, model: str | None = None) -> None:
+        """Count a successful call; ``model`` is the one that answered, if it differs from the one asked for.
+
+        ``usage`` is None if it could not be read, as of a stream that was left early: it is then missing from every
+        figure, and ``agent_llm_usage_unknown_total`` says so.
+        """
         self._end(usage, model, error_type=None)
 
     def fail(self, error_type: str, usage: TokenUsage | None = None) -> None:
         """Count a failed call by provider error code or exception class; tokens seen before the failure still cost."""
-        self._end(usage or TokenUsage(), None, error_type)
+        self._end(usage or TokenUsage(), None, error_type)  # a failure that reports no usage is not billed
 
-    def _end(self, usage: TokenUsage, model: str | None, error_type: str | None) -> None:
+    def _end(self, usage: TokenUsage | None, model: str | None, error_type: str | None) -> None:
         if self._finished:
             return
         self._finished = True
@@ -150,12 +154,15 @@ class LLMCall:
         except Exception as fault:
             self._telemetry.swallow("llm", fault)
 
-    def _record(self, answered: str | None, usage: TokenUsage, error_type: str | None) -> None:
+    def _record(self, answered: str | None, usage: TokenUsage | None, error_type: str | None) -> None:
         instruments = self._telemetry.instruments
         label = self._telemetry.model_label(self._model, answered, self._provider)
         instruments.counter(metrics.LLM_CALLS, label, "error" if error_type else "success").inc()
         if error_type:
             instruments.counter(metrics.LLM_ERRORS, label, error_type).inc()
+        if usage is None:
+            instruments.counter(metrics.LLM_USAGE_UNKNOWN, label).inc()
+            usage = TokenUsage()
         if usage.terms != "batch":  # read when it is all there: nobody saw how long the model took
             instruments.histogram(metrics.LLM_DURATION, label).observe(perf_counter() - self._started)
         if self._first_token_seconds is not None:

@@ -232,6 +232,11 @@ LLM_COST = _counter("agent_llm_cost_usd_total", "LLM spend, priced per token kin
 LLM_UNPRICED_TOKENS = _counter(
     "agent_llm_unpriced_tokens_total", "Tokens of a model that has no price: never silently $0.", MODEL
 )
+LLM_USAGE_UNKNOWN = _counter(
+    "agent_llm_usage_unknown_total",
+    "Successful calls whose usage could not be read, so that their tokens and cost are missing: never silently $0.",
+    MODEL,
+)
 
 # Users and feedback
 FEEDBACK = _counter(
@@ -334,7 +339,7 @@ ALL_BUT_OVERFLOW: tuple[MetricSpec, ...] = (
     SESSION_LIMIT, TURN_DURATION, OLDEST_TURN, TASKS, TASK_TURNS,
     APPROVALS, APPROVAL_WAIT, APPROVALS_PENDING,
     LLM_CALLS, LLM_ERRORS, LLM_DURATION, LLM_TIME_TO_FIRST_TOKEN, LLM_TOKENS, LLM_INPUT_TOKENS,
-    LLM_OUTPUT_TOKENS, LLM_COST, LLM_UNPRICED_TOKENS,
+    LLM_OUTPUT_TOKENS, LLM_COST, LLM_UNPRICED_TOKENS, LLM_USAGE_UNKNOWN,
     FEEDBACK, ACTIVE_USERS, USER_RETENTION, USER_RETENTION_COHORT, USER_COST,
     AUTONOMY_STAGE, TOOL_AUTONOMY, ACTIONS, SHADOW_DECISIONS, AUDITS, AUTONOMY_CHANGES,
     EVAL_SCORE, EVAL_PASS_RATIO, EVAL_BASELINE_PASS_RATIO, EVAL_RUNS, EVAL_LAST_RUN,

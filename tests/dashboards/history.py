@@ -64,6 +64,7 @@ RATES = {
     metrics.FEEDBACK: 0.0002,
     metrics.EVAL_RUNS: 1 / DAY,
     metrics.LLM_UNPRICED_TOKENS: 0.0,
+    metrics.LLM_USAGE_UNKNOWN: 0.0,
     metrics.EXPORTER_ERRORS: 0.0,
     metrics.LABEL_OVERFLOW: 0.0,
     metrics.SESSIONS_OVER_LIMIT: 0.0004,

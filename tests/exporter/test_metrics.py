@@ -41,6 +41,7 @@ CONTRACT = [
     "agent_llm_output_tokens",
     "agent_llm_cost_usd_total",
     "agent_llm_unpriced_tokens_total",
+    "agent_llm_usage_unknown_total",
     "agent_feedback_total",
     "agent_active_users",
     "agent_user_retention_ratio",
