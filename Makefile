@@ -9,7 +9,7 @@ HISTORY ?=
 SAMPLE ?= 1
 START ?= 0
 
-.PHONY: up down test test-mutations test-adoption test-real-model drill deploy-check lint generate docs page bench truth lock
+.PHONY: up down test test-mutations test-frameworks test-adoption test-real-model drill deploy-check lint generate docs page bench truth lock
 
 up: .venv/ready ## start everything and run until Ctrl-C (OFFSET=1000 moves the ports, NATIVE=1 ignores Docker, HISTORY=healthy makes up three weeks)
 	@exec $(PYTHON_ENV) -m stack up --offset $(OFFSET) $(if $(NATIVE),--native) $(if $(HISTORY),--history $(HISTORY))
@@ -21,7 +21,11 @@ page: .venv/ready ## the whole story: break it, wait for the page, mend it (FAUL
 	@$(PYTHON_ENV) -m stack page $(FAULT)
 
 test: .venv/ready ## all tests, the real Prometheus and Alertmanager included
-	$(PYTHON_ENV) -m pytest -m "not mutation and not adoption" -n 3 --dist loadfile --no-loadscope-reorder
+	$(PYTHON_ENV) -m pytest -m "not mutation and not adoption and not frameworks" -n 3 --dist loadfile --no-loadscope-reorder
+
+test-frameworks: .stack/frameworks/ready ## the adapters, on the real packages of their frameworks in an environment of their own
+	.stack/frameworks/bin/python -m pytest -m frameworks tests/frameworks
+	.stack/frameworks/bin/python -m mypy exporter/agentgauge/adapters
 
 drill: .venv/ready ## cause every alert there is on the real programs, and print who was paged and when (SAMPLE=3 START=1: one of three)
 	@$(PYTHON_ENV) -m stack drill --sample $(SAMPLE) --start $(START) $(ALERTS)
@@ -56,8 +60,15 @@ truth: .venv/ready ## how the ratio alerts do on made-up traffic: false pages, m
 bench: .venv/ready ## overhead of the instrumentation, beside the bare calls
 	$(PYTHON_ENV) -m tests.bench
 
-lock: .venv/ready ## resolve requirements.lock anew
+lock: .venv/ready ## resolve requirements.lock and frameworks.lock anew
 	.venv/bin/uv pip compile --quiet --extra dev --no-emit-index-url --no-header --no-annotate --universal pyproject.toml -o requirements.lock
+	.venv/bin/uv pip compile --quiet --extra frameworks --no-emit-index-url --no-header --no-annotate --universal pyproject.toml -o frameworks.lock
+
+.stack/frameworks/ready: frameworks.lock pyproject.toml | .venv/ready
+	.venv/bin/uv venv --quiet --clear --python .venv/bin/python .stack/frameworks
+	.venv/bin/uv pip install --quiet --python .stack/frameworks/bin/python -r frameworks.lock
+	.venv/bin/uv pip install --quiet --python .stack/frameworks/bin/python --no-deps --no-build-isolation -e .
+	@touch $@
 
 .venv/ready: requirements.lock pyproject.toml stack/setup.sh
 	@sh stack/setup.sh

@@ -33,7 +33,7 @@ LAYERS = (
         "ops.transcripts",
     ),
     ("gauge",),
-    ("cost", "autonomy", "ops"),
+    ("adapters", "cost", "autonomy", "ops"),
     ("prompts", "feedback", "evals"),
     ("agent_app", "app_loading", "trials"),
     ("cli", "__main__"),

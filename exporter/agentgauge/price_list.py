@@ -55,8 +55,13 @@ class PriceList:
 
         self._providers: list[Provider] = get_snapshot().providers
         self._provider = lru_cache(maxsize=256)(self._find_provider)
+        self._provider_at = lru_cache(maxsize=64)(self._find_provider_at)
         # Bounded: a model that hallucinates model names must not grow the process.
         self.find = lru_cache(maxsize=256)(self._find)
+
+    def provider_at(self, url: str) -> str | None:
+        """The provider whose API has this address, without its query; None if no provider has it."""
+        return self._provider_at(url)
 
     def provider_in(self, model: str) -> str | None:
         """The provider that a name carries, as in ``groq/llama-3.3-70b``; None if it carries none."""
@@ -92,6 +97,9 @@ class PriceList:
         if _BEDROCK_NAME.search(name):
             return self._provider(BEDROCK)
         return next((one for one in self._providers if one.model_match and one.model_match.is_match(name)), None)
+
+    def _find_provider_at(self, url: str) -> str | None:
+        return next((one.id for one in self._providers if re.match(one.api_pattern, url)), None)
 
     def _find_provider(self, name: str) -> Provider | None:
         from genai_prices.data_snapshot import find_provider_by_id

@@ -49,6 +49,7 @@ class TokenUsage:
     Thinking is part of ``output``. ``web_searches`` are the provider-side searches of the call, billed apiece.
     ``terms`` are those on which it is billed: a batch and OpenAI's flex tier cost less, the fast mode and its priority
     tier more. Anthropic's priority tier is paid for by commitment, and its tokens are counted at the standard price.
+    ``audio_input`` and ``audio_output`` are how many of the tokens of ``input`` and ``output`` are sound.
     ``in_one_country``: Anthropic was told where to compute, by ``inference_geo``, which costs a tenth more.
     """
 
@@ -60,6 +61,8 @@ class TokenUsage:
     web_searches: int = 0
     terms: Terms = "standard"
     in_one_country: bool = False
+    audio_input: int = 0
+    audio_output: int = 0
 
     @property
     def prompt(self) -> int:
@@ -88,6 +91,10 @@ class PriceTable:
             from agentgauge.own_prices import read
 
             self._own = read(Path(own), self._name_in_file)
+
+    def provider_at(self, url: str) -> str | None:
+        """The provider whose API has this address, without its query; None if the list knows none there."""
+        return self._list.provider_at(url)
 
     def canonical_name(self, model: str, provider: str | None = None) -> str | None:
         """The price table's own name for a model or a dated alias of it; None if it has no price.
@@ -152,14 +159,18 @@ class _Rates:
     cache_write_1h: float
     output: float
     web_searches: float
+    audio_input: float
+    audio_output: float
 
     def usd(self, usage: TokenUsage) -> float:
         return (
-            self.input * usage.input
+            self.input * (usage.input - usage.audio_input)
             + self.cache_read * usage.cache_read
             + self.cache_write_5m * usage.cache_write_5m
             + self.cache_write_1h * usage.cache_write_1h
-            + self.output * usage.output
+            + self.output * (usage.output - usage.audio_output)
+            + self.audio_input * usage.audio_input
+            + self.audio_output * usage.audio_output
             + self.web_searches * usage.web_searches
         )
 
@@ -213,6 +224,8 @@ def _rates_at(price: ModelPrice, prompt: int) -> _Rates:
         cache_write_1h=_usd(flat, TokenUsage(cache_write_1h=1)),
         output=_usd(flat, TokenUsage(output=1)),
         web_searches=_usd(flat, TokenUsage(web_searches=1)),
+        audio_input=_usd(flat, TokenUsage(input=1, audio_input=1)),
+        audio_output=_usd(flat, TokenUsage(output=1, audio_output=1)),
     )
 
 
@@ -226,5 +239,7 @@ def _usd(price: ModelPrice, usage: TokenUsage) -> float:
         cache_write_1h_tokens=usage.cache_write_1h,
         output_tokens=usage.output,
         web_searches=usage.web_searches or None,
+        input_audio_tokens=usage.audio_input or None,
+        output_audio_tokens=usage.audio_output or None,
     )
     return float(price.calc_price(priced)["total_price"])

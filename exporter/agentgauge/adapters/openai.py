@@ -1,0 +1,284 @@
+"""Every call of the ``openai`` SDK: chat completions and responses, plain and streamed, once per HTTP attempt.
+
+The SDK has no hook for its calls, but takes an HTTP client: these see each attempt, retries and raw responses included,
+and the address that serves it, so that Azure, Groq and other providers that speak the protocol are priced as such::
+
+    client = OpenAI(http_client=http_client(gauge))
+    client = AsyncOpenAI(http_client=async_http_client(gauge))
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any
+
+import httpx2
+from openai import DefaultAsyncHttpxClient, DefaultHttpxClient
+
+from agentgauge.calls import LLMCall
+from agentgauge.gauge import AgentGauge
+from agentgauge.pricing import Terms, TokenUsage
+
+__all__ = ["async_http_client", "http_client", "usage_of"]
+
+PATHS = ("/chat/completions", "/responses")
+LARGEST_BODY = 16 * 1024 * 1024
+"""Bytes of an answer that is not a stream; the usage of a larger one is not read."""
+
+_TERMS: dict[str, Terms] = {"batch": "batch", "flex": "flex", "priority": "priority", "fast": "priority"}
+
+
+def http_client(gauge: AgentGauge, *, provider: str | None = None, **options: Any) -> httpx2.Client:
+    """The client for ``OpenAI(http_client=…)`` and ``AzureOpenAI(http_client=…)``.
+
+    ``provider`` is who serves the calls, where neither the address nor the model's name shows it. ``options`` are those
+    of ``openai.DefaultHttpxClient``: ``proxy``, ``transport``, ``limits``.
+    """
+    return _Client(gauge, provider, **options)
+
+
+def async_http_client(gauge: AgentGauge, *, provider: str | None = None, **options: Any) -> httpx2.AsyncClient:
+    """The same for ``AsyncOpenAI`` and ``AsyncAzureOpenAI``."""
+    return _AsyncClient(gauge, provider, **options)
+
+
+def usage_of(response: Any, *, batch: bool = False) -> TokenUsage | None:
+    """The token kinds of a response of either API, made disjoint; None if it does not report its usage.
+
+    ``response`` is the SDK's object, or its JSON as a mapping: that is what a batch's file of results holds, a
+    ``response.body`` a line. OpenAI counts what is cached within the prompt.
+    """
+    usage = _field(response, "usage")
+    if usage is None:
+        return None
+    chat = _field(usage, "prompt_tokens") is not None
+    prompt = _field(usage, "prompt_tokens" if chat else "input_tokens") or 0
+    output = _field(usage, "completion_tokens" if chat else "output_tokens") or 0
+    details = _field(usage, "prompt_tokens_details" if chat else "input_tokens_details")
+    output_details = _field(usage, "completion_tokens_details" if chat else "output_tokens_details")
+    read = _field(details, "cached_tokens") or 0
+    written = _field(details, "cache_write_tokens") or 0
+    return TokenUsage(
+        input=max(0, prompt - read - written),
+        cache_read=read,
+        cache_write_5m=written,
+        output=output,
+        audio_input=_field(details, "audio_tokens") or 0,
+        audio_output=_field(output_details, "audio_tokens") or 0,
+        web_searches=sum(map(_is_search, _field(response, "output") or ())),
+        terms="batch" if batch else _TERMS.get(_field(response, "service_tier") or "", "standard"),
+    )
+
+
+def _is_search(item: Any) -> bool:
+    """Whether an item of a response's output is a search that is billed; opening a page is not."""
+    action = _field(item, "action")
+    return _field(item, "type") == "web_search_call" and (action is None or _field(action, "type") == "search")
+
+
+def _field(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+
+
+class _Client(DefaultHttpxClient):
+    def __init__(self, gauge: AgentGauge, provider: str | None, **options: Any) -> None:
+        super().__init__(**options)
+        self._gauge = gauge
+        self._served_by = provider
+
+    def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        call = _start(self._gauge, self._served_by, request)
+        if call is None:
+            return super().send(request, **options)
+        try:
+            response = super().send(request, **options)
+        except BaseException as error:
+            call.fail(type(error).__name__)
+            raise
+        answer = _Answer(self._gauge, call, response)
+        with self._gauge.swallowing("llm"):
+            if response.is_closed:
+                answer.read(response.content)
+            else:
+                response.stream = _Tapped(response.stream, answer)
+        return response
+
+
+class _AsyncClient(DefaultAsyncHttpxClient):
+    def __init__(self, gauge: AgentGauge, provider: str | None, **options: Any) -> None:
+        super().__init__(**options)
+        self._gauge = gauge
+        self._served_by = provider
+
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        call = _start(self._gauge, self._served_by, request)
+        if call is None:
+            return await super().send(request, **options)
+        try:
+            response = await super().send(request, **options)
+        except BaseException as error:
+            call.fail(type(error).__name__)
+            raise
+        answer = _Answer(self._gauge, call, response)
+        with self._gauge.swallowing("llm"):
+            if response.is_closed:
+                answer.read(response.content)
+            else:
+                response.stream = _AsyncTapped(response.stream, answer)
+        return response
+
+
+def _start(gauge: AgentGauge, provider: str | None, request: httpx2.Request) -> LLMCall | None:
+    with gauge.swallowing("llm"):
+        if request.method == "POST" and request.url.path.endswith(PATHS):
+            body = json.loads(request.content)
+            model = str(body.get("model", "unknown"))
+            return LLMCall(gauge, model, provider or gauge.prices.provider_at(str(request.url.copy_with(query=None))))
+    return None
+
+
+class _Answer:
+    """What the bytes of a response say about its call, and its end; never raises."""
+
+    def __init__(self, gauge: AgentGauge, call: LLMCall, response: httpx2.Response) -> None:
+        self._gauge = gauge
+        self._call = call
+        self._status = response.status_code
+        self._is_stream = response.headers.get("content-type", "").startswith("text/event-stream")
+        self._decoded = _decoder(response.headers.get("content-encoding", "identity"))
+        self._unread = b""
+        self._usage: TokenUsage | None = None
+        self._model: str | None = None
+        self._error: str | None = None
+
+    def __del__(self) -> None:
+        # A stream that was dropped unread or half-read has nobody else to finish it.
+        self.finish()
+
+    def read(self, body: bytes) -> None:
+        """All of the answer, decoded."""
+        self._unread = body
+        self._is_stream = False
+        self.finish()
+
+    def feed(self, data: bytes) -> None:
+        """More of the answer, as it came over the wire."""
+        try:
+            self._unread += self._decoded(data)
+            if self._is_stream:
+                *lines, self._unread = self._unread.split(b"\n")
+                for line in lines:
+                    if line.startswith(b"data:") and line.strip() != b"data: [DONE]":
+                        self._event(json.loads(line[5:]))
+            elif len(self._unread) > LARGEST_BODY:
+                self._unread = b""
+        except Exception as fault:
+            self._gauge.swallow("llm", fault)
+
+    def finish(self) -> None:
+        """The answer ended, by itself or because its reader had enough."""
+        try:
+            if not self._is_stream and self._unread:
+                body, self._unread = self._unread, b""
+                self._whole(body)
+        except Exception as fault:
+            self._gauge.swallow("llm", fault)
+        if self._error or self._status >= 400:
+            self._call.fail(self._error or f"http_{self._status}", self._usage)
+        else:
+            self._call.finish(self._usage, self._model)
+
+    def fail(self, error: BaseException) -> None:
+        """The answer broke off, or its reader was cancelled."""
+        self._call.fail(type(error).__name__, self._usage)
+
+    def _whole(self, body: bytes) -> None:
+        if self._status < 400:
+            self._message(json.loads(body))
+            return
+        try:
+            self._error = _error_code(json.loads(body))
+        except ValueError:  # a proxy's HTML page, say
+            self._error = None
+
+    def _event(self, event: Mapping[str, Any]) -> None:
+        """An event of a chat completion is a part of a message; one of a response has a type, and may hold it all."""
+        kind = event.get("type", "")
+        if event.get("error") or kind == "error":
+            self._error = _error_code(event) or "error"
+        elif isinstance(event.get("response"), Mapping):
+            self._message(event["response"])
+            if kind == "response.failed":
+                self._error = _error_code(event["response"]) or "error"
+        elif kind.endswith(".delta") or event.get("choices"):
+            self._call.first_token()
+        if "choices" in event:
+            self._message(event)
+
+    def _message(self, message: Mapping[str, Any]) -> None:
+        self._model = message.get("model") or self._model
+        usage = usage_of(message)
+        if usage is not None:
+            self._usage = usage
+
+
+def _error_code(body: Mapping[str, Any]) -> str | None:
+    error = body.get("error") or body
+    if isinstance(error, Mapping):
+        for code in (error.get("code"), error.get("type")):
+            if isinstance(code, str) and code != "error":
+                return code
+    return None
+
+
+def _decoder(encoding: str) -> Any:
+    """Returns what decodes the pieces of a body; of an encoding that is not known here, nothing can be read."""
+    if encoding == "identity":
+        return bytes
+    if encoding in ("gzip", "deflate"):
+        return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress
+    return lambda _data: b""
+
+
+class _Tapped(httpx2.SyncByteStream):
+    def __init__(self, stream: Any, answer: _Answer) -> None:
+        self._stream = stream
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for data in self._stream:
+                self._answer.feed(data)
+                yield data
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self._answer.fail(error)
+            raise
+
+    def close(self) -> None:
+        self._answer.finish()
+        self._stream.close()
+
+
+class _AsyncTapped(httpx2.AsyncByteStream):
+    def __init__(self, stream: Any, answer: _Answer) -> None:
+        self._stream = stream
+        self._answer = answer
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for data in self._stream:
+                self._answer.feed(data)
+                yield data
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self._answer.fail(error)
+            raise
+
+    async def aclose(self) -> None:
+        self._answer.finish()
+        await self._stream.aclose()

@@ -1,0 +1,323 @@
+"""The OpenAI SDK: both its APIs, plain and streamed, sync and async, each figure against one worked out by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import openai
+import pytest
+from openai import AsyncOpenAI, AzureOpenAI, OpenAI
+
+from agentgauge import AgentGauge
+from agentgauge.adapters.openai import async_http_client, http_client, usage_of
+from tests.frameworks.figures import shown, total
+from tests.frameworks.provider import TEXT, Provider
+
+SOL = "gpt-6-sol"  # $2 in, $10 out, cache: $0.20 read, $2.50 written; dearer beyond 272 000 tokens
+CHAT: dict[str, Any] = {"model": SOL, "messages": [{"role": "user", "content": "When does Globex renew?"}]}
+ASK: dict[str, Any] = {"model": SOL, "input": "When does Globex renew?"}
+WITH_USAGE: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+
+CHAT_USAGE = {
+    "prompt_tokens": 10_000,
+    "completion_tokens": 400,
+    "total_tokens": 10_400,
+    "prompt_tokens_details": {"cached_tokens": 6_000, "cache_write_tokens": 1_000, "audio_tokens": 0},
+    "completion_tokens_details": {"reasoning_tokens": 300, "audio_tokens": 0},
+}
+RESPONSE_USAGE = {
+    "input_tokens": 10_000,
+    "output_tokens": 400,
+    "total_tokens": 10_400,
+    "input_tokens_details": {"cached_tokens": 6_000, "cache_write_tokens": 1_000},
+    "output_tokens_details": {"reasoning_tokens": 300},
+}
+KINDS = {
+    (SOL, "input"): 3_000,  # what is cached is part of the prompt here, and is not counted twice
+    (SOL, "cache_read"): 6_000,
+    (SOL, "cache_write_5m"): 1_000,
+    (SOL, "output"): 400,
+}
+USD = 0.006 + 0.0012 + 0.0025 + 0.004  # 3 000 at $2, 6 000 at $0.20, 1 000 at $2.50, 400 at $10 a million
+
+
+@pytest.fixture
+def client(gauge: AgentGauge, url: str) -> Iterator[OpenAI]:
+    """The real SDK, without retries."""
+    with OpenAI(api_key="k", base_url=f"{url}/v1", max_retries=0, http_client=http_client(gauge)) as made:
+        yield made
+
+
+def check_one_call(gauge: AgentGauge) -> None:
+    """One call that succeeded, its tokens and its cost."""
+    assert shown(gauge.registry, "agent_llm_calls_total") == {(SOL, "success"): 1}
+    assert shown(gauge.registry, "agent_llm_tokens_total") == KINDS
+    assert shown(gauge.registry, "agent_llm_cost_usd_total") == {(SOL, "other"): pytest.approx(USD)}
+    assert total(gauge.registry, "agent_llm_usage_unknown_total") == 0
+
+
+def chat(client: OpenAI) -> object:
+    """A chat completion."""
+    return client.chat.completions.create(**CHAT).choices[0].message.content
+
+
+def chat_stream(client: OpenAI) -> object:
+    """The same, streamed."""
+    chunks = client.chat.completions.create(**CHAT, **WITH_USAGE)
+    return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices).strip()
+
+
+def chat_helper(client: OpenAI) -> object:
+    """The SDK's own helper for streams."""
+    with client.chat.completions.stream(**CHAT, stream_options={"include_usage": True}) as stream:
+        return (stream.get_final_completion().choices[0].message.content or "").strip()
+
+
+def chat_raw(client: OpenAI) -> object:
+    """A proxy that hands the lines on as they are."""
+    with client.chat.completions.with_streaming_response.create(**CHAT, **WITH_USAGE) as response:
+        assert list(response.iter_lines())[-2] == "data: [DONE]"
+    return TEXT
+
+
+def chat_bytes(client: OpenAI) -> object:
+    """One that hands on the bytes."""
+    with client.chat.completions.with_streaming_response.create(**CHAT, **WITH_USAGE) as response:
+        assert b"".join(response.iter_bytes()).endswith(b"[DONE]\n\n")
+    return TEXT
+
+
+def chat_raw_answer(client: OpenAI) -> object:
+    """With the headers."""
+    return client.chat.completions.with_raw_response.create(**CHAT).parse().choices[0].message.content
+
+
+def responses(client: OpenAI) -> object:
+    """The other API."""
+    return client.responses.create(**ASK).output_text
+
+
+def responses_stream(client: OpenAI) -> object:
+    """The same, streamed."""
+    events = client.responses.create(**ASK, stream=True)
+    return "".join(event.delta for event in events if event.type == "response.output_text.delta").strip()
+
+
+def responses_helper(client: OpenAI) -> object:
+    """The SDK's own helper."""
+    with client.responses.stream(**ASK) as stream:
+        return stream.get_final_response().output_text
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize(
+    ("make", "usage"),
+    [
+        *((make, CHAT_USAGE) for make in (chat, chat_stream, chat_helper, chat_raw, chat_bytes, chat_raw_answer)),
+        *((make, RESPONSE_USAGE) for make in (responses, responses_stream, responses_helper)),
+    ],
+)
+def test_each_way_to_call_is_counted_once(
+    gauge: AgentGauge,
+    client: OpenAI,
+    provider: Provider,
+    make: Callable[[OpenAI], object],
+    usage: dict[str, Any],
+    zipped: bool,
+) -> None:
+    """The caller has the answer as without the adapter."""
+    provider.usage, provider.zipped = usage, zipped
+    assert make(client) == TEXT
+    check_one_call(gauge)
+    streamed = "stream" in provider.asked[0]
+    assert total(gauge.registry, "agent_llm_time_to_first_token_seconds_count") == streamed
+
+
+async def test_the_async_client_counts_the_same(gauge: AgentGauge, url: str, provider: Provider) -> None:
+    """Both APIs, plain, streamed and raw."""
+    client = AsyncOpenAI(api_key="k", base_url=f"{url}/v1", max_retries=0, http_client=async_http_client(gauge))
+    async with client:
+        provider.usage = CHAT_USAGE
+        await client.chat.completions.create(**CHAT)
+        async for _ in await client.chat.completions.create(**CHAT, **WITH_USAGE):
+            pass
+        async with client.chat.completions.with_streaming_response.create(**CHAT, **WITH_USAGE) as response:
+            async for _ in response.iter_lines():
+                pass
+        provider.usage = RESPONSE_USAGE
+        await client.responses.create(**ASK)
+        async for _ in await client.responses.create(**ASK, stream=True):
+            pass
+    assert shown(gauge.registry, "agent_llm_calls_total") == {(SOL, "success"): 5}
+    assert shown(gauge.registry, "agent_llm_tokens_total") == {kind: 5 * count for kind, count in KINDS.items()}
+    assert total(gauge.registry, "agent_llm_cost_usd_total") == pytest.approx(5 * USD)
+
+
+def test_azure_is_billed_by_the_model_that_answers(gauge: AgentGauge, url: str, provider: Provider) -> None:
+    """What is asked for is a deployment."""
+    provider.usage, provider.model = CHAT_USAGE, "gpt-4o-2024-08-06"
+    client = AzureOpenAI(
+        api_key="k",
+        azure_endpoint=url,
+        api_version="2025-01-01",
+        http_client=http_client(gauge, provider="azure"),
+    )
+    with client:
+        client.chat.completions.create(**CHAT | {"model": "chat-prod"})
+    assert set(shown(gauge.registry, "agent_llm_cost_usd_total")) == {("gpt-4o", "other")}
+
+
+@pytest.mark.parametrize(
+    ("base_url", "provider"),
+    [
+        ("https://api.openai.com/v1/chat/completions", "openai"),
+        ("https://ours.openai.azure.com/openai/deployments/chat/chat/completions", "azure"),
+        ("https://api.groq.com/openai/v1/chat/completions", "groq"),
+        ("https://bedrock-runtime.eu-west-1.amazonaws.com/openai/v1/chat/completions", "aws"),
+        ("http://127.0.0.1:8000/v1/chat/completions", None),
+    ],
+)
+def test_the_address_says_who_serves_the_call(gauge: AgentGauge, base_url: str, provider: str | None) -> None:
+    """Many providers speak this protocol."""
+    assert gauge.prices.provider_at(base_url) == provider
+
+
+@pytest.mark.parametrize(
+    ("tier", "usd"), [("default", USD), ("flex", USD / 2), ("priority", USD * 2), ("scale", USD), (None, USD)]
+)
+def test_a_tier_has_its_price(
+    gauge: AgentGauge, client: OpenAI, provider: Provider, tier: str | None, usd: float
+) -> None:
+    """Flex is half the price, priority twice it; a scale tier is paid for by commitment."""
+    provider.usage, provider.service_tier = RESPONSE_USAGE, tier
+    client.responses.create(**ASK)
+    assert total(gauge.registry, "agent_llm_cost_usd_total") == pytest.approx(usd)
+
+
+def test_sound_has_its_price(gauge: AgentGauge, client: OpenAI, provider: Provider) -> None:
+    """Of 1 000 in at $2.50, 800 are sound at $32 a million; of 500 out at $10, 400 are sound at $64."""
+    provider.usage = {
+        "prompt_tokens": 1_000,
+        "completion_tokens": 500,
+        "total_tokens": 1_500,
+        "prompt_tokens_details": {"audio_tokens": 800, "cached_tokens": 0},
+        "completion_tokens_details": {"audio_tokens": 400},
+    }
+    client.chat.completions.create(**CHAT | {"model": "gpt-audio"})
+    assert total(gauge.registry, "agent_llm_cost_usd_total") == pytest.approx(0.0005 + 0.0256 + 0.001 + 0.0256)
+
+
+def test_searches_have_their_price() -> None:
+    """$10 a thousand; the page that is opened then is free."""
+    output = [
+        {"type": "web_search_call", "action": {"type": "search"}},
+        {"type": "web_search_call", "action": {"type": "open_page"}},
+        {"type": "message"},
+    ]
+    used = usage_of({"model": SOL, "usage": RESPONSE_USAGE, "output": output})
+    assert used is not None
+    assert used.web_searches == 1
+
+
+def test_a_line_of_a_batchs_results_is_half_the_price(gauge: AgentGauge) -> None:
+    """``usage_of`` takes the JSON of the file."""
+    body = {"model": SOL, "usage": CHAT_USAGE}
+    gauge.llm_call(SOL).finish(usage_of(body, batch=True))
+    assert total(gauge.registry, "agent_llm_cost_usd_total") == pytest.approx(USD / 2)
+    assert total(gauge.registry, "agent_llm_duration_seconds_count") == 0
+
+
+def test_each_retry_is_a_call_and_an_error_has_the_providers_code(
+    gauge: AgentGauge, url: str, provider: Provider
+) -> None:
+    """What fails and is retried is seen here alone."""
+    provider.usage, provider.failures = CHAT_USAGE, [429, 500]
+    with OpenAI(api_key="k", base_url=f"{url}/v1", max_retries=2, http_client=http_client(gauge)) as client:
+        client.chat.completions.create(**CHAT)
+    assert shown(gauge.registry, "agent_llm_calls_total") == {(SOL, "success"): 1, (SOL, "error"): 2}
+    assert shown(gauge.registry, "agent_llm_errors_total") == {
+        (SOL, "rate_limit_exceeded"): 1,
+        (SOL, "invalid_request_error"): 1,
+    }
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_model_that_is_gone_is_named_so(gauge: AgentGauge, client: OpenAI, provider: Provider, stream: bool) -> None:
+    """AgentModelGone watches this code."""
+    provider.failures = [404]
+    with pytest.raises(openai.NotFoundError):
+        client.chat.completions.create(**CHAT, stream=stream)
+    assert shown(gauge.registry, "agent_llm_errors_total") == {(SOL, "model_not_found"): 1}
+
+
+def test_a_stream_that_breaks_is_an_error(gauge: AgentGauge, client: OpenAI, provider: Provider) -> None:
+    """The SDK's own exception reaches the caller."""
+    provider.usage, provider.cut = CHAT_USAGE, True
+    with pytest.raises(openai.APIConnectionError):
+        chat_stream(client)
+    assert shown(gauge.registry, "agent_llm_errors_total") == {(SOL, "RemoteProtocolError"): 1}
+
+
+def test_no_connection_is_an_error(gauge: AgentGauge) -> None:
+    """The provider is down."""
+    client = OpenAI(api_key="k", base_url="http://127.0.0.1:1/v1", max_retries=0, http_client=http_client(gauge))
+    with client, pytest.raises(openai.APIConnectionError):
+        chat(client)
+    assert shown(gauge.registry, "agent_llm_errors_total") == {(SOL, "ConnectError"): 1}
+
+
+def test_a_stream_without_usage_is_marked(gauge: AgentGauge, client: OpenAI, provider: Provider) -> None:
+    """Chat completions report a stream's usage only if they are asked to: never silently $0."""
+    provider.usage = CHAT_USAGE
+    list(client.chat.completions.create(**CHAT, stream=True))
+    assert shown(gauge.registry, "agent_llm_usage_unknown_total") == {(SOL,): 1}
+    assert shown(gauge.registry, "agent_llm_calls_total") == {(SOL, "success"): 1}
+
+
+@pytest.mark.parametrize("leave", ["close", "drop"])
+def test_a_stream_left_early_is_marked(gauge: AgentGauge, client: OpenAI, provider: Provider, leave: str) -> None:
+    """Its usage would have come last; it is finished once, however it is left."""
+    provider.usage = RESPONSE_USAGE
+    stream = client.responses.create(**ASK, stream=True)
+    next(iter(stream))
+    if leave == "close":
+        stream.close()
+    del stream
+    gc.collect()
+    assert shown(gauge.registry, "agent_llm_usage_unknown_total") == {(SOL,): 1}
+    assert shown(gauge.registry, "agent_llm_calls_total") == {(SOL, "success"): 1}
+
+
+async def test_a_cancelled_call_is_counted_and_stays_cancelled(gauge: AgentGauge, url: str, provider: Provider) -> None:
+    """The user went away while the model was thinking."""
+    provider.thinks_seconds = 5
+    async with AsyncOpenAI(api_key="k", base_url=f"{url}/v1", http_client=async_http_client(gauge)) as client:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.chat.completions.create(**CHAT), timeout=0.3)
+    assert shown(gauge.registry, "agent_llm_errors_total") == {(SOL, "CancelledError"): 1}
+
+
+def test_a_call_belongs_to_its_session(gauge: AgentGauge, client: OpenAI, provider: Provider) -> None:
+    """The session costs what the counters say."""
+    provider.usage = CHAT_USAGE
+    with gauge.session() as session:
+        chat(client)
+    assert session.cost_usd == pytest.approx(USD)
+
+
+def test_other_endpoints_pass_through(gauge: AgentGauge, client: OpenAI) -> None:
+    """A list of models is no call of one."""
+    with pytest.raises(openai.NotFoundError):
+        client.models.list()
+    assert total(gauge.registry, "agent_llm_calls_total") == 0
+
+
+def test_a_fault_in_telemetry_leaves_the_answer_alone(gauge: AgentGauge, client: OpenAI, provider: Provider) -> None:
+    """A usage that nobody can read."""
+    provider.usage = CHAT_USAGE
+    del gauge.prices
+    assert chat(client) == TEXT
+    assert total(gauge.registry, "agent_exporter_errors_total") > 0
