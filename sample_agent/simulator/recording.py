@@ -57,8 +57,11 @@ def over(prometheus: Prometheus, query: str, start: int, end: int) -> list[Serie
 
 
 @contextmanager
-def serving(program: Path, blocks: Path, rule_files: list[Path]) -> Iterator[Prometheus]:
-    """A Prometheus on this folder of blocks, for as long as the block runs; it scrapes and evaluates nothing."""
+def serving(program: Path, blocks: Path, rule_files: list[Path], lookback_seconds: int = 300) -> Iterator[Prometheus]:
+    """A Prometheus on this folder of blocks, for as long as the block runs; it scrapes and evaluates nothing.
+
+    A series without a sample for ``lookback_seconds`` is gone.
+    """
     config, log = blocks / "prometheus.yml", blocks / "prometheus.log"
     rules = [str(file.absolute()) for file in rule_files]
     config.write_text(json.dumps({"global": {"evaluation_interval": "1d"}, "rule_files": rules}), encoding="utf-8")
@@ -70,6 +73,7 @@ def serving(program: Path, blocks: Path, rule_files: list[Path]) -> Iterator[Pro
         f"--web.listen-address={address}",
     ]
     command += ["--storage.tsdb.retention.time=10y", "--log.level=warn"]
+    command += [f"--query.lookback-delta={lookback_seconds}s", "--query.max-samples=500000000"]
     with log.open("w", encoding="utf-8") as output:
         # Debian's build, unpacked, finds its files from its own folder.
         process = subprocess.Popen(command, cwd=program.resolve().parent, stdout=output, stderr=output)
