@@ -9,7 +9,7 @@ HISTORY ?=
 SAMPLE ?= 1
 START ?= 0
 
-.PHONY: up down test test-mutations test-frameworks test-adoption test-real-model drill deploy-check lint generate docs page bench truth lock
+.PHONY: up down test test-engines test-mutations test-frameworks test-adoption test-real-model drill deploy-check lint generate docs page bench truth lock
 
 up: .venv/ready ## start everything and run until Ctrl-C (OFFSET=1000 moves the ports, NATIVE=1 ignores Docker, HISTORY=healthy makes up three weeks)
 	@exec $(PYTHON_ENV) -m stack up --offset $(OFFSET) $(if $(NATIVE),--native) $(if $(HISTORY),--history $(HISTORY))
@@ -38,6 +38,9 @@ test-real-model: .venv/ready ## the same in an environment that is kept in .stac
 
 test-mutations: .venv/ready ## move every number of every alert: a scenario must notice (SAMPLE=3 START=1: one alert of three)
 	SAMPLE=$(SAMPLE) START=$(START) $(PYTHON_ENV) -m pytest -m mutation
+
+test-engines: .venv/ready ## every scenario on Prometheus 2 and 3 and on VictoriaMetrics: they must agree (ALERTS="AgentCostSpike …")
+	@$(PYTHON_ENV) -m tests.alerts.engines $(ALERTS)
 
 deploy-check: .venv/ready ## evaluations: a scenario that is broken or regressed stops the deploy (EVAL="--model … --prompts …")
 	@$(PYTHON_ENV) -m agentgauge eval run --junit .stack/evals/junit.xml --json-file .stack/evals/run.json $(EVAL)

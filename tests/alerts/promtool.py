@@ -55,14 +55,14 @@ def run(
         content = {
             "rule_files": [str(path) for path in rules],
             "evaluation_interval": interval,
-            "tests": [_test(scenario, wording) for scenario in scenarios if scenario.interval == interval],
+            "tests": [unit_test(scenario, wording) for scenario in scenarios if scenario.interval == interval],
         }
         file.write_text(json.dumps(content), encoding="utf-8")
         files.append(file)
     return subprocess.run([promtool, "test", "rules", *files], capture_output=True, text=True, check=False)
 
 
-def _test(scenario: Scenario, wording: bool) -> dict[str, Any]:
+def unit_test(scenario: Scenario, wording: bool = True) -> dict[str, Any]:
     """The scenario in promtool's words: the catalog fills in severity and annotations, nothing else."""
     rendered = RENDERED[scenario.alert]
     expressions, alerts = [], []
