@@ -202,8 +202,9 @@ def _check_fit(alert: Alert, values: dict[str, object], numbers: Numbers) -> Non
             raise _error(numbers, "window is what the panel shows: it has to be the window of one of the looks")
     given = {hole.partition(".")[0] for hole in values} - {"job", "le"}
     for name in sorted(given - used):
-        of_session = name == "threshold" and "<sessions_over_limit>" in alert.expr
-        where = "; a session's limit is the agent's own: SessionLimits(…)" if of_session else ""
+        counted_by_agent = ("<sessions_over_limit>", "<users_over_daily_cost>")
+        of_agent = name == "threshold" and any(metric in alert.expr for metric in counted_by_agent)
+        where = "; that limit is the agent's own: SessionLimits(…)" if of_agent else ""
         raise _error(numbers, f"{name} is given, but the alert's expression does not use it{where}")
 
 

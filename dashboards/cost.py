@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agentgauge.session import SessionLimits
 from alerts import links
 from alerts.areas.cost import SPEND_DAY, SPEND_USUAL, TOOL_SPEND_DAY, TOOL_SPEND_USUAL
 from dashboards import queries, shared
@@ -162,13 +163,14 @@ SESSIONS_AND_USERS = Row(
         table(
             links.USER_COST.panel_id,
             "Top spenders today",
-            "The costliest users since 00:00 UTC, at most ten, by pseudonym.",
+            "The costliest users since 00:00 UTC, at most ten, by pseudonym. Red is above the limit that agents have "
+            "unless they set another.",
             ("agent", "user"),
             Query(
                 f"{queries.ledger_gauge('user_cost', 'agent, user')} > 0",
                 "spend",
                 USD,
-                limit=Limit("AgentUserDailyCostHigh", "above"),
+                limit=Limit(SessionLimits().of_a_user_day, "above"),
             ),
             unit=USD,
             most_first="spend",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agentgauge import metrics
+from agentgauge.metrics import MetricSpec
 from agentgauge.session import SessionLimits
 from agentgauge.vocabulary import SessionLimit
 from alerts import links
@@ -48,12 +49,18 @@ and
 """
 
 
-def _in_force(limit: SessionLimit) -> str:
-    """The limit that the agent counts against, in the words of a page: read when the alert fires."""
+def _usd_of(metric: MetricSpec, *matchers: str, otherwise: str) -> str:
+    """The highest value of a gauge of the agent, in the words of a page: read when the alert fires."""
+    selector = ",".join(["agent=%q", *matchers]).replace('"', '\\"')
     return (
-        f'{{{{ with printf "max({metrics.SESSION_LIMIT}{{agent=%q,limit=\\"{limit}\\"}})" $labels.agent | query }}}}'
-        '${{ . | first | value | printf "%.2f" }}{{ else }}the limit{{ end }}'
+        f'{{{{ with printf "max({metric}{{{selector}}})" $labels.agent | query }}}}'
+        f'${{{{ . | first | value | printf "%.2f" }}}}{{{{ else }}}}{otherwise}{{{{ end }}}}'
     )
+
+
+def _in_force(limit: SessionLimit) -> str:
+    """The limit of a session that the agent counts against, in the words of a page."""
+    return _usd_of(metrics.SESSION_LIMIT, f'limit="{limit}"', otherwise="the limit")
 
 
 SESSION_COST = Judged(
@@ -160,16 +167,17 @@ sum by (agent) (increase(<sessions_over_limit>{limit="cost"}[<window>])) > 0
     Alert(
         name="AgentUserDailyCostHigh",
         area="cost",
-        summary="One user has spent too much today.",
-        fires_when="a user's spend today > <threshold>",
+        summary="Users have spent too much today.",
+        fires_when=f"users whose spend today passes the agent's limit, ${SessionLimits().of_a_user_day:g} by default",
         expr="""
-max by (agent, user) (<user_cost>) > <threshold>
+max by (agent) (<users_over_daily_cost>) > 0
 """,
         description=(
-            '{{ $labels.agent }}: user {{ $labels.user }} has spent ${{ $value | printf "%.2f" }} since 00:00 '
-            "UTC; above <threshold> is too much."
+            '{{ $labels.agent }}: {{ $value | printf "%.0f" }} user(s) have spent more than '
+            f"{_usd_of(metrics.USER_DAILY_COST_LIMIT, otherwise='the limit')} since 00:00 UTC, the costliest "
+            f"{_usd_of(metrics.USER_COST, otherwise='an unknown sum')}; the panel names them by pseudonym."
         ),
-        labels=("agent", "user"),
+        labels=("agent",),
         panel=links.USER_COST,
     ),
     Alert(

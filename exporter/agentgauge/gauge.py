@@ -63,6 +63,7 @@ class AgentGauge(Telemetry):
         self.limits = limits or SessionLimits()
         for limit, most in self.limits.by_name.items():
             self.instruments.gauge(metrics.SESSION_LIMIT, limit).set(most)
+        self.instruments.gauge(metrics.USER_DAILY_COST_LIMIT).set(self.limits.of_a_user_day)
         self.set_build_info(version, prompt_version)
         self.ledger = None if ledger is None else _opened(ledger)
         self.recorder = None if self.ledger is None else _recorder(self, self.ledger)
@@ -215,7 +216,7 @@ def _recorder(gauge: AgentGauge, ledger: Ledger) -> Recorder:
     from agentgauge.ledger.user_gauges import UserGauges
 
     shown = (
-        UserGauges(ledger, gauge.agent, gauge.instruments),
+        UserGauges(ledger, gauge.agent, gauge.instruments, gauge.limits.of_a_user_day),
         EvalGauges(ledger, gauge.agent, gauge.instruments),
         OutboxCounts(ledger, gauge.agent, gauge.instruments),
     )

@@ -257,6 +257,15 @@ USER_COST = _shared_gauge(
     "Spend since 00:00 UTC of the costliest users, by keyed pseudonym.",
     _first("user", 10),
 )
+USERS_OVER_DAILY_COST = _shared_gauge(
+    "agent_users_over_daily_cost", "Users whose spend since 00:00 UTC is above their limit."
+)
+USER_DAILY_COST_LIMIT = MetricSpec(
+    "agent_user_daily_cost_limit_usd",
+    "gauge",
+    "The limit in force: what agent_users_over_daily_cost counts against.",
+    born_at_zero=False,
+)
 
 # Autonomy
 AUTONOMY_STAGE = _shared_gauge(
@@ -341,6 +350,7 @@ ALL_BUT_OVERFLOW: tuple[MetricSpec, ...] = (
     LLM_CALLS, LLM_ERRORS, LLM_DURATION, LLM_TIME_TO_FIRST_TOKEN, LLM_TOKENS, LLM_INPUT_TOKENS,
     LLM_OUTPUT_TOKENS, LLM_COST, LLM_UNPRICED_TOKENS, LLM_USAGE_UNKNOWN,
     FEEDBACK, ACTIVE_USERS, USER_RETENTION, USER_RETENTION_COHORT, USER_COST,
+    USERS_OVER_DAILY_COST, USER_DAILY_COST_LIMIT,
     AUTONOMY_STAGE, TOOL_AUTONOMY, ACTIONS, SHADOW_DECISIONS, AUDITS, AUTONOMY_CHANGES,
     EVAL_SCORE, EVAL_PASS_RATIO, EVAL_BASELINE_PASS_RATIO, EVAL_RUNS, EVAL_LAST_RUN,
     BUILD_INFO, PROCESS_START, EXPORTER_ERRORS,

@@ -20,17 +20,28 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+SESSIONS_OF_A_BUSY_DAY = 10
+
+
 @dataclass(frozen=True)
 class SessionLimits:
     """What a live session may use before it counts as over the limit: tool calls, USD, and the USD of a runaway.
 
     15 calls are nearly twice the eight that the longest sensible plan needs; at $0.50, 50 users with four sessions a
-    day cost $100. The limits in force are exported as ``agent_session_limit``: alerts and panels read them there.
+    day cost $100. ``user_day_cost_usd`` is what one user's sessions of a UTC day may cost together; by default as much
+    as ten sessions at their limit. The limits in force are exported as ``agent_session_limit`` and
+    ``agent_user_daily_cost_limit_usd``: alerts and panels read them there.
     """
 
     tool_calls: int = 15
     cost_usd: float = 0.5
     runaway_cost_usd: float = 5
+    user_day_cost_usd: float | None = None
+
+    @property
+    def of_a_user_day(self) -> float:
+        """USD that a user may spend on a UTC day."""
+        return SESSIONS_OF_A_BUSY_DAY * self.cost_usd if self.user_day_cost_usd is None else self.user_day_cost_usd
 
     @property
     def by_name(self) -> dict[SessionLimit, float]:

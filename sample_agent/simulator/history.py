@@ -126,6 +126,8 @@ def _show_users(history: History, day: Day, pseudonym: Callable[[str], str]) -> 
     history.show(metrics.USER_RETENTION_COHORT, value=len(day.cohort))
     if day.cohort:
         history.show(metrics.USER_RETENTION, value=day.returned / len(day.cohort))
+    over = sum(cost > SessionLimits().of_a_user_day for cost in day.spent.values())
+    history.show(metrics.USERS_OVER_DAILY_COST, value=over)
     for user, cost in heapq.nlargest(TOP_SPENDERS, day.spent.items(), key=lambda item: item[1]):
         if cost:
             history.show(metrics.USER_COST, pseudonym(user), value=cost)
@@ -139,6 +141,7 @@ def _show_agent(history: History) -> None:
     history.draw(metrics.BUILD_INFO, VERSION, VERSION, values=always)
     for limit, most in SessionLimits().by_name.items():
         history.draw(metrics.SESSION_LIMIT, limit, values=[most] * len(always))
+    history.draw(metrics.USER_DAILY_COST_LIMIT, values=[SessionLimits().of_a_user_day] * len(always))
     for stage in metrics.AUTONOMY_STAGE.labels[0].values:
         history.draw(metrics.AUTONOMY_STAGE, stage, values=[int(stage == STAGE)] * len(always))
     for tool in rates.CALLS:

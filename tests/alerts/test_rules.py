@@ -112,7 +112,7 @@ def test_the_numbers_are_those_of_the_contract() -> None:
         "AgentSessionCostRunaway": (None, None, "10m", None, "critical"),
         "AgentSessionCostOverLimit": (None, None, "10m", None, "warning"),
         "AgentSessionCostHigh": (0.5, 10, "1h", "5m", "warning"),
-        "AgentUserDailyCostHigh": (5, None, None, None, "warning"),
+        "AgentUserDailyCostHigh": (None, None, None, None, "warning"),
         "AgentInputTokensHigh": (50_000, 10, "1h", "5m", "warning"),
         "AgentToolSpendAnomaly": (2, 1, None, "15m", "warning"),
         "AgentUnpricedModel": (None, None, "1h", None, "warning"),
@@ -138,6 +138,7 @@ def test_the_numbers_are_those_of_the_contract() -> None:
     }
     assert numbers == promised
     assert SessionLimits() == SessionLimits(tool_calls=15, cost_usd=0.5, runaway_cost_usd=5)
+    assert SessionLimits().of_a_user_day == 5
 
 
 def test_shortened_clocks_shorten_every_duration_and_nothing_else() -> None:

@@ -86,7 +86,7 @@ def test_an_agents_numbers_stand_over_those_for_all_of_the_same_file(tmp_path: P
         ),
         (
             "agents:\n  a:\n    AgentSessionLooping:\n      threshold: {value: 20, unit: count, why: w}\n",
-            r"my\.yml:\d: threshold is given, but .*; a session's limit is the agent's own: SessionLimits",
+            r"my\.yml:\d: threshold is given, but .*; that limit is the agent's own: SessionLimits",
         ),
         (
             "alerts:\n  AgentCostSpike: {severity: urgent}\n",

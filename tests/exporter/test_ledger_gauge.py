@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from agentgauge import AgentGauge
+from agentgauge import AgentGauge, SessionLimits
 from agentgauge.ledger import Ledger, Usage
 from agentgauge.ledger import recorder as recorder_module
 from agentgauge.ledger.recorder import Recorder, UsageDroppedError
@@ -143,6 +143,30 @@ def test_who_is_no_longer_among_the_ten_costliest_is_no_longer_shown(
         assert shown(registry, "agent_user_cost_usd") == {}
     overflow = {"agent": "a", "metric": "agent_user_cost_usd", "label": "user"}
     assert registry.get_sample_value("agent_exporter_label_overflow_total", overflow) == 0
+
+
+def test_users_above_their_limit_of_a_day_are_counted_however_many(
+    registry: CollectorRegistry, ledger: Ledger, clock: Clock
+) -> None:
+    """Not only the ten that are listed; at exactly the limit nobody is above it, and a new day begins with nobody."""
+    limits = SessionLimits(user_day_cost_usd=2)
+    gauge = AgentGauge("a", tools=["t"], registry=registry, ledger=ledger, limits=limits)
+    for number in range(12):
+        chat(gauge, f"dear-{number}", 2.25)
+    chat(gauge, "at the limit", 2.0)
+    gauge.refresh_from_ledger()
+    assert shown(registry, "agent_users_over_daily_cost") == {"": 12}
+    assert shown(registry, "agent_user_daily_cost_limit_usd") == {"": 2}
+    clock.forward(days=1)
+    gauge.refresh_from_ledger()
+    assert shown(registry, "agent_users_over_daily_cost") == {"": 0}
+    gauge.close()
+
+
+def test_a_users_day_may_cost_ten_sessions_at_their_limit_unless_it_is_said() -> None:
+    """So that one number moves both, and each can be moved alone."""
+    assert SessionLimits(cost_usd=1).of_a_user_day == 10
+    assert SessionLimits(cost_usd=1, user_day_cost_usd=3).of_a_user_day == 3
 
 
 def test_processes_that_share_a_metrics_folder_show_dropped_users_as_nan(url: str, tmp_path: Path) -> None:

@@ -47,6 +47,8 @@ CONTRACT = [
     "agent_user_retention_ratio",
     "agent_user_retention_cohort_users",
     "agent_user_cost_usd",
+    "agent_users_over_daily_cost",
+    "agent_user_daily_cost_limit_usd",
     "agent_autonomy_stage",
     "agent_tool_autonomy",
     "agent_actions_total",

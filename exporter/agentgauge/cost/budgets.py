@@ -27,7 +27,6 @@ from agentgauge.session import Session
 log = logging.getLogger(__name__)
 
 SET_BY = "the budget"
-SESSIONS_OF_A_BUSY_DAY = 10
 STATES: Mapping[Level, str] = {"throttle": "throttled", "stop": "stopped"}
 
 
@@ -96,7 +95,7 @@ class Budgets:
     """Keeps the sessions of one agent within a policy. Its methods are about the session in force.
 
     A policy that does not say where users are warned warns them where people are alerted: in a session at the limit in
-    force, ``gauge.limits.cost_usd``, and on a day at the warnings of ten sessions. Without a ledger, a user's day is
+    force, ``gauge.limits.cost_usd``, and on a day at ``gauge.limits.of_a_user_day``. Without a ledger, a user's day is
     what this process saw of it. ``now`` is the time in UTC, by default the ledger's.
     """
 
@@ -104,7 +103,7 @@ class Budgets:
         self._policy = policy
         self._gauge = gauge
         self._usual_of_session = policy.session.warn or gauge.limits.cost_usd
-        self._usual_of_day = policy.user_day.warn or SESSIONS_OF_A_BUSY_DAY * self._usual_of_session
+        self._usual_of_day = policy.user_day.warn or gauge.limits.of_a_user_day
         self._ledger = gauge.ledger
         self._throttles = Throttles(gauge.ledger, gauge.agent) if gauge.ledger is not None else None
         self._now = now or (gauge.ledger.now if gauge.ledger is not None else lambda: datetime.now(UTC))

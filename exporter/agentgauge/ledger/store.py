@@ -222,6 +222,12 @@ class Ledger:
         with self.reading() as connection:
             return self._spenders(connection, agent, limit)
 
+    def users_above(self, agent: str, usd: float) -> int:
+        """How many users have spent more than that since 00:00 UTC."""
+        above = (USAGE.c.agent == agent, USAGE.c.day == self.today().isoformat(), USAGE.c.cost_usd > usd)
+        with self.reading() as connection:
+            return connection.execute(select(func.count()).select_from(USAGE).where(*above)).scalar_one()
+
     def spend_today(self, agent: str) -> dict[str, float]:
         """USD since 00:00 UTC by user id, of everybody with any spend."""
         today = (USAGE.c.agent == agent, USAGE.c.day == self.today().isoformat(), USAGE.c.cost_usd > 0)

@@ -8,17 +8,22 @@ from agentgauge.ledger.store import Ledger
 
 
 class UserGauges:
-    """Shows one agent's users as gauges; people are named by pseudonym, and only today's costliest."""
+    """Shows one agent's users as gauges; people are named by pseudonym, and only today's costliest.
 
-    def __init__(self, ledger: Ledger, agent: str, instruments: Instruments) -> None:
+    ``usd_a_day`` is what a user may spend on a UTC day.
+    """
+
+    def __init__(self, ledger: Ledger, agent: str, instruments: Instruments, usd_a_day: float) -> None:
         self._ledger = ledger
         self._agent = agent
         self._instruments = instruments
+        self._usd_a_day = usd_a_day
         self._shown: set[str] = set()
 
     def refresh(self) -> None:
         """Read the ledger and set the gauges; raises what the database raises, and then all stay as they were."""
         users = self._ledger.users(self._agent)
+        over = self._ledger.users_above(self._agent, self._usd_a_day)
         for window, count in users.active.items():
             self._instruments.gauge(metrics.ACTIVE_USERS, window).set(count)
         self._instruments.gauge(metrics.USER_RETENTION_COHORT).set(users.cohort)
@@ -32,3 +37,4 @@ class UserGauges:
         for user, cost_usd in spenders.items():
             self._instruments.gauge(metrics.USER_COST, user).set(cost_usd)
         self._shown = set(spenders)
+        self._instruments.gauge(metrics.USERS_OVER_DAILY_COST).set(over)

@@ -20,7 +20,6 @@ from agentgauge.cost.budgets import SET_BY, Budget, BudgetPolicy, BudgetReachedE
 from agentgauge.cost.throttles import Throttles
 from agentgauge.files.yaml_file import YamlFileError
 from agentgauge.ledger import Ledger, Usage
-from alerts import thresholds
 from sample_agent import assembly
 from sample_agent.app import app
 from sample_agent.sales.companion import Conversation, SalesCompanion
@@ -316,9 +315,7 @@ def test_the_shipped_budgets_leave_room_for_the_alerts() -> None:
 
 def alerted_usd_of_a_day() -> float:
     """What a user spends on a day when people are alerted."""
-    threshold = thresholds.load().alerts["AgentUserDailyCostHigh"].threshold
-    assert threshold is not None
-    return threshold.value
+    return SessionLimits().of_a_user_day
 
 
 WITHOUT_WARN = BudgetPolicy(session=Budget(), user_day=Budget(), seconds_between_requests=60, contact="Ann")
