@@ -119,13 +119,23 @@ def write_blocks(programs: Programs, parts: Iterable[Iterable[Samples]], folder:
             block.result()
 
 
-def record(programs: Programs, rule_files: list[Path], folder: Path, start: int, end: int) -> None:
-    """Add what the rules would have recorded from ``start`` to ``end`` (Unix seconds) to the blocks in ``folder``."""
+def record(
+    programs: Programs, rule_files: list[Path], folder: Path, start: int, end: int, *, for_panels: bool = True
+) -> None:
+    """Add what the rules would have recorded from ``start`` to ``end`` (Unix seconds) to the blocks in ``folder``.
+
+    Unless it is ``for_panels``, what no rule looks back on for days is recorded only as far as alerts are followed.
+    """
     with recording.serving(programs.prometheus, folder, rule_files) as prometheus:
         rules = recording.loaded_rules(prometheus)
+    lately = max(start, end - recording.RECENT_HOURS * 3600)
+    whole = {rule.name for rule in rules} if for_panels else recording.looked_back_on(rules)
     for readable in recording.rounds(rules):
         with recording.serving(programs.prometheus, folder, rule_files) as prometheus:
-            recorded = list(recording.records(prometheus, readable, start, end))
+            recorded = [
+                *recording.records(prometheus, [rule for rule in readable if rule.name in whole], start, end),
+                *recording.records(prometheus, [rule for rule in readable if rule.name not in whole], lately, end),
+            ]
         write_blocks(programs, [recorded], folder)
     with recording.serving(programs.prometheus, folder, rule_files) as prometheus:
         states = list(recording.alert_states(prometheus, rules, end))

@@ -7,6 +7,7 @@ the history, or nothing could fire for days.
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import time
@@ -24,10 +25,14 @@ STEP_SECONDS = 300
 """Between two recorded samples; the alerts' subqueries ask every five minutes, or less often."""
 STATE_HOURS = 24
 """How far back alerts are followed; the longest ``for`` is six hours."""
+RECENT_HOURS = 2 * STATE_HOURS
+"""How far back their windows reach that do not look back for days."""
 READY_SECONDS = 30.0
 END_SECONDS = 30.0
 QUERIES = 2
 """So many at a time keep two cores busy."""
+
+_DAYS_BACK = re.compile(r"(\[|offset )\d+[dw]")
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,12 @@ def end(process: subprocess.Popen[Any]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def looked_back_on(rules: list[LoadedRule]) -> set[str]:
+    """The names of the recording rules that a rule asks for days, which have to reach as far back."""
+    patient = [rule.query for rule in rules if _DAYS_BACK.search(rule.query)]
+    return {rule.name for rule in rules if any(rule.name in query for query in patient)}
 
 
 def records(prometheus: Prometheus, rules: list[LoadedRule], start: int, end: int) -> Iterator[Samples]:

@@ -91,7 +91,7 @@ def prometheus(programs: dict[str, Path], tmp_path_factory: pytest.TempPathFacto
     )
     backfill.write_blocks(tools, chain(named(parts), [new_error(int(now.timestamp()))]), data)
     first = min(one.times[0] for one in made.values())
-    backfill.record(tools, RULES, data, first, int(now.timestamp()))
+    backfill.record(tools, RULES, data, first, int(now.timestamp()), for_panels=False)
     with started(programs["prometheus"], data) as running:
         yield running
 

@@ -191,6 +191,15 @@ def test_a_rule_is_evaluated_after_those_that_it_reads() -> None:
     assert list(recording.rounds([usual, day, hour])) == [[hour], [day], [usual]]
 
 
+def test_what_a_rule_asks_for_days_is_recorded_from_the_first_day() -> None:
+    """Windows of hours are full without it."""
+    week, before, now = rule("weekly", "hour[7d:1h]"), rule("before", "day offset 1w"), rule("now", "lately[30m]")
+    assert recording.looked_back_on([rule("hour", "x"), rule("day", "x"), rule("lately", "x"), week, before, now]) == {
+        "hour",
+        "day",
+    }
+
+
 def test_rules_that_read_each_other_are_named() -> None:
     """They would wait for each other for ever."""
     with pytest.raises(PrometheusError, match="hen, egg"):
