@@ -21,7 +21,10 @@ MAY_IMPORT = {
 }
 LAYERS = (
     ("argument_diff", "extras", "vocabulary", "json_schema", "forks"),
-    ("metrics", "instruments", "own_prices", "price_list", "pricing", "files", "tool", "endpoint", "live_set"),
+    (
+        "metrics", "instruments", "own_prices", "price_list", "pricing", "files", "tool", "endpoint", "in_flight",
+        "live_set",
+    ),
     ("ledger",),
     ("telemetry",),
     ("session",),
