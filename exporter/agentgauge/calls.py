@@ -137,7 +137,7 @@ class LLMCall:
         """Count a successful call; ``model`` is the one that answered, if it differs from the one asked for.
 
         ``usage`` is None if it could not be read, as of a stream that was left early: it is then missing from every
-        figure, and ``agent_llm_usage_unknown_total`` says so.
+        figure, and ``agent_llm_usage_unknown_total`` says so. No call takes no tokens, so none at all are unknown, too.
         """
         self._end(usage, model, error_type=None)
 
@@ -160,7 +160,7 @@ class LLMCall:
         instruments.counter(metrics.LLM_CALLS, label, "error" if error_type else "success").inc()
         if error_type:
             instruments.counter(metrics.LLM_ERRORS, label, error_type).inc()
-        if usage is None:
+        if usage is None or not (usage.total or error_type):
             instruments.counter(metrics.LLM_USAGE_UNKNOWN, label).inc()
             usage = TokenUsage()
         if usage.terms != "batch":  # read when it is all there: nobody saw how long the model took

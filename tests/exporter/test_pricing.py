@@ -296,3 +296,14 @@ def test_without_pyyaml_the_error_says_what_to_install(tmp_path: Path) -> None:
     code = "import sys; sys.modules['yaml'] = None; from agentgauge.pricing import PriceTable; PriceTable('p.yml')"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert 'p.yml needs PyYAML to be read, which is not installed: pip install "agentgauge[prices]"' in result.stderr
+
+
+@pytest.mark.parametrize("usage", [None, TokenUsage()])
+def test_a_call_of_no_tokens_is_one_whose_usage_is_unknown(
+    registry: CollectorRegistry, usage: TokenUsage | None
+) -> None:
+    """Never silently $0; what failed before it was answered is free."""
+    gauge = AgentGauge("a", registry=registry)
+    gauge.llm_call(OPUS).finish(usage)
+    gauge.llm_call(OPUS).fail("overloaded_error", usage)
+    assert registry.get_sample_value("agent_llm_usage_unknown_total", {"agent": "a", "model": OPUS}) == 1
