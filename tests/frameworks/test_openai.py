@@ -13,35 +13,13 @@ from openai import AsyncOpenAI, AzureOpenAI, OpenAI
 
 from agentgauge import AgentGauge
 from agentgauge.adapters.openai import async_http_client, http_client, usage_of
+from tests.frameworks.bills import CHAT_USAGE, RESPONSE_USAGE, SOL, SOL_KINDS, SOL_USD, check
 from tests.frameworks.figures import shown, total
 from tests.frameworks.provider import TEXT, Provider
 
-SOL = "gpt-6-sol"  # $2 in, $10 out, cache: $0.20 read, $2.50 written; dearer beyond 272 000 tokens
 CHAT: dict[str, Any] = {"model": SOL, "messages": [{"role": "user", "content": "When does Globex renew?"}]}
 ASK: dict[str, Any] = {"model": SOL, "input": "When does Globex renew?"}
 WITH_USAGE: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
-
-CHAT_USAGE = {
-    "prompt_tokens": 10_000,
-    "completion_tokens": 400,
-    "total_tokens": 10_400,
-    "prompt_tokens_details": {"cached_tokens": 6_000, "cache_write_tokens": 1_000, "audio_tokens": 0},
-    "completion_tokens_details": {"reasoning_tokens": 300, "audio_tokens": 0},
-}
-RESPONSE_USAGE = {
-    "input_tokens": 10_000,
-    "output_tokens": 400,
-    "total_tokens": 10_400,
-    "input_tokens_details": {"cached_tokens": 6_000, "cache_write_tokens": 1_000},
-    "output_tokens_details": {"reasoning_tokens": 300},
-}
-KINDS = {
-    (SOL, "input"): 3_000,  # what is cached is part of the prompt here, and is not counted twice
-    (SOL, "cache_read"): 6_000,
-    (SOL, "cache_write_5m"): 1_000,
-    (SOL, "output"): 400,
-}
-USD = 0.006 + 0.0012 + 0.0025 + 0.004  # 3 000 at $2, 6 000 at $0.20, 1 000 at $2.50, 400 at $10 a million
 
 
 @pytest.fixture
@@ -49,14 +27,6 @@ def client(gauge: AgentGauge, url: str) -> Iterator[OpenAI]:
     """The real SDK, without retries."""
     with OpenAI(api_key="k", base_url=f"{url}/v1", max_retries=0, http_client=http_client(gauge)) as made:
         yield made
-
-
-def check_one_call(gauge: AgentGauge) -> None:
-    """One call that succeeded, its tokens and its cost."""
-    assert shown(gauge.registry, "agent_llm_calls_total") == {(SOL, "success"): 1}
-    assert shown(gauge.registry, "agent_llm_tokens_total") == KINDS
-    assert shown(gauge.registry, "agent_llm_cost_usd_total") == {(SOL, "other"): pytest.approx(USD)}
-    assert total(gauge.registry, "agent_llm_usage_unknown_total") == 0
 
 
 def chat(client: OpenAI) -> object:
@@ -131,7 +101,7 @@ def test_each_way_to_call_is_counted_once(
     """The caller has the answer as without the adapter."""
     provider.usage, provider.zipped = usage, zipped
     assert make(client) == TEXT
-    check_one_call(gauge)
+    check(gauge.registry, SOL_KINDS, SOL_USD)
     streamed = "stream" in provider.asked[0]
     assert total(gauge.registry, "agent_llm_time_to_first_token_seconds_count") == streamed
 
@@ -151,9 +121,7 @@ async def test_the_async_client_counts_the_same(gauge: AgentGauge, url: str, pro
         await client.responses.create(**ASK)
         async for _ in await client.responses.create(**ASK, stream=True):
             pass
-    assert shown(gauge.registry, "agent_llm_calls_total") == {(SOL, "success"): 5}
-    assert shown(gauge.registry, "agent_llm_tokens_total") == {kind: 5 * count for kind, count in KINDS.items()}
-    assert total(gauge.registry, "agent_llm_cost_usd_total") == pytest.approx(5 * USD)
+    check(gauge.registry, SOL_KINDS, SOL_USD, calls=5)
 
 
 def test_azure_is_billed_by_the_model_that_answers(gauge: AgentGauge, url: str, provider: Provider) -> None:
@@ -186,15 +154,16 @@ def test_the_address_says_who_serves_the_call(gauge: AgentGauge, base_url: str, 
 
 
 @pytest.mark.parametrize(
-    ("tier", "usd"), [("default", USD), ("flex", USD / 2), ("priority", USD * 2), ("scale", USD), (None, USD)]
+    ("tier", "usd"),
+    [("default", SOL_USD), ("flex", SOL_USD / 2), ("priority", SOL_USD * 2), ("scale", SOL_USD), (None, SOL_USD)],
 )
 def test_a_tier_has_its_price(
-    gauge: AgentGauge, client: OpenAI, provider: Provider, tier: str | None, usd: float
+    gauge: AgentGauge, client: OpenAI, provider: Provider, tier: str | None, times: float
 ) -> None:
     """Flex is half the price, priority twice it; a scale tier is paid for by commitment."""
     provider.usage, provider.service_tier = RESPONSE_USAGE, tier
     client.responses.create(**ASK)
-    assert total(gauge.registry, "agent_llm_cost_usd_total") == pytest.approx(usd)
+    assert total(gauge.registry, "agent_llm_cost_usd_total") == pytest.approx(SOL_USD * times)
 
 
 def test_sound_has_its_price(gauge: AgentGauge, client: OpenAI, provider: Provider) -> None:
@@ -226,7 +195,7 @@ def test_a_line_of_a_batchs_results_is_half_the_price(gauge: AgentGauge) -> None
     """``usage_of`` takes the JSON of the file."""
     body = {"model": SOL, "usage": CHAT_USAGE}
     gauge.llm_call(SOL).finish(usage_of(body, batch=True))
-    assert total(gauge.registry, "agent_llm_cost_usd_total") == pytest.approx(USD / 2)
+    assert total(gauge.registry, "agent_llm_cost_usd_total") == pytest.approx(SOL_USD / 2)
     assert total(gauge.registry, "agent_llm_duration_seconds_count") == 0
 
 
@@ -305,7 +274,7 @@ def test_a_call_belongs_to_its_session(gauge: AgentGauge, client: OpenAI, provid
     provider.usage = CHAT_USAGE
     with gauge.session() as session:
         chat(client)
-    assert session.cost_usd == pytest.approx(USD)
+    assert session.cost_usd == pytest.approx(SOL_USD)
 
 
 def test_other_endpoints_pass_through(gauge: AgentGauge, client: OpenAI) -> None:
