@@ -11,17 +11,19 @@ That this is what Prometheus does is what tests/truth/test_replay.py shows, with
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from agentgauge.ops.prometheus import Prometheus, PrometheusError
-from sample_agent.simulator import backfill, recording
+from sample_agent.simulator import recording
 from sample_agent.simulator.backfill import Programs
-from sample_agent.simulator.blocks import BLOCK_HOURS, Samples
+from sample_agent.simulator.blocks import BLOCK_HOURS, Samples, make_blocks
 
 BLOCK_SECONDS = BLOCK_HOURS * 3600
 COARSE_STEP = 300
@@ -37,19 +39,36 @@ Labels = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Clock:
-    """When rules are evaluated (Unix seconds): every ``step`` seconds from ``fine`` to ``end``, seldom before."""
+    """When rules are evaluated (Unix seconds): every ``step`` seconds from ``fine`` to ``end``, seldom before.
+
+    In the ``gap`` (from, to) they are not: Prometheus does not run.
+    """
 
     start: int
     fine: int
     end: int
     step: int
+    gap: tuple[int, int] = (0, 0)
 
     @property
-    def stretches(self) -> Iterator[tuple[int, int, int]]:
-        """First and last moment, and seconds between the moments, of what one query can ask for."""
+    def coarse(self) -> Iterator[tuple[int, int, int]]:
+        """First and last moment, and seconds between the moments, of what one query can ask for: of the time before."""
         if self.start < self.fine:
             yield from _stretches(self.start, self.fine - 1, COARSE_STEP)
-        yield from _stretches(self.fine, self.end, self.step)
+
+    @property
+    def watched(self) -> Iterator[tuple[int, int, int]]:
+        """The same of the time in which alerts are looked at."""
+        if self.fine < self.gap[0] <= self.end:
+            yield from _stretches(self.fine, self.gap[0] - 1, self.step)
+            yield from _stretches(self.gap[1], self.end, self.step)
+        else:
+            yield from _stretches(self.fine, self.end, self.step)
+
+    @property
+    def moments(self) -> list[int]:
+        """When alerts are evaluated."""
+        return [moment for start, end, step in self.watched for moment in range(start, end + 1, step)]
 
 
 @dataclass(frozen=True)
@@ -68,25 +87,20 @@ class Firing:
 
 
 def replay(
-    parts: Iterable[Iterable[Samples]], clock: Clock, programs: Programs, rule_files: list[Path], folder: Path
+    series: Iterable[Samples], clock: Clock, programs: Programs, rule_files: list[Path], folder: Path
 ) -> list[Firing]:
-    """What fires on these series, given in parts of at most one block each, between ``fine`` and ``end``.
+    """What fires on these series between ``fine`` and ``end``.
 
     ``folder`` is empty, and on the way becomes Prometheus's database. Raises PrometheusError and PromtoolError.
     """
-    backfill.write_blocks(programs, parts, folder)
+    write(series, programs, folder)
     lookback = clock.step - 1  # a series that is not scraped any more is gone at once, as with a staleness marker
     with recording.serving(programs.prometheus, folder, rule_files, lookback) as prometheus:
         described = prometheus.rules()
         rules = recording.loaded_rules(prometheus)
     for readable in recording.rounds(rules):
         with recording.serving(programs.prometheus, folder, rule_files, lookback) as prometheus:
-            recorded = [
-                Samples(rule.name, {**labels, **rule.labels}, points)
-                for rule in readable
-                for labels, points in _asked(prometheus, rule.query, clock)
-            ]
-        backfill.write_blocks(programs, by_block(recorded), folder)
+            write(_recorded(prometheus, readable, clock), programs, folder)
     kept = {rule["name"]: int(rule.get("keepFiringFor", 0)) for rule in described if rule["type"] == "alerting"}
     alerts = [_Alert(rule, kept[rule.name]) for rule in rules if rule.is_alert]
     firings: list[Firing] = []
@@ -96,7 +110,7 @@ def replay(
         read = {name for alert in alerts for name in alert.others}
         written = [samples for state in states if state.alert.rule.name in read for samples in state.samples()]
         if written:
-            backfill.write_blocks(programs, by_block(written), folder)
+            write(written, programs, folder)
     return sorted(firings, key=lambda firing: (firing.begins, firing.alert, firing.labels))
 
 
@@ -185,7 +199,7 @@ class _State:
 def _states(
     alerts: list[_Alert], clock: Clock, programs: Programs, rule_files: list[Path], folder: Path, lookback: int
 ) -> Iterator[_State]:
-    moments = range(clock.fine, clock.end + 1, clock.step)
+    moments = clock.moments
     with recording.serving(programs.prometheus, folder, rule_files, lookback) as prometheus:
         begins = {alert.rule.name: _true(prometheus, alert, alert.rule.query, clock) for alert in alerts}
     assumed = [
@@ -196,7 +210,7 @@ def _states(
     ]
     goes_on: dict[str, dict[Labels, set[int]]] = {}
     if assumed:
-        backfill.write_blocks(programs, by_block(assumed), folder)
+        write(assumed, programs, folder)
         with recording.serving(programs.prometheus, folder, rule_files, lookback) as prometheus:
             for alert in alerts:
                 name = alert.rule.name
@@ -212,7 +226,7 @@ def _states(
 def _true(prometheus: Prometheus, alert: _Alert, query: str, clock: Clock) -> dict[Labels, set[int]]:
     """Labels → the moments at which the query says so."""
     true: dict[Labels, set[int]] = {}
-    for start, end, step in _stretches(clock.fine, clock.end, clock.step):
+    for start, end, step in clock.watched:
         for labels, points in _points(prometheus, query, start, end, step):
             own = tuple(sorted({**labels, **alert.rule.labels}.items()))
             true.setdefault(own, set()).update(int(at) for at, _ in points)
@@ -231,10 +245,12 @@ def _in_order(alerts: list[_Alert]) -> Iterator[list[_Alert]]:
         rest = [alert for alert in rest if alert not in ready]
 
 
-def _asked(prometheus: Prometheus, query: str, clock: Clock) -> Iterator[tuple[dict[str, str], list[Any]]]:
-    """Labels and points of a query over the whole time; a series may come in several stretches."""
-    for start, end, step in clock.stretches:
-        yield from _points(prometheus, query, start, end, step)
+def _recorded(prometheus: Prometheus, rules: Iterable[recording.LoadedRule], clock: Clock) -> Iterator[Samples]:
+    """What the rules record over the whole time; a series may come in several stretches."""
+    for rule in rules:
+        for start, end, step in (*clock.coarse, *clock.watched):
+            for labels, points in _points(prometheus, rule.query, start, end, step):
+                yield Samples(rule.name, {**labels, **rule.labels}, points)
 
 
 def _points(
@@ -246,13 +262,20 @@ def _points(
         yield {name: value for name, value in one["metric"].items() if name != "__name__"}, one["values"]
 
 
-def by_block(lines: Iterable[Samples]) -> Iterator[list[Samples]]:
-    """The series in parts of one block each."""
-    parts: dict[int, list[Samples]] = {}
-    for name, labels, samples in lines:
-        for block, inside in groupby(samples, key=lambda sample: int(sample[0]) // BLOCK_SECONDS):
-            parts.setdefault(block, []).append(Samples(name, labels, list(inside)))
-    yield from parts.values()
+def write(series: Iterable[Samples], programs: Programs, folder: Path) -> None:
+    """Add the series to the database in ``folder``, one by one: all of them together would not fit into memory."""
+    texts: dict[int, TextIO] = {}
+    with ExitStack() as stack:
+        for name, labels, samples in series:
+            shown = f"{name}{{{','.join(f'{label}={json.dumps(value)}' for label, value in labels.items())}}}"
+            for block, inside in groupby(samples, key=lambda sample: int(sample[0]) // BLOCK_SECONDS):
+                if block not in texts:
+                    texts[block] = stack.enter_context((folder / f"{block}.om").open("w", encoding="utf-8"))
+                texts[block].writelines([f"{shown} {value} {at}\n" for at, value in inside])
+        for text in texts.values():
+            text.write("# EOF\n")
+    for block in texts:
+        make_blocks(programs.promtool, folder / f"{block}.om", folder)
 
 
 def _always(moments: Iterable[int]) -> list[tuple[float, float | str | None]]:

@@ -6,7 +6,7 @@ changes some of them for a while. Events arrive as Poisson processes, outcomes a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -161,23 +161,22 @@ class _Counter:
     born: bool = True
 
 
-def series(agent: Agent, wanted: Iterable[str] | None = None) -> Iterator[Samples]:
-    """All series of the agent, as scraped: only those of the ``wanted`` names, if any are given."""
+def series(agent: Agent, wanted: str = "") -> Iterator[Samples]:
+    """All series of the agent, as scraped; only those that the text ``wanted`` (of rules, say) names, if given."""
     history = _History(agent)
-    names = None if wanted is None else set(wanted)
     for number, replica in enumerate(agent.replicas):
         target = {"job": agent.job, "instance": f"{agent.name}-{number}:9100"}
         seen = history.seen(replica)
         yield Samples("up", target, _points(agent, seen, np.ones(len(seen))))
         for one in history.counters:
-            if names is None or one.name in names:
+            if not wanted or one.name in wanted:
                 values = history.counted(one.gained, number)[seen.moments]
                 values = values - history.counted(one.gained, number)[history.born(replica)[seen.moments]]
                 keep = seen.only(values > 0) if not one.born else seen
                 kept = values if one.born else values[values > 0]
                 yield Samples(one.name, {"agent": agent.name, **target, **dict(one.labels)}, _points(agent, keep, kept))
         for spec, labels, gauge in history.gauges(replica):
-            if names is None or spec.name in names:
+            if not wanted or spec.name in wanted:
                 own = {"agent": agent.name, **target, **_labels(spec, labels)}
                 yield Samples(spec.name, own, _points(agent, seen, gauge[seen.moments]))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from sample_agent.simulator.backfill import Programs
 from sample_agent.simulator.blocks import Samples
 from tests.alerts.promtool import RULES
-from truth.replay import Clock, Firing, by_block, replay
+from truth.replay import Clock, Firing, replay
 from truth.traffic import Agent, series
 
 START = 1767679200
@@ -39,7 +39,7 @@ def test_what_fires_and_when_is_what_promtool_says(programs: dict[str, Path], tm
     clock = Clock(START, START, START + 3 * HOUR, STEP)
     data = tmp_path / "data"
     data.mkdir()
-    said = replay(by_block(lines), clock, Programs(programs["prometheus"], programs["promtool"]), RULES, data)
+    said = replay(lines, clock, Programs(programs["prometheus"], programs["promtool"]), RULES, data)
     expected = of_promtool(programs["promtool"], lines, tmp_path)
     assert {alert for alert, *_ in expected} >= {
         "AgentAllToolCallsFailing", "AgentToolSuccessRateLow", "AgentToolLatencyHigh", "AgentLatencySpike",
