@@ -50,6 +50,9 @@ def fact_box(item: RenderedAlert, others: list[RenderedAlert]) -> str:
         rows.insert(1, ("Baseline", item.alert.baseline))
     if numbers.threshold:
         rows.insert(1, ("Why this threshold", f"{numbers.threshold}: {numbers.threshold.why}"))
+    if numbers.hour and numbers.day:
+        budgets = f"{numbers.hour} an hour: {numbers.hour.why}; {numbers.day} a day: {numbers.day.why}"
+        rows.insert(1, ("Why these budgets", budgets))
     rows += [(f"For `{other.only_agent}`", _of_one_agent(other)) for other in others]
     lines = ["| | |", "|---|---|", *(f"| **{fact}** | {value} |" for fact, value in rows)]
     return "\n".join(lines)

@@ -18,7 +18,7 @@ from alerts.thresholds import LOOKS, Numbers, Threshold, ThresholdError, Thresho
 
 HEADER = "# Generated from alerts/areas and alerts/thresholds.yml by `make generate`; do not edit.\n"
 
-_NUMBERS = re.compile(rf"<(threshold|le|evidence|scatter|window|(?:{'|'.join(LOOKS)})\.(?:window|z))>")
+_NUMBERS = re.compile(rf"<(threshold|le|evidence|scatter|hour|day|window|(?:{'|'.join(LOOKS)})\.(?:window|z))>")
 """The holes that thresholds.yml fills."""
 _DURATION_LITERAL = re.compile(r"(?<![\w.])(\d+[smhdw])(?=[\]:\s)]|$)")
 
@@ -129,7 +129,8 @@ def holes(alert: Alert, numbers: Numbers) -> dict[str, object]:
         values["threshold"] = f"{numbers.threshold.value:g}"
         if alert.boundary_of is not None:
             values["le"] = _boundary(numbers, numbers.threshold, alert.boundary_of)
-    for name, number in (("evidence", numbers.evidence), ("scatter", numbers.scatter)):
+    others = {"evidence": numbers.evidence, "scatter": numbers.scatter, "hour": numbers.hour, "day": numbers.day}
+    for name, number in others.items():
         if number is not None:
             values[name] = f"{number.value:g}"
     if numbers.window is not None:
@@ -212,6 +213,8 @@ def _in_words(template: str, numbers: Numbers) -> str:
     words: dict[str, object] = {
         "threshold": numbers.threshold,
         "evidence": numbers.evidence,
+        "hour": numbers.hour,
+        "day": numbers.day,
         "window": numbers.window,
         "for": numbers.for_,
         **{f"{name}.window": look.window for name, look in numbers.looks.items()},

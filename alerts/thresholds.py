@@ -18,6 +18,8 @@ AGENT_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 Severity = Literal["critical", "warning", "info", "none"]
 LOOKS = ("fast", "middle", "slow", "lately")
 """The windows that an alert may judge over."""
+AMOUNTS = ("threshold", "evidence", "scatter", "hour", "day")
+"""The fields that are a number with its unit and its reason."""
 Unit = Literal["ratio", "seconds", "count", "usd", "tokens", "factor", "days"]
 
 
@@ -54,7 +56,8 @@ class Numbers:
     """All numbers of one alert. ``file`` and ``line`` say where its block starts.
 
     ``keep_firing_for`` is for an alert that mutes others: it has to outlast the windows of its symptoms. ``scatter`` is
-    the standard deviation that single values may have, where a mean is judged.
+    the standard deviation that single values may have, where a mean is judged. ``hour`` and ``day`` are what may be
+    spent in one.
     """
 
     severity: Severity
@@ -67,6 +70,8 @@ class Numbers:
     file: str
     looks: dict[str, Look] = field(default_factory=dict)
     scatter: Threshold | None = None
+    hour: Threshold | None = None
+    day: Threshold | None = None
 
 
 @dataclass(frozen=True)
@@ -143,21 +148,23 @@ def _no_alert(name: str, known: list[str]) -> str:
 
 
 def _numbers(block: Block) -> Numbers:
-    block.only("threshold", "window", "for", "keep_firing_for", "evidence", "severity", "scatter", *LOOKS)
+    block.only("window", "for", "keep_firing_for", "severity", *AMOUNTS, *LOOKS)
     severity = block.text("severity")
     if severity not in get_args(Severity):
         raise block.error("severity", f"{severity!r} is not one of {', '.join(get_args(Severity))}")
     return Numbers(
         severity=cast(Severity, severity),
-        threshold=_threshold(block.block("threshold")) if "threshold" in block.fields else None,
-        evidence=_threshold(block.block("evidence")) if "evidence" in block.fields else None,
         window=_duration(block, "window") if "window" in block.fields else None,
         for_=_duration(block, "for") if "for" in block.fields else None,
         keep_firing_for=_duration(block, "keep_firing_for") if "keep_firing_for" in block.fields else None,
         line=block.line,
         file=block.file,
         looks={name: _look(block.block(name), name) for name in LOOKS if name in block.fields},
-        scatter=_threshold(block.block("scatter")) if "scatter" in block.fields else None,
+        threshold=_amount(block, "threshold"),
+        evidence=_amount(block, "evidence"),
+        scatter=_amount(block, "scatter"),
+        hour=_amount(block, "hour"),
+        day=_amount(block, "day"),
     )
 
 
@@ -170,6 +177,10 @@ def _look(block: Block, name: str) -> Look:
     if z <= 0:
         raise block.error("z", f"{z:g} standard deviations surprise nobody; write a number above 0")
     return Look(_duration(block, "window"), z, block.text("why"))
+
+
+def _amount(block: Block, name: str) -> Threshold | None:
+    return _threshold(block.block(name)) if name in block.fields else None
 
 
 def _threshold(block: Block) -> Threshold:

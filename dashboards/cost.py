@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentgauge.session import SessionLimits
 from alerts import links
-from alerts.areas.cost import SPEND_DAY, SPEND_USUAL, TOOL_SPEND_DAY, TOOL_SPEND_USUAL
+from alerts.areas.cost import SPEND_1H, SPEND_24H, SPEND_DAY, SPEND_USUAL, TOOL_SPEND_DAY, TOOL_SPEND_USUAL
 from dashboards import queries, shared
 from dashboards.annotations import EVERYWHERE
 from dashboards.model import Dashboard, Limit, Panel, Query, Row
@@ -81,6 +81,22 @@ USUAL = Row(
             TOOL_SPEND_DAY,
             TOOL_SPEND_USUAL,
             "What the external APIs behind the tools charged in the 24 hours up to each moment.",
+        ),
+    ),
+)
+
+BUDGET = Row(
+    "Against the budget",
+    (
+        lines(
+            links.SPEND_BUDGET.panel_id,
+            "Spend ÷ budget",
+            RATIO,
+            "LLM and tool spend of the last hour by the budget of an hour, and of the last 24 hours by that of a day.",
+            Query(f"{SPEND_1H}{{<where>}} / <hour>", "{{agent}} hour"),
+            Query(f"{SPEND_24H}{{<where>}} / <day>", "{{agent}} 24 h"),
+            span=24,
+            limits=(Limit(1, "above"),),
         ),
     ),
 )
@@ -275,6 +291,6 @@ COST = Dashboard(
     source="dashboards/cost.py",
     variables=("job", "instance", "agent", "model"),
     annotations=EVERYWHERE,
-    rows=(AT_A_GLANCE, USUAL, WHERE_IT_GOES, SESSIONS_AND_USERS, PROMPTS, LEVERS),
+    rows=(AT_A_GLANCE, BUDGET, USUAL, WHERE_IT_GOES, SESSIONS_AND_USERS, PROMPTS, LEVERS),
     since="now-24h",
 )

@@ -27,6 +27,7 @@ def expr(dashboard: Dashboard, panel: Panel, query: Query, thresholds: Threshold
         "window": _window(dashboard, panel, query, thresholds),
         "threshold": _factor(dashboard, panel, thresholds),
         "job": job,
+        **_budget(dashboard, panel, thresholds),
     }
     asked_for = {name: value for name, value in given.items() if f"<{name}>" in query.expr}
     if asked_for.get("window", "") is None:
@@ -34,6 +35,15 @@ def expr(dashboard: Dashboard, panel: Panel, query: Query, thresholds: Threshold
     if asked_for.get("threshold", "") is None:
         raise PanelError(f"{dashboard.uid}: {panel.title!r}: <threshold> needs an alert whose threshold is a factor")
     return queries.fill(query.expr, dashboard.variables, **asked_for)
+
+
+def _budget(dashboard: Dashboard, panel: Panel, thresholds: Thresholds) -> dict[str, str]:
+    """What may be spent in an hour and in a day, where an alert that watches the panel has such numbers."""
+    for alert in watchers(dashboard, panel):
+        numbers = thresholds.alerts[alert.name]
+        if numbers.hour and numbers.day:
+            return {"hour": f"{numbers.hour.value:g}", "day": f"{numbers.day.value:g}"}
+    return {}
 
 
 def check(dashboard: Dashboard, panel: Panel, thresholds: Thresholds) -> None:

@@ -49,8 +49,8 @@ class Query:
     last value only.
 
     ``is_limit`` draws a limit that moves, such as a multiple of a usual day, as a threshold is drawn. ``<threshold>``
-    in it is the factor of the alert that watches the panel. ``judged_by`` is the alert whose window is meant by
-    ``<window>``, where several alerts watch the panel.
+    in it is the factor of the alert that watches the panel, ``<hour>`` and ``<day>`` are its budgets. ``judged_by`` is
+    the alert whose window is meant by ``<window>``, where several alerts watch the panel.
     """
 
     expr: str

@@ -138,6 +138,7 @@ SCENES: tuple[Scene, ...] = (
     Scene((Drill("AgentHung", "a turn does not end", causes.hung_turn),), speed=1, pace=1),
     # It is silent in an agent's first day, so the agent needs a past.
     Scene((_row("AgentToolNewErrorType", "new-error"),), speed=1, history="healthy"),
+    _past("AgentSpendOverBudget", "over-budget"),
     _past("AgentCostSpike", "cost-spike"),
     _past("AgentToolSpendAnomaly", "tool-prices"),
     _past("AgentActiveUsersDeclining", "adoption-declines"),

@@ -13,6 +13,8 @@ from alerts.model import Alert, Record
 SPEND_5M = "agent:agent_spend_usd:increase5m"
 SPEND_1H = "agent:agent_spend_usd:increase1h"
 SPEND_DAY = "agent:agent_spend_usd:increase1d"
+SPEND_10M = "agent:agent_spend_usd:increase10m"
+SPEND_24H = "agent:agent_spend_usd:last24h"
 SPEND_USUAL = "agent:agent_spend_usd:daily_mean7d"
 TOOL_SPEND_5M = "agent:agent_tool_cost_usd:increase5m"
 TOOL_SPEND_1H = "agent:agent_tool_cost_usd:increase1h"
@@ -49,7 +51,7 @@ and
 """
 
 
-def _usd_of(metric: MetricSpec, *matchers: str, otherwise: str) -> str:
+def _usd_of(metric: MetricSpec | str, *matchers: str, otherwise: str) -> str:
     """The highest value of a gauge of the agent, in the words of a page: read when the alert fires."""
     selector = ",".join(["agent=%q", *matchers]).replace('"', '\\"')
     return (
@@ -88,6 +90,9 @@ RECORDS = (
     # Union, not sum: an agent without paid tools, or before its first LLM call, still has the other half.
     Record(SPEND_5M, "sum by (agent) (increase(<llm_cost>[5m]) or increase(<tool_cost>[5m]))", area="cost"),
     Record(SPEND_1H, "sum by (agent) (increase(<llm_cost>[1h]) or increase(<tool_cost>[1h]))", area="cost"),
+    # Ten minutes hold two samples or more of whatever is scraped every five minutes or more often.
+    Record(SPEND_10M, "sum by (agent) (increase(<llm_cost>[10m]) or increase(<tool_cost>[10m]))", area="cost"),
+    Record(SPEND_24H, f"sum_over_time({SPEND_10M}[1d:10m])", area="cost"),
     Record(SPEND_DAY, _day(SPEND_5M), area="cost"),
     Record(SPEND_USUAL, _usual(SPEND_1H), area="cost"),
     Record(TOOL_SPEND_5M, "sum by (agent) (increase(<tool_cost>[5m]))", area="cost"),
@@ -97,6 +102,26 @@ RECORDS = (
 )
 
 ALERTS = (
+    Alert(
+        name="AgentSpendOverBudget",
+        area="cost",
+        summary="The agent has spent more than its budget.",
+        fires_when="LLM + tool spend of the last hour > <hour>, or of the last 24 h > <day>",
+        # The day is over budget until most of it has passed; the alert ends when the money no longer runs.
+        expr=f"""
+{SPEND_1H} > <hour>
+or
+{SPEND_1H} > <day> / 24 and {SPEND_24H} > <day>
+""",
+        description=(
+            '{{ $labels.agent }}: ${{ $value | printf "%.2f" }} spent in the last hour, '
+            f"{_usd_of(SPEND_24H, otherwise='an unknown sum')} in the last 24 h; the budget is <hour> an hour "
+            "and <day> a day."
+        ),
+        labels=("agent",),
+        panel=links.SPEND_BUDGET,
+        inhibits=("AgentCostSpike", "AgentToolSpendAnomaly", "AgentUserDailyCostHigh"),
+    ),
     Alert(
         name="AgentCostSpike",
         area="cost",

@@ -62,10 +62,16 @@ STORIES: dict[str, Story] = {
         "People try it once and do not come back.", Crowd(regulars=10, regulars_growth=0, guests=52, guests_growth=5)
     ),
     "cost-spike": Story(
-        "Since yesterday the model answers at great length, at seven times the cost.",
-        GROWING,
+        "For half a day the model has answered at great length, at seven times the cost.",
+        Crowd(regulars=18, regulars_growth=1, guests=2),
         Habits(output_tokens=1400),
-        hours=26,
+        hours=12,
+    ),
+    "over-budget": Story(
+        "For six hours the model has answered at some length, at twice the cost and more, to three times the people.",
+        Crowd(regulars=150, regulars_growth=2, guests=5),
+        Habits(output_tokens=375),
+        hours=6,
     ),
     "tool-prices": Story(
         "Since yesterday the APIs behind the tools charge five times as much.",

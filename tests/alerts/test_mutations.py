@@ -126,10 +126,11 @@ def mutants(item: RenderedAlert) -> Iterator[tuple[str, Rules]]:
             if look.z:
                 looks = {**numbers.looks, name: replace(look, z=look.z * factor)}
                 yield f"{name}.z {look.z * factor:g}", rules_with(item, replace(numbers, looks=looks))
-    for factor in (0.8, 1.2):
-        if scatter := numbers.scatter:
-            moved = replace(numbers, scatter=replace(scatter, value=scatter.value * factor))
-            yield f"scatter {scatter.value * factor:g}", rules_with(item, moved)
+    for name in ("scatter", "hour", "day"):
+        if amount := getattr(numbers, name):
+            for value in (amount.value * 0.8, amount.value * 1.2):
+                moved = replace(numbers, **{name: replace(amount, value=value)})
+                yield f"{name} {value:g}", rules_with(item, moved)
     for factor in (0.5, 2):
         if numbers.window and not numbers.looks:
             window = Duration(numbers.window.seconds * factor)

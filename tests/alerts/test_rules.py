@@ -108,6 +108,7 @@ def test_the_numbers_are_those_of_the_contract() -> None:
         "AgentApprovalRateHigh": (0.98, 100, "1d", "1h", "warning"),
         "AgentEvalRegression": (None, None, None, None, "critical"),
         "AgentEvalStale": (7, None, None, "1h", "warning"),
+        "AgentSpendOverBudget": (None, None, None, None, "critical"),
         "AgentCostSpike": (3, 1, None, "15m", "critical"),
         "AgentSessionCostRunaway": (None, None, "10m", None, "critical"),
         "AgentSessionCostOverLimit": (None, None, "10m", None, "warning"),

@@ -33,6 +33,7 @@ FIRE = {
     "adoption-declines": {"AgentActiveUsersDeclining"},
     "retention-low": {"AgentRetentionLow"},
     "cost-spike": {"AgentCostSpike"},
+    "over-budget": {"AgentSpendOverBudget"},
     "tool-prices": {"AgentToolSpendAnomaly"},
     "thumbs-down": {"AgentNegativeFeedbackHigh"},
     "rubber-stamping": {"AgentApprovalRateHigh"},
