@@ -10,6 +10,7 @@ from alerts.model import Alert, Record
 
 RECORDS: tuple[Record, ...] = (
     *tools.RECORDS,
+    *presence.RECORDS,
     *sessions.RECORDS,
     *tasks.RECORDS,
     *approvals.RECORDS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentgauge import metrics
 from alerts import links
+from alerts.areas.presence import LATELY, USUAL
 from alerts.areas.users import DAILY_USERS, DOWN, WRONG
 from dashboards import queries, shared
 from dashboards.annotations import EVERYWHERE
@@ -115,6 +116,17 @@ SESSIONS = Row(
             COUNT,
             "How many sessions had how many user turns, at their close; darker is more.",
             "session_turns",
+        ),
+        lines(
+            links.SESSIONS_OPENED.panel_id,
+            "Sessions opened",
+            COUNT,
+            "Sessions opened in the alert's window, and how many are usual at that time: the median of the last four "
+            "weeks, or yesterday's.",
+            Query(f"{LATELY}{{<where>}}", "{{agent}}"),
+            Query(f"{USUAL}{{<where>}}", "{{agent}}, usual"),
+            Query(f"<threshold> * {USUAL}{{<where>}}", "{{agent}}, limit", is_limit=True),
+            span=24,
         ),
     ),
 )

@@ -87,9 +87,9 @@ def _row(alert: str, name: str, tool: str | None = None) -> Drill:
     return Drill(alert, f"fault {name}" + (f" --tool {tool}" if tool else ""), fault(name, tool))
 
 
-def _past(alert: str, story: str) -> Scene:
+def _past(alert: str, story: str, pace: float = 1) -> Scene:
     """An alert that looks back over days, on real clocks and a made-up past that has it coming."""
-    return Scene((Drill(alert, f"history {story}", causes.nothing),), speed=1, pace=1, history=story)
+    return Scene((Drill(alert, f"history {story}", causes.nothing),), speed=1, pace=pace, history=story)
 
 
 # What costs much comes last in its scene: what users have spent today is not forgotten before midnight.
@@ -139,6 +139,7 @@ SCENES: tuple[Scene, ...] = (
     # It is silent in an agent's first day, so the agent needs a past.
     Scene((_row("AgentToolNewErrorType", "new-error"),), speed=1, history="healthy"),
     _past("AgentSpendOverBudget", "over-budget"),
+    _past("AgentNoTraffic", "traffic-stops", pace=0.01),  # next to nobody comes back
     _past("AgentCostSpike", "cost-spike"),
     _past("AgentToolSpendAnomaly", "tool-prices"),
     _past("AgentActiveUsersDeclining", "adoption-declines"),
@@ -176,7 +177,8 @@ def _play(scene: Scene, say: Say) -> list[DrillResult]:
     with tempfile.TemporaryDirectory(prefix="agentgauge-drill-") as folder:
         layout = Layout(Ports.free(), Path(folder), scene.speed)
         with native.temporary(layout, lambda _line: None, pace=scene.pace, history=scene.history):
-            story.wait_until_working(layout)
+            if any(drill.cause is not causes.nothing for drill in scene.drills):
+                story.wait_until_working(layout)
             return [_drill(layout, drill, say) for drill in scene.drills]
 
 

@@ -3,10 +3,46 @@
 from __future__ import annotations
 
 from alerts import links
-from alerts.model import Alert
+from alerts.model import Alert, Record
 
 SETTLED_SECONDS = 540
 """A process that has lived so long, nine minutes, was not started by a crash loop: the alert ends."""
+
+LATELY = "agent:agent_sessions_opened:lately"
+USUAL = "agent:agent_sessions_opened:usual"
+USUAL_AHEAD = "agent:agent_sessions_opened:usual_ahead"
+
+WEEKS = 4
+HOURS_A_WEEK = 168
+
+
+def _usual(mean_over: str, hours_ahead: int) -> str:
+    """What is usual at this time, or so many hours later: the median of past weeks; before there are any, yesterday.
+
+    A week that was a holiday is not what the others are measured by.
+    """
+    weeks = [
+        f'label_replace(avg_over_time({LATELY}[{mean_over}] offset {hours}h), "week", "{week}", "", "")'
+        for week in range(1, WEEKS + 1)
+        for hours in [week * HOURS_A_WEEK - hours_ahead]
+    ]
+    listed = "\n  or\n  ".join(weeks)
+    return f"""
+quantile by (agent) (
+  0.5,
+  {listed}
+)
+or
+avg_over_time({LATELY}[{mean_over}] offset {24 - hours_ahead}h)
+"""
+
+
+RECORDS = (
+    Record(LATELY, "sum by (agent) (increase(<sessions_opened>[<window>]))", "presence", "AgentNoTraffic"),
+    # Over two hours: what one window holds is a matter of chance.
+    Record(USUAL, _usual("90m", 0), "presence", "AgentNoTraffic"),
+    Record(USUAL_AHEAD, _usual("30m", 1), "presence", "AgentNoTraffic"),
+)
 
 ALERTS = (
     Alert(
@@ -65,6 +101,46 @@ max by (agent) (<oldest_turn>) > <threshold>
         ),
         labels=("agent",),
         panel=links.OLDEST_TURN,
-        inhibits=("AgentLatencySpike",),
+        inhibits=("AgentLatencySpike", "AgentNoTraffic"),
+    ),
+    Alert(
+        name="AgentNoTraffic",
+        area="presence",
+        summary="Nobody opens a conversation any more, at a time when people usually do.",
+        fires_when="sessions opened fall below <threshold> what is usual at the same time of past weeks",
+        # It begins where it fell: not on a day that began without traffic, as a holiday does, nor in the evening,
+        # when the hour ahead is usually quieter; nor after a stop of the scrapes, which is AgentGone's. A night does
+        # not end it.
+        expr=f"""
+{LATELY}
+and
+(
+  (
+    {LATELY} < <threshold> * {USUAL}
+    and {USUAL} >= <evidence>
+    and {USUAL_AHEAD} > 0.75 * {USUAL}
+    and
+    (
+      avg_over_time({LATELY}[30m] offset <window>) > 2 / 3 * {USUAL}
+      or
+      avg_over_time({LATELY}[90m] offset <window>) > 2 / 3 * {USUAL}
+    )
+    and on (agent) <sessions_opened> offset 10m
+    and on (agent) <sessions_opened> offset 20m
+    and on (agent) <sessions_opened> offset <window>
+  )
+  or
+  ({LATELY} < 1 or {LATELY} < <threshold> * {USUAL})
+  and on (agent) ALERTS{{alertname="AgentNoTraffic", alertstate="firing"}}
+)
+""",
+        description=(
+            '{{ $labels.agent }}: {{ $value | printf "%.0f" }} sessions were opened in the last <window>; at this time '
+            f"it is usually {{{{ with printf `{USUAL}{{agent=%q}}` $labels.agent | query }}}}"
+            '{{ . | first | value | printf "%.0f" }}{{ else }}more{{ end }}, and below <threshold> that is none.'
+        ),
+        labels=("agent",),
+        panel=links.SESSIONS_OPENED,
+        baseline="the median of the same time in the last four weeks; in the first week, yesterday's",
     ),
 )

@@ -97,6 +97,8 @@ def tell(story: Story, days: int, until: datetime, pseudonym: Callable[[str], st
         for at in range(_midnight(day), min(_midnight(day) + DAY_SECONDS, end + 1), STEP_SECONDS):
             floor.let_in(at % DAY_SECONDS)
             expected = floor.people * SESSIONS_AN_HOUR * _busy(at) * STEP_SECONDS / 3600
+            if at > turn:
+                expected *= story.lately.sessions
             sessions = max(0, round(rng.gauss(expected, sqrt(expected))))
             if at <= turn:
                 usual += sessions

@@ -32,6 +32,8 @@ class Habits:
     """How agent and users behave; the defaults are a healthy Sales Companion."""
 
     turns_to_completion: float = 2.05
+    sessions: float = 1
+    """How many they open, against the usual."""
     output_tokens: float = 50
     """Of one call that plans or answers."""
     tool_prices: float = 1
@@ -85,6 +87,9 @@ STORIES: dict[str, Story] = {
     ),
     "audits-fail": Story(
         "For four days one audit in seven has found a mistake.", GROWING, Habits(audits_ok=0.85), hours=96
+    ),
+    "traffic-stops": Story(
+        "For three quarters of an hour nobody has opened a conversation.", GROWING, Habits(sessions=0), hours=0.75
     ),
     "more-turns": Story(
         "For an hour and a half tasks have taken three times the turns.",

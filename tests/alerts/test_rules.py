@@ -95,6 +95,7 @@ def test_the_numbers_are_those_of_the_contract() -> None:
         "AgentGone": (None, None, "1h", "3m", "critical"),
         "AgentCrashLooping": (3, None, "15m", None, "critical"),
         "AgentHung": (300, None, None, "30s", "critical"),
+        "AgentNoTraffic": (0.1, 10, "30m", None, "critical"),
         "AgentSessionLooping": (None, None, "10m", None, "critical"),
         "AgentLatencySpike": (10, 5, "5m", "1m", "critical"),
         "AgentSessionsAbandoned": (1, 10, "1h", "5m", "warning"),

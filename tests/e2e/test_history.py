@@ -38,6 +38,7 @@ FIRE = {
     "thumbs-down": {"AgentNegativeFeedbackHigh"},
     "rubber-stamping": {"AgentApprovalRateHigh"},
     "audits-fail": {"AgentAuditProblems"},
+    "traffic-stops": {"AgentNoTraffic"},
     "more-turns": {"AgentTurnsIncreasing"},
 }
 """Story → the alerts that fire at its end, and no others do."""
