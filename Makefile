@@ -24,7 +24,7 @@ test: .venv/ready ## all tests, the real Prometheus and Alertmanager included
 	$(PYTHON_ENV) -m pytest -m "not mutation and not adoption and not frameworks" -n 3 --dist loadfile --no-loadscope-reorder
 
 test-frameworks: .stack/frameworks/ready ## the adapters, on the real packages of their frameworks in an environment of their own
-	.stack/frameworks/bin/python -m pytest -m frameworks tests/frameworks
+	.stack/frameworks/bin/python -m pytest -m frameworks -W ignore::ResourceWarning -W ignore::pytest.PytestUnraisableExceptionWarning tests/frameworks
 	.stack/frameworks/bin/python -m mypy exporter/agentgauge/adapters tests/frameworks
 
 drill: .venv/ready ## cause every alert there is on the real programs, and print who was paged and when (SAMPLE=3 START=1: one of three)

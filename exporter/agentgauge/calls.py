@@ -103,6 +103,7 @@ class LLMCall:
         "_others",
         "_provider",
         "_scope",
+        "_seconds",
         "_started",
         "_telemetry",
     )
@@ -114,6 +115,7 @@ class LLMCall:
         self._others: Sequence[tuple[str | None, TokenUsage]] = ()
         self._scope = current_scope()
         self._finished = False
+        self._seconds: float | None = None
         self._first_token_seconds: float | None = None
         self._started = perf_counter()
 
@@ -125,6 +127,11 @@ class LLMCall:
     def served_by(self, provider: str) -> None:
         """Say who serves the call, where that shows only in the response: prices differ by it."""
         self._provider = provider
+
+    def took(self, seconds: float, first_token_seconds: float | None = None) -> None:
+        """Say how long the call took, where its end is told only afterwards."""
+        self._seconds = seconds
+        self._first_token_seconds = first_token_seconds
 
     def also_used(self, others: Sequence[tuple[str | None, TokenUsage]]) -> None:
         """Say what else was inferred to answer this call: model and tokens; None is the model of the call itself.
@@ -164,7 +171,8 @@ class LLMCall:
             instruments.counter(metrics.LLM_USAGE_UNKNOWN, label).inc()
             usage = TokenUsage()
         if usage.terms != "batch":  # read when it is all there: nobody saw how long the model took
-            instruments.histogram(metrics.LLM_DURATION, label).observe(perf_counter() - self._started)
+            seconds = perf_counter() - self._started if self._seconds is None else self._seconds
+            instruments.histogram(metrics.LLM_DURATION, label).observe(seconds)
         if self._first_token_seconds is not None:
             instruments.histogram(metrics.LLM_TIME_TO_FIRST_TOKEN, label).observe(self._first_token_seconds)
         if not error_type:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +13,8 @@ from prometheus_client import CollectorRegistry
 from agentgauge import AgentGauge
 from sample_agent.serving import serving
 from tests.frameworks.provider import Provider
+
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # it would fetch its prices from the net when it is imported
 
 # `make test-frameworks` has an environment with all of them; anywhere else these modules cannot even be imported.
 collect_ignore_glob = [] if find_spec("openai") else ["test_*.py"]

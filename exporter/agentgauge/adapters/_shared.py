@@ -24,7 +24,7 @@ def error_type_of(error: BaseException) -> str:
     candidates: tuple[Any, ...] = (getattr(error, "code", None),)
     if isinstance(inner, dict):
         candidates = (inner.get("code"), inner.get("type"), *candidates)
-    return next((code for code in candidates if isinstance(code, str)), type(error).__name__)
+    return next((code for code in candidates if isinstance(code, str) and not code.isdigit()), type(error).__name__)
 
 
 class SeenTools:
