@@ -42,7 +42,7 @@ HOURS = Span("hours", TUESDAY, 0, 5400, 5 * HOUR)
 LONG_HOURS = Span("long hours", TUESDAY, 0, 5400, 9 * HOUR)
 DAYS = Span("days", MONDAY, 2 * DAY, 2 * DAY + 2 * HOUR, 3 * DAY)
 WEEKS = Span("weeks", MONDAY, 3 * WEEK, 3 * WEEK + 9 * HOUR, 3 * WEEK + 2 * DAY)
-WEEK_WATCHED = Span("a week watched", MONDAY, DAY, DAY, DAY + WEEK)
+WEEK_WATCHED = Span("a week watched", MONDAY, 4 * DAY, 4 * DAY, 4 * DAY + WEEK)
 
 Kind = Literal["incident", "healthy", "edge", "silent"]
 

@@ -69,7 +69,7 @@ def usual(level: float) -> Mapping[str, float]:
         "turn_slow": level * SLOW_SHARE,
         "oldest_turn": 20.0,
         "sessions": 25.0,
-        "session_cost": level * 0.2,
+        "session_cost": level * 0.1,
         "session_turns": 3.0 if level <= 0.5 else 1.25,
         "looping": 0.0,
         "over_cost": 0.0,
@@ -385,7 +385,7 @@ class _History:
         agent, ones = self.agent, np.ones_like(self.at)
         yield metrics.BUILD_INFO, ("1", "1"), ones
         started = self.at[self.born(replica)] if replica.restarts else np.full_like(self.at, replica.since)
-        yield metrics.PROCESS_START, (), agent.start + started - (0 if agent.coarse or replica.since else DAY)
+        yield metrics.PROCESS_START, (), agent.start + np.where(started > 0, started, -DAY)
         yield metrics.OLDEST_TURN, (), self.value("oldest_turn")
         yield metrics.APPROVALS_PENDING, (), self.value("waiting")
         scatter = self._of_day[(self.at // DAY).astype(np.int64)] * self.value("users_scatter")

@@ -29,6 +29,23 @@ sum by (agent, tool) (increase(<tool_duration.bucket>{le="<le>"}[<window>]))
     whole="sum by (agent, tool) (increase(<tool_duration.count>[<window>]))",
 )
 
+
+def none_succeeds(window: str) -> str:
+    """All calls failed, and those of several tools: that of the others none came by is no outage of all."""
+    return f"""
+(
+  sum by (agent) (increase(<tool_calls>{{outcome="error"}}[{window}])) >= <evidence>
+  and
+  sum by (agent) (increase(<tool_calls>{{outcome="success"}}[{window}])) == 0
+  and (
+    count by (agent) (sum by (agent, tool) (increase(<tool_calls>{{outcome="error"}}[{window}])) > 0) > 1
+    or
+    count by (agent) (sum by (agent, tool) (increase(<tool_calls>[1h])) > 0) == 1
+  )
+)
+"""
+
+
 RECORDS = (
     *FAILED.records("tools"),
     *SLOW.records("tools"),
@@ -54,22 +71,10 @@ ALERTS = (
         name="AgentAllToolCallsFailing",
         area="tools",
         summary="No tool call of the agent succeeds.",
-        fires_when="no tool call of the agent succeeds, in the window or, on a busy agent, in one minute",
-        # A busy agent has evidence enough within a minute. To wait until the whole window has run empty of successes
-        # would page for the symptoms first.
-        expr="""
-(
-  sum by (agent) (increase(<tool_calls>{outcome="error"}[<window>])) >= <evidence>
-  and
-  sum by (agent) (increase(<tool_calls>{outcome="success"}[<window>])) == 0
-)
-or
-(
-  sum by (agent) (increase(<tool_calls>{outcome="error"}[1m])) >= <evidence>
-  and
-  sum by (agent) (increase(<tool_calls>{outcome="success"}[1m])) == 0
-)
-""",
+        fires_when="no tool call of the agent succeeds, in the window or, on a busy agent, in one minute or two",
+        # A busy agent has evidence enough within a minute, or two if it is scraped once a minute. To wait until the
+        # whole window has run empty of successes would page for the symptoms first.
+        expr="or".join(none_succeeds(window) for window in ("<window>", "2m", "1m")),
         description='{{ $labels.agent }}: none of the last {{ $value | printf "%.0f" }} tool calls succeeded.',
         labels=("agent",),
         panel=links.ALL_TOOL_SUCCESS,
