@@ -18,7 +18,9 @@ from alerts.thresholds import LOOKS, Numbers, Threshold, ThresholdError, Thresho
 
 HEADER = "# Generated from alerts/areas and alerts/thresholds.yml by `make generate`; do not edit.\n"
 
-_NUMBERS = re.compile(rf"<(threshold|le|evidence|scatter|hour|day|window|(?:{'|'.join(LOOKS)})\.(?:window|z))>")
+_NUMBERS = re.compile(
+    rf"<(threshold|le|evidence|scatter|hour|day|window|window\.seconds|(?:{'|'.join(LOOKS)})\.(?:window|z))>"
+)
 """The holes that thresholds.yml fills."""
 _DURATION_LITERAL = re.compile(r"(?<![\w.])(\d+[smhdw])(?=[\]:\s)]|$)")
 
@@ -135,6 +137,7 @@ def holes(alert: Alert, numbers: Numbers) -> dict[str, object]:
             values[name] = f"{number.value:g}"
     if numbers.window is not None:
         values["window"] = numbers.window
+        values["window.seconds"] = f"{numbers.window.seconds:g}"
     for name, look in numbers.looks.items():
         values[f"{name}.window"] = look.window
         if look.z is not None:
@@ -168,9 +171,11 @@ def _rule(item: RenderedAlert) -> dict[str, Any]:
 
 
 def _render(alert: Alert, numbers: Numbers, deployment: Deployment) -> RenderedAlert:
-    values = {"job": deployment.job, **holes(alert, numbers)}
-    _check_fit(alert, values, numbers)
     scaled = _faster_numbers(numbers, deployment.speed)
+    values = {"job": deployment.job, **holes(alert, numbers)}
+    if scaled.window is not None:
+        values["window.seconds"] = f"{scaled.window.seconds:g}"  # no duration, which is made faster below
+    _check_fit(alert, values, numbers)
     return RenderedAlert(
         alert=alert,
         numbers=scaled,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from textwrap import indent
+
 from agentgauge import metrics
 from agentgauge.metrics import MetricSpec
 from agentgauge.session import SessionLimits
 from agentgauge.vocabulary import SessionLimit
 from alerts import links
+from alerts.counting import newly_counted
 from alerts.evidence import Judged, mean_above
 from alerts.model import Alert, Record
 
@@ -244,11 +247,9 @@ and
         summary="Tokens of a model without a price: the cost figures are too low.",
         fires_when="tokens of a model with no price",
         # The series of a model that was not configured is born with its first call: not an increase, but a change.
-        expr="""
+        expr=f"""
 sum by (agent, model) (
-  increase(<llm_unpriced_tokens>[<window>]) > 0
-  or
-  <llm_unpriced_tokens> > 0 unless <llm_unpriced_tokens> == last_over_time(<llm_unpriced_tokens>[1h] offset <window>)
+{indent(newly_counted("<llm_unpriced_tokens>").strip(), "  ")}
 )
 """,
         description=(

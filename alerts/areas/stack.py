@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from textwrap import indent
+
 from alerts import links
+from alerts.counting import newly_counted
 from alerts.model import Alert
 
 ALERTS = (
@@ -44,11 +47,9 @@ ALERTS = (
         summary="The instrumentation swallowed faults: some figures are too low.",
         fires_when="the exporter swallowed faults",
         # A fault before the first scrape is no increase, but a change: start-up is when most of them happen.
-        expr="""
+        expr=f"""
 sum by (agent) (
-  increase(<exporter_errors>[<window>]) > 0
-  or
-  <exporter_errors> > 0 unless <exporter_errors> == last_over_time(<exporter_errors>[1h] offset <window>)
+{indent(newly_counted("<exporter_errors>").strip(), "  ")}
 )
 """,
         description=(
@@ -65,13 +66,9 @@ sum by (agent) (
         fires_when="label values folded into `other`",
         # As above: values folded before the first scrape count as well. A model that is folded has no price either:
         # AgentUnpricedModel says so when it answers, AgentModelGone when the provider does not know it.
-        expr="""
+        expr=f"""
 sum by (agent) (
-  increase(<label_overflow>{label!="model"}[<window>]) > 0
-  or
-  <label_overflow>{label!="model"} > 0
-  unless
-  <label_overflow> == last_over_time(<label_overflow>[1h] offset <window>)
+{indent(newly_counted('<label_overflow>{label!="model"}').strip(), "  ")}
 )
 """,
         description=(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from textwrap import indent
+
 from agentgauge import metrics
 from alerts import links
+from alerts.counting import OLD_STRANGER
 from alerts.evidence import Judged, share_above
 from alerts.model import SLOW_SHARE, Alert, Record
 
@@ -53,16 +56,20 @@ RECORDS = (
         SEEN_ERROR_TYPES,
         # An error type is born at 1, so its first error is no increase: a series that was not there counts as well.
         # Not there for an hour: a few minutes without scrapes make nothing new.
-        """
-(sum by (agent, tool, error_type) (increase(<tool_errors>[10m])) > 0)
+        f"""
+(sum by (agent, tool, error_type) (increase(<tool_errors>[<window>])) > 0)
 or
 (
-  sum by (agent, tool, error_type) (<tool_errors>) > 0
+  sum by (agent, tool, error_type) (
+    <tool_errors>
+{indent(OLD_STRANGER.strip(), "    ")}
+  ) > 0
   unless
-  sum by (agent, tool, error_type) (last_over_time(<tool_errors>[1h] offset 10m))
+  sum by (agent, tool, error_type) (last_over_time(<tool_errors>[1h] offset <window>))
 )
 """,
         area="tools",
+        of="AgentToolNewErrorType",
     ),
 )
 

@@ -152,4 +152,6 @@ def test_shortened_clocks_shorten_every_duration_and_nothing_else() -> None:
     assert 'increase(agent_tool_calls_total{tool!="other"}[30s])' in records
     assert "[60480s:1m] offset 1m" in fast["AgentToolNewErrorType"].expr.replace("1008m", "60480s")
     assert "(1 - 0.95)" in fast["AgentToolSuccessRateLow"].expr
+    assert f"time() - {metrics.PROCESS_START} >= 90" in fast["AgentTelemetryErrors"].expr  # its window, in seconds
+    assert f"time() - {metrics.PROCESS_START} >= 60" in records
     assert promql.metrics_named(fast["AgentAllToolCallsFailing"].expr) == [metrics.TOOL_CALLS]

@@ -1,0 +1,36 @@
+"""What was counted within the window, also where that is no increase: a series is born with its first event.
+
+Such a series is taken at its value, but only if that can be of the window: its process began within it, or was watched
+already when the series was not there. When scrapes come back after hours, or a new Prometheus meets an old process,
+whatever that has counted in its life would be claimed otherwise.
+"""
+
+from __future__ import annotations
+
+OLD_STRANGER = """
+unless on (job, instance, agent)
+(
+  time() - <process_start> >= <window.seconds>
+  unless
+  last_over_time(<process_start>[1h] offset <window>)
+)
+"""
+"""After what a process has counted: not if it is older than the window and was not watched before it."""
+
+
+def newly_counted(counter: str) -> str:
+    """How much each series of a counter, a hole with its matchers, grew within ``<window>``; no row where it did not.
+
+    A few minutes without scrapes make nothing new: a value of up to an hour before the window is the one to go on from.
+    """
+    before = f"last_over_time({counter}[1h] offset <window>)"
+    return f"""
+increase({counter}[<window>]) > 0
+or
+{counter} - {before} > 0
+or
+{counter} > 0
+unless
+{before} <= {counter}
+{OLD_STRANGER.strip()}
+"""
