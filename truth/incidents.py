@@ -79,7 +79,7 @@ class Incident:
     volumes: tuple[float, ...] = (0.1, 1, 10)
     found_within: Mapping[float, Limit] = field(default_factory=dict)
     ends_within: float = 10
-    draws: tuple[int, int] = (2, 1)
+    draws: tuple[int, int] = (1, 1)
     span: Span = HOURS
     level: float = 0.25
     routine: Callable[[Reals], Reals] | None = None
@@ -95,7 +95,7 @@ TASKS = ("AgentTaskCompletionLow", "AgentFallbackRateHigh")
 PROVIDER = ("AgentLLMErrorsHigh",)
 MONEY = ("AgentCostSpike", "AgentSpendOverBudget")
 SESSION_MONEY = ("AgentSessionCostOverLimit", "AgentSessionCostRunaway", "AgentSessionCostHigh")
-OFTEN = (9, 5)
+OFTEN = (7, 5)
 """Draws of what has a limit: a median of three says little."""
 
 
@@ -233,7 +233,7 @@ INCIDENTS = (
     Incident("provider turns nine of ten away: 429", PROVIDER, {"llm_rate_limited": 0.9, "uncompleted": 0.6},
              brings=TASKS),
     Incident("streams cut: a quarter of the attempts fails", PROVIDER, {"llm_overloaded": 0.25, "uncompleted": 0.15}),
-    Incident("retries double the cost", PROVIDER, {"llm_overloaded": 0.4, "llm_usd": 0.008}),
+    Incident("retries double the cost", PROVIDER, {"llm_overloaded": 0.4, "llm_usd": 0.006}),
     Incident("provider slow", ("AgentLatencySpike",), {"turn_slow": 0.5}),
     Incident("provider hangs: turns do not end", ("AgentHung",), {"oldest_turn": Growing(0, added=1), "tasks": 0.0},
              minutes=60, found_within={1: Limit(6)}, draws=OFTEN),
@@ -270,17 +270,17 @@ INCIDENTS = (
              {"over_cost": Between(90, 105, 600), "runaway": Between(900, 915, 600)}, 36, brings=SESSION_MONEY,
              found_within={1: Limit(15)}, ends_within=60),
     Incident("one user spends $20", ("AgentUserDailyCostHigh",), {"user_cost": 20.0}),
-    Incident("spend a hundred times as high on the third day", MONEY, {"llm_usd": 0.4}, 120, span=DAYS,
+    Incident("spend a hundred times as high on the third day", MONEY, {"llm_usd": 0.3}, 120, span=DAYS,
              brings=MONEY, draws=(0, 2), found_within={1: Limit(15)}, ends_within=60),
-    Incident("spend ten times as high in office hours", MONEY, {"llm_usd": 0.04}, 240, span=WEEKS, routine=office,
+    Incident("spend ten times as high in office hours", MONEY, {"llm_usd": 0.03}, 240, span=WEEKS, routine=office,
              brings=MONEY, draws=(0, 1), found_within={1: Limit(30)}, ends_within=60),
-    Incident("spend four times as high", MONEY, {"llm_usd": 0.016}, 720, span=WEEKS, brings=MONEY, draws=(0, 1),
+    Incident("spend four times as high", MONEY, {"llm_usd": 0.012}, 720, span=WEEKS, brings=MONEY, draws=(0, 1),
              found_within={1: Limit(360)}, ends_within=60),
-    Incident("spend creeps up by 12 % a day", MONEY, {"llm_usd": Growing(0.004, 1.12, DAY)}, 24 * 1440, span=WEEKS,
+    Incident("spend creeps up by 12 % a day", MONEY, {"llm_usd": Growing(0.003, 1.12, DAY)}, 24 * 1440, span=WEEKS,
              begins=2 * DAY, draws=(0, 1), volumes=(1,), brings=MONEY),
-    Incident("tools cost ten times as much", ("AgentToolSpendAnomaly",), {"tool_usd": 0.02}, 720, span=WEEKS,
+    Incident("tools cost ten times as much", ("AgentToolSpendAnomaly",), {"tool_usd": 0.005}, 720, span=WEEKS,
              brings=MONEY, draws=(0, 1), ends_within=60, volumes=(1, 10)),
-    Incident("prompt cache lost", ("AgentPromptCacheRegression",), {"cached": 0.0, "llm_usd": 0.008}, 240, span=DAYS,
+    Incident("prompt cache lost", ("AgentPromptCacheRegression",), {"cached": 0.0, "llm_usd": 0.006}, 240, span=DAYS,
              brings=MONEY, draws=(0, 2), found_within={1: Limit(30)}, ends_within=60),
     Incident("a model without a price", ("AgentUnpricedModel",), {"unpriced": 1.0}, ends_within=60),
     Incident("agent gone from discovery", ("AgentGone",), gone=True, found_within={1: Limit(6)}, draws=(3, 2)),

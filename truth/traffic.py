@@ -79,8 +79,8 @@ def usual(level: float) -> Mapping[str, float]:
         "llm_overloaded": level * 0.02,
         "llm_timeout": level * 0.01,
         "llm_not_found": 0.0,
-        "llm_usd": 0.004,
-        "tool_usd": 0.002,
+        "llm_usd": 0.003,
+        "tool_usd": 0.0005,
         "unpriced": 0.0,
         "prompt_tokens": level * 50_000,
         "cached": 0.8,
@@ -271,6 +271,10 @@ class _History:
                 per_hour = per_hour * self.agent.routine(self.at)
         return self.rng.poisson(per_hour * self.agent.grid / HOUR)
 
+    def _usd(self, name: str) -> Reals:
+        """What a call costs: the budget is the operator's own, so ours has to fit ten times the calls."""
+        return self.value(name) / max(1.0, self.agent.volume)
+
     def _of(self, events: Counts, name: str) -> Counts:
         return self.rng.binomial(events, np.clip(self.value(name), 0, 1))
 
@@ -303,7 +307,7 @@ class _History:
             yield _count(metrics.TOOL_ERRORS, tool, "SchemaError", n=new, born=False)
             slow = self._of(calls, f"{tool}_slow")
             yield from _histogram(metrics.TOOL_DURATION, tool, n=calls, total=calls * 0.3, below={5.0: calls - slow})
-            yield _count(metrics.TOOL_COST, tool, n=calls * self.value("tool_usd"))
+            yield _count(metrics.TOOL_COST, tool, n=calls * self._usd("tool_usd"))
 
     def _tasks(self) -> Iterator[_Counter]:
         tasks = self._arrive("tasks")
@@ -353,7 +357,7 @@ class _History:
         for kind, part in (("cache_read", cached), ("cache_write_5m", 0.01), ("input", 0.99 - cached)):
             yield _count(metrics.LLM_TOKENS, PLANNER, kind, n=tokens * part)
         yield _count(metrics.LLM_TOKENS, PLANNER, "output", n=answered * 200.0)
-        yield _count(metrics.LLM_COST, PLANNER, "planning", n=answered * self.value("llm_usd"))
+        yield _count(metrics.LLM_COST, PLANNER, "planning", n=answered * self._usd("llm_usd"))
         yield _count(metrics.LLM_UNPRICED_TOKENS, CLASSIFIER, n=self._of(answered, "unpriced") * 500)
 
     def _people(self) -> Iterator[_Counter]:

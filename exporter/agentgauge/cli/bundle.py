@@ -25,7 +25,7 @@ app = typer.Typer(add_completion=False)
 )
 def bundle(context: typer.Context) -> None:
     """Write rules, dashboards and runbooks for your agents, ready to load; `agentgauge bundle --help` says more."""
-    folder = _folder()
+    folder = bundled_folder()
     if folder is None or find_spec("grafana_foundation_sdk") is None:
         stop('rendering the bundle needs more than is installed; run: pip install "agentgauge[bundle]"')
     path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -34,8 +34,8 @@ def bundle(context: typer.Context) -> None:
     raise typer.Exit(subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=False).returncode)
 
 
-def _folder() -> Path | None:
-    """The folder that holds the room `bundle`: in the wheel, or in a checkout; None if there is none."""
+def bundled_folder() -> Path | None:
+    """The folder that holds the rooms `bundle` and `alerts`: in the wheel, or in a checkout; None if there is none."""
     for folder in (IN_WHEEL, IN_CHECKOUT):
         if (folder / "bundle" / "__main__.py").is_file():
             return folder

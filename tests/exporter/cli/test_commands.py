@@ -299,3 +299,15 @@ def test_the_sales_companion_is_declared_without_its_sdk_and_database() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert result.stdout.strip() == "[]"
+
+
+def test_truth_says_what_is_blind_at_a_volume_and_needs_no_agent() -> None:
+    """A dead tool is found at twelve calls an hour, a share of bad ratings is not; without a number it asks for one."""
+    result = run("truth", "--calls-per-hour", "12", "--json")
+    by_alert = {row["alert"]: row for row in json.loads(result.stdout)}
+    assert by_alert["AgentToolSuccessRateLow"]["works"]
+    assert not by_alert["AgentNegativeFeedbackHigh"]["works"]
+    assert "a window of" in by_alert["AgentNegativeFeedbackHigh"]["words"]
+    asked = run("truth")
+    assert asked.exit_code == 2
+    assert "--calls-per-hour 12" in asked.stderr
