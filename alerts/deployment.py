@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+LONGEST_SCRAPE_SECONDS = 60
+"""Scrapes further apart leave the shortest windows with too few samples for an increase."""
+OLDEST_PROMETHEUS = "2.42"
+OLDEST_VMALERT = "1.112"
+"""Older ones refuse ``keep_firing_for``."""
+
 
 @dataclass(frozen=True)
 class Deployment:

@@ -1,0 +1,62 @@
+"""Every window holds enough scrapes for an increase, on every engine, at the longest interval that is supported."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+
+from alerts.deployment import LONGEST_SCRAPE_SECONDS, OLDEST_PROMETHEUS, OLDEST_VMALERT
+from alerts.promql import Duration
+from alerts.rules import RenderedAlert
+from stack.layout import ROOT
+from tests.alerts.promtool import RENDERED, RULES
+
+SCRAPES = 4
+"""Prometheus 3 leaves the left edge out: three samples for certain, whose two steps are told apart from a restart."""
+
+SHORTER = {
+    ("AgentAllToolCallsFailing", "1m"): "for scrapes of half a minute and less: with rarer ones it says nothing",
+    ("AgentAllToolCallsFailing", "150s"): "two scrapes show that there was no success: it need not say how many failed",
+    ("AgentGone", "2m"): "asks whether there was a scrape, and one is enough",
+}
+"""Alert and window that is shorter on purpose → why it may be."""
+
+
+def windows(expr: str) -> set[str]:
+    """The ranges that a query looks back over; a subquery's own steps are none."""
+    return set(re.findall(r"\[(\w+)[]:]", expr))
+
+
+def ranges() -> set[tuple[str, str]]:
+    """Alert or record → range, of every committed rule."""
+    found = set()
+    for path in RULES:
+        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+            for rule in group["rules"]:
+                found |= {(rule.get("alert") or rule["record"], window) for window in windows(rule["expr"])}
+    return found
+
+
+def test_every_range_of_a_rule_holds_four_scrapes_or_says_why_not() -> None:
+    """At the longest interval; one that became longer needs no reason any more."""
+    short = {one for one in ranges() if Duration.parse(one[1]).seconds < SCRAPES * LONGEST_SCRAPE_SECONDS}
+    assert short == SHORTER.keys()
+
+
+@pytest.mark.parametrize("item", RENDERED.values(), ids=lambda item: str(item.alert.name))
+def test_every_window_that_is_tuned_holds_four_scrapes(item: RenderedAlert) -> None:
+    """In thresholds.yml."""
+    tuned = [item.numbers.window, *(look.window for look in item.numbers.looks.values())]
+    for window in filter(None, tuned):
+        assert window.seconds >= SCRAPES * LONGEST_SCRAPE_SECONDS
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/operate.md"])
+def test_the_pages_say_what_is_supported(page: str) -> None:
+    """How often to scrape at least, and which programs load the rules."""
+    text = " ".join((ROOT / page).read_text(encoding="utf-8").split())
+    assert f"every {LONGEST_SCRAPE_SECONDS} seconds at least" in text
+    assert f"Prometheus {OLDEST_PROMETHEUS}" in text
+    assert f"vmalert {OLDEST_VMALERT}" in text
