@@ -12,6 +12,7 @@ RECORDS: tuple[Record, ...] = (
     *tools.RECORDS,
     *presence.RECORDS,
     *sessions.RECORDS,
+    *provider.RECORDS,
     *tasks.RECORDS,
     *approvals.RECORDS,
     *cost.RECORDS,

@@ -88,11 +88,12 @@ AT_LEAST_LATELY = 2
 """A single failure after the mending does not count as a relapse."""
 
 
-def share_above(judged: Judged, promised: str, rest: str, *, of_all: bool = False, root: str = "") -> str:
+def share_above(judged: Judged, promised: str, rest: str, *, of_all: bool = False, roots: tuple[str, ...] = ()) -> str:
     """True while more of the whole is bad than ``promised`` (PromQL, as is the ``rest``), beyond what chance explains.
 
-    The evidence is so many bad ones, or ``of_all`` so many of the whole. It does not begin while ``root``, an alert of
-    the same agent that explains it, is pending or firing: a tool that is not called after the outage would go on.
+    The evidence is so many bad ones, or ``of_all`` so many of the whole. It does not begin while one of ``roots``,
+    alerts of the same agent that explain it, is pending or firing: a tool that is not called after the outage would go
+    on.
     """
     share = judged.share_in
     return _judgement(
@@ -109,7 +110,7 @@ def share_above(judged: Judged, promised: str, rest: str, *, of_all: bool = Fals
   and {judged.part_in(LATELY)} >= {AT_LEAST_LATELY}
   and {share(LATELY)} > {promised}
   and {share(LATELY)} > {share("slow")} / 2
-{f'  unless on (agent) ALERTS{{alertname="{root}"}}' if root else ""}
+{f'  unless on (agent) ALERTS{{alertname=~"{"|".join(roots)}"}}' if roots else ""}
 """,
         above=f"{share('slow')} > {promised}",
         mended=f"""

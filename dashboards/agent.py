@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from alerts import links
+from alerts.areas.provider import FAILED
 from alerts.areas.tasks import TURNS_COUNT, TURNS_SUM
 from dashboards import queries, shared
 from dashboards.annotations import EVERYWHERE
@@ -143,7 +144,7 @@ LLM_CALLS = Row(
             SECONDS,
             "From the call to its last byte, over 5 minutes, by model.",
             *percentiles("llm_duration", "model", over="5m"),
-            span=12,
+            span=8,
         ),
         lines(
             111,
@@ -151,7 +152,17 @@ LLM_CALLS = Row(
             SECONDS,
             "From the call to its first token, over 5 minutes, by model; of streamed calls only.",
             *percentiles("llm_time_to_first_token", "model", over="5m"),
-            span=12,
+            span=8,
+        ),
+        lines(
+            links.LLM_FAILED.panel_id,
+            "Failed attempts",
+            RATIO,
+            "Share of the HTTP attempts that failed, over the alert's slow window, also those a retry made good; those "
+            "that the caller cancelled are left out.",
+            Query(queries.share_judged(FAILED), "{{agent}}"),
+            limits=(Limit("AgentLLMErrorsHigh", "above"),),
+            span=8,
         ),
         stack(
             112,

@@ -96,7 +96,8 @@ def _past(alert: str, story: str, pace: float = 1) -> Scene:
 SCENES: tuple[Scene, ...] = (
     Scene(
         (
-            _row("AgentTaskCompletionLow", "provider-error"),
+            _row("AgentLLMErrorsHigh", "overloaded"),
+            _row("AgentTaskCompletionLow", "declining"),
             _row("AgentApprovalQueueStalled", "absent-reviewers"),
             _row("AgentLabelOverflow", "hallucinating"),
             _row("AgentSessionCostOverLimit", "pricey-tool"),

@@ -24,7 +24,7 @@ ALERT_OF_FAULT = {
     "looping": "AgentSessionLooping",
     "slow-model": "AgentLatencySpike",
     "declining": "AgentTaskCompletionLow",
-    "overloaded": "AgentTaskCompletionLow",
+    "overloaded": "AgentLLMErrorsHigh",
     "model-gone": "AgentModelGone",
     "pricey-tool": "AgentSessionCostOverLimit",
     "ruinous-tool": "AgentSessionCostRunaway",

@@ -59,7 +59,7 @@ sum by (agent) (increase(<sessions_over_limit>{limit="tool_calls"}[<window>])) >
         area="sessions",
         summary="Answers are slow: the p95 of turns is above the limit.",
         fires_when="p95 of turns > <threshold>",
-        expr=share_above(SLOW, f"{SLOW_SHARE}", f"{1 - SLOW_SHARE}"),
+        expr=share_above(SLOW, f"{SLOW_SHARE}", f"{1 - SLOW_SHARE}", roots=("AgentLLMErrorsHigh",)),
         description=(
             "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the answers took longer than <threshold>: "
             f"{SLOW.counts('slow')} in the last <slow.window>, {SLOW.counts('fast')} in the last <fast.window>; above "

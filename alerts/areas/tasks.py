@@ -12,6 +12,9 @@ TURNS_COUNT = "agent:agent_task_turns_count:increase5m"
 
 USUAL_TURNS = "agent:agent_task_turns:usual"
 
+PROVIDER = ("AgentModelGone", "AgentLLMErrorsHigh")
+"""No task is completed without a model: while it fails, that is the page."""
+
 UNCOMPLETED = Judged(
     alert="AgentTaskCompletionLow",
     record="agent:agent_tasks_uncompleted",
@@ -64,7 +67,7 @@ ALERTS = (
         area="tasks",
         summary="Too few user requests are completed.",
         fires_when="completed / all tasks < <threshold>",
-        expr=share_above(UNCOMPLETED, "(1 - <threshold>)", "<threshold>", of_all=True),
+        expr=share_above(UNCOMPLETED, "(1 - <threshold>)", "<threshold>", of_all=True, roots=PROVIDER),
         description=(
             "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the tasks were not completed: "
             f"{UNCOMPLETED.counts('slow')} in the last <slow.window>, {UNCOMPLETED.counts('fast')} in the last "
@@ -92,7 +95,7 @@ ALERTS = (
         area="tasks",
         summary='The agent says "I can\'t help with that" too often.',
         fires_when="fallback / all tasks > <threshold>",
-        expr=share_above(FALLBACK, "<threshold>", "(1 - <threshold>)", of_all=True),
+        expr=share_above(FALLBACK, "<threshold>", "(1 - <threshold>)", of_all=True, roots=PROVIDER),
         description=(
             "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the tasks ended in a fallback: "
             f"{FALLBACK.counts('slow')} in the last <slow.window>, {FALLBACK.counts('fast')} in the last "

@@ -99,7 +99,7 @@ ALERTS = (
         area="tools",
         summary="A tool fails too often.",
         fires_when="a tool's success rate < <threshold>",
-        expr=share_above(FAILED, "(1 - <threshold>)", "<threshold>", root="AgentAllToolCallsFailing"),
+        expr=share_above(FAILED, "(1 - <threshold>)", "<threshold>", roots=("AgentAllToolCallsFailing",)),
         description=(
             "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the {{ $labels.tool }} calls failed: "
             f"{FAILED.counts('slow')} in the last <slow.window>, {FAILED.counts('fast')} in the last <fast.window>; "

@@ -100,6 +100,7 @@ def test_the_numbers_are_those_of_the_contract() -> None:
         "AgentLatencySpike": (10, 5, "5m", "1m", "critical"),
         "AgentSessionsAbandoned": (1, 10, "1h", "5m", "warning"),
         "AgentModelGone": (None, 3, "10m", None, "critical"),
+        "AgentLLMErrorsHigh": (0.1, 5, "5m", "30s", "critical"),
         "AgentTaskCompletionLow": (0.8, 10, "1h", "1m", "critical"),
         "AgentTurnsIncreasing": (6, 10, "1h", "5m", "warning"),
         "AgentFallbackRateHigh": (0.15, 10, "1h", "1m", "warning"),
