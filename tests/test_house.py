@@ -27,7 +27,7 @@ LAYERS = (
     ),
     ("ledger",),
     ("telemetry",),
-    ("session",),
+    ("session", "body_tap"),
     ("calls",),
     ("anthropic_middleware",),
     (

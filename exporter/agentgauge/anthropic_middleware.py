@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import weakref
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import httpx2
 from anthropic import AsyncStream, Middleware, Stream
 
+from agentgauge.body_tap import tap
 from agentgauge.calls import LLMCall
 from agentgauge.pricing import Terms, TokenUsage
 from agentgauge.telemetry import Telemetry
@@ -18,6 +23,11 @@ if TYPE_CHECKING:
     from anthropic._request import APIRequest
 
 MESSAGES_PATH = "/v1/messages"
+RAW_RESPONSE_HEADER = "X-Stainless-Raw-Response"
+"""The SDK's mark on requests whose caller wants the response itself."""
+
+CHARACTERS_PER_TOKEN = 4
+"""About as long a token is, for the part of an answer that its reader had before it left."""
 
 _PROVIDERS = {
     "AnthropicBedrock": "bedrock",
@@ -53,6 +63,8 @@ class GaugeMiddleware(Middleware):
             if not response.http_response.is_success:
                 response.http_response.read()
                 call.fail(_provider_error(response.http_response))
+            elif _is_raw(request, response.http_response):
+                tap(self._telemetry, response.http_response, _RawEvents(self._telemetry, call))
             else:
                 _watch(self._telemetry, call, response.parse())
         except Exception as fault:
@@ -74,6 +86,8 @@ class GaugeMiddleware(Middleware):
             if not response.http_response.is_success:
                 await response.http_response.aread()
                 call.fail(_provider_error(response.http_response))
+            elif _is_raw(request, response.http_response):
+                tap(self._telemetry, response.http_response, _RawEvents(self._telemetry, call))
             else:
                 _watch(self._telemetry, call, await response.parse())
         except Exception as fault:
@@ -89,6 +103,16 @@ class GaugeMiddleware(Middleware):
         except Exception as fault:
             self._telemetry.swallow("llm", fault)
             return None
+
+
+def _is_raw(request: APIRequest, response: Any) -> bool:
+    """Whether the caller takes the bytes or the lines, ``with_streaming_response``: parsing would take them first.
+
+    Bedrock's streams are in Amazon's own encoding, and are parsed all the same.
+    """
+    kind = response.headers.get("content-type", "")
+    wanted = httpx2.Headers({name: str(value) for name, value in request.headers.items()}).get(RAW_RESPONSE_HEADER)
+    return wanted == "stream" and kind.startswith(("text/event-stream", "application/json"))
 
 
 def _note_provider(call: LLMCall, response: object) -> None:
@@ -118,6 +142,17 @@ def usage_of(usage: Any) -> TokenUsage:
         terms=_terms_of(usage),
         in_one_country=getattr(usage, "inference_geo", None) == "us",
     )
+
+
+def count_batch_result(telemetry: Telemetry, result: Any) -> None:
+    """Count one result of a message batch; see ``AgentGauge.count_batch_result``."""
+    with telemetry.swallowing("llm"):
+        outcome = result.result
+        if outcome.type == "succeeded":
+            call = LLMCall(telemetry, outcome.message.model)
+            _finish(call, outcome.message.usage, outcome.message.model)
+        elif outcome.type == "errored":
+            LLMCall(telemetry, "unknown").fail(outcome.error.error.type, TokenUsage(terms="batch"))
 
 
 def inferred_besides(usage: Any) -> list[tuple[str | None, TokenUsage]]:
@@ -208,6 +243,7 @@ class _StreamEvents:
         self._call = call
         self._usage = TokenUsage()
         self._model: str | None = None
+        self._characters: int | None = 0  # of the answer so far; None once its tokens are reported
 
     def __del__(self) -> None:
         # A stream that was dropped unread or half-read has nobody else to finish it.
@@ -215,7 +251,7 @@ class _StreamEvents:
 
     def finish(self) -> None:
         """The stream ended, by itself or because its reader had enough."""
-        self._call.finish(self._usage, self._model)
+        self._call.finish(self._used(), self._model)
 
     def observe(self, event: Any) -> None:
         """Note what this event says; never raises."""
@@ -223,11 +259,14 @@ class _StreamEvents:
             kind = event.type
             if kind in ("content_block_start", "content_block_delta"):
                 self._call.first_token()
+                if self._characters is not None:
+                    self._characters += _length(getattr(event, "delta", None))
             elif kind == "message_start":
                 self._model = event.message.model
                 self._usage = usage_of(event.message.usage)
             elif kind == "message_delta":
                 self._usage = _with_final_counts(self._usage, event.usage)
+                self._characters = None
                 self._call.also_used(inferred_besides(event.usage))
         except Exception as fault:
             self._telemetry.swallow("llm", fault)
@@ -235,6 +274,47 @@ class _StreamEvents:
     def fail(self, error: BaseException) -> None:
         """The stream broke, or its reader was cancelled."""
         self._call.fail(error_type_of(error), self._usage)
+
+    def _used(self) -> TokenUsage:
+        """What was reported; of an answer that was left, the tokens that had come, by their usual length."""
+        if not self._characters:
+            return self._usage
+        return replace(self._usage, output=max(self._usage.output, self._characters // CHARACTERS_PER_TOKEN))
+
+
+class _RawEvents(_StreamEvents):
+    """The same, of a response whose bytes or lines the caller takes as they are."""
+
+    def __init__(self, telemetry: Telemetry, call: LLMCall) -> None:
+        super().__init__(telemetry, call)
+        self._error: str | None = None
+
+    def event(self, data: bytes) -> None:
+        """The data of an event, as JSON."""
+        event = json.loads(data, object_hook=_attributes)
+        if event.type == "error":
+            self._error = event.error.type
+        self.observe(event)
+
+    def whole(self, body: bytes) -> None:
+        """A message that is not streamed."""
+        message = json.loads(body, object_hook=_attributes)
+        _finish(self._call, message.usage, message.model)
+
+    def finish(self) -> None:
+        """The stream ended; an error in it does not raise here."""
+        if self._error:
+            self._call.fail(self._error, self._usage)
+        else:
+            super().finish()
+
+
+def _length(delta: Any) -> int:
+    return sum(len(getattr(delta, name, None) or "") for name in ("text", "thinking", "partial_json"))
+
+
+def _attributes(fields: dict[str, Any]) -> SimpleNamespace:
+    return SimpleNamespace(**fields)
 
 
 class _SyncEvents(_StreamEvents):

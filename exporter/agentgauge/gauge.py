@@ -21,6 +21,7 @@ from agentgauge.vocabulary import CacheResult
 
 if TYPE_CHECKING:
     from anthropic import Middleware
+    from anthropic.types.messages import MessageBatchIndividualResponse
 
     from agentgauge.ledger import Ledger
     from agentgauge.ledger.recorder import Recorder
@@ -122,6 +123,16 @@ class AgentGauge(Telemetry):
         from agentgauge.anthropic_middleware import GaugeMiddleware
 
         return GaugeMiddleware(self)
+
+    def count_batch_result(self, result: MessageBatchIndividualResponse) -> None:
+        """Count one result of a message batch of the Anthropic API, at the price of batches; once, as you fetch them.
+
+        ``for result in client.messages.batches.results(id): gauge.count_batch_result(result)``. What was canceled or
+        expired is not billed, and not counted. The model of one that failed is not reported.
+        """
+        from agentgauge.anthropic_middleware import count_batch_result
+
+        count_batch_result(self, result)
 
     def serve(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 from collections.abc import Iterator
 from pathlib import Path
@@ -316,3 +317,71 @@ def test_a_fault_in_telemetry_leaves_the_answer_alone(client: Anthropic, gauge: 
     assert message.content
     labels = {"agent": "a", "site": "llm"}
     assert gauge.registry.get_sample_value("agent_exporter_errors_total", labels) == 1
+
+
+@pytest.mark.parametrize("take", ["iter_lines", "iter_text", "iter_bytes"])
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_proxy_that_hands_the_bytes_on_is_counted(
+    client: Anthropic, gauge: AgentGauge, take: str, stream: bool
+) -> None:
+    """It has every byte that it would have without the middleware, and the tokens are those of the plain call."""
+    with client.messages.with_streaming_response.create(**CACHED_ASK, stream=stream) as response:
+        parts = list(getattr(response, take)())
+    assert len(parts) > (5 if stream and take == "iter_lines" else 0)
+    assert (calls(gauge, "success"), calls(gauge, "error")) == (1, 0)
+    counted = tokens(gauge)
+    plain = client.messages.create(**CACHED_ASK).usage
+    assert counted["output"] == plain.output_tokens
+    assert counted["input"] == plain.input_tokens
+    assert counted["cache_write_5m"] == plain.cache_read_input_tokens
+    labels = {"agent": "a", "model": MODEL}
+    timed = gauge.registry.get_sample_value("agent_llm_time_to_first_token_seconds_count", labels)
+    assert timed == (1 if stream else 0)
+
+
+def test_raw_bytes_can_still_be_taken(client: Anthropic, gauge: AgentGauge) -> None:
+    """Parsing the answer first would leave none."""
+    with client.messages.with_streaming_response.create(**ASK) as response:
+        assert b"".join(response.http_response.iter_raw()).startswith(b"{")
+    assert calls(gauge, "success") == 1
+
+
+async def test_an_async_proxy_is_counted_too(gauge: AgentGauge, fake_api: str) -> None:
+    """Line by line."""
+    async with (
+        AsyncAnthropic(api_key="fake-key", base_url=fake_api, middleware=[gauge.anthropic()]) as client,
+        client.messages.with_streaming_response.create(**ASK, stream=True) as response,
+    ):
+        lines = [line async for line in response.iter_lines()]
+    assert lines[0] == "event: message_start"
+    assert calls(gauge, "success") == 1
+    assert tokens(gauge)["output"] > 1
+
+
+def test_an_error_in_a_stream_that_is_handed_on_is_an_error(
+    client: Anthropic, gauge: AgentGauge, tmp_path: Path
+) -> None:
+    """The SDK does not parse it, so nothing raises."""
+    inject(tmp_path, Fault("overloaded"))
+    broken = 0
+    for _ in range(60):
+        with (
+            contextlib.suppress(anthropic.APIStatusError),
+            client.messages.with_streaming_response.create(**ASK, stream=True) as response,
+        ):
+            broken += "event: error" in response.iter_lines()
+    assert broken
+    assert errors(gauge, "overloaded_error") == 60
+    assert tokens(gauge)["input"] > 0
+
+
+def test_what_was_read_of_an_answer_is_estimated(client: Anthropic, gauge: AgentGauge) -> None:
+    """Its tokens are reported at the end alone; about four characters are one."""
+    read = 0
+    with client.messages.stream(**ASK) as stream:
+        for event in stream:
+            if event.type == "content_block_delta" and event.delta.type == "text_delta":
+                read += len(event.delta.text)
+                break
+    assert read > 20
+    assert tokens(gauge)["output"] == read // 4

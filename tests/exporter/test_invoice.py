@@ -14,7 +14,7 @@ from typing import Any
 import anthropic
 import pytest
 from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
-from anthropic.types import Message
+from anthropic.types.messages import MessageBatchIndividualResponse
 from httpx2 import ASGITransport
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
@@ -23,7 +23,6 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from agentgauge import AgentGauge
-from agentgauge.anthropic_middleware import usage_of
 from sample_agent.fake_api.events import encode, events_of
 
 OVERLOADED = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
@@ -172,8 +171,8 @@ async def make(client: AsyncAnthropic, gauge: AgentGauge, number: int) -> None:
     """Make one of the calls as an agent would."""
     call = CALLS[number]
     if call.how == "batch":  # the caller fetches the results of a batch, and tells the gauge
-        message = Message.model_validate(call.message())
-        gauge.llm_call(message.model).finish(usage_of(message.usage))
+        result = {"type": "succeeded", "message": call.message()}
+        gauge.count_batch_result(MessageBatchIndividualResponse.model_validate({"custom_id": "1", "result": result}))
         return
     ask: dict[str, Any] = {
         "model": call.model,

@@ -10,13 +10,13 @@ and the address that serves it, so that Azure, Groq and other providers that spe
 from __future__ import annotations
 
 import json
-import zlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import httpx2
 from openai import DefaultAsyncHttpxClient, DefaultHttpxClient
 
+from agentgauge.body_tap import tap
 from agentgauge.calls import LLMCall
 from agentgauge.gauge import AgentGauge
 from agentgauge.pricing import Terms, TokenUsage
@@ -24,9 +24,6 @@ from agentgauge.pricing import Terms, TokenUsage
 __all__ = ["async_http_client", "http_client", "usage_of"]
 
 PATHS = ("/chat/completions", "/responses")
-LARGEST_BODY = 16 * 1024 * 1024
-"""Bytes of an answer that is not a stream; the usage of a larger one is not read."""
-
 _TERMS: dict[str, Terms] = {"batch": "batch", "flex": "flex", "priority": "priority", "fast": "priority"}
 
 
@@ -97,12 +94,8 @@ class _Client(DefaultHttpxClient):
         except BaseException as error:
             call.fail(type(error).__name__)
             raise
-        answer = _Answer(self._gauge, call, response)
         with self._gauge.swallowing("llm"):
-            if response.is_closed:
-                answer.read(response.content)
-            else:
-                response.stream = _Tapped(response.stream, answer)
+            tap(self._gauge, response, _Answer(call, response.status_code))
         return response
 
 
@@ -121,12 +114,8 @@ class _AsyncClient(DefaultAsyncHttpxClient):
         except BaseException as error:
             call.fail(type(error).__name__)
             raise
-        answer = _Answer(self._gauge, call, response)
         with self._gauge.swallowing("llm"):
-            if response.is_closed:
-                answer.read(response.content)
-            else:
-                response.stream = _AsyncTapped(response.stream, answer)
+            tap(self._gauge, response, _Answer(call, response.status_code))
         return response
 
 
@@ -140,51 +129,17 @@ def _start(gauge: AgentGauge, provider: str | None, request: httpx2.Request) -> 
 
 
 class _Answer:
-    """What the bytes of a response say about its call, and its end; never raises."""
+    """What a response says about its call, and its end."""
 
-    def __init__(self, gauge: AgentGauge, call: LLMCall, response: httpx2.Response) -> None:
-        self._gauge = gauge
+    def __init__(self, call: LLMCall, status: int) -> None:
         self._call = call
-        self._status = response.status_code
-        self._is_stream = response.headers.get("content-type", "").startswith("text/event-stream")
-        self._decoded = _decoder(response.headers.get("content-encoding", "identity"))
-        self._unread = b""
+        self._status = status
         self._usage: TokenUsage | None = None
         self._model: str | None = None
         self._error: str | None = None
 
-    def __del__(self) -> None:
-        # A stream that was dropped unread or half-read has nobody else to finish it.
-        self.finish()
-
-    def read(self, body: bytes) -> None:
-        """All of the answer, decoded."""
-        self._unread = body
-        self._is_stream = False
-        self.finish()
-
-    def feed(self, data: bytes) -> None:
-        """More of the answer, as it came over the wire."""
-        try:
-            self._unread += self._decoded(data)
-            if self._is_stream:
-                *lines, self._unread = self._unread.split(b"\n")
-                for line in lines:
-                    if line.startswith(b"data:") and line.strip() != b"data: [DONE]":
-                        self._event(json.loads(line[5:]))
-            elif len(self._unread) > LARGEST_BODY:
-                self._unread = b""
-        except Exception as fault:
-            self._gauge.swallow("llm", fault)
-
     def finish(self) -> None:
         """The answer ended, by itself or because its reader had enough."""
-        try:
-            if not self._is_stream and self._unread:
-                body, self._unread = self._unread, b""
-                self._whole(body)
-        except Exception as fault:
-            self._gauge.swallow("llm", fault)
         if self._error or self._status >= 400:
             self._call.fail(self._error or f"http_{self._status}", self._usage)
         else:
@@ -194,7 +149,8 @@ class _Answer:
         """The answer broke off, or its reader was cancelled."""
         self._call.fail(type(error).__name__, self._usage)
 
-    def _whole(self, body: bytes) -> None:
+    def whole(self, body: bytes) -> None:
+        """A message, or what the provider says of an error."""
         if self._status < 400:
             self._message(json.loads(body))
             return
@@ -203,8 +159,9 @@ class _Answer:
         except ValueError:  # a proxy's HTML page, say
             self._error = None
 
-    def _event(self, event: Mapping[str, Any]) -> None:
+    def event(self, data: bytes) -> None:
         """An event of a chat completion is a part of a message; one of a response has a type, and may hold it all."""
+        event = json.loads(data)
         kind = event.get("type", "")
         if event.get("error") or kind == "error":
             self._error = _error_code(event) or "error"
@@ -231,54 +188,3 @@ def _error_code(body: Mapping[str, Any]) -> str | None:
             if isinstance(code, str) and code != "error":
                 return code
     return None
-
-
-def _decoder(encoding: str) -> Any:
-    """Returns what decodes the pieces of a body; of an encoding that is not known here, nothing can be read."""
-    if encoding == "identity":
-        return bytes
-    if encoding in ("gzip", "deflate"):
-        return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress
-    return lambda _data: b""
-
-
-class _Tapped(httpx2.SyncByteStream):
-    def __init__(self, stream: Any, answer: _Answer) -> None:
-        self._stream = stream
-        self._answer = answer
-
-    def __iter__(self) -> Iterator[bytes]:
-        try:
-            for data in self._stream:
-                self._answer.feed(data)
-                yield data
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            self._answer.fail(error)
-            raise
-
-    def close(self) -> None:
-        self._answer.finish()
-        self._stream.close()
-
-
-class _AsyncTapped(httpx2.AsyncByteStream):
-    def __init__(self, stream: Any, answer: _Answer) -> None:
-        self._stream = stream
-        self._answer = answer
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            async for data in self._stream:
-                self._answer.feed(data)
-                yield data
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            self._answer.fail(error)
-            raise
-
-    async def aclose(self) -> None:
-        self._answer.finish()
-        await self._stream.aclose()
