@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import inf
 from statistics import median
 
 import numpy as np
@@ -63,5 +64,5 @@ def points(seed: int) -> Iterator[Point]:
         for factor in FACTORS:
             judged = replace(shape, looks=tuple(Look(look.window, look.z * factor) for look in shape.looks))
             found = [np.flatnonzero(judge(incident, judged)[2 * HOUR // EVALUATED_EVERY :]) for incident in incidents]
-            minutes = median(first[0] * EVALUATED_EVERY / 60 if len(first) else np.inf for first in found)
+            minutes = median(float(first[0]) * EVALUATED_EVERY / 60 if len(first) else inf for first in found)
             yield Point(volume, factor, len(pages(judge(quiet, judged))) * 4 / WEEKS, minutes)

@@ -61,6 +61,13 @@ class Limit:
         return self.accepted or self.asked
 
 
+FLAPS_AFTER = Limit(0, 0.1, "with few events after a long outage two bad ones look like a relapse")
+FLAPS_DURING = Limit(
+    0, 0.3, "an alert that ends ten minutes after the mending has to take ten lucky minutes of a quiet agent for it"
+)
+"""Share of the incidents."""
+
+
 @dataclass(frozen=True)
 class Incident:
     """One row: while it lasts, one of the alerts ``expects`` has to fire; ``brings`` others that may fire as well.

@@ -10,8 +10,8 @@ from truth.curve import Point
 WIDTH, HEIGHT = 720, 420
 LEFT, RIGHT, TOP, BOTTOM = 70, 110, 40, 60
 COLOURS = ("#4269d0", "#c2571a", "#2a7f4f", "#a4378c")
-FEWEST, MOST = 0.4, 60.0
-"""Ends of the axis of false pages; fewer than the first are drawn at it."""
+FEWEST, MOST = 0.3, 60.0
+"""Ends of the axis of false pages; none at all is drawn at the first."""
 SHORTEST, LONGEST = 2.0, 400.0
 
 
@@ -27,12 +27,12 @@ def svg(points: Iterable[Point]) -> str:
         ]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in there)
         body.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        for x, y, point in there:
+        for x, y, point in sorted(there, key=lambda one: one[2].factor == 1):
             fill = colour if point.factor == 1 else "#fff"
             body.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{fill}" stroke="{colour}" stroke-width="2"/>')
         if there:
-            x, y = max(there)[:2]
-            body.append(f'<text x="{x + 10:.1f}" y="{y + 4:.1f}" fill="{colour}">{volume:g} calls/h</text>')
+            x, y = max(one[:2] for one in there)
+            body.append(f'<text x="{x + 10:.1f}" y="{y + 4:.1f}" style="fill:{colour}">{volume:g} calls/h</text>')
     style = "text{font:13px system-ui,sans-serif;fill:#333}.grid{stroke:#ddd}.title{font-weight:600}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'
@@ -44,9 +44,9 @@ def svg(points: Iterable[Point]) -> str:
 def _axes() -> Iterable[str]:
     yield f'<text class="title" x="{LEFT}" y="22">One tool fails in a fifth of its calls: minutes until the page</text>'
     right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
-    for false in (0.5, 1, 2, 5, 10, 20, 50):
+    for false in (0, 0.5, 1, 2, 5, 10, 20, 50):
         x = _x(false)
-        words = "≤ 0.5" if false == 0.5 else f"{false:g}"
+        words = f"{false:g}"
         yield f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{bottom}"/>'
         yield f'<text x="{x:.1f}" y="{bottom + 20}" text-anchor="middle">{words}</text>'
     for minutes in (2, 5, 10, 20, 50, 100, 200, 400):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from alerts.catalog import ALERTS
-from truth.incidents import ALL, Incident
+from truth.incidents import ALL, FLAPS_AFTER, FLAPS_DURING, Incident
 from truth.measure import Outcome
 
 VOLUMES = (0.1, 1.0, 10.0)
@@ -39,6 +39,7 @@ def verdicts(outcomes: list[Outcome]) -> Iterator[Verdict]:
     """Everything that has a limit, measured."""
     yield from _false_pages(outcomes)
     yield from _silent(outcomes)
+    yield from _flaps(outcomes)
     for row in _rows(outcomes):
         for volume, limit in row.found_within.items():
             for scrape in (15, 60):
@@ -92,6 +93,20 @@ def _false_pages(outcomes: list[Outcome]) -> Iterator[Verdict]:
                 f"{n / weeks:.2f} in {weeks:.0f} weeks",
                 _poisson_at_least(n, limit * weeks) > SURPRISE,
             )
+
+
+def _flaps(outcomes: list[Outcome]) -> Iterator[Verdict]:
+    """Pages for what is mended, and ends of what is not, over all incidents that somebody finds."""
+    ours = [one for one in outcomes if one.case.incident.kind == "incident" and known(one.case.incident)]
+    found = [one for one in ours if one.found is not None]
+    if not found:
+        return
+    after, resolved = sum(bool(one.after) for one in ours), sum(bool(one.resolved) for one in found)
+    for what, n, of, limit in (
+        ("incidents after whose mending somebody is paged anew", after, len(ours), FLAPS_AFTER),
+        ("incidents that are said to be over while they last", resolved, len(found), FLAPS_DURING),
+    ):
+        yield Verdict(what, f"{limit.asked:.0%}", f"{n / of:.0%} of {of}", n / of <= limit.minutes, limit.why)
 
 
 def _silent(outcomes: list[Outcome]) -> Iterator[Verdict]:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
-from truth.histories import DAY, HOUR, History, changing, draw
+from agentgauge import metrics
+from alerts import thresholds
+from sample_agent.simulator.backfill import Programs
+from sample_agent.simulator.blocks import Samples
+from tests.alerts.promtool import RULES
+from truth.curve import ALERT, shape_of
+from truth.histories import DAY, HOUR, STEP, History, changing, draw
+from truth.incidents import TUESDAY
 from truth.judging import EVALUATED_EVERY, Look, Shape, hold_on, increase, judge, pages
+from truth.replay import Clock, replay
 
 TOOL = Shape(0.05, (Look(300, 5.5), Look(600, 4.3), Look(HOUR, 3.3)), at_least=5)
 
@@ -43,3 +53,41 @@ def test_the_same_seed_draws_the_same_history() -> None:
     assert isinstance(one, History)
     assert (one.bad == two.bad).all()
     assert (one.everything == two.everything).all()
+
+
+def test_the_model_says_what_the_rules_say_of_the_same_history(programs: dict[str, Path], tmp_path: Path) -> None:
+    """When it begins and ends, to the evaluation; with the numbers in force."""
+    for number, share in enumerate((1.0, 0.2, 0.1)):
+        fails = changing(0.0125, share, 2 * HOUR, 3 * HOUR)
+        history = draw(np.random.default_rng(number), per_hour=240, bad_share=fails, seconds=4 * HOUR, scrape=15)
+        modelled = judge(history, shape_of(thresholds.load().alerts[ALERT], 0.05, of_all=False))
+        moments = TUESDAY + np.arange(EVALUATED_EVERY, history.seconds, EVALUATED_EVERY)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        clock = Clock(TUESDAY, TUESDAY, TUESDAY + 4 * HOUR - EVALUATED_EVERY, EVALUATED_EVERY)
+        firings = replay(tool(history), clock, Programs(programs["prometheus"], programs["promtool"]), RULES, folder)
+        fired = np.zeros(len(modelled), dtype=bool)
+        for firing in firings:
+            if firing.alert == ALERT:
+                fired |= (moments >= firing.begins) & (moments < (firing.ends or moments[-1] + 1))
+        assert fired.any() == modelled.any()
+        assert (fired != modelled).sum() <= 0.02 * len(fired), f"{share:.0%} bad: {(fired != modelled).sum()} moments"
+
+
+def tool(history: History) -> list[Samples]:
+    """A history as the calls of one tool, beside another that always succeeds."""
+    at = np.arange(0, history.seconds, history.scrape)
+    moments = [TUESDAY + int(second) for second in at]
+    series = {
+        ("crm", "error"): history.bad[at // STEP],
+        ("crm", "success"): (history.everything - history.bad)[at // STEP],
+        ("mail", "success"): at,
+    }
+    return [
+        Samples(
+            metrics.TOOL_CALLS.name,
+            {"agent": "a", "tool": name, "outcome": outcome},
+            list(zip(moments, values.tolist(), strict=True)),
+        )
+        for (name, outcome), values in series.items()
+    ]
