@@ -1,9 +1,9 @@
 """What an alert and a recording rule are.
 
 Holes in the templates: ``<window>``, ``<evidence>``, ``<threshold>`` (the number, in base units), ``<le>`` (the
-threshold as a bucket boundary), ``<scatter>``, ``<fast.window>``, ``<fast.z>`` and so on for each look of the alert,
-and the metrics of ``agentgauge.metrics``. In descriptions ``<threshold>``, ``<evidence>`` and the windows are written
-for people (95 %, 5 s, 5m).
+threshold as a bucket boundary), ``<scatter>``, ``<z>``, ``<fast.window>``, ``<fast.z>`` and so on for each look of the
+alert, and the metrics of ``agentgauge.metrics``. In descriptions ``<threshold>``, ``<evidence>`` and the windows are
+written for people (95 %, 5 s, 5m).
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from alerts.thresholds import LOOKS, Numbers, Threshold, ThresholdError, Thresho
 HEADER = "# Generated from alerts/areas and alerts/thresholds.yml by `make generate`; do not edit.\n"
 
 _NUMBERS = re.compile(
-    rf"<(threshold|le|evidence|scatter|hour|day|window|window\.seconds|(?:{'|'.join(LOOKS)})\.(?:window|z))>"
+    rf"<(threshold|le|evidence|scatter|z|hour|day|window|window\.seconds|(?:{'|'.join(LOOKS)})\.(?:window|z))>"
 )
 """The holes that thresholds.yml fills."""
 _DURATION_LITERAL = re.compile(r"(?<![\w.])(\d+[smhdw])(?=[\]:\s)]|$)")
@@ -131,7 +131,13 @@ def holes(alert: Alert, numbers: Numbers) -> dict[str, object]:
         values["threshold"] = f"{numbers.threshold.value:g}"
         if alert.boundary_of is not None:
             values["le"] = _boundary(numbers, numbers.threshold, alert.boundary_of)
-    others = {"evidence": numbers.evidence, "scatter": numbers.scatter, "hour": numbers.hour, "day": numbers.day}
+    others = {
+        "evidence": numbers.evidence,
+        "scatter": numbers.scatter,
+        "z": numbers.z,
+        "hour": numbers.hour,
+        "day": numbers.day,
+    }
     for name, number in others.items():
         if number is not None:
             values[name] = f"{number.value:g}"

@@ -18,7 +18,7 @@ AGENT_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 Severity = Literal["critical", "warning", "info", "none"]
 LOOKS = ("fast", "middle", "slow", "lately")
 """The windows that an alert may judge over."""
-AMOUNTS = ("threshold", "evidence", "scatter", "hour", "day")
+AMOUNTS = ("threshold", "evidence", "scatter", "z", "hour", "day")
 """The fields that are a number with its unit and its reason."""
 Unit = Literal["ratio", "seconds", "count", "usd", "tokens", "factor", "days"]
 
@@ -57,7 +57,7 @@ class Numbers:
 
     ``keep_firing_for`` is for an alert that mutes others: it has to outlast the windows of its symptoms. ``scatter`` is
     the standard deviation that single values may have, where a mean is judged. ``hour`` and ``day`` are what may be
-    spent in one.
+    spent in one. ``z`` is how surprised an alert must be that has no looks.
     """
 
     severity: Severity
@@ -70,6 +70,7 @@ class Numbers:
     file: str
     looks: dict[str, Look] = field(default_factory=dict)
     scatter: Threshold | None = None
+    z: Threshold | None = None
     hour: Threshold | None = None
     day: Threshold | None = None
 
@@ -163,6 +164,7 @@ def _numbers(block: Block) -> Numbers:
         threshold=_amount(block, "threshold"),
         evidence=_amount(block, "evidence"),
         scatter=_amount(block, "scatter"),
+        z=_amount(block, "z"),
         hour=_amount(block, "hour"),
         day=_amount(block, "day"),
     )

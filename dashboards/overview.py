@@ -91,10 +91,10 @@ ALERTS_AND_TASKS = Row(
             "Firing alerts",
             "Alerts firing now; the name opens the runbook. The Watchdog always fires: if it is missing, Prometheus "
             "evaluates no rules.",
-            ("severity", "alertname", "agent", "tool", "error_type", "model", "user", "suite", "instance"),
+            ("severity", "alertname", "agent", "tool", "error_type", "model", "suite", "instance"),
             Query(
                 """
-1000 * max by (severity, alertname, agent, tool, error_type, model, user, suite, instance) (
+1000 * max by (severity, alertname, agent, tool, error_type, model, suite, instance) (
   ALERTS_FOR_STATE{<where>} and ignoring (alertstate) ALERTS{<where>, alertstate="firing"}
 )
 """,
@@ -186,7 +186,7 @@ WHO_AND_WHAT = Row(
             119,
             "Active users",
             COUNT,
-            "Distinct users of the day, of the 7 and of the 28 days up to each moment.",
+            "Distinct users of the 24 hours, 7 days and 28 days up to each moment.",
             Query(queries.ledger_gauge("active_users", "agent, window"), "{{agent}} {{window}}"),
             height=6,
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from agentgauge import metrics
 from alerts import links
 from alerts.areas.presence import LATELY, USUAL
-from alerts.areas.users import DAILY_USERS, DOWN, WRONG
+from alerts.areas.users import DOWN, LAST_WEEK, WEEK_BEFORE, WRONG
 from dashboards import queries, shared
 from dashboards.annotations import EVERYWHERE
 from dashboards.model import Dashboard, Limit, Query, Row
@@ -51,15 +51,11 @@ COMING = Row(
             links.ACTIVE_USERS.panel_id,
             "Daily active users",
             COUNT,
-            "Distinct users of the 24 hours up to each moment, and their mean over the alert's window. Dashed line: "
-            "that mean one window earlier, the baseline of AgentActiveUsersDeclining.",
-            Query(f"{DAILY_USERS}{{<where>}}", "{{agent}} daily"),
-            Query(f"avg_over_time({DAILY_USERS}{{<where>}}[<window>:1h])", "{{agent}}, mean of a week"),
-            Query(
-                f"avg_over_time({DAILY_USERS}{{<where>}}[<window>:1h] offset <window>)",
-                "{{agent}}, the week before",
-                is_limit=True,
-            ),
+            "Distinct users of the 24 hours up to each moment, and the mean of the last 7 whole local days. The "
+            "baseline is the mean of the 7 days before.",
+            Query(queries.ledger_gauge("active_users", "agent", 'window="1d"'), "{{agent}} daily"),
+            Query(f"{LAST_WEEK}{{<where>}} / 7", "{{agent}}, mean of a week"),
+            Query(f"<threshold> * {WEEK_BEFORE}{{<where>}} / 7", "{{agent}}, limit", is_limit=True),
             span=12,
         ),
         lines(

@@ -6,7 +6,8 @@ from alerts import links
 from alerts.evidence import Judged, share_above
 from alerts.model import Alert, Record
 
-DAILY_USERS = "agent:agent_active_users_1d:max"
+LAST_WEEK = "agent:agent_user_days_last_7d:max"
+WEEK_BEFORE = "agent:agent_user_days_previous_7d:max"
 
 WRONG = Judged(
     alert="AgentWrongAnswersReported",
@@ -28,7 +29,8 @@ DOWN = Judged(
 RECORDS = (
     *WRONG.records("users"),
     *DOWN.records("users"),
-    Record(DAILY_USERS, 'max by (agent) (<active_users>{window="1d"})', area="users"),
+    Record(LAST_WEEK, 'max by (agent) (<user_days>{window="last_7d"})', area="users"),
+    Record(WEEK_BEFORE, 'max by (agent) (<user_days>{window="previous_7d"})', area="users"),
 )
 
 ALERTS = (
@@ -64,22 +66,23 @@ ALERTS = (
         name="AgentActiveUsersDeclining",
         area="users",
         summary="Fewer people use the agent than the week before.",
-        fires_when="7-day mean of daily active users below that of the week before",
-        # The last line: what is older than the week before makes it a whole week, not a launch day.
+        fires_when="user-days of the last 7 whole days < <threshold> those of the 7 before",
+        # How many come on a day varies by the root of their number; the difference of two weeks by that of both.
         expr=f"""
-avg_over_time({DAILY_USERS}[<window>:1h])
-<
-avg_over_time({DAILY_USERS}[<window>:1h] offset <window>)
+{LAST_WEEK} < <threshold> * {WEEK_BEFORE}
 and
-(avg_over_time({DAILY_USERS}[<window>:1h] offset <window>) >= <evidence>)
+{WEEK_BEFORE} - {LAST_WEEK} > <z> * sqrt({WEEK_BEFORE} + {LAST_WEEK})
 and
-count_over_time(({DAILY_USERS} offset <window>)[<window>:1h] offset <window>)
+{WEEK_BEFORE} >= <evidence>
 """,
         description=(
-            '{{ $labels.agent }}: {{ $value | printf "%.1f" }} people a day over the last <window>, fewer than '
-            "in the week before."
+            '{{ $labels.agent }}: {{ $value | printf "%.0f" }} user-days in the last 7 whole days, '
+            f"{{{{ with printf `{WEEK_BEFORE}{{agent=%q}}` $labels.agent | query }}}}"
+            '{{ . | first | value | printf "%.0f" }}{{ end }} in the 7 before; below <threshold> as many, '
+            "and more than chance explains, is a decline."
         ),
         labels=("agent",),
+        baseline="the 7 whole days before the last 7",
         panel=links.ACTIVE_USERS,
     ),
     Alert(

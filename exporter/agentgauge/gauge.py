@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from datetime import UTC, tzinfo
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -39,7 +40,8 @@ class AgentGauge(Telemetry):
     exist at 0 before the first call; ``version`` and ``prompt_version`` go on ``agent_build_info``. ``ledger`` is
     where usage by user and feedback are kept, a URL (``sqlite:///ledger.sqlite``, ``postgresql+psycopg://…``) or a
     Ledger of yours; without one, there are no user gauges. ``prices`` is a YAML file of your own prices, see
-    ``own_prices``. Bad arguments, a ledger that cannot be opened and a price file that cannot be used raise here, at
+    ``own_prices``. ``time_zone`` is where most users are, such as ``Europe/Berlin``: whole days of use begin at its
+    midnight. Bad arguments, a ledger that cannot be opened and a price file that cannot be used raise here, at
     start-up; after that nothing in the library raises into the agent.
     """
 
@@ -55,6 +57,7 @@ class AgentGauge(Telemetry):
         registry: CollectorRegistry = REGISTRY,
         ledger: str | Ledger | None = None,
         prices: str | Path | None = None,
+        time_zone: str = "UTC",
     ) -> None:
         if not agent or not agent.strip():
             raise ValueError("AgentGauge needs the agent's name: AgentGauge('sales_companion')")
@@ -66,8 +69,9 @@ class AgentGauge(Telemetry):
             self.instruments.gauge(metrics.SESSION_LIMIT, limit).set(most)
         self.instruments.gauge(metrics.USER_DAILY_COST_LIMIT).set(self.limits.of_a_user_day)
         self.set_build_info(version, prompt_version)
+        zone = _zone(time_zone)
         self.ledger = None if ledger is None else _opened(ledger)
-        self.recorder = None if self.ledger is None else _recorder(self, self.ledger)
+        self.recorder = None if self.ledger is None else _recorder(self, self.ledger, zone)
         self.control = Control(self.live)
         self._operated = _operated(self, version)
 
@@ -220,14 +224,28 @@ def _opened(ledger: str | Ledger) -> Ledger:
     return Ledger.open(ledger) if isinstance(ledger, str) else ledger
 
 
-def _recorder(gauge: AgentGauge, ledger: Ledger) -> Recorder:
+def _zone(name: str) -> tzinfo:
+    if name == "UTC":
+        return UTC
+    from zoneinfo import ZoneInfo
+
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, LookupError):  # whatever is on disk under that name
+        raise ValueError(
+            f"time_zone={name!r} is not a known time zone; write it as Europe/Berlin or America/New_York "
+            "(where the system has no list of time zones, pip install tzdata brings one)"
+        ) from None
+
+
+def _recorder(gauge: AgentGauge, ledger: Ledger, zone: tzinfo) -> Recorder:
     from agentgauge.evals.gauges import EvalGauges
     from agentgauge.ledger.outbox import OutboxCounts
     from agentgauge.ledger.recorder import Recorder
     from agentgauge.ledger.user_gauges import UserGauges
 
     shown = (
-        UserGauges(ledger, gauge.agent, gauge.instruments, gauge.limits.of_a_user_day),
+        UserGauges(ledger, gauge.agent, gauge.instruments, gauge.limits.of_a_user_day, zone),
         EvalGauges(ledger, gauge.agent, gauge.instruments),
         OutboxCounts(ledger, gauge.agent, gauge.instruments),
     )

@@ -245,6 +245,11 @@ FEEDBACK = _counter(
 ACTIVE_USERS = _shared_gauge(
     "agent_active_users", "Distinct users in the trailing window.", _closed("window", "1d", "7d", "28d")
 )
+USER_DAYS = _shared_gauge(
+    "agent_user_days",
+    "Distinct users of each day, added up over the last 7 whole local days, and over the 7 before.",
+    _closed("window", "last_7d", "previous_7d"),
+)
 USER_RETENTION = _shared_gauge(
     "agent_user_retention_ratio",
     "Of the users active 14 to 7 days ago, the share active in the last 7 days.",
@@ -349,7 +354,7 @@ ALL_BUT_OVERFLOW: tuple[MetricSpec, ...] = (
     APPROVALS, APPROVAL_WAIT, APPROVALS_PENDING,
     LLM_CALLS, LLM_ERRORS, LLM_DURATION, LLM_TIME_TO_FIRST_TOKEN, LLM_TOKENS, LLM_INPUT_TOKENS,
     LLM_OUTPUT_TOKENS, LLM_COST, LLM_UNPRICED_TOKENS, LLM_USAGE_UNKNOWN,
-    FEEDBACK, ACTIVE_USERS, USER_RETENTION, USER_RETENTION_COHORT, USER_COST,
+    FEEDBACK, ACTIVE_USERS, USER_DAYS, USER_RETENTION, USER_RETENTION_COHORT, USER_COST,
     USERS_OVER_DAILY_COST, USER_DAILY_COST_LIMIT,
     AUTONOMY_STAGE, TOOL_AUTONOMY, ACTIONS, SHADOW_DECISIONS, AUDITS, AUTONOMY_CHANGES,
     EVAL_SCORE, EVAL_PASS_RATIO, EVAL_BASELINE_PASS_RATIO, EVAL_RUNS, EVAL_LAST_RUN,

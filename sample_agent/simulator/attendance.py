@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from agentgauge.ledger import Usage
-from agentgauge.ledger.store import LONGEST_WINDOW_DAYS, WEEK_DAYS
+from agentgauge.ledger.store import WEEK_DAYS
 from sample_agent.simulator.rates import TURNS
 from sample_agent.simulator.stories import Crowd
 
 ARRIVING_HOURS = 6
+LEAVING_HOUR = 18
 COMES_ON_A_WEEKDAY, COMES_ON_A_WEEKEND = 0.9, 0.5
 
 
@@ -32,14 +34,17 @@ def arrivals(crowd: Crowd, day: date, today: date, rng: random.Random) -> list[t
     return [(place * ARRIVING_HOURS * 3600 // len(who), user) for place, user in enumerate(who)]
 
 
-class Day:
-    """A day as far as it has come: who is there, and what each of them did."""
+Past = Sequence[Mapping[str, int]]
+"""Who came on each of the days before, the last one last, and at which second of the day."""
 
-    def __init__(self, coming: list[tuple[int, str]], past: list[set[str]]) -> None:
+
+class Day:
+    """A day as far as it has come: who is there, and what each of them did. People leave at LEAVING_HOUR."""
+
+    def __init__(self, coming: list[tuple[int, str]], past: Past) -> None:
         self._coming = coming[::-1]
-        self._week = set().union(*past[1 - WEEK_DAYS :])
-        self._month = set().union(*past[1 - LONGEST_WINDOW_DAYS :])
-        self.cohort = set().union(*past[1 - 2 * WEEK_DAYS : 1 - WEEK_DAYS])
+        self._past = past
+        self.came = {user: second for second, user in coming}
         self.spent: dict[str, float] = {}
         self._sessions: dict[str, float] = {}
 
@@ -48,8 +53,6 @@ class Day:
         while self._coming and self._coming[-1][0] <= second:
             user = self._coming.pop()[1]
             self.spent[user] = self._sessions[user] = 0.0
-            self._week.add(user)
-            self._month.add(user)
 
     def work(self, sessions: int, cost_usd: float, weights: dict[str, float]) -> None:
         """Share out sessions of this cost among those who are there."""
@@ -65,18 +68,39 @@ class Day:
         return len(self.spent)
 
     @property
-    def active(self) -> dict[str, int]:
-        """Distinct users by window, as ``Ledger.users`` counts them."""
-        return {"1d": self.people, "7d": len(self._week), "28d": len(self._month)}
+    def user_days(self) -> dict[str, int]:
+        """Distinct users of each whole day, added up, as ``Ledger.users`` counts them."""
+        counts = [len(day) for day in self._past[-2 * WEEK_DAYS :]]
+        return {"last_7d": sum(counts[-WEEK_DAYS:]), "previous_7d": sum(counts[:-WEEK_DAYS])}
 
-    @property
-    def returned(self) -> int:
-        """Those of the cohort who were there in the last seven days."""
-        return len(self.cohort & self._week)
+    def since(self, days: int, second: int) -> set[str]:
+        """The users of the last so many times 24 hours, at that second of this day."""
+        return set(self.spent).union(*self._past[max(0, len(self._past) - days + 1) :], self._after(days, second))
 
-    def usage(self) -> dict[str, Usage]:
-        """What each user did, for the ledger: who came took a turn at least."""
+    def between(self, before: int, days: int, second: int) -> set[str]:
+        """The users of the time from so many ``days`` ago to so many ``before``."""
+        place = len(self._past) - before
+        if place < 0:
+            return set()
+        whole = self._past[max(0, len(self._past) - days + 1) : place]
+        early = {user for user, came in self._past[place].items() if came < second}
+        return early.union(*whole, self._after(days, second))
+
+    def _after(self, days: int, second: int) -> set[str]:
+        """Who was still there at that second so many days ago."""
+        place = len(self._past) - days
+        return set(self._past[place]) if place >= 0 and second <= LEAVING_HOUR * 3600 else set()
+
+    def usage(self, midnight: int, end: int) -> dict[str, Usage]:
+        """What each user did until ``end``, for the ledger: who came took a turn at least. Unix seconds."""
+        leaving = min(midnight + LEAVING_HOUR * 3600, end)
         return {
-            user: Usage(max(1, round(sessions)), max(1, round(sessions * TURNS)), self.spent[user])
+            user: Usage(
+                max(1, round(sessions)),
+                max(1, round(sessions * TURNS)),
+                self.spent[user],
+                midnight + self.came[user],
+                max(leaving, midnight + self.came[user]),
+            )
             for user, sessions in self._sessions.items()
         }

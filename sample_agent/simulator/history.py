@@ -16,7 +16,7 @@ from math import cos, pi, sqrt
 
 from agentgauge import SessionLimits, metrics
 from agentgauge.ledger import Usage
-from agentgauge.ledger.store import TOP_SPENDERS, UserDay
+from agentgauge.ledger.store import LONGEST_WINDOW_DAYS, TOP_SPENDERS, WEEK_DAYS, UserDay
 from agentgauge.metrics import MetricSpec
 from sample_agent.simulator import rates
 from sample_agent.simulator.attendance import Day, arrivals
@@ -88,7 +88,7 @@ def tell(story: Story, days: int, until: datetime, pseudonym: Callable[[str], st
     turn = end - story.hours * 3600
     costs = [rates.cost_usd(rates.of_a_session(behaviour)) for behaviour in (Habits(), story.lately)]
     rng = random.Random(seed)  # noqa: S311 - a simulation, not a secret
-    past: list[set[str]] = []
+    past: list[dict[str, int]] = []
     usual = lately = 0
     for day in (first + timedelta(days=number) for number in range(days + 1)):
         coming = arrivals(story.crowd, day, today, rng)
@@ -106,9 +106,9 @@ def tell(story: Story, days: int, until: datetime, pseudonym: Callable[[str], st
                 lately += sessions
             history.sessions.append((usual, lately))
             floor.work(sessions, costs[at > turn], weights)
-            _show_users(history, floor, pseudonym)
-        history.usage.update({(day, user): usage for user, usage in floor.usage().items()})
-        past.append({user for _, user in coming})
+            _show_users(history, floor, at % DAY_SECONDS, pseudonym)
+        history.usage.update({(day, user): usage for user, usage in floor.usage(_midnight(day), end).items()})
+        past.append(floor.came)
     _show_agent(history)
     _show_evals(history)
     return history
@@ -122,12 +122,17 @@ def series(history: History, story: Story) -> Iterator[tuple[SeriesId, Iterable[
     yield from history.gauges.items()
 
 
-def _show_users(history: History, day: Day, pseudonym: Callable[[str], str]) -> None:
-    for window, count in day.active.items():
-        history.show(metrics.ACTIVE_USERS, window, value=count)
-    history.show(metrics.USER_RETENTION_COHORT, value=len(day.cohort))
-    if day.cohort:
-        history.show(metrics.USER_RETENTION, value=day.returned / len(day.cohort))
+def _show_users(history: History, day: Day, second: int, pseudonym: Callable[[str], str]) -> None:
+    week = day.since(WEEK_DAYS, second)
+    month = day.since(LONGEST_WINDOW_DAYS, second)
+    for days, users in ((1, day.since(1, second)), (WEEK_DAYS, week), (LONGEST_WINDOW_DAYS, month)):
+        history.show(metrics.ACTIVE_USERS, f"{days}d", value=len(users))
+    for window, count in day.user_days.items():
+        history.show(metrics.USER_DAYS, window, value=count)
+    cohort = day.between(WEEK_DAYS, 2 * WEEK_DAYS, second)
+    history.show(metrics.USER_RETENTION_COHORT, value=len(cohort))
+    if cohort:
+        history.show(metrics.USER_RETENTION, value=len(cohort & week) / len(cohort))
     over = sum(cost > SessionLimits().of_a_user_day for cost in day.spent.values())
     history.show(metrics.USERS_OVER_DAILY_COST, value=over)
     for user, cost in heapq.nlargest(TOP_SPENDERS, day.spent.items(), key=lambda item: item[1]):

@@ -58,7 +58,7 @@ GROWING = Crowd(regulars=50, regulars_growth=3, guests=5)
 STORIES: dict[str, Story] = {
     "healthy": Story("More people every week, nothing wrong.", GROWING),
     "adoption-declines": Story(
-        "Every week fewer people use it than the week before.", Crowd(regulars=24, regulars_growth=-9, guests=5)
+        "Every week fewer people use it than the week before.", Crowd(regulars=24, regulars_growth=-14, guests=5)
     ),
     "retention-low": Story(
         "People try it once and do not come back.", Crowd(regulars=10, regulars_growth=0, guests=52, guests_growth=5)

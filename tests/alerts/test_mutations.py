@@ -132,7 +132,7 @@ def mutants(item: RenderedAlert) -> Iterator[tuple[str, Rules]]:
             if look.z:
                 looks = {**numbers.looks, name: replace(look, z=look.z * factor)}
                 yield f"{name}.z {look.z * factor:g}", rules_with(item, replace(numbers, looks=looks))
-    for name in ("scatter", "hour", "day"):
+    for name in ("scatter", "z", "hour", "day"):
         if amount := getattr(numbers, name):
             for value in (amount.value * 0.8, amount.value * 1.2):
                 moved = replace(numbers, **{name: replace(amount, value=value)})

@@ -88,7 +88,7 @@ def test_every_metric_in_a_rule_is_declared() -> None:
 def test_the_numbers_are_those_of_the_contract() -> None:
     """The promise to users, written a second time on purpose."""
     promised = {
-        "AgentAllToolCallsFailing": (None, 5, "5m", "30s", "critical"),
+        "AgentAllToolCallsFailing": (None, 5, "3m", None, "critical"),
         "AgentToolSuccessRateLow": (0.95, 5, "5m", "2m", "critical"),
         "AgentToolLatencyHigh": (5, 5, "5m", "1m", "warning"),
         "AgentToolNewErrorType": (None, None, "10m", None, "warning"),
@@ -121,7 +121,7 @@ def test_the_numbers_are_those_of_the_contract() -> None:
         "AgentUnpricedModel": (None, None, "1h", None, "warning"),
         "AgentWrongAnswersReported": (0.01, 3, "1h", None, "critical"),
         "AgentNegativeFeedbackHigh": (0.2, 10, "1d", "10m", "warning"),
-        "AgentActiveUsersDeclining": (None, 5, "1w", "6h", "warning"),
+        "AgentActiveUsersDeclining": (0.9, 35, None, "6h", "warning"),
         "AgentRetentionLow": (0.3, 10, None, "6h", "warning"),
         "AgentExporterDown": (None, None, None, "2m", "critical"),
         "AgentExporterAbsent": (None, None, None, "5m", "critical"),
@@ -147,7 +147,7 @@ def test_the_numbers_are_those_of_the_contract() -> None:
 def test_shortened_clocks_shorten_every_duration_and_nothing_else() -> None:
     """Drills run the same rules ten times as fast."""
     fast = {item.alert.name: item for item in render(thresholds.load(), replace(DEMO, speed=10))}
-    assert "[30s]" in fast["AgentAllToolCallsFailing"].expr
+    assert "[18s]" in fast["AgentAllToolCallsFailing"].expr
     assert str(fast["AgentToolSuccessRateLow"].numbers.for_) == "12s"
     records = rule_files(list(fast.values()), replace(DEMO, speed=10))["tools.yml"]
     assert 'increase(agent_tool_calls_total{tool!="other"}[30s])' in records

@@ -71,12 +71,6 @@ def test_the_panel_of_an_alert_draws_its_threshold(alert: Alert) -> None:
         assert defaults["unit"] == unit
 
 
-def test_the_week_before_is_the_line_that_active_users_should_not_fall_below() -> None:
-    """The alert has no number: its limit is the past, drawn like any other limit."""
-    (dashed,) = limit_series(panel_of(links.ACTIVE_USERS))
-    assert dashed["expr"].endswith("offset 1w)")
-
-
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
 def test_the_panel_of_an_alert_links_to_its_runbook(alert: Alert) -> None:
     """Who looks at the breach is one click from what to do."""

@@ -200,6 +200,10 @@ STEPS: tuple[tuple[str, ...], ...] = (
         WHERE answer IS NULL
         """,
     ),
+    (
+        "ALTER TABLE agentgauge_usage ADD COLUMN first_turn_at DOUBLE PRECISION",
+        "ALTER TABLE agentgauge_usage ADD COLUMN last_turn_at DOUBLE PRECISION",
+    ),
 )
 
 

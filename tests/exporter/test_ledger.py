@@ -5,10 +5,11 @@ from __future__ import annotations
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, time, timedelta, timezone
 from pathlib import Path
 from threading import Barrier
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import Column, MetaData, Text, create_engine, inspect
@@ -22,9 +23,15 @@ from tests.exporter.conftest import sql
 
 
 def use(ledger: Ledger, user_id: str, *days_ago: int, agent: str = "a") -> None:
-    """One turn of a user on each of these days."""
+    """One turn of a user, so many times 24 hours ago."""
     for days in days_ago:
-        ledger.add_usage(agent, {(ledger.today() - timedelta(days=days), user_id): Usage(turns=1)})
+        turn(ledger, user_id, ledger.now() - timedelta(days=days), agent)
+
+
+def turn(ledger: Ledger, user_id: str, at: datetime, agent: str = "a") -> None:
+    """One turn of a user at that time."""
+    moment = at.timestamp()
+    ledger.add_usage(agent, {(at.astimezone(UTC).date(), user_id): Usage(1, 1, 0.0, moment, moment)})
 
 
 def test_usage_of_a_user_and_day_adds_up(ledger: Ledger, url: str) -> None:
@@ -36,12 +43,77 @@ def test_usage_of_a_user_and_day_adds_up(ledger: Ledger, url: str) -> None:
     assert [tuple(row) for row in rows] == [("2026-03-18", "rep-1", 2, 4, 0.5), ("2026-03-18", "rep-2", 2, 0, 0.0)]
 
 
-def test_windows_are_whole_days_that_end_with_today(ledger: Ledger) -> None:
-    """The last day of each window is in, the one before it is out; a user counts once."""
-    for days in (0, 6, 7, 27, 28):
-        use(ledger, f"rep-{days}", days)
-    use(ledger, "rep-daily", *range(28))
-    assert ledger.users("a").active == {"1d": 2, "7d": 3, "28d": 5}
+def test_windows_trail(ledger: Ledger) -> None:
+    """To the second; a user counts once, by the last turn."""
+    for days in (1, 7, 28):
+        since = ledger.now() - timedelta(days=days)
+        turn(ledger, f"in {days}", since)
+        turn(ledger, f"before {days}", since - timedelta(seconds=1))
+    use(ledger, "daily", *range(28))
+    assert ledger.users("a").active == {"1d": 2, "7d": 4, "28d": 6}
+
+
+def test_midnight_does_not_forget_who_was_there_an_hour_ago(ledger: Ledger, clock: Clock) -> None:
+    """The day's users are those of 24 hours, whenever it is."""
+    turn(ledger, "late", datetime(2026, 3, 18, 23, 30, tzinfo=UTC))
+    clock.at = datetime(2026, 3, 19, 0, 30, tzinfo=UTC)
+    assert ledger.users("a").active["1d"] == 1
+
+
+def test_the_first_and_the_last_turn_of_a_day_tell_on_which_side_of_a_cut_a_user_was(
+    ledger: Ledger, clock: Clock
+) -> None:
+    """Whichever replica wrote which, and in whatever order."""
+    day = datetime(2026, 3, 10, tzinfo=UTC)
+    for hour in (13, 9, 15):
+        turn(ledger, "rep-1", day + timedelta(hours=hour))
+    for since, active in ((8, 1), (15, 1), (16, 0)):
+        clock.at = day + timedelta(days=7, hours=since)
+        assert ledger.users("a").active["7d"] == active
+    for since, cohort in ((9, 0), (10, 1)):
+        clock.at = day + timedelta(days=7, hours=since)
+        assert ledger.users("a").cohort == cohort
+
+
+@pytest.mark.parametrize(
+    ("zone", "last", "previous"),
+    [
+        ("UTC", 2, 1),
+        ("Asia/Kathmandu", 3, 0),  # 5:45 ahead: both turns of the evening are of the next day there
+        ("America/Los_Angeles", 2, 1),
+    ],
+)
+def test_user_days_are_of_whole_days_of_the_time_zone(
+    ledger: Ledger, clock: Clock, zone: str, last: int, previous: int
+) -> None:
+    """Today is not whole yet; a user counts once a day."""
+    clock.at = datetime(2026, 3, 18, 12, tzinfo=UTC)
+    turn(ledger, "rep-1", datetime(2026, 3, 18, 11, tzinfo=UTC))
+    turn(ledger, "rep-1", datetime(2026, 3, 17, 10, tzinfo=UTC))
+    turn(ledger, "rep-1", datetime(2026, 3, 17, 17, tzinfo=UTC))
+    turn(ledger, "rep-2", datetime(2026, 3, 17, 17, tzinfo=UTC))
+    turn(ledger, "rep-1", datetime(2026, 3, 10, 20, tzinfo=UTC))
+    assert ledger.users("a", ZoneInfo(zone)).user_days == {"last_7d": last, "previous_7d": previous}
+
+
+@pytest.mark.parametrize("now", [datetime(2026, 3, 29, 12, tzinfo=UTC), datetime(2026, 11, 1, 12, tzinfo=UTC)])
+def test_days_of_23_and_25_hours_are_days(ledger: Ledger, clock: Clock, now: datetime) -> None:
+    """Clocks go forward and back: every turn is of one day, the one that people there call it."""
+    zone = ZoneInfo("America/New_York")
+    clock.at = now
+    day = now.astimezone(zone).date()
+    for number in range(15):
+        for hour in (0, 23):
+            turn(ledger, "rep-1", datetime.combine(day - timedelta(days=number), time(hour, 30), zone))
+    assert ledger.users("a", zone).user_days == {"last_7d": 7, "previous_7d": 7}
+
+
+def test_a_row_of_an_older_replica_counts_for_noon(ledger: Ledger, url: str) -> None:
+    """It does not say when its turns were taken."""
+    sql(url, "INSERT INTO agentgauge_usage VALUES ('a', '2026-03-17', 'rep-1', 1, 1, 0, NULL, NULL)")
+    assert ledger.users("a").user_days == {"last_7d": 1, "previous_7d": 0}
+    turn(ledger, "rep-1", datetime(2026, 3, 17, 22, tzinfo=UTC))
+    assert ledger.users("a", ZoneInfo("Asia/Tokyo")).active["7d"] == 1
 
 
 def test_a_session_without_a_turn_is_not_use(ledger: Ledger) -> None:
@@ -56,24 +128,24 @@ def test_a_day_is_a_day_in_utc(ledger: Ledger, clock: Clock) -> None:
     assert ledger.today().isoformat() == "2026-03-19"
 
 
-def test_midnight_begins_a_new_day(ledger: Ledger, clock: Clock) -> None:
-    """Yesterday's users leave the one-day window and the list of spenders, not the week."""
+def test_midnight_begins_a_new_day_of_spend(ledger: Ledger, clock: Clock) -> None:
+    """Yesterday's users leave the list of spenders, and no window."""
     ledger.add_usage("a", {(ledger.today(), "rep-1"): Usage(1, 1, 2.0)})
     clock.at = datetime(2026, 3, 18, 23, 59, 59, tzinfo=UTC)
     assert ledger.users("a").active["1d"] == 1
     assert len(ledger.users("a").top_spenders) == 1
     clock.forward(seconds=1)
     figures = ledger.users("a")
-    assert (figures.active["1d"], figures.active["7d"], figures.top_spenders) == (0, 1, ())
+    assert (figures.active["1d"], figures.active["7d"], figures.top_spenders) == (1, 1, ())
 
 
 def test_retention_is_of_last_weeks_users_those_who_came_this_week(ledger: Ledger) -> None:
-    """The cohort are days 13 to 7 ago; new users and older ones are not in it."""
-    use(ledger, "rep-back", 13, 6)
-    use(ledger, "rep-back-today", 7, 0)
-    use(ledger, "rep-gone", 7, 10)
-    use(ledger, "rep-new", 6)
-    use(ledger, "rep-old", 14, 3)
+    """The cohort came 14 to 7 days ago; new users and older ones are not in it."""
+    use(ledger, "rep-back", 14, 6)
+    use(ledger, "rep-back-today", 8, 0)
+    use(ledger, "rep-gone", 8, 10)
+    use(ledger, "rep-new", 7)
+    use(ledger, "rep-old", 15, 3)
     figures = ledger.users("a")
     assert (figures.cohort, figures.returned) == (3, 2)
 

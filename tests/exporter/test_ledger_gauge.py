@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,25 @@ def test_users_are_shown_as_gauges(gauge: AgentGauge, registry: CollectorRegistr
     assert shown(registry, "agent_user_retention_cohort_users") == {"": 0}
 
 
+def test_whole_days_of_use_are_those_of_the_agents_time_zone(
+    registry: CollectorRegistry, ledger: Ledger, clock: Clock
+) -> None:
+    """An evening in New York is the next day in UTC."""
+    gauge = AgentGauge("a", registry=registry, ledger=ledger, time_zone="America/New_York")
+    clock.at = datetime(2026, 3, 18, 2, tzinfo=UTC)
+    chat(gauge, "rep-1")
+    clock.at = datetime(2026, 3, 18, 5, tzinfo=UTC)
+    gauge.refresh_from_ledger()
+    assert shown(registry, "agent_user_days") == {"last_7d": 1, "previous_7d": 0}
+
+
+@pytest.mark.parametrize("name", ["Europe/Berln", "", "../etc/passwd", "Europe"])
+def test_a_time_zone_that_nobody_knows_is_said_at_start_up(registry: CollectorRegistry, name: str) -> None:
+    """With how to write it."""
+    with pytest.raises(ValueError, match="is not a known time zone; write it as Europe/Berlin"):
+        AgentGauge("a", registry=registry, time_zone=name)
+
+
 def test_retention_is_shown_only_while_there_is_a_cohort(
     gauge: AgentGauge, registry: CollectorRegistry, clock: Clock
 ) -> None:
@@ -121,7 +141,7 @@ def test_retention_is_shown_only_while_there_is_a_cohort(
     for user_id in ("rep-1", None, None):
         gauge.refresh_from_ledger()
         seen.append(shown(registry, "agent_user_retention_ratio"))
-        clock.forward(days=7)
+        clock.forward(days=7, seconds=1)
         chat(gauge, user_id)
     gauge.refresh_from_ledger()
     seen.append(shown(registry, "agent_user_retention_ratio"))

@@ -69,9 +69,10 @@ class Recorder:
     def add(self, user_id: str, *, sessions: int = 0, turns: int = 0, cost_usd: float = 0.0) -> None:
         """Take usage of today; returns at once, whatever the database does."""
         try:
-            key = (self._ledger.today(), user_id)
+            now = self._ledger.now()
+            turn_at = now.timestamp() if turns else None
             with self._lock:
-                kept = self._keep(key, Usage(sessions, turns, cost_usd))
+                kept = self._keep((now.date(), user_id), Usage(sessions, turns, cost_usd, turn_at, turn_at))
             self.start()
             if not kept:
                 self._on_fault(UsageDroppedError())

@@ -8,15 +8,17 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Self
 
 from sqlalchemy import (
     URL,
+    ColumnElement,
     Connection,
     Engine,
     NullPool,
+    Subquery,
     Table,
     case,
     create_engine,
@@ -45,6 +47,7 @@ from agentgauge.ledger.schema import (
 RETENTION_DAYS = 90
 LONGEST_WINDOW_DAYS = 28
 WEEK_DAYS = 7
+NOON = time(12)
 TOP_SPENDERS = 10
 PSEUDONYM_LENGTH = 12
 LONGEST_USER_ID = 200
@@ -59,17 +62,24 @@ class LedgerError(Exception):
 
 @dataclass
 class Usage:
-    """What one user did with one agent on one UTC day, in USD where it is money."""
+    """What one user did with one agent on one UTC day: USD where it is money, Unix seconds where it is a time.
+
+    Wherever that day is cut in two, its first and last turn tell in which of the parts the user was active.
+    """
 
     sessions: int = 0
     turns: int = 0
     cost_usd: float = 0.0
+    first_turn_at: float | None = None
+    last_turn_at: float | None = None
 
     def add(self, other: Usage) -> None:
         """Add up."""
         self.sessions += other.sessions
         self.turns += other.turns
         self.cost_usd += other.cost_usd
+        self.first_turn_at = min(_known(self.first_turn_at, other.first_turn_at), default=None)
+        self.last_turn_at = max(_known(self.last_turn_at, other.last_turn_at), default=None)
 
 
 UserDay = tuple[date, str]
@@ -89,11 +99,13 @@ class Spend:
 class UserFigures:
     """How many people use an agent, and who costs most; see ``Ledger.users`` for what counts as active.
 
-    ``active`` is users by window: ``1d``, ``7d``, ``28d``. ``cohort`` is the users of the week before the last seven
-    days, ``returned`` those of them who were active in the last seven. ``top_spenders`` are the costliest of today.
+    ``active`` is users by window: ``1d``, ``7d``, ``28d``. ``user_days`` is the users of each of the ``last_7d`` whole
+    days added up, and of the ``previous_7d``. ``cohort`` is the users of the week before the last seven days,
+    ``returned`` those of them who were active in the last seven. ``top_spenders`` are the costliest of today (UTC).
     """
 
     active: Mapping[str, int]
+    user_days: Mapping[str, int]
     cohort: int
     returned: int
     top_spenders: tuple[Spend, ...]
@@ -157,8 +169,12 @@ class Ledger:
         adding_up = insert.on_conflict_do_update(
             index_elements=[USAGE.c.agent, USAGE.c.day, USAGE.c.user_id],
             set_={
-                column.name: column + insert.excluded[column.name]
-                for column in (USAGE.c.sessions, USAGE.c.turns, USAGE.c.cost_usd)
+                **{
+                    column.name: column + insert.excluded[column.name]
+                    for column in (USAGE.c.sessions, USAGE.c.turns, USAGE.c.cost_usd)
+                },
+                "first_turn_at": _first(USAGE.c.first_turn_at, insert.excluded.first_turn_at),
+                "last_turn_at": -_first(-USAGE.c.last_turn_at, -insert.excluded.last_turn_at),
             },
         )
         rows = [
@@ -183,39 +199,53 @@ class Ledger:
         with self.writing() as connection:
             connection.execute(FEEDBACK.insert(), row)
 
-    def users(self, agent: str) -> UserFigures:
+    def users(self, agent: str, time_zone: tzinfo = UTC) -> UserFigures:
         """Who uses the agent, as of now.
 
-        A user is active on a UTC day on which a turn was taken: opening a session is not yet use. Windows are whole
-        days that end with today, as far as it has come: ``1d`` is today, ``7d`` today and the six days before, ``28d``
-        today and the 27 before. The cohort of the weekly retention are the users active in the seven days before
-        those of ``7d`` (13 to 7 days ago); they returned if they were active in ``7d``.
+        A user is active when a turn is taken: opening a session is not yet use. The windows trail: ``1d`` is the last
+        24 hours. The cohort of the weekly retention are the users active 14 to 7 days ago; they returned if they were
+        active in the last seven. User-days are of whole days in the ``time_zone``; today is none yet. A row of an older
+        agentgauge, which did not note when turns were taken, counts for noon UTC of its day.
         """
-        today = self.today()
-
-        def days_ago(days: int) -> str:
-            return (today - timedelta(days=days)).isoformat()
-
-        week = days_ago(WEEK_DAYS - 1)
-        week_before = USAGE.c.day.between(days_ago(2 * WEEK_DAYS - 1), days_ago(WEEK_DAYS))
+        now = self.now()
+        turns = _turns(agent, now.date())
+        at = turns.c.at
+        month, fortnight, week, day = (
+            (now - timedelta(days=days)).timestamp() for days in (LONGEST_WINDOW_DAYS, 2 * WEEK_DAYS, WEEK_DAYS, 1)
+        )
+        in_cohort = case(((at >= fortnight) & (at < week), 1), else_=0)
         each = (
-            select(func.max(USAGE.c.day).label("last"), func.max(case((week_before, 1), else_=0)).label("in_cohort"))
-            .where(USAGE.c.agent == agent, USAGE.c.turns > 0)
-            .where(USAGE.c.day.between(days_ago(LONGEST_WINDOW_DAYS - 1), days_ago(0)))
-            .group_by(USAGE.c.user_id)
+            select(func.max(at).label("last"), func.max(in_cohort).label("in_cohort"))
+            .where(at >= month)
+            .group_by(turns.c.user_id)
             .subquery()
         )
         counts = select(
             func.count().label("four_weeks"),
             func.count().filter(each.c.last >= week).label("week"),
-            func.count().filter(each.c.last >= days_ago(0)).label("day"),
+            func.count().filter(each.c.last >= day).label("day"),
             func.count().filter(each.c.in_cohort == 1).label("cohort"),
             func.count().filter(each.c.in_cohort == 1, each.c.last >= week).label("returned"),
         ).select_from(each)
+        midnights = _midnights(now.astimezone(time_zone))
+        day_of = case(*((at < midnight, number) for number, midnight in enumerate(midnights[1:])))
+        daily = select(turns.c.user_id, day_of.label("day")).where(at >= midnights[0], at < midnights[-1])
+        user_days = daily.distinct().subquery()
+        weeks = select(
+            func.count().filter(user_days.c.day >= WEEK_DAYS).label("last"),
+            func.count().filter(user_days.c.day < WEEK_DAYS).label("previous"),
+        ).select_from(user_days)
         with self.reading() as connection:
             row = connection.execute(counts).one()
+            days = connection.execute(weeks).one()
             spenders = self._spenders(connection, agent, TOP_SPENDERS)
-        return UserFigures({"1d": row.day, "7d": row.week, "28d": row.four_weeks}, row.cohort, row.returned, spenders)
+        return UserFigures(
+            active={"1d": row.day, "7d": row.week, "28d": row.four_weeks},
+            user_days={"last_7d": days.last, "previous_7d": days.previous},
+            cohort=row.cohort,
+            returned=row.returned,
+            top_spenders=spenders,
+        )
 
     def top_spenders(self, agent: str, limit: int) -> tuple[Spend, ...]:
         """The users with any spend today, costliest first, at most ``limit``."""
@@ -292,6 +322,33 @@ class Ledger:
 
     def _forget_connections(self) -> None:
         self._engine.dispose(close=False)  # they are the parent's
+
+
+def _known(*moments: float | None) -> list[float]:
+    return [moment for moment in moments if moment is not None]
+
+
+def _first(one: ColumnElement[float], other: ColumnElement[float]) -> ColumnElement[float]:
+    """The lesser of two columns, or the one that is not null; the databases' own functions differ about null."""
+    return case((other.is_(None), one), (one <= other, one), else_=other)
+
+
+def _turns(agent: str, today: date) -> Subquery:
+    """Users with ``at``, Unix seconds: the first and the last turn of each of their days."""
+    days = [today - timedelta(days=number) for number in range(LONGEST_WINDOW_DAYS + 1)]
+    noon = case(*((USAGE.c.day == day.isoformat(), datetime.combine(day, NOON, UTC).timestamp()) for day in days))
+    usage = (USAGE.c.agent == agent, USAGE.c.turns > 0, USAGE.c.day.between(days[-1].isoformat(), days[0].isoformat()))
+    first, last = (
+        select(USAGE.c.user_id, func.coalesce(moment, noon).label("at")).where(*usage)
+        for moment in (USAGE.c.first_turn_at, USAGE.c.last_turn_at)
+    )
+    return first.union(last).subquery()
+
+
+def _midnights(now: datetime) -> list[float]:
+    """In Unix seconds, where the last fortnight's days begin in the time zone of ``now``, and today."""
+    days = (now.date() - timedelta(days=number) for number in range(2 * WEEK_DAYS, -1, -1))
+    return [datetime.combine(day, time(), now.tzinfo).timestamp() for day in days]
 
 
 def is_storable(user_id: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
+
 from agentgauge import metrics
 from agentgauge.instruments import Instruments
 from agentgauge.ledger.store import Ledger
@@ -10,22 +12,27 @@ from agentgauge.ledger.store import Ledger
 class UserGauges:
     """Shows one agent's users as gauges; people are named by pseudonym, and only today's costliest.
 
-    ``usd_a_day`` is what a user may spend on a UTC day.
+    ``usd_a_day`` is what a user may spend on a UTC day; whole days of use are those of the ``time_zone``.
     """
 
-    def __init__(self, ledger: Ledger, agent: str, instruments: Instruments, usd_a_day: float) -> None:
+    def __init__(
+        self, ledger: Ledger, agent: str, instruments: Instruments, usd_a_day: float, time_zone: tzinfo
+    ) -> None:
         self._ledger = ledger
         self._agent = agent
         self._instruments = instruments
         self._usd_a_day = usd_a_day
+        self._time_zone = time_zone
         self._shown: set[str] = set()
 
     def refresh(self) -> None:
         """Read the ledger and set the gauges; raises what the database raises, and then all stay as they were."""
-        users = self._ledger.users(self._agent)
+        users = self._ledger.users(self._agent, self._time_zone)
         over = self._ledger.users_above(self._agent, self._usd_a_day)
         for window, count in users.active.items():
             self._instruments.gauge(metrics.ACTIVE_USERS, window).set(count)
+        for window, count in users.user_days.items():
+            self._instruments.gauge(metrics.USER_DAYS, window).set(count)
         self._instruments.gauge(metrics.USER_RETENTION_COHORT).set(users.cohort)
         if users.cohort:
             self._instruments.gauge(metrics.USER_RETENTION).set(users.returned / users.cohort)
