@@ -192,6 +192,22 @@ SESSIONS_AND_USERS = Row(
             most_first="spend",
             span=12,
         ),
+        lines(
+            114,
+            "Users over their limit of a day",
+            COUNT,
+            "How many have spent more since 00:00 UTC than a user may on a day.",
+            Query(queries.ledger_gauge("users_over_daily_cost", "agent"), "{{agent}}"),
+            span=12,
+        ),
+        lines(
+            115,
+            "What a user may spend on a day",
+            USD,
+            "The limit that each agent has set for a user and a UTC day.",
+            Query(queries.ledger_gauge("user_daily_cost_limit", "agent"), "{{agent}}"),
+            span=12,
+        ),
     ),
 )
 
