@@ -50,6 +50,17 @@ def test_a_slip_is_named_by_line_and_field(tmp_path: Path, old: str, new: str, w
     assert str(raised.value).startswith(f"thresholds.yml:{line_of(path, where)}: ")
 
 
+def test_a_severity_that_is_none_of_the_four_is_refused_for_a_single_agent_as_well(tmp_path: Path) -> None:
+    """A route that does not exist would swallow the page."""
+    path = tmp_path / "mine.yml"
+    path.write_text("agents:\n  billing_bot:\n    AgentLatencySpike:\n      severity: urgent\n", encoding="utf-8")
+    with pytest.raises(
+        ThresholdError,
+        match=r"^mine\.yml:4: agents\.billing_bot\.AgentLatencySpike\.severity: 'urgent' is not one of critical",
+    ):
+        thresholds.load(overrides=path)
+
+
 def test_a_threshold_that_is_no_bucket_boundary_is_refused_with_the_boundaries(tmp_path: Path) -> None:
     """Between buckets a breach would be interpolated, not counted."""
     path = changed(tmp_path, "threshold: {value: 5, unit: seconds", "threshold: {value: 7, unit: seconds")
