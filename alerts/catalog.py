@@ -15,6 +15,7 @@ RECORDS: tuple[Record, ...] = (
     *provider.RECORDS,
     *tasks.RECORDS,
     *approvals.RECORDS,
+    *evals.RECORDS,
     *cost.RECORDS,
     *users.RECORDS,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from agentgauge import metrics
 from alerts import links
 from alerts.areas.presence import LATELY, USUAL
-from alerts.areas.users import DOWN, LAST_WEEK, WEEK_BEFORE, WRONG
+from alerts.areas.users import DOWN, LAST_WEEK, RATINGS_1H, TASKS_1H, WEEK_BEFORE, WRONG
 from dashboards import queries, shared
 from dashboards.annotations import EVERYWHERE
 from dashboards.model import Dashboard, Limit, Query, Row
@@ -164,6 +164,24 @@ THUMBS = Row(
             "Thumbs per minute.",
             Query(queries.per_minute("feedback", "rating"), "{{rating}}"),
             span=12,
+        ),
+        lines(
+            links.RATINGS.panel_id,
+            "Ratings and answers",
+            COUNT,
+            "Ratings within the alert's window, and how many the answers of that window should have brought, going by "
+            "the week before.",
+            Query(f"sum_over_time({RATINGS_1H}{{<where>}}[<window>:1h])", "{{agent}}"),
+            Query(
+                f"""
+sum_over_time({RATINGS_1H}{{<where>}}[7d:1h] offset <window>)
+/
+(sum_over_time({TASKS_1H}{{<where>}}[7d:1h] offset <window>) > 0)
+* sum_over_time({TASKS_1H}{{<where>}}[<window>:1h])
+""",
+                "{{agent}}, expected",
+            ),
+            span=24,
         ),
     ),
 )

@@ -146,6 +146,7 @@ SCENES: tuple[Scene, ...] = (
     _past("AgentActiveUsersDeclining", "adoption-declines"),
     _past("AgentRetentionLow", "retention-low"),
     _past("AgentNegativeFeedbackHigh", "thumbs-down"),
+    _past("AgentFeedbackSilent", "ratings-stop", pace=0.01),  # next to nobody is there to rate
     _past("AgentApprovalRateHigh", "rubber-stamping"),
     _past("AgentAuditProblems", "audits-fail"),
 )

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from alerts import links
-from alerts.model import Alert
+from alerts.model import Alert, Record
+
+LAST_RUN = "agent_suite:agent_eval_last_run:max"
+
+RECORDS = (Record(LAST_RUN, "max by (agent, suite) (<eval_last_run>)", area="evals"),)
 
 ALERTS = (
     Alert(
@@ -29,8 +33,18 @@ max by (agent, suite) (
         area="evals",
         summary="The evaluations have not run for too long.",
         fires_when="no eval run for <threshold>",
-        expr="""
-(time() - max by (agent, suite) (<eval_last_run>)) / 86400 > <threshold>
+        # A suite that the agent no longer shows is forgotten, not fresh: its last run counts on. That of an agent that
+        # is not there any more does not.
+        expr=f"""
+(
+  time()
+  -
+  (
+    {LAST_RUN}
+    or
+    last_over_time({LAST_RUN}[30d:1h]) and on (agent) last_over_time(<build_info>[1h])
+  )
+) / 86400 > <threshold>
 """,
         description=(
             '{{ $labels.agent }}: suite {{ $labels.suite }} last ran {{ $value | printf "%.1f" }} days ago; more than '

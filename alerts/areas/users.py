@@ -8,6 +8,14 @@ from alerts.model import Alert, Record
 
 LAST_WEEK = "agent:agent_user_days_last_7d:max"
 WEEK_BEFORE = "agent:agent_user_days_previous_7d:max"
+RATINGS_1H = "agent:agent_feedback:increase1h"
+TASKS_1H = "agent:agent_tasks:increase1h"
+
+RATINGS_BEFORE = f"sum_over_time({RATINGS_1H}[7d:1h] offset <window>)"
+RATINGS_EXPECTED = (
+    f"{RATINGS_BEFORE} / sum_over_time({TASKS_1H}[7d:1h] offset <window>) * sum_over_time({TASKS_1H}[<window>:1h])"
+)
+"""As many ratings an answer as in the week before, for the answers of the window: a holiday has none to rate."""
 
 WRONG = Judged(
     alert="AgentWrongAnswersReported",
@@ -31,6 +39,8 @@ RECORDS = (
     *DOWN.records("users"),
     Record(LAST_WEEK, 'max by (agent) (<user_days>{window="last_7d"})', area="users"),
     Record(WEEK_BEFORE, 'max by (agent) (<user_days>{window="previous_7d"})', area="users"),
+    Record(RATINGS_1H, "sum by (agent) (increase(<feedback>[1h]))", area="users"),
+    Record(TASKS_1H, "sum by (agent) (increase(<tasks>[1h]))", area="users"),
 )
 
 ALERTS = (
@@ -61,6 +71,26 @@ ALERTS = (
         ),
         labels=("agent",),
         panel=links.NEGATIVE_FEEDBACK,
+    ),
+    Alert(
+        name="AgentFeedbackSilent",
+        area="users",
+        summary="Nobody rates the answers any more: the buttons may be broken.",
+        fires_when="no rating, where there were <evidence> in the week before",
+        # Where five are expected, none is chance once in 150 times.
+        expr=f"""
+{RATINGS_BEFORE} >= <evidence>
+and
+{RATINGS_EXPECTED} >= 5
+and
+sum_over_time({RATINGS_1H}[<window>:1h]) == 0
+""",
+        description=(
+            "{{ $labels.agent }}: nobody rated an answer in the last <window>; in the week before there were "
+            "<evidence> ratings or more."
+        ),
+        labels=("agent",),
+        panel=links.RATINGS,
     ),
     Alert(
         name="AgentActiveUsersDeclining",

@@ -178,7 +178,7 @@ def _add_model(amounts: Amounts, model: str, steps: dict[str, float], usage: Tok
 
 
 def _add_people(amounts: Amounts, behaviour: Habits) -> None:
-    ratings = TURNS * RATES_THE_ANSWER
+    ratings = TURNS * RATES_THE_ANSWER * behaviour.rated
     _count(amounts, metrics.FEEDBACK, "up", "none", n=ratings * behaviour.happy)
     for reason, weight in COMPLAINTS.items():
         unhappy = ratings * (1 - behaviour.happy) * weight / sum(COMPLAINTS.values())

@@ -38,6 +38,8 @@ class Habits:
     """Of one call that plans or answers."""
     tool_prices: float = 1
     """What the APIs behind the tools charge, against the usual price."""
+    rated: float = 1
+    """How many of the answers are rated, against the usual."""
     happy: float = 0.94
     approved: float = 0.93
     audits_ok: float = 0.985
@@ -82,6 +84,7 @@ STORIES: dict[str, Story] = {
         hours=26,
     ),
     "thumbs-down": Story("Since yesterday one rating in three is bad.", GROWING, Habits(happy=0.65), hours=26),
+    "ratings-stop": Story("For three days nobody has rated an answer.", GROWING, Habits(rated=0), hours=76),
     "rubber-stamping": Story(
         "Since yesterday people approve whatever is proposed.", GROWING, Habits(approved=0.995), hours=26
     ),

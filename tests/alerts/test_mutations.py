@@ -42,6 +42,8 @@ CONSTANTS = (
     ("AgentNoTraffic", "> 0.75", ("> 0.25", "> 1.25")),
     ("AgentNoTraffic", "0.5,", ("0,", "1,")),
     ("AgentNoTraffic", "lately < 1 or", ("lately < 0 or", "lately < 3 or")),
+    ("AgentFeedbackSilent", ">= 5", (">= 4", ">= 6")),
+    ("AgentFeedbackSilent", "[7d:1h]", ("[5d:1h]", "[10d:1h]")),
     ("AgentToolNewErrorType", "[7d:10m]", ("[5d:10m]", "[9d:10m]")),
     ("AgentToolNewErrorType", "offset 1d", ("offset 18h", "offset 30h")),
     ("AgentTurnsIncreasing", "[1d:5m]", ("[12h:5m]", "[2d:5m]")),

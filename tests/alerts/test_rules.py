@@ -122,6 +122,7 @@ def test_the_numbers_are_those_of_the_contract() -> None:
         "AgentWrongAnswersReported": (0.01, 3, "1h", None, "critical"),
         "AgentNegativeFeedbackHigh": (0.2, 10, "1d", "10m", "warning"),
         "AgentActiveUsersDeclining": (0.9, 35, None, "6h", "warning"),
+        "AgentFeedbackSilent": (None, 10, "3d", None, "warning"),
         "AgentRetentionLow": (0.3, 10, None, "6h", "warning"),
         "AgentExporterDown": (None, None, None, "2m", "critical"),
         "AgentExporterAbsent": (None, None, None, "5m", "critical"),

@@ -36,6 +36,7 @@ FIRE = {
     "over-budget": {"AgentSpendOverBudget"},
     "tool-prices": {"AgentToolSpendAnomaly"},
     "thumbs-down": {"AgentNegativeFeedbackHigh"},
+    "ratings-stop": {"AgentFeedbackSilent"},
     "rubber-stamping": {"AgentApprovalRateHigh"},
     "audits-fail": {"AgentAuditProblems"},
     "traffic-stops": {"AgentNoTraffic"},
