@@ -57,8 +57,8 @@ generate: .venv/ready ## the committed bundle: rules, dashboards, runbooks and c
 docs: .venv/ready ## the documentation as a site, in .stack/docs
 	NO_MKDOCS_2_WARNING=1 $(PYTHON_ENV) -m mkdocs build --quiet --strict -f stack/docs.yml
 
-truth: .venv/ready ## the real rules on made-up traffic: false pages, minutes to find and to end (SEED=7, SHORT=1, ONLY=word)
-	$(PYTHON_ENV) -m truth --seed $(or $(SEED),1) $(if $(SHORT),--short) $(if $(ONLY),--only "$(ONLY)")
+truth: .venv/ready ## the real rules on made-up traffic: false pages, minutes to find and to end (SEED=7, SHORT=1, ONLY=word, WRITE=1 writes docs/truth.md)
+	$(PYTHON_ENV) -m truth --seed $(or $(SEED),1) $(if $(SHORT),--short) $(if $(ONLY),--only "$(ONLY)") $(if $(WRITE),--write)
 
 bench: .venv/ready ## overhead of the instrumentation, beside the bare calls
 	$(PYTHON_ENV) -m tests.bench

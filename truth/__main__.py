@@ -35,6 +35,10 @@ lasts. `agentgauge truth --calls-per-hour 12` says what can work at your volume.
 
 "Not kept" says that it is worse than asked, beyond what chance explains.
 """
+FEW = """
+This page holds the quick histories alone, `make truth SHORT=1`: scraped once a minute, at the agent's own volume, drawn
+three times at most, nothing that needs days. A row without numbers was not drawn; `make truth WRITE=1` draws all.
+"""
 CURVE = """## Sooner, or more quietly
 
 Every z of `thresholds.yml` can be lowered: faults are found sooner, and pages for nothing come more often. The dots are
@@ -61,8 +65,7 @@ def main() -> int:
     _say(f"{len(chosen)} histories, {sum(one.kind == 'incident' for one in incidents.ALL)} incidents")
     for outcome in measure.measure(chosen, arguments.seed, programs, os.cpu_count() or 1):
         outcomes.append(outcome)
-        _say(f"\r{len(outcomes)} of {len(chosen)} after {time.monotonic() - began:.0f} s", end="")
-    _say("")
+    _say(f"replayed after {time.monotonic() - began:.0f} s")
     judged = list(report.verdicts(outcomes))
     tables = [
         *report.verdict_table(judged),
@@ -73,7 +76,7 @@ def main() -> int:
     ]
     sys.stdout.write("\n".join(tables) + "\n")
     if arguments.write:
-        _write(tables, arguments.seed, programs)
+        _write(tables, arguments.seed, programs, few=arguments.short)
     broken = [one for one in judged if one.kept is False]
     _say(f"{len(judged) - len(broken)} of {len(judged)} limits kept, after {time.monotonic() - began:.0f} s")
     for one in broken:
@@ -81,12 +84,12 @@ def main() -> int:
     return 1 if broken else 0
 
 
-def _write(tables: list[str], seed: int, programs: Programs) -> None:
+def _write(tables: list[str], seed: int, programs: Programs, *, few: bool) -> None:
     volume = "190 tool calls, 75 tasks, 25 sessions, 8 approvals and 4 ratings"
     head = HEAD.format(version=_version(programs), volume=volume, seed=seed)
     factors = " ".join(f"{factor:g}" for factor in curve.FACTORS)
     end = CURVE.format(factors=factors, alert=curve.ALERT)
-    PAGE.write_text("\n".join([head, *tables, "", end]), encoding="utf-8")
+    PAGE.write_text("\n".join([head + (FEW if few else ""), *tables, "", end]), encoding="utf-8")
     PICTURE.write_text(plot.svg(curve.points(seed)), encoding="utf-8")
 
 

@@ -106,6 +106,12 @@ OFTEN = (7, 5)
 """Draws of what has a limit: a median of three says little."""
 
 
+FIVE_FAILURES = "five failures are the least that the test is good for, and they must have gone on for two minutes"
+ROOT_FIRST = "it waits two minutes, so that an outage of all tools pages as that, scraped once a minute too"
+EDGE_IS_QUIET = "a lower z finds it sooner and pages at the edge of the promise more than once a week"
+TEN_TASKS = "ten tasks are the least that the test is good for; half of the times they take longer than asked"
+
+
 def at(per_hour: float) -> Mapping[str, Change]:
     """One tool with so many calls an hour."""
     return {"crm_calls": per_hour}
@@ -214,19 +220,19 @@ INCIDENTS = (
              ALL_TOOLS_FAIL, volumes=(0.1,), brings=TASKS),
     Incident("CRM outage: all tools fail", ("AgentAllToolCallsFailing",), ALL_TOOLS_FAIL, volumes=(1, 10),
              found_within={1: Limit(4), 10: Limit(2)}, draws=OFTEN),
-    _tool("one tool dead", 10, 1, 90, Limit(30)),
-    _tool("one tool dead", 45, 1, 60, Limit(7)),
-    _tool("one tool dead", 240, 1, 60, Limit(3)),
-    _tool("one tool succeeds in 80 %", 45, 0.2, 120, Limit(45)),
-    _tool("one tool succeeds in 80 %", 240, 0.2, 60, Limit(10)),
-    _tool("one tool succeeds in 90 %", 45, 0.1, 360, Limit(180), LONG_HOURS),
-    _tool("one tool succeeds in 90 %", 240, 0.1, 120, Limit(60)),
+    _tool("one tool dead", 10, 1, 90, Limit(30, 35, FIVE_FAILURES)),
+    _tool("one tool dead", 45, 1, 60, Limit(7, 9, FIVE_FAILURES)),
+    _tool("one tool dead", 240, 1, 60, Limit(3, 4, ROOT_FIRST)),
+    _tool("one tool succeeds in 80 %", 45, 0.2, 120, Limit(45, 50, EDGE_IS_QUIET)),
+    _tool("one tool succeeds in 80 %", 240, 0.2, 60, Limit(10, 13, EDGE_IS_QUIET)),
+    _tool("one tool succeeds in 90 %", 45, 0.1, 360, Limit(180, 300, EDGE_IS_QUIET), LONG_HOURS),
+    _tool("one tool succeeds in 90 %", 240, 0.1, 120, Limit(60, 65, EDGE_IS_QUIET)),
     Incident("one tool slow", ("AgentToolLatencyHigh",), {"crm_slow": 0.6, "turn_slow": 0.1},
              brings=("AgentLatencySpike",)),
     Incident("one tool fails in a new way", ("AgentToolNewErrorType",), {"crm_failed": 0.03, "crm_new_errors": 1.0},
              240, span=DAYS, draws=(0, 2), volumes=(1, 10)),
     Incident("one of five replicas bad", ("AgentToolSuccessRateLow",),
-             {f"{tool}_failed": 0.21 for tool in TOOLS}, replicas=-5, volumes=(1, 10), minutes=90,
+             {f"{tool}_failed": 0.21 for tool in TOOLS}, replicas=-5, volumes=(1, 10), minutes=90, ends_within=11,
              brings=("AgentTaskCompletionLow",)),
     Incident("provider does not know the model", ("AgentModelGone", *PROVIDER),
              {"llm_not_found": 1.0, "uncompleted": 1.0}, brings=(*TASKS, *PROVIDER),
@@ -244,8 +250,8 @@ INCIDENTS = (
     Incident("provider slow", ("AgentLatencySpike",), {"turn_slow": 0.5}),
     Incident("provider hangs: turns do not end", ("AgentHung",), {"oldest_turn": Growing(0, added=1), "tasks": 0.0},
              minutes=60, found_within={1: Limit(6)}, draws=OFTEN),
-    _tasks("all tasks fail", 15, 1, 90, Limit(30)),
-    _tasks("all tasks fail", 75, 1, 60, Limit(7)),
+    _tasks("all tasks fail", 15, 1, 90, Limit(30, 36, TEN_TASKS)),
+    _tasks("all tasks fail", 75, 1, 60, Limit(7, 9, TEN_TASKS)),
     _tasks("half of the tasks fail", 75, 0.5, 120, Limit(41)),
     _tasks("70 % of the tasks completed", 75, 0.3, 300, Limit(85), LONG_HOURS),
     _tasks("70 % of the tasks completed", 750, 0.3, 120, Limit(40)),

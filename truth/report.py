@@ -15,6 +15,8 @@ VOLUMES = (0.1, 1.0, 10.0)
 KNOWN = {alert.name for alert in ALERTS}
 MINUTE_MORE = 1
 """A scrape of 60 s is allowed to find it so many minutes later."""
+FEW = 4
+"""Draws of which a median says little."""
 SURPRISE = 0.05
 """So seldom would a median be above its limit by chance as often as it is: then the limit is not kept."""
 
@@ -47,12 +49,11 @@ def verdicts(outcomes: list[Outcome]) -> Iterator[Verdict]:
                 if here:
                     minutes = limit.minutes + (MINUTE_MORE if scrape == 60 else 0)
                     times = [math.inf if one.found is None else one.found for one in here]
-                    late = sum(time > minutes for time in times)
                     yield Verdict(
                         f"{row.name}, ×{volume:g}, scrapes of {scrape} s: found",
-                        f"{minutes:g} min",
+                        f"{minutes:g} min" + (f" (asked: {limit.asked:g})" if limit.accepted else ""),
                         _minutes(median(times)),
-                        None if not known(row) else not _surprising(late, len(times)),
+                        None if not known(row) else not _late(times, minutes),
                         limit.why,
                     )
         if row.expects and known(row):
@@ -67,12 +68,11 @@ def _mended(row: Incident, outcomes: list[Outcome]) -> Iterator[Verdict]:
         math.inf if one.ended is None else one.ended for one in found
     ]
     if row.minutes * 60 + row.span.before < row.span.seconds:
-        late = sum(time > row.ends_within + MINUTE_MORE for time in ended)
         yield Verdict(
             f"{row.name}: ended after the mending",
             f"{row.ends_within:g} min",
             _minutes(median(ended)),
-            not _surprising(late, len(ended)),
+            not _late(ended, row.ends_within + MINUTE_MORE),
         )
 
 
@@ -200,9 +200,15 @@ def _rows(outcomes: list[Outcome]) -> list[Incident]:
     return [row for row in ALL if row.name in there]
 
 
-def _surprising(late: int, n: int) -> bool:
-    """Whether so many of n are late that half of them, which the median allows, would be a surprise."""
-    return sum(math.comb(n, k) for k in range(late, n + 1)) / 2**n < SURPRISE if n > 4 else late * 2 > n
+def _late(times: list[float], minutes: float) -> bool:
+    """Whether so many are late that half of them, which the median allows, would be a surprise.
+
+    Of a few, all have to be late, and by half as much again.
+    """
+    late, n = sum(time > minutes for time in times), len(times)
+    if n <= FEW:
+        return late == n and median(times) > minutes * 1.5
+    return sum(math.comb(n, k) for k in range(late, n + 1)) * 0.5**n < SURPRISE
 
 
 def _poisson_at_least(n: int, mean: float) -> float:
