@@ -34,14 +34,14 @@ sum by (agent, tool) (increase(<tool_duration.bucket>{le="<le>"}[<window>]))
 
 
 def none_succeeds(window: str) -> str:
-    """All calls failed, and those of several tools: that of the others none came by is no outage of all."""
+    """All calls failed, those of several tools twice: where one is dead, another may see a single call, and fail it."""
     return f"""
 (
   sum by (agent) (increase(<tool_calls>{{outcome="error"}}[{window}])) >= <evidence>
   and
   sum by (agent) (increase(<tool_calls>{{outcome="success"}}[{window}])) == 0
   and (
-    count by (agent) (sum by (agent, tool) (increase(<tool_calls>{{outcome="error"}}[{window}])) > 0) > 1
+    count by (agent) (sum by (agent, tool) (increase(<tool_calls>{{outcome="error"}}[{window}])) >= 2) > 1
     or
     count by (agent) (sum by (agent, tool) (increase(<tool_calls>[1h])) > 0) == 1
   )
