@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from agentgauge import SessionLimits, metrics
 from alerts import catalog, promql, thresholds
@@ -16,6 +17,7 @@ from alerts.model import Alert
 from alerts.rules import RenderedAlert, render, rule_files
 from tests.alerts import promtool
 from tests.alerts.promtool import RENDERED, RULES, Scenario, scenarios
+from tests.dashboards import boards
 
 
 @pytest.mark.parametrize("scenario", scenarios(), ids=str)
@@ -83,6 +85,18 @@ def test_every_metric_in_a_rule_is_declared() -> None:
     for item in RENDERED.values():
         for name in re.findall(r"\bagent_[a-z0-9_:]+|\bagent:[a-z0-9_:]+", re.sub(r'"[^"]*"', "", item.expr)):
             assert name in records or metrics.by_name(name)
+
+
+def test_every_metric_is_read_by_a_rule_or_a_panel() -> None:
+    """What nobody reads costs every agent a series, and nobody notices when it is wrong."""
+    read = set()
+    for path in RULES:
+        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+            read |= {spec for rule in group["rules"] for spec in promql.metrics_named(rule["expr"])}
+    for dashboard in boards.GENERATED.values():
+        read |= {spec for query in boards.expressions(dashboard) for spec in promql.metrics_named(query)}
+    declared = {spec for spec in vars(metrics).values() if isinstance(spec, metrics.MetricSpec)}
+    assert {spec.name for spec in declared - read} == set()
 
 
 def test_the_numbers_are_those_of_the_contract() -> None:
