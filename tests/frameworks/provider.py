@@ -150,7 +150,7 @@ class Provider:
             name, arguments = self.tools.pop(0)
             content = [{"type": "tool_use", "id": "toolu_1", "name": name, "input": arguments}]
         return {
-            "id": "msg_1",
+            "id": f"msg_{len(self.asked)}",
             "type": "message",
             "role": "assistant",
             "model": self.model or ask["model"],

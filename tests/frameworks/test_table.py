@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
+import tempfile
 import tomllib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,6 +17,8 @@ import pytest
 from agents import Agent as SdkAgent
 from agents import ModelSettings, OpenAIChatCompletionsModel, Runner, function_tool
 from anthropic import AsyncAnthropic
+from claude_agent_sdk import ClaudeAgentOptions, create_sdk_mcp_server, query
+from claude_agent_sdk import tool as claude_tool_named
 from langchain_core.messages import HumanMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
@@ -28,7 +31,7 @@ from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from agentgauge import AgentGauge, adapters
-from agentgauge.adapters import langchain, openai_agents, pydantic_ai
+from agentgauge.adapters import claude_agent_sdk, langchain, openai_agents, pydantic_ai
 from agentgauge.adapters import litellm as litellm_adapter
 from agentgauge.adapters import openai as openai_adapter
 from tests.frameworks.bills import CHAT_USAGE, OPUS, OPUS_USAGE, SOL
@@ -41,6 +44,7 @@ pytestmark = [pytest.mark.filterwarnings(f"ignore::{kind}") for kind in ("UserWa
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "frameworks.md").read_text(encoding="utf-8")
 COLUMNS = ("Model calls", "Tokens and cost", "Retries", "First token", "Tools")
+QUIET = {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
 SAYS: list[Any] = [{"role": "user", "content": "When does Globex renew?"}]
 
 
@@ -87,6 +91,12 @@ def test_its_lines_are_those_of_the_example(row: dict[str, str]) -> None:
 def when_renews(account: str) -> str:
     """When an account renews."""
     return "March"
+
+
+@claude_tool_named("when_renews", "When an account renews", {"account": str})
+async def claude_tool(asked: dict[str, Any]) -> dict[str, Any]:
+    """The same, as a tool of the Claude Agent SDK."""
+    return {"content": [{"type": "text", "text": when_renews(asked["account"])}]}
 
 
 async def anthropic_run(gauge: AgentGauge, url: str) -> None:
@@ -178,6 +188,21 @@ async def pydantic_run(gauge: AgentGauge, url: str) -> None:
         await streamed.get_output()
 
 
+async def claude_run(gauge: AgentGauge, url: str) -> None:
+    """A turn of the program."""
+    with tempfile.TemporaryDirectory() as home:
+        options = ClaudeAgentOptions(
+            model=OPUS,
+            cwd=home,
+            env={"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": "k", "HOME": home} | QUIET,
+            mcp_servers={"crm": create_sdk_mcp_server("crm", tools=[claude_tool])},
+            allowed_tools=["mcp__crm__when_renews"],
+            setting_sources=[],
+        )
+        async for _ in claude_agent_sdk.watched(gauge, query(prompt="When does Globex renew?", options=options)):
+            pass
+
+
 RUNS: dict[str, Callable[[AgentGauge, str], Awaitable[None]]] = {
     "gauge.anthropic()": anthropic_run,
     "agentgauge.adapters.openai": openai_run,
@@ -185,6 +210,7 @@ RUNS: dict[str, Callable[[AgentGauge, str], Awaitable[None]]] = {
     "agentgauge.adapters.litellm": litellm_run,
     "agentgauge.adapters.openai_agents": agents_run,
     "agentgauge.adapters.pydantic_ai": pydantic_run,
+    "agentgauge.adapters.claude_agent_sdk": claude_run,
 }
 """The adapter of each row → a run of two streamed calls, a tool between them, and an attempt that is made again."""
 
@@ -192,8 +218,10 @@ RUNS: dict[str, Callable[[AgentGauge, str], Awaitable[None]]] = {
 @pytest.mark.parametrize("adapter", RUNS)
 async def test_a_run_records_what_the_row_says(gauge: AgentGauge, url: str, provider: Provider, adapter: str) -> None:
     """Each column, yes or no."""
-    provider.usage = OPUS_USAGE if adapter == "gauge.anthropic()" else CHAT_USAGE
-    provider.failures, provider.tools = [500], [("when_renews", {"account": "Globex"})]
+    claude = adapter == "agentgauge.adapters.claude_agent_sdk"
+    provider.usage = OPUS_USAGE if claude or adapter == "gauge.anthropic()" else CHAT_USAGE
+    name = "mcp__crm__when_renews" if claude else "when_renews"
+    provider.failures, provider.tools = [500], [(name, {"account": "Globex"})]
     await RUNS[adapter](gauge, url)
     assert len(provider.asked) == 3
     series = {
