@@ -146,6 +146,7 @@ def holes(alert: Alert, numbers: Numbers) -> dict[str, object]:
         values["window.seconds"] = f"{numbers.window.seconds:g}"
     for name, look in numbers.looks.items():
         values[f"{name}.window"] = look.window
+        values[f"{name}.hours"] = f"{look.window.seconds / 3600:g}"
         if look.z is not None:
             values[f"{name}.z"] = f"{look.z:g}"
     return values

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from agentgauge.session import SessionLimits
 from alerts import links
-from alerts.areas.cost import SPEND_1H, SPEND_24H, SPEND_DAY, SPEND_USUAL, TOOL_SPEND_DAY, TOOL_SPEND_USUAL
+from alerts.areas.cost import SPEND, SPEND_24H, TOOL_SPEND
+from alerts.usual import Spend
 from dashboards import queries, shared
 from dashboards.annotations import EVERYWHERE
 from dashboards.model import Dashboard, Limit, Panel, Query, Row
@@ -18,10 +19,10 @@ AT_A_GLANCE = Row(
         shared.spend_against_usual(101),
         stat(
             102,
-            "Tool spend ÷ usual day",
+            "Tool spend ÷ usual",
             FACTOR,
             "The same for what the external APIs behind the tools charge.",
-            queries.highest(f"{TOOL_SPEND_DAY}{{<where>}} / ({TOOL_SPEND_USUAL}{{<where>}} > 0)"),
+            shared.against_usual(TOOL_SPEND),
             limit=Limit("AgentToolSpendAnomaly", "above"),
         ),
         stat(
@@ -51,36 +52,35 @@ AT_A_GLANCE = Row(
 )
 
 
-def _against_usual(id: int, title: str, day: str, usual: str, description: str) -> Panel:
-    """Spend of a day beside a usual one; of all models, or of the tools alone."""
+def _against_usual(id: int, title: str, spend: Spend, description: str) -> Panel:
+    """The current spend beside what is usual at this hour; of all models, or of the tools alone."""
     return lines(
         id,
         title,
         USD,
-        f"{description} The baseline is the daily mean of the 7 days before, once there are three days of history.",
-        Query(f"{day}{{<where>}}", "{{agent}}"),
-        Query(f"{usual}{{<where>}}", "{{agent}}, usual day"),
-        Query(f"<threshold> * {usual}{{<where>}}", "{{agent}}, limit", is_limit=True),
+        f"{description} Usual is what the same hour cost in past weeks; before there are three weeks, the dearest hour "
+        "of the days before, once there are three days of history.",
+        Query(f"{spend.now('fast')}{{<where>}}", "{{agent}}"),
+        Query(f"{spend.usual('fast')}{{<where>}}", "{{agent}}, usual"),
+        Query(f"<threshold> * {spend.usual('fast')}{{<where>}}", "{{agent}}, limit", is_limit=True),
         span=12,
     )
 
 
 USUAL = Row(
-    "Against a usual day",
+    "Against the usual",
     (
         _against_usual(
             links.SPEND.panel_id,
-            "Spend of 24 hours",
-            SPEND_DAY,
-            SPEND_USUAL,
-            "LLM and tool spend of the 24 hours up to each moment, of all models.",
+            "Spend an hour",
+            SPEND,
+            "What LLM and tools of all models cost an hour, by the last half hour.",
         ),
         _against_usual(
             links.TOOL_SPEND.panel_id,
-            "Tool spend of 24 hours",
-            TOOL_SPEND_DAY,
-            TOOL_SPEND_USUAL,
-            "What the external APIs behind the tools charged in the 24 hours up to each moment.",
+            "Tool spend an hour",
+            TOOL_SPEND,
+            "What the external APIs behind the tools charge an hour, by the last half hour.",
         ),
     ),
 )
@@ -93,7 +93,7 @@ BUDGET = Row(
             "Spend ÷ budget",
             RATIO,
             "LLM and tool spend of the last hour by the budget of an hour, and of the last 24 hours by that of a day.",
-            Query(f"{SPEND_1H}{{<where>}} / <hour>", "{{agent}} hour"),
+            Query(f"{SPEND.of_an_hour}{{<where>}} / <hour>", "{{agent}} hour"),
             Query(f"{SPEND_24H}{{<where>}} / <day>", "{{agent}} 24 h"),
             span=24,
             limits=(Limit(1, "above"),),

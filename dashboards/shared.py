@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from alerts.areas.approvals import DECIDED, WAVED_THROUGH
-from alerts.areas.cost import SPEND_DAY, SPEND_USUAL
+from alerts.areas.cost import SPEND
 from alerts.areas.users import DOWN
+from alerts.usual import Spend
 from dashboards import queries
 from dashboards.model import Limit, Panel, Query, State
 from dashboards.shapes import lines, percentiles, stack, stat, table
@@ -90,15 +91,20 @@ def spend_of_a_day(id: int, span: int = 4, opens: str = "") -> Panel:
     )
 
 
+def against_usual(spend: Spend) -> str:
+    """The current spend by what is usual at this hour, of the agent furthest from it."""
+    return queries.highest(f"{spend.now('fast')}{{<where>}} / ({spend.usual('fast')}{{<where>}} > 0)")
+
+
 def spend_against_usual(id: int, span: int = 4, opens: str = "") -> Panel:
-    """What 24 hours cost, beside a usual day."""
+    """What the agent spends now, beside what is usual at this hour."""
     return stat(
         id,
-        "Spend ÷ usual day",
+        "Spend ÷ usual",
         FACTOR,
-        "Spend of the last 24 hours by the daily mean of the 7 days before, of the agent furthest from it; needs "
-        "three days of history.",
-        queries.highest(f"{SPEND_DAY}{{<where>}} / ({SPEND_USUAL}{{<where>}} > 0)"),
+        "Spend of the last half hour by what is usual at this hour, of the agent furthest from it; needs three days of "
+        "history.",
+        against_usual(SPEND),
         span=span,
         limit=Limit("AgentCostSpike", "above"),
         opens=opens,

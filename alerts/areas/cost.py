@@ -8,50 +8,30 @@ from agentgauge import metrics
 from agentgauge.metrics import MetricSpec
 from agentgauge.session import SessionLimits
 from agentgauge.vocabulary import SessionLimit
-from alerts import links
+from alerts import links, usual
 from alerts.counting import newly_counted
 from alerts.evidence import Judged, mean_above
 from alerts.model import Alert, Record
+from alerts.usual import Spend, spike
 
-SPEND_5M = "agent:agent_spend_usd:increase5m"
-SPEND_1H = "agent:agent_spend_usd:increase1h"
-SPEND_DAY = "agent:agent_spend_usd:increase1d"
 SPEND_10M = "agent:agent_spend_usd:increase10m"
 SPEND_24H = "agent:agent_spend_usd:last24h"
-SPEND_USUAL = "agent:agent_spend_usd:daily_mean7d"
-TOOL_SPEND_5M = "agent:agent_tool_cost_usd:increase5m"
-TOOL_SPEND_1H = "agent:agent_tool_cost_usd:increase1h"
-TOOL_SPEND_DAY = "agent:agent_tool_cost_usd:increase1d"
-TOOL_SPEND_USUAL = "agent:agent_tool_cost_usd:daily_mean7d"
+SESSION_MEAN = "agent:agent_session_cost_usd:mean2w"
+"""What a session costs on average, of those closed in the two weeks before the last day."""
 
-DAYS_OF_HISTORY = 3
-"""Less than three whole days is no baseline."""
-
-
-USUAL_DAY = (
-    "the mean over those of the 7 days (UTC) before the last 24 h on which the agent ran, "
-    f"if there are more than {DAYS_OF_HISTORY}"
+SPEND = Spend(
+    alert="AgentCostSpike",
+    record="agent:agent_spend_usd",
+    # Union, not sum: an agent without paid tools, or before its first LLM call, still has the other half.
+    spent="sum by (agent) (increase(<llm_cost>[<window>]) or increase(<tool_cost>[<window>]))",
+    session_cost=SESSION_MEAN,
 )
-"""``_usual`` in words."""
-
-
-def _day(short: str) -> str:
-    """The last 24 h, from five-minute records."""
-    return f"sum_over_time({short}[1d:5m])"
-
-
-def _usual(hourly: str) -> str:
-    """The mean over the UTC days, of the 7 that ended before the last 24 h, on which the agent ran, if they are enough.
-
-    Days, not hours: an agent that is stopped at night would count its busy hours only. The subquery of a day is one
-    minute short, so that it holds 24 hours and not both midnights. The first day was only part of one: hence ``>``.
-    """
-    days = f"sum_over_time({hourly}[1439m:1h])[7d:1d] offset 1d"
-    return f"""
-avg_over_time({days})
-and
-(count_over_time({days}) > {DAYS_OF_HISTORY})
-"""
+TOOL_SPEND = Spend(
+    alert="AgentToolSpendAnomaly",
+    record="agent:agent_tool_cost_usd",
+    spent="sum by (agent) (increase(<tool_cost>[<window>]))",
+    session_cost=SESSION_MEAN,
+)
 
 
 def _usd_of(metric: MetricSpec | str, *matchers: str, otherwise: str) -> str:
@@ -60,6 +40,15 @@ def _usd_of(metric: MetricSpec | str, *matchers: str, otherwise: str) -> str:
     return (
         f'{{{{ with printf "max({metric}{{{selector}}})" $labels.agent | query }}}}'
         f'${{{{ . | first | value | printf "%.2f" }}}}{{{{ else }}}}{otherwise}{{{{ end }}}}'
+    )
+
+
+def _now_and_usual(spend: Spend) -> str:
+    """What is spent now, in the last hour, and usually, in the words of a page."""
+    return (
+        f"{_usd_of(spend.now('fast'), otherwise='an unknown sum')} an hour now, "
+        '${{ $value | printf "%.2f" }} in the last one; at this hour '
+        f"{_usd_of(spend.usual('fast'), otherwise='an unknown sum')} is usual, and above <threshold> is too much."
     )
 
 
@@ -90,18 +79,20 @@ INPUT_TOKENS = Judged(
 RECORDS = (
     *SESSION_COST.records("cost"),
     *INPUT_TOKENS.records("cost"),
-    # Union, not sum: an agent without paid tools, or before its first LLM call, still has the other half.
-    Record(SPEND_5M, "sum by (agent) (increase(<llm_cost>[5m]) or increase(<tool_cost>[5m]))", area="cost"),
-    Record(SPEND_1H, "sum by (agent) (increase(<llm_cost>[1h]) or increase(<tool_cost>[1h]))", area="cost"),
+    Record(
+        SESSION_MEAN,
+        f"""
+avg_over_time({SESSION_COST.part_in("slow")}[2w:3h] offset 1d)
+/
+(avg_over_time({SESSION_COST.whole_in("slow")}[2w:3h] offset 1d) > 0)
+""",
+        area="cost",
+    ),
+    *SPEND.records("cost"),
+    *TOOL_SPEND.records("cost"),
     # Ten minutes hold two samples or more of whatever is scraped every five minutes or more often.
-    Record(SPEND_10M, "sum by (agent) (increase(<llm_cost>[10m]) or increase(<tool_cost>[10m]))", area="cost"),
+    Record(SPEND_10M, SPEND.spent.replace("<window>", "10m"), area="cost"),
     Record(SPEND_24H, f"sum_over_time({SPEND_10M}[1d:10m])", area="cost"),
-    Record(SPEND_DAY, _day(SPEND_5M), area="cost"),
-    Record(SPEND_USUAL, _usual(SPEND_1H), area="cost"),
-    Record(TOOL_SPEND_5M, "sum by (agent) (increase(<tool_cost>[5m]))", area="cost"),
-    Record(TOOL_SPEND_1H, "sum by (agent) (increase(<tool_cost>[1h]))", area="cost"),
-    Record(TOOL_SPEND_DAY, _day(TOOL_SPEND_5M), area="cost"),
-    Record(TOOL_SPEND_USUAL, _usual(TOOL_SPEND_1H), area="cost"),
 )
 
 ALERTS = (
@@ -112,9 +103,9 @@ ALERTS = (
         fires_when="LLM + tool spend of the last hour > <hour>, or of the last 24 h > <day>",
         # The day is over budget until most of it has passed; the alert ends when the money no longer runs.
         expr=f"""
-{SPEND_1H} > <hour>
+{SPEND.of_an_hour} > <hour>
 or
-{SPEND_1H} > <day> / 24 and {SPEND_24H} > <day>
+{SPEND.of_an_hour} > <day> / 24 and {SPEND_24H} > <day>
 """,
         description=(
             '{{ $labels.agent }}: ${{ $value | printf "%.2f" }} spent in the last hour, '
@@ -128,20 +119,13 @@ or
     Alert(
         name="AgentCostSpike",
         area="cost",
-        summary="The agent spends several times what it spends on a usual day.",
-        fires_when="LLM + tool spend of the last 24 h > <threshold> that of a usual day",
-        expr=f"""
-{SPEND_DAY} > <threshold> * {SPEND_USUAL}
-and
-{SPEND_DAY} > <evidence>
-""",
-        description=(
-            '{{ $labels.agent }}: ${{ $value | printf "%.2f" }} spent in the last 24 h, more than <threshold> '
-            "the daily mean of the 7 days before."
-        ),
+        summary="The agent spends several times what it usually spends at this hour.",
+        fires_when="LLM + tool spend > <threshold> what is usual at this hour",
+        expr=spike(SPEND),
+        description=f"{{{{ $labels.agent }}}} spends {_now_and_usual(SPEND)}",
         labels=("agent",),
         panel=links.SPEND,
-        baseline=USUAL_DAY,
+        baseline=usual.IN_WORDS,
         inhibits=("AgentToolSpendAnomaly", "AgentUserDailyCostHigh"),
     ),
     Alert(
@@ -226,20 +210,13 @@ max by (agent) (<users_over_daily_cost>) > 0
     Alert(
         name="AgentToolSpendAnomaly",
         area="cost",
-        summary="The external APIs behind the tools cost far more than on a usual day.",
-        fires_when="tool spend of the last 24 h > <threshold> that of a usual day",
-        expr=f"""
-{TOOL_SPEND_DAY} > <threshold> * {TOOL_SPEND_USUAL}
-and
-{TOOL_SPEND_DAY} > <evidence>
-""",
-        description=(
-            '{{ $labels.agent }}: tools cost ${{ $value | printf "%.2f" }} in the last 24 h, more than '
-            "<threshold> the daily mean of the 7 days before."
-        ),
+        summary="The external APIs behind the tools cost far more than they usually do at this hour.",
+        fires_when="tool spend > <threshold> what is usual at this hour",
+        expr=spike(TOOL_SPEND),
+        description=f"{{{{ $labels.agent }}}}: tools cost {_now_and_usual(TOOL_SPEND)}",
         labels=("agent",),
         panel=links.TOOL_SPEND,
-        baseline=USUAL_DAY,
+        baseline=usual.IN_WORDS,
     ),
     Alert(
         name="AgentUnpricedModel",

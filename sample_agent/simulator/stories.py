@@ -66,10 +66,10 @@ STORIES: dict[str, Story] = {
         "People try it once and do not come back.", Crowd(regulars=10, regulars_growth=0, guests=52, guests_growth=5)
     ),
     "cost-spike": Story(
-        "For half a day the model has answered at great length, at seven times the cost.",
+        "For two hours the model has answered at great length, at seven times the cost.",
         Crowd(regulars=18, regulars_growth=1, guests=2),
         Habits(output_tokens=1400),
-        hours=12,
+        hours=2,
     ),
     "over-budget": Story(
         "For six hours the model has answered at some length, at twice the cost and more, to three times the people.",
@@ -78,10 +78,10 @@ STORIES: dict[str, Story] = {
         hours=6,
     ),
     "tool-prices": Story(
-        "Since yesterday the APIs behind the tools charge five times as much.",
+        "For five hours the APIs behind the tools have charged five times as much.",
         GROWING,
         Habits(tool_prices=5),
-        hours=26,
+        hours=5,
     ),
     "thumbs-down": Story("Since yesterday one rating in three is bad.", GROWING, Habits(happy=0.65), hours=26),
     "ratings-stop": Story("For three days nobody has rated an answer.", GROWING, Habits(rated=0), hours=76),

@@ -152,7 +152,7 @@ def firing_test(above: str, below: str, firing: dict[str, str]) -> dict[str, Any
     [
         ("sum(rate(agent_tool_calls_total[5m]))", 'sum(rate(agent_tool_calls_total{agent="a"}[5m]))'),
         ('agent_tool_calls_total{tool="x"} > 3', 'agent_tool_calls_total{tool="x", agent="a"} > 3'),
-        ("agent:agent_spend_usd:increase1d offset 1d", 'agent:agent_spend_usd:increase1d{agent="a"} offset 1d'),
+        ("agent:agent_spend_usd:last24h offset 1d", 'agent:agent_spend_usd:last24h{agent="a"} offset 1d'),
         ("max by (agent) (up) and on (agent) vector(1)", "max by (agent) (up) and on (agent) vector(1)"),
         ('absent(ALERTS{alertname="agent_tool_calls_total"})', 'absent(ALERTS{alertname="agent_tool_calls_total"})'),
     ],

@@ -47,7 +47,7 @@ FIRE = {
 MAY_FIRE = {"cost-spike": {"AgentUserDailyCostHigh"}}
 """Late in the UTC day, those who are there have spent too much, too."""
 
-DAYS = {"healthy": 21, "adoption-declines": 21, "retention-low": 21}
+DAYS = {"healthy": 22, "adoption-declines": 21, "retention-low": 21, "cost-spike": 22, "tool-prices": 22}
 """Those of the other stories are enough for what their alerts remember."""
 
 EVALUATIONS = 4

@@ -163,7 +163,7 @@ def test_queries_name_only_series_and_labels_that_exist(name: str) -> None:
         ('agent_tool_calls_total{result="error"}', {"result"}),
         ("sum by (agent, model) (increase(agent_tool_calls_total[5m]))", {"model"}),
         ("histogram_quantile(0.9, sum by (le) (rate(agent_tasks_total[5m] offset 1d)))", {"le"}),
-        ('agent:agent_spend_usd:increase1d{agent="a", tool="b"}', {"tool"}),
+        ('agent:agent_spend_usd:last24h{agent="a", tool="b"}', {"tool"}),
         ("agent_tool_errors:seen5m > 0 unless on (agent) up", {"agent_tool_errors:seen5m", "agent"}),
     ],
 )

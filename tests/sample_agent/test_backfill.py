@@ -253,7 +253,7 @@ def test_prometheus_and_the_ledger_get_the_history(
     with recording.serving(programs["prometheus"], data, []) as prometheus:
         for series in (
             f'{metrics.BUILD_INFO}{{job="agents", version="generated-history"}}',
-            "agent:agent_spend_usd:increase1d",
+            "agent:agent_spend_usd:last24h",
         ):
             (found,) = recording.over(prometheus, series, now - 2 * 86400, now)
             assert found.labels["agent"] == AGENT

@@ -1,0 +1,135 @@
+"""Is the spend what it usually is? Compared with the same hours of past weeks, in plain PromQL.
+
+All figures are USD an hour. What is usual at this hour is the median of the same hour in up to four past weeks, each
+with an hour's play, since clocks are put forward and back. While there are less than three such weeks, it is the
+dearest hour of the days before. It is never less than the mean hour of the last two weeks: a session in a quiet night
+is no spike. The last day is not part of either: it would hide what has just begun.
+
+Money comes in lumps, one a session. The sum over ``T`` hours of sessions that cost ``c`` on average scatters around
+``usual·T`` with a variance of ``scatter·c·usual·T``; a spike has to be ``z`` standard deviations above what is allowed.
+An agent without sessions is judged without that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alerts.model import Record
+
+WEEKS = 4
+WEEKS_ENOUGH = 3
+DAYS_OF_HISTORY = 3
+"""Less than three whole days say nothing about what is usual."""
+
+IN_WORDS = (
+    f"the median of the same hour in the {WEEKS} weeks before, give or take an hour; while there are less than "
+    f"{WEEKS_ENOUGH} weeks, the dearest hour of the days before (at least {DAYS_OF_HISTORY} days); never less than the "
+    "mean hour of the last two weeks"
+)
+
+
+@dataclass(frozen=True)
+class Spend:
+    """What an alert compares with the usual: ``spent`` is a template with ``<window>``, kept by agent.
+
+    ``record`` names the recording rules. ``session_cost`` is the record of what a session costs on average.
+    """
+
+    alert: str
+    record: str
+    spent: str
+    session_cost: str
+
+    @property
+    def of_an_hour(self) -> str:
+        """The record of the last hour's spend."""
+        return f"{self.record}:increase1h"
+
+    @property
+    def mean_hour(self) -> str:
+        """The record of the mean hour of the two weeks before the last day."""
+        return f"{self.record}:mean_hour"
+
+    @property
+    def dearest_hour(self) -> str:
+        """The record of the dearest hour of the two weeks before the last day."""
+        return f"{self.record}:dearest_hour"
+
+    def now(self, look: str) -> str:
+        """The record of the spend in that window, USD an hour: ``fast`` or ``slow``."""
+        return f"{self.record}:{look}"
+
+    def usual(self, look: str) -> str:
+        """The record of what is usual at this time in that window, USD an hour."""
+        return f"{self.record}_usual:{look}"
+
+    def records(self, area: str) -> tuple[Record, ...]:
+        """The spend and what is usual, for rules, panels and pages."""
+        return (
+            Record(self.of_an_hour, self.spent.replace("<window>", "1h"), area),
+            Record(self.mean_hour, f"avg_over_time({self.of_an_hour}[2w:3h] offset 1d)", area),
+            Record(self.dearest_hour, f"max_over_time({self.of_an_hour}[2w:1h] offset 1d)", area),
+            Record(
+                self.now("fast"), f"{self.spent.replace('<window>', '<fast.window>')} / <fast.hours>", area, self.alert
+            ),
+            Record(self.now("slow"), f"avg_over_time({self.of_an_hour}[<slow.window>:10m])", area, self.alert),
+            *self._usual("fast", self.of_an_hour, area),
+            *self._usual("slow", self.now("slow"), area),
+        )
+
+    def _usual(self, look: str, spend: str, area: str) -> tuple[Record, ...]:
+        weeks, expected = f"{self.record}_in_past_weeks:{look}", f"{self.record}_expected:{look}"
+        same_hours = "\nor\n".join(
+            f"label_replace(max_over_time({spend}[2h:30m] offset {week * 7 * 24 - 1}h), "
+            f'"week", "{week}", "agent", ".+")'
+            for week in range(1, WEEKS + 1)
+        )
+        return (
+            Record(weeks, same_hours, area),
+            Record(
+                expected,
+                f"""
+quantile by (agent) (0.5, {weeks}) and count by (agent) ({weeks}) >= {WEEKS_ENOUGH}
+or
+{self.dearest_hour} and {self.mean_hour} offset {DAYS_OF_HISTORY - 1}d > 0
+""",
+                area,
+            ),
+            Record(self.usual(look), f"{expected} >= {self.mean_hour}\nor\n{self.mean_hour} and {expected}", area),
+        )
+
+
+def spike(spend: Spend) -> str:
+    """True while the agent spends more than ``<threshold>`` times the usual (PromQL); its value is the last hour's.
+
+    It begins when a window is surprised and the fast one is above the limit as well; it goes on while the fast one is
+    nearer to the limit than to the usual.
+    """
+    fast, usual = spend.now("fast"), spend.usual("fast")
+    looks = "\n    or\n".join(_surprised(spend, look) for look in ("fast", "slow"))
+    return f"""
+{spend.of_an_hour}
+and
+(
+  (
+{looks}
+  )
+  and {fast} > <threshold> * {usual}
+  or
+  {fast} > (1 + <threshold>) / 2 * {usual}
+  and on (agent) ALERTS{{alertname="{spend.alert}", alertstate="firing"}}
+)
+"""
+
+
+def _surprised(spend: Spend, look: str) -> str:
+    now, usual = spend.now(look), spend.usual(look)
+    return f"""
+    {now}
+      > <threshold> * {usual}
+        + (
+          <{look}.z> * sqrt(<scatter> * {spend.session_cost} * <threshold> * {usual} / <{look}.hours>)
+          or 0 * {usual}
+        )
+    and {now} * <{look}.hours> > <evidence>
+""".strip("\n")
