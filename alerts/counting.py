@@ -22,10 +22,13 @@ def newly_counted(counter: str) -> str:
     """How much each series of a counter, a hole with its matchers, grew within ``<window>``; no row where it did not.
 
     A few minutes without scrapes make nothing new: a value of up to an hour before the window is the one to go on from.
+    VictoriaMetrics takes a small first value after a gap for an increase, though nothing moved within the window.
     """
     before = f"last_over_time({counter}[1h] offset <window>)"
     return f"""
 increase({counter}[<window>]) > 0
+unless
+max_over_time({counter}[<window>]) == min_over_time({counter}[<window>])
 or
 {counter} - {before} > 0
 or
