@@ -391,7 +391,10 @@ class _History:
         started = self.at[self.born(replica)] if replica.restarts else np.full_like(self.at, replica.since)
         yield metrics.PROCESS_START, (), agent.start + np.where(started > 0, started, -DAY)
         yield metrics.OLDEST_TURN, (), self.value("oldest_turn")
-        yield metrics.APPROVALS_PENDING, (), self.value("waiting")
+        waiting = self.value("waiting")
+        yield metrics.APPROVALS_PENDING, (), waiting
+        last_empty = np.maximum.accumulate(np.where(waiting > 0, self.at[0], self.at))
+        yield metrics.OLDEST_APPROVAL, (), np.where(waiting > 0, self.at - last_empty, 0.0)
         scatter = self._of_day[(self.at // DAY).astype(np.int64)] * self.value("users_scatter")
         users = np.round(np.maximum(self.value("users") * (1 + scatter), 0))
         for window, factor in (("1d", 1.0), ("7d", 1.5), ("28d", 2.0)):

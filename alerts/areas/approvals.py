@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from textwrap import indent
+
 from alerts import links
+from alerts.counting import newly_counted
 from alerts.evidence import Judged, share_above
 from alerts.model import Alert, Record
 
-PENDING = "agent:agent_approvals_pending:max"
+OLDEST = "agent:agent_approvals_oldest_pending_seconds:max"
 AUDITS = "agent_verdict:agent_audits:increase1h"
 
 DECIDED = 'decision=~"approved|edited|rejected"'
@@ -42,7 +45,7 @@ FOUND_WRONG = Judged(
 )
 
 RECORDS = (
-    Record(PENDING, "max by (agent) (<approvals_pending>)", area="approvals"),
+    Record(OLDEST, "max by (agent) (<oldest_approval>)", area="approvals"),
     Record(AUDITS, "sum by (agent, verdict) (increase(<audits>[1h]))", area="approvals"),
     *REFUSED.records("approvals"),
     *WAVED_THROUGH.records("approvals"),
@@ -81,30 +84,26 @@ ALERTS = (
         name="AgentApprovalQueueStalled",
         area="approvals",
         summary="Actions wait for approval and nobody decides.",
-        fires_when="approvals are pending and none was decided",
-        # One that has just come is no stall: something waits all the time, or what came before it expired. The queue
-        # must have been seen before the window, or a start would do. The first decision that a new replica counts is
-        # no increase, but a change.
+        fires_when="the oldest action that waits for a decision has waited for <window>, or it expires unseen",
+        # Where requests expire sooner than that, the oldest that waits is never old.
         expr=f"""
-{PENDING} > 0
+{OLDEST}
 and
 (
-  min_over_time({PENDING}[<window>]) > 0 and last_over_time({PENDING}[1h] offset <window>)
+  {OLDEST} > <window.seconds>
   or
+  {OLDEST} > 0
+  and
   sum by (agent) (increase(<approvals>{{decision="expired"}}[<window>])) > 0
-)
-unless
-sum by (agent) (
-  increase(<approvals>{{{DECIDED}}}[<window>]) > 0
-  or
-  <approvals>{{{DECIDED}}} > 0
   unless
-  <approvals>{{{DECIDED}}} == last_over_time(<approvals>{{{DECIDED}}}[1h] offset <window>)
+  sum by (agent) (
+{indent(newly_counted(f"<approvals>{{{DECIDED}}}").strip(), "    ")}
+  )
 )
 """,
         description=(
-            '{{ $labels.agent }}: {{ $value | printf "%.0f" }} action(s) wait for approval, and nobody decided any '
-            "in the last <window>."
+            "{{ $labels.agent }}: the oldest action that waits for a decision has waited for "
+            "{{ $value | humanizeDuration }}; after <window>, or before what waits expires, somebody should have come."
         ),
         labels=("agent",),
         panel=links.APPROVAL_QUEUE,

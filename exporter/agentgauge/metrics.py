@@ -207,6 +207,10 @@ APPROVAL_WAIT = _histogram(
     "agent_approval_wait_seconds", "From a request for approval to the decision.", _WAIT_SECONDS, TOOL
 )
 APPROVALS_PENDING = _shared_gauge("agent_approvals_pending", "Actions waiting for a human decision now.")
+OLDEST_APPROVAL = _shared_gauge(
+    "agent_approvals_oldest_pending_seconds",
+    "How long the oldest action that waits for a human decision has waited; 0 when none does.",
+)
 
 # LLM calls
 LLM_CALLS = _counter("agent_llm_calls_total", "HTTP attempts, retries included.", MODEL, OUTCOME)
@@ -351,7 +355,7 @@ ALL_BUT_OVERFLOW: tuple[MetricSpec, ...] = (
     TOOL_CALLS, TOOL_ERRORS, TOOL_DURATION, TOOL_COST, TOOL_BATCH_SIZE, CACHE_REQUESTS, CACHE_AGE,
     SESSIONS_OPENED, SESSIONS_ACTIVE, SESSION_TOOL_CALLS, SESSION_TURNS, SESSION_COST, SESSIONS_OVER_LIMIT,
     SESSION_LIMIT, TURN_DURATION, OLDEST_TURN, TASKS, TASK_TURNS,
-    APPROVALS, APPROVAL_WAIT, APPROVALS_PENDING,
+    APPROVALS, APPROVAL_WAIT, APPROVALS_PENDING, OLDEST_APPROVAL,
     LLM_CALLS, LLM_ERRORS, LLM_DURATION, LLM_TIME_TO_FIRST_TOKEN, LLM_TOKENS, LLM_INPUT_TOKENS,
     LLM_OUTPUT_TOKENS, LLM_COST, LLM_UNPRICED_TOKENS, LLM_USAGE_UNKNOWN,
     FEEDBACK, ACTIVE_USERS, USER_DAYS, USER_RETENTION, USER_RETENTION_COHORT, USER_COST,

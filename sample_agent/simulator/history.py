@@ -37,6 +37,7 @@ SESSION_SECONDS = 25.0
 PROPOSALS_WAITING = 0.15
 """That wait for a decision at a time, for each session opened in a step."""
 STAGE = "semi_autonomous"
+OLDEST_WAITS_SECONDS = 90
 EVAL_HOUR = 2
 EVAL_SUITE = "sales"
 EVAL_SCENARIOS = ("account look-up", "e-mail draft with approval")
@@ -143,7 +144,9 @@ def _show_users(history: History, day: Day, second: int, pseudonym: Callable[[st
 def _show_agent(history: History) -> None:
     sessions = [now - before for before, now in pairwise([0, *map(sum, history.sessions)])]
     history.draw(metrics.SESSIONS_ACTIVE, values=[round(n * SESSION_SECONDS / STEP_SECONDS) for n in sessions])
-    history.draw(metrics.APPROVALS_PENDING, values=[round(n * PROPOSALS_WAITING) for n in sessions])
+    waiting = [round(n * PROPOSALS_WAITING) for n in sessions]
+    history.draw(metrics.APPROVALS_PENDING, values=waiting)
+    history.draw(metrics.OLDEST_APPROVAL, values=[OLDEST_WAITS_SECONDS * (n > 0) for n in waiting])
     always = [1] * len(history.times)
     history.draw(metrics.BUILD_INFO, VERSION, VERSION, values=always)
     for limit, most in SessionLimits().by_name.items():

@@ -55,7 +55,6 @@ CONSTANTS = (
     ("AgentApprovalRateLow", "approved|edited|rejected", ("approved|rejected", "approved|edited|rejected|expired")),
     ("AgentApprovalRateHigh", "approved|edited|rejected", ("approved|rejected", "approved|edited|rejected|expired")),
     ("AgentApprovalQueueStalled", "approved|edited|rejected", ("approved|edited", "approved|edited|rejected|expired")),
-    ("AgentApprovalQueueStalled", "min_over_time", ("max_over_time", "avg_over_time")),
     ("AgentEvalRegression", "ratio < on", ("ratio <= on", "ratio > on")),
 )
 """What is not the operator's to tune: the alert, the text in its queries, what to write instead."""

@@ -87,7 +87,9 @@ def test_the_alertmanager_config_has_routes_receivers_and_inhibition_of_the_file
     assert route["groupBy"] == plain["route"]["group_by"]
     assert [one["receiver"] for one in route["routes"]] == [one["receiver"] for one in plain["route"]["routes"]]
     for one in route["routes"]:
-        assert one.keys() <= {"receiver", "matchers", "repeatInterval"}
+        assert one.keys() <= {"receiver", "matchers", "repeatInterval", "activeTimeIntervals"}
+    intervals = {name for one in route["routes"] for name in one.get("activeTimeIntervals", ())}
+    assert intervals == {one["name"] for one in config["spec"]["muteTimeIntervals"]}
     rules = config["spec"]["inhibitRules"]
     assert len(rules) == len(plain["inhibit_rules"])
     matchers = [matcher for one in route["routes"] for matcher in one["matchers"]]

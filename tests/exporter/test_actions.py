@@ -70,7 +70,7 @@ def test_of_two_people_who_decide_at_once_one_wins_and_the_other_is_told(url: st
 def test_what_does_not_wait_cannot_be_decided(actions: Actions, disposition: str) -> None:
     """A page that is out of date must not decide what the policy let run."""
     action = actions.propose(Proposal("send_email", "high", disposition, {}, {}))  # type: ignore[arg-type]  # one of them
-    assert actions.waiting_count() == 0
+    assert actions.queue().length == 0
     with pytest.raises(AlreadyDecidedError):
         actions.decide(action.id, "approved", "ann")
 
@@ -187,7 +187,7 @@ def test_what_waited_too_long_can_no_longer_be_decided_and_is_recorded_as_expire
     assert actions.waiting() == [action, endless]
     clock.forward(seconds=1)
     assert actions.waiting() == [endless]
-    assert actions.waiting_count() == 1
+    assert actions.queue().length == 1
     with pytest.raises(AlreadyDecidedError, match="has expired: nobody decided in time"):
         actions.decide(action.id, "approved", "ann")
     assert actions.get(action.id).decision is None

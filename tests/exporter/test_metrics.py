@@ -32,6 +32,7 @@ CONTRACT = [
     "agent_approvals_total",
     "agent_approval_wait_seconds",
     "agent_approvals_pending",
+    "agent_approvals_oldest_pending_seconds",
     "agent_llm_calls_total",
     "agent_llm_errors_total",
     "agent_llm_duration_seconds",

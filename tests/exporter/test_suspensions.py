@@ -200,8 +200,8 @@ def test_what_is_older_than_the_retention_is_deleted(
     suspensions.suspend("s", "rep-1", STATE, [SEND])
     clock.forward(days=89)
     ledger.delete_expired("a")
-    assert actions.waiting_count() == 1
+    assert actions.queue().length == 1
     clock.forward(days=2)
     ledger.delete_expired("a")
     assert suspensions.of_session("s") is None
-    assert actions.waiting_count() == 0
+    assert actions.queue().length == 0

@@ -92,6 +92,14 @@ class TrackRecord:
         return self.approved + self.edited + self.rejected
 
 
+@dataclass(frozen=True)
+class Queue:
+    """What waits for a decision: how many, and the age of the oldest in seconds; 0 where nothing waits."""
+
+    length: int
+    oldest_seconds: float
+
+
 class UnknownActionError(LookupError):
     """No action of this agent has that id."""
 
@@ -134,12 +142,14 @@ class Actions:
         """Those that wait for a decision and can still be decided, oldest first."""
         return self._list(WAITING, self._not_overdue())
 
-    def waiting_count(self) -> int:
-        """How many wait for a decision and can still be decided."""
-        counting = select(func.count()).select_from(ACTIONS)
+    def queue(self) -> Queue:
+        """How many wait for a decision and can still be decided, and for how long the oldest has."""
+        counting = select(func.count().label("length"), func.min(ACTIONS.c.at).label("oldest_at"))
         counting = counting.where(ACTIONS.c.agent == self._agent, WAITING, self._not_overdue())
         with self._ledger.reading() as connection:
-            return int(connection.execute(counting).scalar_one())
+            row = connection.execute(counting).one()
+        oldest = 0.0 if row.oldest_at is None else max(0.0, self.now().timestamp() - row.oldest_at)
+        return Queue(int(row.length), oldest)
 
     def decided_since(self, since: datetime) -> list[Action]:
         """Those decided from then on, oldest first."""

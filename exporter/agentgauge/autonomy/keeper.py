@@ -31,4 +31,6 @@ class Keeper:
             mode_now = mode_of(policy, standing, tool)
             for mode in MODES:
                 self._instruments.gauge(metrics.TOOL_AUTONOMY, tool, mode).set(mode == mode_now)
-        self._instruments.gauge(metrics.APPROVALS_PENDING).set(self._autonomy.actions.waiting_count())
+        queue = self._autonomy.actions.queue()
+        self._instruments.gauge(metrics.APPROVALS_PENDING).set(queue.length)
+        self._instruments.gauge(metrics.OLDEST_APPROVAL).set(queue.oldest_seconds)

@@ -230,13 +230,14 @@ def test_the_stage_holds_over_a_restart(autonomy: Autonomy, ledger: Ledger, tmp_
 
 
 def test_stage_modes_and_queue_show_on_the_metrics_of_every_replica(
-    autonomy: Autonomy, tmp_path: Path, decided: Callable[[Decision, int], None]
+    autonomy: Autonomy, tmp_path: Path, decided: Callable[[Decision, int], None], clock: Clock
 ) -> None:
     """Gauges from the ledger: the same wherever one looks."""
     put(tmp_path, SEMI)
     decided("approved", 100)
     autonomy.actions.propose(WRITE)
     url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    clock.forward(minutes=10)
     gauges = [AgentGauge("a", tools=TOOL_NAMES, registry=CollectorRegistry(), ledger=url) for _ in "12"]
     for gauge in gauges:
         with closing(gauge):
@@ -251,3 +252,4 @@ def test_stage_modes_and_queue_show_on_the_metrics_of_every_replica(
             assert shown("agent_tool_autonomy", tool="write", mode="approve") == 0
             assert shown("agent_tool_autonomy", tool="send", mode="approve") == 1
             assert shown("agent_approvals_pending") == 1
+            assert shown("agent_approvals_oldest_pending_seconds") == 600
