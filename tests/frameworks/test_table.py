@@ -24,6 +24,8 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
+from mcp import Client
+from mcp.server import MCPServer
 from openai import AsyncOpenAI
 from pydantic import SecretStr
 from pydantic_ai import Agent as PydanticAgent
@@ -31,7 +33,7 @@ from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from agentgauge import AgentGauge, adapters
-from agentgauge.adapters import claude_agent_sdk, langchain, openai_agents, pydantic_ai
+from agentgauge.adapters import claude_agent_sdk, langchain, mcp, openai_agents, pydantic_ai
 from agentgauge.adapters import litellm as litellm_adapter
 from agentgauge.adapters import openai as openai_adapter
 from tests.frameworks.bills import CHAT_USAGE, OPUS, OPUS_USAGE, SOL
@@ -203,6 +205,14 @@ async def claude_run(gauge: AgentGauge, url: str) -> None:
             pass
 
 
+async def mcp_run(gauge: AgentGauge, _url: str) -> None:
+    """MCP knows tools, and no models."""
+    server = MCPServer("crm")
+    server.tool()(when_renews)
+    async with Client(server) as client:
+        await mcp.call_tool(gauge, client, "when_renews", {"account": "Globex"})
+
+
 RUNS: dict[str, Callable[[AgentGauge, str], Awaitable[None]]] = {
     "gauge.anthropic()": anthropic_run,
     "agentgauge.adapters.openai": openai_run,
@@ -211,6 +221,7 @@ RUNS: dict[str, Callable[[AgentGauge, str], Awaitable[None]]] = {
     "agentgauge.adapters.openai_agents": agents_run,
     "agentgauge.adapters.pydantic_ai": pydantic_run,
     "agentgauge.adapters.claude_agent_sdk": claude_run,
+    "agentgauge.adapters.mcp": mcp_run,
 }
 """The adapter of each row → a run of two streamed calls, a tool between them, and an attempt that is made again."""
 
@@ -223,7 +234,7 @@ async def test_a_run_records_what_the_row_says(gauge: AgentGauge, url: str, prov
     name = "mcp__crm__when_renews" if claude else "when_renews"
     provider.failures, provider.tools = [500], [(name, {"account": "Globex"})]
     await RUNS[adapter](gauge, url)
-    assert len(provider.asked) == 3
+    assert len(provider.asked) == (0 if adapter == "agentgauge.adapters.mcp" else 3)
     series = {
         "Model calls": "agent_llm_calls_total",
         "Tokens and cost": "agent_llm_cost_usd_total",
