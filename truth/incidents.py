@@ -61,6 +61,8 @@ class Limit:
         return self.accepted or self.asked
 
 
+EDGE_PAGES = Limit(1, 5, "an agent at the edge of all its promises at once, of which each may look broken now and then")
+"""Critical pages a week of an agent whose bad shares are four fifths of what is promised."""
 FLAPS_AFTER = Limit(0, 0.1, "with few events after a long outage two bad ones look like a relapse")
 FLAPS_DURING = Limit(
     0, 0.3, "an alert that ends ten minutes after the mending has to take ten lucky minutes of a quiet agent for it"
@@ -107,7 +109,7 @@ OFTEN = (7, 5)
 
 
 FIVE_FAILURES = "five failures are the least that the test is good for, and they must have gone on for two minutes"
-ROOT_FIRST = "it waits two minutes, so that an outage of all tools pages as that, scraped once a minute too"
+WAITS_TWO = "waiting one minute instead of two finds it in time, and pages half as often again at the edge"
 EDGE_IS_QUIET = "a lower z finds it sooner and pages at the edge of the promise more than once a week"
 TEN_TASKS = "ten tasks are the least that the test is good for; half of the times they take longer than asked"
 
@@ -222,7 +224,7 @@ INCIDENTS = (
              found_within={1: Limit(4), 10: Limit(2)}, draws=OFTEN),
     _tool("one tool dead", 10, 1, 90, Limit(30, 35, FIVE_FAILURES)),
     _tool("one tool dead", 45, 1, 60, Limit(7, 9, FIVE_FAILURES)),
-    _tool("one tool dead", 240, 1, 60, Limit(3, 4, ROOT_FIRST)),
+    _tool("one tool dead", 240, 1, 60, Limit(3, 4, WAITS_TWO)),
     _tool("one tool succeeds in 80 %", 45, 0.2, 120, Limit(45, 50, EDGE_IS_QUIET)),
     _tool("one tool succeeds in 80 %", 240, 0.2, 60, Limit(10, 13, EDGE_IS_QUIET)),
     _tool("one tool succeeds in 90 %", 45, 0.1, 360, Limit(180, 300, EDGE_IS_QUIET), LONG_HOURS),
@@ -282,7 +284,7 @@ INCIDENTS = (
     Incident("a session burns $20 an hour", SESSION_MONEY,
              {"over_cost": Between(90, 105, 600), "runaway": Between(900, 915, 600)}, 36, brings=SESSION_MONEY,
              found_within={1: Limit(15)}, ends_within=60),
-    Incident("one user spends $20", ("AgentUserDailyCostHigh",), {"user_cost": 20.0}),
+    Incident("one user spends $20", ("AgentUserDailyCostHigh",), {"user_cost": 20.0, "users_over": 1.0}),
     Incident("spend a hundred times as high on the third day", MONEY, {"llm_usd": 0.3}, 120, span=DAYS,
              brings=MONEY, draws=(0, 2), found_within={1: Limit(15)}, ends_within=60),
     Incident("spend ten times as high in office hours", MONEY, {"llm_usd": 0.03}, 240, span=WEEKS, routine=office,

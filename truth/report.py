@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from alerts.catalog import ALERTS
-from truth.incidents import ALL, FLAPS_AFTER, FLAPS_DURING, Incident
+from truth.incidents import ALL, EDGE_PAGES, FLAPS_AFTER, FLAPS_DURING, Incident, Limit
 from truth.measure import Outcome
 
 VOLUMES = (0.1, 1.0, 10.0)
@@ -78,9 +78,9 @@ def _mended(row: Incident, outcomes: list[Outcome]) -> Iterator[Verdict]:
 
 def _false_pages(outcomes: list[Outcome]) -> Iterator[Verdict]:
     for kind, severity, limit in (
-        ("healthy", "critical", 0.25),
-        ("healthy", "warning", 1.0),
-        ("edge", "critical", 1.0),
+        ("healthy", "critical", Limit(0.25)),
+        ("healthy", "warning", Limit(1)),
+        ("edge", "critical", EDGE_PAGES),
     ):
         of_kind = [one for one in outcomes if one.case.incident.kind == kind]
         weeks = sum(one.watched for one in of_kind)
@@ -89,9 +89,10 @@ def _false_pages(outcomes: list[Outcome]) -> Iterator[Verdict]:
             n = critical if severity == "critical" else sum(len(one.before) for one in of_kind) - critical
             yield Verdict(
                 f"{kind}: false {severity} pages a week and agent",
-                f"{limit:g}",
+                f"{limit.minutes:g}" + (f" (asked: {limit.asked:g})" if limit.accepted else ""),
                 f"{n / weeks:.2f} in {weeks:.0f} weeks",
-                _poisson_at_least(n, limit * weeks) > SURPRISE,
+                _poisson_at_least(n, limit.minutes * weeks) > SURPRISE,
+                limit.why,
             )
 
 
@@ -120,27 +121,33 @@ def _silent(outcomes: list[Outcome]) -> Iterator[Verdict]:
 def alert_table(outcomes: list[Outcome]) -> Iterator[str]:
     """Per alert: the false pages, and how it does on the incidents that it is there for."""
     yield (
-        "| alert | volume | false pages a week | incidents | found | minutes to find | minutes to end "
+        "| alert | volume | false pages a week | at the edge | incidents | found | minutes to find | minutes to end "
         "| new pages after | false resolves |"
     )
-    yield "|---|---|---|---|---|---|---|---|---|"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
     for alert in ALERTS:
         for volume in VOLUMES:
             at = [one for one in outcomes if one.case.volume == volume]
-            quiet = [one for one in at if one.case.incident.kind == "healthy"]
-            weeks = sum(one.watched for one in quiet)
-            false = sum(one.before.count(alert.name) for one in quiet)
+            false, edge = (_a_week(alert.name, at, kind) for kind in ("healthy", "edge"))
             mine = [one for one in at if one.case.incident.expects[:1] == (alert.name,)]
-            if mine or false:
+            if mine or (false + edge).strip("0."):
                 yield "| " + " | ".join([
                     alert.name,
                     f"×{volume:g}",
-                    f"{false / weeks:.2f}" if weeks else "",
+                    false,
+                    edge,
                     str(len(mine)),
                     *_how(mine),
                     str(sum(one.after.count(alert.name) for one in mine)),
                     str(sum(one.resolved for one in mine)),
                 ]) + " |"  # fmt: skip  # one column a line
+
+
+def _a_week(alert: str, outcomes: list[Outcome], kind: str) -> str:
+    """Pages of an alert a week, where there is no incident; empty if no week was watched."""
+    quiet = [one for one in outcomes if one.case.incident.kind == kind]
+    weeks = sum(one.watched for one in quiet)
+    return f"{sum(one.before.count(alert) for one in quiet) / weeks:.2f}" if weeks else ""
 
 
 def incident_table(outcomes: list[Outcome]) -> Iterator[str]:

@@ -97,6 +97,7 @@ def usual(level: float) -> Mapping[str, float]:
         "users_scatter": 0.0,
         "retention": 0.7,
         "user_cost": 1.0,
+        "users_over": 0.0,
         "telemetry_faults": 0.0,
         "overflow": 0.0,
         "eval_every": float(DAY),
@@ -402,6 +403,7 @@ class _History:
         yield metrics.USER_RETENTION, (), self.value("retention")
         yield metrics.USER_RETENTION_COHORT, (), ones * 40
         yield metrics.USER_COST, ("0123456789ab",), self.value("user_cost")
+        yield metrics.USERS_OVER_DAILY_COST, (), self.value("users_over")
         every = self.value("eval_every")
         ran = np.where(every > 0, self.at // np.maximum(every, 1) * every, 0)
         yield metrics.EVAL_LAST_RUN, ("sales",), agent.start + np.maximum.accumulate(ran)
