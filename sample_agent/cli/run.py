@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from agentgauge.cli.common import AGENT_URL, AgentUrl, out, say, stop, warn
-from sample_agent.settings import state_directory
+from sample_agent.settings import ledger_url, state_directory
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 
@@ -90,15 +90,23 @@ def simulate(
     import asyncio
     import contextlib
     import random
+    from datetime import timedelta
 
     from rich.live import Live
 
-    from sample_agent import faults
-    from sample_agent.simulator.floor import Floor, Tally
+    from agentgauge.ledger import Ledger
+    from sample_agent import assembly, faults
+    from sample_agent.simulator.floor import SECONDS_LEFT_WAITING, Floor, Tally
+    from sample_agent.simulator.reviewers import review
+
+    def take_over() -> None:
+        with contextlib.closing(Ledger.open(ledger_url(state_directory()))) as ledger:
+            left_at = ledger.now() - timedelta(seconds=SECONDS_LEFT_WAITING)
+            review(assembly.build_autonomy(ledger).approvals, "a colleague", left_at)
 
     tally = Tally()
     rng = random.Random(seed)  # noqa: S311 - a simulation, not a secret
-    floor = Floor(url, reps, pace, rng, tally, faults.FaultFile(state_directory()))
+    floor = Floor(url, reps, pace, rng, tally, faults.FaultFile(state_directory()), take_over)
     with contextlib.suppress(KeyboardInterrupt), Live(console=out, get_renderable=lambda: str(tally), transient=True):
         asyncio.run(floor.run(seconds))
     say(str(tally))

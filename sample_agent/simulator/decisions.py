@@ -32,7 +32,7 @@ def shares(faults: FaultFile) -> dict[Choice, float]:
 
 
 def decision(action: dict[str, Any], rng: random.Random, now: dict[Choice, float]) -> dict[str, Any] | None:
-    """A rep's decision on an action, as the service takes it; None leaves it to somebody else, or to expire."""
+    """A rep's decision on an action, as the service takes it; None leaves it to a colleague, or to expire."""
     choice = rng.choices(list(now), weights=list(now.values()))[0]
     if choice == "leave":
         return None

@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
+from sqlalchemy.exc import SQLAlchemyError
 
+from agentgauge.ledger import LedgerError
 from sample_agent.faults import FaultFile
 from sample_agent.simulator import decisions
 from sample_agent.simulator.memory import has_a_wrong_renewal
@@ -25,6 +28,9 @@ SECONDS_OF_REVIEW = 8.0
 """Mean time that a rep takes to decide on an action."""
 
 NO_NEWS = 204
+
+SECONDS_LEFT_WAITING = 20.0
+"""After so long a colleague decides what a rep left waiting."""
 
 LEAVES_WITHOUT_ASKING = 0.03
 LEAVES_BEFORE_ANSWER = 0.02
@@ -85,7 +91,10 @@ def questions(rng: random.Random) -> list[str]:
 
 @dataclass(frozen=True)
 class Floor:
-    """A floor of ``reps`` people on the agent at ``url``; ``pace`` 2 means twice as busy."""
+    """A floor of ``reps`` people on the agent at ``url``; ``pace`` 2 means twice as busy.
+
+    ``take_over`` decides what reps left waiting for SECONDS_LEFT_WAITING; without it that expires.
+    """
 
     url: str
     reps: int
@@ -93,11 +102,14 @@ class Floor:
     rng: random.Random
     tally: Tally
     faults: FaultFile
+    take_over: Callable[[], None] | None = None
 
     async def run(self, seconds: float | None) -> None:
         """Work for so many seconds, or until cancelled."""
         async with httpx2.AsyncClient(base_url=self.url, timeout=120) as client, asyncio.TaskGroup() as group:
             people = [group.create_task(self._rep(client, f"rep-{number}")) for number in range(1, self.reps + 1)]
+            if self.take_over is not None:
+                people.append(group.create_task(self._colleague(self.take_over)))
             if seconds is not None:
                 await asyncio.sleep(seconds)
                 for person in people:
@@ -111,6 +123,15 @@ class Floor:
             except httpx2.HTTPError:
                 # The agent is down or restarting; a rep comes back later.
                 self.tally.counts["errors"] += 1
+
+    async def _colleague(self, take_over: Callable[[], None]) -> None:
+        while True:
+            await asyncio.sleep(SECONDS_LEFT_WAITING / 2)
+            if not self.faults.in_force("absent-reviewers"):
+                try:
+                    await asyncio.to_thread(take_over)
+                except (LedgerError, SQLAlchemyError):  # it is locked, say; there is another time
+                    self.tally.counts["errors"] += 1
 
     async def _conversation(self, client: httpx2.AsyncClient, user_id: str) -> None:
         opened = await client.post("/sessions", json={"user_id": user_id})

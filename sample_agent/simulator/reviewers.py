@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
+from agentgauge.autonomy.actions import AlreadyDecidedError
 from agentgauge.autonomy.approvals import Approvals
 
 FORMAL_OPENING = re.compile(r"\s*Dear (Sir|Madam|Mr|Mrs|Ms|Dr|\w+ \w+)\b")
@@ -19,11 +22,14 @@ def objection(arguments: Mapping[str, Any]) -> str | None:
     return None
 
 
-def review(approvals: Approvals, by: str) -> None:
-    """Decide on all that waits."""
+def review(approvals: Approvals, by: str, waiting_since: datetime | None = None) -> None:
+    """Decide on all that waits, or on what has waited since then; what somebody else decides meanwhile is decided."""
     for action in approvals.waiting():
+        if waiting_since is not None and action.at > waiting_since:
+            continue
         reason = objection(action.proposal.arguments)
-        if reason is None:
-            approvals.approve(action.id, by)
-        else:
-            approvals.reject(action.id, by, reason)
+        with contextlib.suppress(AlreadyDecidedError):
+            if reason is None:
+                approvals.approve(action.id, by)
+            else:
+                approvals.reject(action.id, by, reason)

@@ -45,6 +45,7 @@ CONTRACT = [
     "agent_llm_usage_unknown_total",
     "agent_feedback_total",
     "agent_active_users",
+    "agent_user_days",
     "agent_user_retention_ratio",
     "agent_user_retention_cohort_users",
     "agent_user_cost_usd",

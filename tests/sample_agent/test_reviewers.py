@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 
-from sample_agent.simulator.reviewers import objection
+from agentgauge.autonomy.actions import Proposal
+from agentgauge.ledger import Ledger
+from sample_agent.assembly import build_autonomy
+from sample_agent.settings import AGENT
+from sample_agent.simulator.reviewers import objection, review
+from tests.clock import Clock
 
 
 @pytest.mark.parametrize(
@@ -27,3 +35,16 @@ def test_an_e_mail_that_opens_formal_is_objected_to(body: str) -> None:
 def test_everything_else_is_fine(arguments: dict[str, object]) -> None:
     """Only the opening of an e-mail counts."""
     assert objection(arguments) is None
+
+
+def test_a_colleague_decides_what_was_left_and_leaves_to_the_reps_what_has_just_come(tmp_path: Path) -> None:
+    """What nobody decides would wait for a day, and the queue would be stalled."""
+    clock = Clock()
+    with closing(Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}", now=clock)) as ledger:
+        autonomy = build_autonomy(ledger, AGENT)
+        left = autonomy.actions.propose(Proposal("draft_email", "medium", "approval", {"body": "Hi Jane,"}, {}))
+        clock.forward(seconds=30)
+        fresh = autonomy.actions.propose(Proposal("draft_email", "medium", "approval", {"body": "Hi Joe,"}, {}))
+        review(autonomy.approvals, "a colleague", left.at)
+        assert autonomy.actions.get(left.id).decided_by == "a colleague"
+        assert autonomy.actions.waiting() == [fresh]
