@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
+import subprocess
+import sys
 import tempfile
 import tomllib
 from collections.abc import Awaitable, Callable
@@ -244,3 +246,14 @@ async def test_a_run_records_what_the_row_says(gauge: AgentGauge, url: str, prov
     }
     recorded = {column: "yes" if total(gauge.registry, series[column]) else "no" for column in COLUMNS}
     assert recorded == {column: ROWS[adapter][column] for column in COLUMNS}
+
+
+def test_importing_the_library_imports_no_framework() -> None:
+    """Each is loaded by its own adapter alone."""
+    frameworks = ["agents", "claude_agent_sdk", "langchain_core", "litellm", "mcp", "openai", "pydantic_ai"]
+    code = (
+        "import sys, agentgauge.adapters; from agentgauge import AgentGauge; AgentGauge('a');"
+        f"print([name for name in {frameworks} if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
