@@ -198,7 +198,7 @@ def _drill(layout: Layout, drill: Drill, say: Say) -> DrillResult:
             return DrillResult(drill.alert, drill.what, None, _paged_since(layout, since) - {drill.alert})
         runbook_answers = _answers(page["runbook_url"])
         say(f"{drill.alert}: paged after {paged:.0f} s")
-        called_off = not happens_by_itself and bool(_page(layout, drill.alert, "resolved", since, HOLD_SECONDS))
+        called_off = not happens_by_itself and _is_called_off(layout, drill.alert)
     mended, mended_at = time.monotonic(), _now()
     noise = _paged_since(layout, since, until=mended_at) - {drill.alert}
     result = DrillResult(drill.alert, drill.what, paged, noise, runbook_answers, resolves=not happens_by_itself)
@@ -211,6 +211,19 @@ def _drill(layout: Layout, drill: Drill, say: Say) -> DrillResult:
     _wait_until_quiet(layout, say)
     late = _paged_since(layout, mended_at)
     return replace(result, seconds_to_resolved=to_resolved, called_off=called_off, late=late)
+
+
+def _is_called_off(layout: Layout, alert: str) -> bool:
+    """Whether nobody is told of the alert any more before the cause has gone on for a while.
+
+    One of its series may end: a second model that nobody asks for once the first one is gone.
+    """
+    deadline, since = time.monotonic() + HOLD_SECONDS, _now()
+    while (left := deadline - time.monotonic()) > 0:
+        if _page(layout, alert, "resolved", since, left) and alert not in _stirring(layout):
+            return True
+        since = _now()
+    return False
 
 
 def _page(layout: Layout, alert: str, status: str, since: str, patience: float) -> dict[str, Any] | None:
