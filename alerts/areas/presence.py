@@ -72,10 +72,17 @@ unless on (agent)
         summary="A replica of the agent is started again and again.",
         fires_when="a replica is started more than <threshold> times, and has not lived for nine minutes since",
         # Each newer process than all before it is a start. Behind an address that leads to several replicas in turn,
-        # the start that is shown changes with each scrape and is no newer.
+        # the start that is shown changes with each scrape and is no newer. Not changes(): on VictoriaMetrics it takes
+        # a replica that is seen for the first time for a change.
         expr=f"""
 max by (agent, instance) (
-  changes(max_over_time(<process_start>[<window>])[<window>:30s])
+  count_over_time(
+    (
+      max_over_time(<process_start>[<window>])
+      >
+      max_over_time(<process_start>[<window>] offset 30s)
+    )[<window>:30s]
+  )
 ) > <threshold>
 and on (agent, instance)
 time() - max by (agent, instance) (max_over_time(<process_start>[<window>])) < {SETTLED_SECONDS}
