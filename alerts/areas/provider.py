@@ -22,6 +22,11 @@ KINDS = {
 ERRORS_BY_TYPE = "agent_error_type:agent_llm_errors:middle"
 
 
+def _gone(window: str) -> str:
+    """How many calls of a model were answered by not found."""
+    return f'sum by (agent, model) (increase(<llm_errors>{{error_type=~"{MODEL_GONE}"}}[{window}]))'
+
+
 def _not_cancelled(attempts: str) -> str:
     """How much these attempts grew in a window, without the cancelled ones."""
     return f"""
@@ -84,9 +89,18 @@ ALERTS = (
         area="provider",
         summary="The provider does not know a model that the agent asks for.",
         fires_when="a model answers not_found",
-        # Increases only: what an old process has counted says nothing about now when a new Prometheus meets it.
+        # Increases only: what an old process has counted says nothing about now when a new Prometheus meets it. Of few
+        # calls the window holds less than the evidence now and then: while no call succeeds it is not over.
         expr=f"""
-sum by (agent, model) (increase(<llm_errors>{{error_type=~"{MODEL_GONE}"}}[<window>])) >= <evidence>
+{_gone("<window>")} >= <evidence>
+or
+{_gone("<window>")}
+and
+{_gone("1h")} > 0
+and on (agent, model)
+ALERTS{{alertname="AgentModelGone", alertstate="firing"}}
+unless on (agent)
+sum by (agent) (increase(<llm_calls>{{outcome="success"}}[<window>])) > 0
 """,
         description=(
             '{{ $labels.agent }}: {{ $value | printf "%.0f" }} calls of model {{ $labels.model }} in the last <window> '
