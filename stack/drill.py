@@ -106,7 +106,7 @@ SCENES: tuple[Scene, ...] = (
     ),
     Scene(
         (
-            _row("AgentFallbackRateHigh", "declining"),
+            _row("AgentFallbackRateHigh", "choosy"),
             _row("AgentApprovalRateLow", "picky-reviewers"),
             _row("AgentSessionsAbandoned", "impatient-reps"),
             _row("AgentTurnsIncreasing", "dithering"),

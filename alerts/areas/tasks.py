@@ -75,6 +75,7 @@ ALERTS = (
         ),
         labels=("agent",),
         panel=links.TASK_COMPLETION,
+        inhibits=("AgentFallbackRateHigh",),
     ),
     Alert(
         name="AgentTurnsIncreasing",

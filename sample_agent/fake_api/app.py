@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
@@ -18,16 +19,17 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from sample_agent.fake_api.events import Message, encode, events_of
-from sample_agent.fake_api.model import reply
+from sample_agent.fake_api.model import begins_a_turn, reply
 from sample_agent.fake_api.schema import ApiError, check, invalid
 from sample_agent.fake_api.usage import PromptCache, output_tokens
-from sample_agent.faults import FaultFile, ModelFault
+from sample_agent.faults import Behaviour, FaultFile, ModelFault
 
 KEY_PREFIX = "fake-"
 RETRY_AFTER_SECONDS = 1
 USUAL_SECONDS = (0.15, 0.9)
 FIRST_CHUNK_AT = 0.4
 BROKEN_STREAM_SHARE = 0.25
+CHOOSY_EVERY = 5
 
 PROVIDER_ERRORS = {
     404: ("not_found_error", "The requested resource could not be found."),
@@ -67,6 +69,7 @@ class _Api:
     latency: float
     rng: random.Random
     cache: PromptCache
+    turns: Iterator[int] = field(default_factory=itertools.count)
 
     async def messages(self, http: HttpRequest) -> Response:
         _check_key(http)
@@ -85,8 +88,14 @@ class _Api:
         await asyncio.sleep(seconds)
         return JSONResponse(message, headers=headers)
 
+    def _behaviour(self, request: dict[str, Any], fault: ModelFault) -> Behaviour | None:
+        """How the model misbehaves in this answer: a choosy one declines now and then, as evenly as can be."""
+        if fault.behaviour != "choosy" or not begins_a_turn(request):
+            return fault.behaviour
+        return "declining" if next(self.turns) % CHOOSY_EVERY == 0 else None
+
     def _message(self, request: dict[str, Any], fault: ModelFault) -> Message:
-        planned = reply(request, fault.behaviour)
+        planned = reply(request, self._behaviour(request, fault))
         content: list[dict[str, Any]] = [{"type": "text", "text": planned.text}] if planned.text else []
         content += [
             {"type": "tool_use", "id": f"toolu_{uuid4().hex}", "name": use.name, "input": use.input}

@@ -70,6 +70,11 @@ def reply(request: Request, behaviour: Behaviour | None = None) -> PlannedReply:
     return _fit(_in_brief(planned, conversation, request), request)
 
 
+def begins_a_turn(request: Request) -> bool:
+    """Say whether the model is asked to plan the answer to a new message, rather than to go on or to classify it."""
+    return bool(request.get("tools")) and not _forced_tool(request) and not read(request).new_steps
+
+
 def _next_step(wish: Wish, conversation: Conversation, offered: set[str], small: bool) -> PlannedReply:
     match wish.intent:
         case "out_of_scope":

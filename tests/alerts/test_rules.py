@@ -117,7 +117,7 @@ def test_the_numbers_are_those_of_the_contract() -> None:
         "AgentLLMErrorsHigh": (0.1, 5, "5m", "30s", "critical"),
         "AgentTaskCompletionLow": (0.8, 10, "1h", "1m", "critical"),
         "AgentTurnsIncreasing": (6, 10, "1h", "5m", "warning"),
-        "AgentFallbackRateHigh": (0.15, 10, "1h", "1m", "warning"),
+        "AgentFallbackRateHigh": (0.15, 10, "1h", "5m", "warning"),
         "AgentAuditProblems": (0.05, 20, "1w", None, "critical"),
         "AgentApprovalRateLow": (0.6, 20, "1h", "5m", "critical"),
         "AgentApprovalQueueStalled": (None, None, "30m", "5m", "warning"),

@@ -338,6 +338,16 @@ def test_an_overloaded_provider_is_retried_until_it_answers(fake_api: str, tmp_p
     assert statuses == [529, 200]
 
 
+def test_a_choosy_model_declines_every_fifth_request_and_no_part_of_another(client: Anthropic, tmp_path: Path) -> None:
+    """Calls without tools, as for a classification, are left alone and not counted."""
+    inject(tmp_path, Fault("choosy"))
+    declined = []
+    for _ in range(10):
+        ask(client, "Hello")
+        declined.append(ask(client, "Tell me about the Globex account", tools=TOOLS).stop_reason == "end_turn")
+    assert declined == [True, False, False, False, False] * 2
+
+
 def test_some_streams_of_an_overloaded_provider_break_off(client: Anthropic, tmp_path: Path) -> None:
     """Most are refused with 529, some begin and end in an error event; no stream gets through."""
     inject(tmp_path, Fault("overloaded"))
