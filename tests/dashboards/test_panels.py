@@ -35,7 +35,7 @@ def test_every_stat_of_overview_that_another_dashboard_explains_leads_there() ->
         "Users today": [f"/d/{links.USERS}"],
         "Sessions open": [f"/d/{links.USERS}"],
         "Spend, last 24 h": [f"/d/{links.COST}"],
-        "Spend ÷ usual day": [f"/d/{links.COST}"],
+        "Spend ÷ usual": [f"/d/{links.COST}"],
     }
     for found in opened.values():
         assert all(link["url"].endswith("?${__url_time_range}&${__all_variables}") for link in found)
