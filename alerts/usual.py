@@ -78,6 +78,7 @@ class Spend:
         )
 
     def _usual(self, look: str, spend: str, area: str) -> tuple[Record, ...]:
+        # The maximum is of one value each; it takes off the names, so that both halves are one series over time.
         weeks, expected = f"{self.record}_in_past_weeks:{look}", f"{self.record}_expected:{look}"
         same_hours = "\nor\n".join(
             f"label_replace(max_over_time({spend}[2h:30m] offset {week * 7 * 24 - 1}h), "
@@ -89,13 +90,25 @@ class Spend:
             Record(
                 expected,
                 f"""
-quantile by (agent) (0.5, {weeks}) and count by (agent) ({weeks}) >= {WEEKS_ENOUGH}
-or
-{self.dearest_hour} and {self.mean_hour} offset {DAYS_OF_HISTORY - 1}d > 0
+max by (agent) (
+  quantile by (agent) (0.5, {weeks}) and count by (agent) ({weeks}) >= {WEEKS_ENOUGH}
+  or
+  {self.dearest_hour} and {self.mean_hour} offset {DAYS_OF_HISTORY - 1}d > 0
+)
 """,
                 area,
             ),
-            Record(self.usual(look), f"{expected} >= {self.mean_hour}\nor\n{self.mean_hour} and {expected}", area),
+            Record(
+                self.usual(look),
+                f"""
+max by (agent) (
+  {expected} >= {self.mean_hour}
+  or
+  {self.mean_hour} and {expected}
+)
+""",
+                area,
+            ),
         )
 
 

@@ -32,7 +32,7 @@ END_SECONDS = 30.0
 QUERIES = 2
 """So many at a time keep two cores busy."""
 
-_DAYS_BACK = re.compile(r"(\[|offset )\d+[dw]")
+_DAYS_BACK = re.compile(r"(\[|offset )(\d+[dw]|\d{3,}h)")
 
 
 @dataclass(frozen=True)

@@ -199,7 +199,7 @@ def test_a_rule_is_evaluated_after_those_that_it_reads() -> None:
 
 def test_what_a_rule_asks_for_days_is_recorded_from_the_first_day() -> None:
     """Windows of hours are full without it."""
-    week, before, now = rule("weekly", "hour[7d:1h]"), rule("before", "day offset 1w"), rule("now", "lately[30m]")
+    week, before, now = rule("weekly", "hour[7d:1h]"), rule("before", "day[2h] offset 167h"), rule("now", "lately[30m]")
     assert recording.looked_back_on([rule("hour", "x"), rule("day", "x"), rule("lately", "x"), week, before, now]) == {
         "hour",
         "day",
