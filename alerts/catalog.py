@@ -5,7 +5,7 @@ What an alert watches and what its page says is in its area; its numbers are in 
 
 from __future__ import annotations
 
-from alerts.areas import approvals, cost, evals, presence, provider, sessions, stack, tasks, tools, users
+from alerts.areas import approvals, cost, evals, presence, prompt_cache, provider, sessions, stack, tasks, tools, users
 from alerts.model import Alert, Record
 
 RECORDS: tuple[Record, ...] = (
@@ -17,6 +17,7 @@ RECORDS: tuple[Record, ...] = (
     *approvals.RECORDS,
     *evals.RECORDS,
     *cost.RECORDS,
+    *prompt_cache.RECORDS,
     *users.RECORDS,
 )
 
@@ -29,6 +30,7 @@ ALERTS: tuple[Alert, ...] = (
     *approvals.ALERTS,
     *evals.ALERTS,
     *cost.ALERTS,
+    *prompt_cache.ALERTS,
     *users.ALERTS,
     *stack.ALERTS,
 )

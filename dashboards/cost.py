@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentgauge.session import SessionLimits
 from alerts import links
+from alerts.areas import prompt_cache
 from alerts.areas.cost import SPEND, SPEND_24H, TOOL_SPEND
 from alerts.usual import Spend
 from dashboards import queries, shared
@@ -237,6 +238,17 @@ PROMPTS = Row(
             span=12,
         ),
         lines(
+            links.PROMPT_CACHE.panel_id,
+            "Prompt read from cache, against the day before",
+            RATIO,
+            "Share of the prompt tokens that the provider read from its cache, over the alert's window, beside what it "
+            "would have been in the day before, model by model.",
+            Query(f"{prompt_cache.SHARE}{{<where>}}", "{{agent}}"),
+            Query(f"{prompt_cache.EXPECTED}{{<where>}}", "{{agent}}, day before"),
+            Query(f"<threshold> * {prompt_cache.EXPECTED}{{<where>}}", "{{agent}}, limit", is_limit=True),
+            span=12,
+        ),
+        lines(
             113,
             "Calls of unknown usage",
             COUNT,
@@ -244,7 +256,7 @@ PROMPTS = Row(
             "figure. Streams that were left early, or were not asked to report their usage.",
             Query(queries.increase("llm_usage_unknown", "1h", "agent"), "{{agent}}, all"),
             Query(f"{queries.increase('llm_usage_unknown', '1h', 'agent, model')} > 0", "{{agent}} {{model}}"),
-            span=24,
+            span=12,
         ),
     ),
 )

@@ -61,6 +61,9 @@ FAULTS: dict[str, FaultKind] = {
     "rate-limited": FaultKind("The model provider answers 429 with a retry-after header.", "model"),
     "provider-error": FaultKind("The model provider answers 500.", "model"),
     "model-gone": FaultKind("The model provider answers 404: it does not know the model.", "model"),
+    "cold-cache": FaultKind(
+        "Nothing of a prompt is read from the provider's cache, as when a time stamp stands first in it.", "model"
+    ),
     "impatient-reps": FaultKind("Reps open conversations and leave without a word.", "reps"),
     "unhappy-reps": FaultKind("Reps rate every answer, most of them down.", "reps"),
     "picky-reviewers": FaultKind("Reps reject most of what the agent asks them to approve.", "reps"),
@@ -108,12 +111,14 @@ class ToolFault:
 class ModelFault:
     """What the model provider does now; the defaults mean that all is well.
 
-    `slow_seconds` replaces the usual latency of an answer; None leaves it as it is.
+    `slow_seconds` replaces the usual latency of an answer; None leaves it as it is. With a `cold_cache` no prompt
+    begins as another did.
     """
 
     behaviour: Behaviour | None = None
     http_status: int | None = None
     slow_seconds: float | None = None
+    cold_cache: bool = False
 
 
 def inject(directory: Path, fault: Fault) -> None:
@@ -187,6 +192,7 @@ class FaultFile:
             behaviour=next((name for name in get_args(Behaviour) if name in names), None),
             http_status=next((status for name, status in HTTP_STATUS.items() if name in names), None),
             slow_seconds=SLOW_MODEL_SECONDS if "slow-model" in names else None,
+            cold_cache="cold-cache" in names,
         )
 
 

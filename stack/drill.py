@@ -141,6 +141,7 @@ SCENES: tuple[Scene, ...] = (
     Scene((_row("AgentToolNewErrorType", "new-error"),), speed=1, history="healthy"),
     _past("AgentSpendOverBudget", "over-budget"),
     _past("AgentNoTraffic", "traffic-stops", pace=0.01),  # next to nobody comes back
+    _past("AgentPromptCacheRegression", "cache-lost"),
     _past("AgentCostSpike", "cost-spike"),
     _past("AgentToolSpendAnomaly", "tool-prices"),
     _past("AgentActiveUsersDeclining", "adoption-declines"),

@@ -110,7 +110,7 @@ class _Api:
             "content": content,
             "stop_reason": planned.stop_reason,
             "stop_sequence": None,
-            "usage": self.cache.account(request).as_api(tokens),
+            "usage": (PromptCache() if fault.cold_cache else self.cache).account(request).as_api(tokens),
         }
 
 

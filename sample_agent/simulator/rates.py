@@ -42,6 +42,8 @@ AUDITED = 0.1
 OF_THE_REST = {"edited": 0.6, "rejected": 0.35, "expired": 0.05}
 """What becomes of proposals that are not approved."""
 OVERLOADED = 0.003
+CACHEABLE_TOKENS = 2448
+"""Of a prompt of a planning call: what begins as the one before it did."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,13 @@ def _add_tools(amounts: Amounts, behaviour: Habits) -> None:
 
 def _add_llm_calls(amounts: Amounts, behaviour: Habits) -> None:
     answered = TURNS * (1 - TASKS_ENDED["fallback"])
-    planning = TokenUsage(input=610, cache_read=2440, cache_write_5m=8, output=round(behaviour.output_tokens))
+    read = round(CACHEABLE_TOKENS * behaviour.cached)
+    planning = TokenUsage(
+        input=610,
+        cache_read=read,
+        cache_write_5m=CACHEABLE_TOKENS - read,
+        output=round(behaviour.output_tokens),
+    )
     synthesis_calls = answered * (behaviour.turns_to_completion - 1)
     planner = {"planning": answered, "synthesis": synthesis_calls}
     _add_model(amounts, PLANNING_MODEL, planner, planning, seconds=0.56)

@@ -36,6 +36,8 @@ class Habits:
     """How many they open, against the usual."""
     output_tokens: float = 50
     """Of one call that plans or answers."""
+    cached: float = 0.9967
+    """Share of what can be read from the prompt cache that is."""
     tool_prices: float = 1
     """What the APIs behind the tools charge, against the usual price."""
     rated: float = 1
@@ -76,6 +78,9 @@ STORIES: dict[str, Story] = {
         Crowd(regulars=150, regulars_growth=2, guests=5),
         Habits(output_tokens=375),
         hours=6,
+    ),
+    "cache-lost": Story(
+        "For forty minutes nothing of a prompt has been read from the cache.", GROWING, Habits(cached=0), hours=0.67
     ),
     "tool-prices": Story(
         "For five hours the APIs behind the tools have charged five times as much.",

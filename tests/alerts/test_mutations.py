@@ -52,6 +52,7 @@ CONSTANTS = (
     ("AgentCostSpike", "[2h:30m]", ("[1h:30m]", "[6h:30m]")),
     ("AgentCostSpike", "offset 2d > 0", ("offset 1d > 0", "offset 3d > 0")),
     ("AgentCostSpike", "(1 + 3) / 2", ("(1 + 1) / 2", "(3 + 3) / 2")),
+    ("AgentPromptCacheRegression", "> 0.1", ("> 0.05", "> 0.2")),
     ("AgentApprovalRateLow", "approved|edited|rejected", ("approved|rejected", "approved|edited|rejected|expired")),
     ("AgentApprovalRateHigh", "approved|edited|rejected", ("approved|rejected", "approved|edited|rejected|expired")),
     ("AgentApprovalQueueStalled", "approved|edited|rejected", ("approved|edited", "approved|edited|rejected|expired")),

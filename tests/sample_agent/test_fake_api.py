@@ -338,6 +338,17 @@ def test_an_overloaded_provider_is_retried_until_it_answers(fake_api: str, tmp_p
     assert statuses == [529, 200]
 
 
+def test_a_cold_cache_writes_each_prompt_anew_and_reads_nothing(client: Anthropic, tmp_path: Path) -> None:
+    """While the fault is in force; what was cached before is there again after it."""
+    ask(client, "Hello", system=cached("5m"))
+    inject(tmp_path, Fault("cold-cache"))
+    usages = [ask(client, "Hello", system=cached("5m")).usage for _ in range(2)]
+    assert [usage.cache_read_input_tokens for usage in usages] == [0, 0]
+    assert all(usage.cache_creation_input_tokens for usage in usages)
+    clear(tmp_path)
+    assert ask(client, "Hello", system=cached("5m")).usage.cache_read_input_tokens
+
+
 def test_a_choosy_model_declines_every_fifth_request_and_no_part_of_another(client: Anthropic, tmp_path: Path) -> None:
     """Calls without tools, as for a classification, are left alone and not counted."""
     inject(tmp_path, Fault("choosy"))

@@ -112,6 +112,7 @@ def test_a_flaky_tool_fails_about_one_call_in_five(tmp_path: Path) -> None:
         ("slow-model", ModelFault(slow_seconds=12.0)),
         ("looping", ModelFault(behaviour="looping")),
         ("declining", ModelFault(behaviour="declining")),
+        ("cold-cache", ModelFault(cold_cache=True)),
         ("choosy", ModelFault(behaviour="choosy")),
         ("dithering", ModelFault(behaviour="dithering")),
         ("hallucinating", ModelFault(behaviour="hallucinating")),
