@@ -49,6 +49,8 @@ def services(layout: Layout, programs: dict[str, Path], reps: int = 50, pace: fl
                 f"--config.file={etc / 'prometheus.yml'}",
                 f"--storage.tsdb.path={layout.folder / 'prometheus'}",
                 "--storage.tsdb.retention.time=30d",
+                # A made-up past ends with alerts that have held for minutes; by default only ten and more are taken up.
+                "--rules.alert.for-grace-period=1s",
                 f"--rules.alert.resend-delay={Duration.parse('1m').faster(layout.speed)}",
                 f"--web.listen-address={listen}:{ports.prometheus}",
                 "--log.level=warn",

@@ -68,10 +68,10 @@ STORIES: dict[str, Story] = {
         "People try it once and do not come back.", Crowd(regulars=10, regulars_growth=0, guests=52, guests_growth=5)
     ),
     "cost-spike": Story(
-        "For two hours the model has answered at great length, at seven times the cost.",
+        "For four hours the model has answered at great length, at seven times the cost.",
         Crowd(regulars=18, regulars_growth=1, guests=2),
         Habits(output_tokens=1400),
-        hours=2,
+        hours=4,
     ),
     "over-budget": Story(
         "For six hours the model has answered at some length, at twice the cost and more, to three times the people.",
