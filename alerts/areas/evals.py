@@ -40,7 +40,7 @@ max by (agent, suite) (
   time()
   -
   (
-    {LAST_RUN}
+    max by (agent, suite) (<eval_last_run>)
     or
     last_over_time({LAST_RUN}[30d:1h]) and on (agent) last_over_time(<build_info>[1h])
   )
