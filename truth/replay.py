@@ -31,6 +31,9 @@ COARSE_STEP = 300
 MOST_POINTS = 10_000
 """Prometheus answers a range query with 11 000 points of a series at most."""
 
+ASSUMED = "ASSUMED_ALERTS"
+"""Under a name of its own: what reads the ``ALERTS`` of another must not see what is only assumed."""
+
 _ALERTS = re.compile(r"ALERTS\{([^}]*)\}")
 _NAME = re.compile(r'alertname=~?"([^"]+)"')
 
@@ -133,7 +136,7 @@ class _Alert:
                 return found[0]
             if 'alertstate="firing"' not in found[1]:
                 raise PrometheusError(f"{self.rule.name} asks for its own ALERTS, and not for those that fire")
-            return found[0].replace('alertstate="firing"', 'alertstate="assumed"')
+            return f"{ASSUMED}{{{found[1]}}}"
 
         query = _ALERTS.sub(assume, self.rule.query)
         return query if query != self.rule.query else ""
@@ -203,7 +206,7 @@ def _states(
     with recording.serving(programs.prometheus, folder, rule_files, lookback) as prometheus:
         begins = {alert.rule.name: _true(prometheus, alert, alert.rule.query, clock) for alert in alerts}
     assumed = [
-        Samples("ALERTS", {"alertname": alert.rule.name, "alertstate": "assumed", **dict(labels)}, _always(moments))
+        Samples(ASSUMED, {"alertname": alert.rule.name, "alertstate": "firing", **dict(labels)}, _always(moments))
         for alert in alerts
         if alert.once_firing
         for labels in begins[alert.rule.name]
