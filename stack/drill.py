@@ -39,11 +39,12 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Drill:
-    """One row of the matrix: ``cause`` is expected to page for ``alert``."""
+    """One row of the matrix: ``cause`` is expected to page for ``alert``, and may page for those in ``also`` too."""
 
     alert: str
     what: str
     cause: Cause
+    also: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -83,14 +84,21 @@ class DrillResult:
         return paged and resolved and not (self.noise or self.called_off or self.late)
 
 
-def _row(alert: str, name: str, tool: str | None = None) -> Drill:
-    return Drill(alert, f"fault {name}" + (f" --tool {tool}" if tool else ""), fault(name, tool))
+def _row(alert: str, name: str, *, also: frozenset[str] = frozenset()) -> Drill:
+    return Drill(alert, f"fault {name}", fault(name), also)
 
 
 def _past(alert: str, story: str, pace: float = 1) -> Scene:
     """An alert that looks back over days, on real clocks and a made-up past that has it coming."""
     return Scene((Drill(alert, f"history {story}", causes.nothing),), speed=1, pace=pace, history=story)
 
+
+A_DAYS_LIMIT = frozenset({"AgentUserDailyCostHigh"})
+"""Reps who are so much busier than usual spend the limit of a day within minutes when something is dear."""
+SLOWER = frozenset({"AgentLatencySpike"})
+"""More turns of the model take longer, and it is not known which of the two a user minds."""
+UNHAPPY = frozenset({"AgentNegativeFeedbackHigh"})
+"""Who reports a wrong answer gives it a thumb down, and those are judged over hours: they show later."""
 
 # What costs much comes last in its scene: what users have spent today is not forgotten before midnight.
 SCENES: tuple[Scene, ...] = (
@@ -100,8 +108,8 @@ SCENES: tuple[Scene, ...] = (
             _row("AgentTaskCompletionLow", "declining"),
             _row("AgentApprovalQueueStalled", "absent-reviewers"),
             _row("AgentLabelOverflow", "hallucinating"),
-            _row("AgentSessionCostOverLimit", "pricey-tool"),
-            _row("AgentSessionCostHigh", "pricey-tool"),
+            _row("AgentSessionCostOverLimit", "pricey-tool", also=A_DAYS_LIMIT),
+            _row("AgentSessionCostHigh", "pricey-tool", also=A_DAYS_LIMIT),
         )
     ),
     Scene(
@@ -109,9 +117,9 @@ SCENES: tuple[Scene, ...] = (
             _row("AgentFallbackRateHigh", "choosy"),
             _row("AgentApprovalRateLow", "picky-reviewers"),
             _row("AgentSessionsAbandoned", "impatient-reps"),
-            _row("AgentTurnsIncreasing", "dithering"),
+            _row("AgentTurnsIncreasing", "dithering", also=SLOWER),
             Drill("AgentUnpricedModel", "ops use-model, one without a price", causes.unpriced_model),
-            _row("AgentInputTokensHigh", "bloated-tool"),
+            _row("AgentInputTokensHigh", "bloated-tool", also=A_DAYS_LIMIT),
         )
     ),
     Scene(
@@ -131,14 +139,14 @@ SCENES: tuple[Scene, ...] = (
             Drill("AgentTelemetryErrors", "the ledger is locked", causes.locked_ledger),
             Drill("AgentEvalRegression", "a new version fails a scenario", causes.worse_version),
             Drill("AgentEvalStale", "no evaluation for eight days", causes.forgotten_evals),
-            _row("AgentWrongAnswersReported", "stale-data"),
-            _row("AgentSessionCostRunaway", "ruinous-tool"),
+            _row("AgentWrongAnswersReported", "stale-data", also=UNHAPPY),
+            _row("AgentSessionCostRunaway", "ruinous-tool", also=A_DAYS_LIMIT),
         )
     ),
     # Its limit is no clock, and runs at the usual speed.
     Scene((Drill("AgentHung", "a turn does not end", causes.hung_turn),), speed=1, pace=1),
     # It is silent in an agent's first day, so the agent needs a past.
-    Scene((_row("AgentToolNewErrorType", "new-error"),), speed=1, history="healthy"),
+    Scene((_row("AgentToolNewErrorType", "new-error"),), speed=1, pace=1, history="healthy"),
     _past("AgentSpendOverBudget", "over-budget"),
     _past("AgentNoTraffic", "traffic-stops", pace=0.01),  # next to nobody comes back
     _past("AgentPromptCacheRegression", "cache-lost"),
@@ -196,12 +204,12 @@ def _drill(layout: Layout, drill: Drill, say: Say) -> DrillResult:
         paged = time.monotonic() - began
         if page is None:
             say(f"{drill.alert}: NOT PAGED within {PAGE_SECONDS:.0f} s")
-            return DrillResult(drill.alert, drill.what, None, _paged_since(layout, since) - {drill.alert})
+            return DrillResult(drill.alert, drill.what, None, _others_since(layout, drill, since))
         runbook_answers = _answers(page["runbook_url"])
         say(f"{drill.alert}: paged after {paged:.0f} s")
         called_off = not happens_by_itself and _is_called_off(layout, drill.alert)
     mended, mended_at = time.monotonic(), _now()
-    noise = _paged_since(layout, since, until=mended_at) - {drill.alert}
+    noise = _others_since(layout, drill, since, until=mended_at)
     result = DrillResult(drill.alert, drill.what, paged, noise, runbook_answers, resolves=not happens_by_itself)
     if happens_by_itself:
         return result
@@ -210,7 +218,7 @@ def _drill(layout: Layout, drill: Drill, say: Say) -> DrillResult:
         to_resolved = time.monotonic() - mended
         say(f"{drill.alert}: resolved after {to_resolved:.0f} s")
     _wait_until_quiet(layout, say)
-    late = _paged_since(layout, mended_at)
+    late = _paged_since(layout, mended_at) - drill.also
     return replace(result, seconds_to_resolved=to_resolved, called_off=called_off, late=late)
 
 
@@ -246,6 +254,13 @@ def _heartbeat(layout: Layout, deadline: float) -> dict[str, Any] | None:
             return None
         time.sleep(0.5)
     return {"runbook_url": f"{layout.runbooks}/{WATCHDOG}/"}
+
+
+def _others_since(layout: Layout, drill: Drill, since: str, until: str = "9999") -> frozenset[str]:
+    """The other alerts that reached the pager; the start of a stack is no part of the watchdog's row."""
+    if drill.alert == WATCHDOG:
+        return frozenset()
+    return _paged_since(layout, since, until) - drill.also - {drill.alert}
 
 
 def _paged_since(layout: Layout, since: str, until: str = "9999") -> frozenset[str]:
