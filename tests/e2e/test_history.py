@@ -34,6 +34,7 @@ FIRE = {
     "retention-low": {"AgentRetentionLow"},
     "cost-spike": {"AgentCostSpike"},
     "over-budget": {"AgentSpendOverBudget"},
+    "cache-lost": {"AgentPromptCacheRegression"},
     "tool-prices": {"AgentToolSpendAnomaly"},
     "thumbs-down": {"AgentNegativeFeedbackHigh"},
     "ratings-stop": {"AgentFeedbackSilent"},

@@ -45,9 +45,9 @@ PUBLIC = {
 
 
 def test_every_package_is_here() -> None:
-    """A new one says what is public in it."""
+    """A new one says what is public in it; adapters do so module by module, each of which needs its framework."""
     folders = Path(agentgauge.__file__).parent.iterdir()
-    assert {folder.name for folder in folders if (folder / "__init__.py").exists()} == set(PUBLIC)
+    assert {folder.name for folder in folders if (folder / "__init__.py").exists()} == {"adapters", *PUBLIC}
 
 
 @pytest.mark.parametrize("package", PUBLIC)

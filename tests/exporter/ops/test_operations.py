@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from agentgauge.ledger import Ledger, Usage
+from agentgauge.ledger import Ledger
 from agentgauge.ledger import schema as ledger_schema
 from agentgauge.ops.follower import Follower
 from agentgauge.ops.operations import Operation, Operations
@@ -146,8 +146,9 @@ def test_a_ledger_from_before_operations_is_upgraded(url: str, monkeypatch: pyte
     with monkeypatch.context() as old:
         old.setattr(ledger_schema, "VERSION", BEFORE_OPERATIONS)
         with closing(Ledger.open(url)) as ledger:
-            ledger.add_usage("a", {(ledger.today(), "rep-1"): Usage(turns=1)})
             pseudonym = ledger.pseudonym("rep-1")
+    insert = "INSERT INTO agentgauge_usage (agent, day, user_id, sessions, turns, cost_usd) VALUES "
+    sql(url, insert + "('a', '2026-03-18', 'rep-1', 1, 1, 0.5)")
     with closing(Ledger.open(url)) as ledger:
         assert ledger.user_behind(pseudonym) == "rep-1"
         assert Operations(ledger, "a").add("switches", {}, "ann", "").number == 1
