@@ -34,8 +34,11 @@ def manifests(
     rendered = render(thresholds, deployment)
     objects = {
         **{
-            f"rules-{name.removesuffix('.yml')}": _rule(name, text)
-            for name, text in rule_files(rendered, deployment).items()
+            f"rules-{name}": _rule(name, text)
+            for name, text in (
+                (file.removesuffix(".yml").replace("_", "-"), text)  # as Kubernetes takes names
+                for file, text in rule_files(rendered, deployment).items()
+            )
         },
         "alertmanager-config": _alertmanager_config(deployment),
         "alertmanager-templates": _config_map("agentgauge-alertmanager-templates", _messages()),
@@ -54,9 +57,7 @@ def manifests(
 
 def _rule(name: str, text: str) -> dict[str, Any]:
     spec = yaml.safe_load(text)
-    return _object("monitoring.coreos.com/v1", "PrometheusRule", f"agentgauge-{name.removesuffix('.yml')}") | {
-        "spec": spec
-    }
+    return _object("monitoring.coreos.com/v1", "PrometheusRule", f"agentgauge-{name}") | {"spec": spec}
 
 
 def _service_monitor(deployment: Deployment) -> dict[str, Any]:
