@@ -111,7 +111,7 @@ OFTEN = (7, 5)
 FIVE_FAILURES = "five failures are the least that the test is good for, and they must have gone on for two minutes"
 WAITS_TWO = "waiting one minute instead of two finds it in time, and pages half as often again at the edge"
 EDGE_IS_QUIET = "a lower z finds it sooner and pages at the edge of the promise more than once a week"
-TEN_TASKS = "ten tasks are the least that the test is good for; half of the times they take longer than asked"
+WAITS_THREE = "it waits three minutes, so that a second outage within the hour pages as its root too"
 
 
 def at(per_hour: float) -> Mapping[str, Change]:
@@ -252,8 +252,8 @@ INCIDENTS = (
     Incident("provider slow", ("AgentLatencySpike",), {"turn_slow": 0.5}),
     Incident("provider hangs: turns do not end", ("AgentHung",), {"oldest_turn": Growing(0, added=1), "tasks": 0.0},
              minutes=60, found_within={1: Limit(6)}, draws=OFTEN),
-    _tasks("all tasks fail", 15, 1, 90, Limit(30, 36, TEN_TASKS)),
-    _tasks("all tasks fail", 75, 1, 60, Limit(7, 9, TEN_TASKS)),
+    _tasks("all tasks fail", 15, 1, 90, Limit(30)),
+    _tasks("all tasks fail", 75, 1, 60, Limit(7, 9, WAITS_THREE)),
     _tasks("half of the tasks fail", 75, 0.5, 120, Limit(41)),
     _tasks("70 % of the tasks completed", 75, 0.3, 300, Limit(85), LONG_HOURS),
     _tasks("70 % of the tasks completed", 750, 0.3, 120, Limit(40)),

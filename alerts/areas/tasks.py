@@ -21,7 +21,6 @@ UNCOMPLETED = Judged(
     by="agent",
     part='sum by (agent) (increase(<tasks>{outcome!="completed"}[<window>]))',
     whole="sum by (agent) (increase(<tasks>[<window>]))",
-    looks=("fast", "slow"),
 )
 FALLBACK = Judged(
     alert="AgentFallbackRateHigh",
@@ -67,7 +66,7 @@ ALERTS = (
         area="tasks",
         summary="Too few user requests are completed.",
         fires_when="completed / all tasks < <threshold>",
-        expr=share_above(UNCOMPLETED, "(1 - <threshold>)", "<threshold>", of_all=True, roots=PROVIDER),
+        expr=share_above(UNCOMPLETED, "(1 - <threshold>)", "<threshold>", roots=PROVIDER),
         description=(
             "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the tasks were not completed: "
             f"{UNCOMPLETED.counts('slow')} in the last <slow.window>, {UNCOMPLETED.counts('fast')} in the last "

@@ -115,7 +115,7 @@ def test_the_numbers_are_those_of_the_contract() -> None:
         "AgentSessionsAbandoned": (1, 10, "1h", "5m", "warning"),
         "AgentModelGone": (None, 3, "10m", None, "critical"),
         "AgentLLMErrorsHigh": (0.1, 5, "5m", "30s", "critical"),
-        "AgentTaskCompletionLow": (0.8, 10, "1h", "1m", "critical"),
+        "AgentTaskCompletionLow": (0.8, 5, "1h", "3m", "critical"),
         "AgentTurnsIncreasing": (6, 10, "1h", "5m", "warning"),
         "AgentFallbackRateHigh": (0.15, 10, "1h", "5m", "warning"),
         "AgentAuditProblems": (0.05, 20, "1w", None, "critical"),
