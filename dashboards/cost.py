@@ -249,13 +249,13 @@ PROMPTS = Row(
             span=12,
         ),
         lines(
-            113,
+            links.UNKNOWN_USAGE.panel_id,
             "Calls of unknown usage",
             COUNT,
-            "Successful calls of an hour whose usage could not be read: their tokens and cost are missing from every "
-            "figure. Streams that were left early, or were not asked to report their usage.",
-            Query(queries.increase("llm_usage_unknown", "1h", "agent"), "{{agent}}, all"),
-            Query(f"{queries.increase('llm_usage_unknown', '1h', 'agent, model')} > 0", "{{agent}} {{model}}"),
+            "Successful calls in the alert's window whose usage could not be read: their tokens and cost are missing "
+            "from every figure. Any at all fires the alert.",
+            Query(queries.increase("llm_usage_unknown", "<window>", "agent"), "{{agent}}, all"),
+            Query(f"{queries.increase('llm_usage_unknown', '<window>', 'agent, model')} > 0", "{{agent}} {{model}}"),
             span=12,
         ),
     ),

@@ -64,6 +64,9 @@ FAULTS: dict[str, FaultKind] = {
     "cold-cache": FaultKind(
         "Nothing of a prompt is read from the provider's cache, as when a time stamp stands first in it.", "model"
     ),
+    "usage-lost": FaultKind(
+        "The model's answers report no tokens, as through a proxy that does not pass the usage on.", "model"
+    ),
     "impatient-reps": FaultKind("Reps open conversations and leave without a word.", "reps"),
     "unhappy-reps": FaultKind("Reps rate every answer, most of them down.", "reps"),
     "picky-reviewers": FaultKind("Reps reject most of what the agent asks them to approve.", "reps"),
@@ -112,13 +115,14 @@ class ModelFault:
     """What the model provider does now; the defaults mean that all is well.
 
     `slow_seconds` replaces the usual latency of an answer; None leaves it as it is. With a `cold_cache` no prompt
-    begins as another did.
+    begins as another did; with `usage_lost` all counts of tokens are 0.
     """
 
     behaviour: Behaviour | None = None
     http_status: int | None = None
     slow_seconds: float | None = None
     cold_cache: bool = False
+    usage_lost: bool = False
 
 
 def inject(directory: Path, fault: Fault) -> None:
@@ -193,6 +197,7 @@ class FaultFile:
             http_status=next((status for name, status in HTTP_STATUS.items() if name in names), None),
             slow_seconds=SLOW_MODEL_SECONDS if "slow-model" in names else None,
             cold_cache="cold-cache" in names,
+            usage_lost="usage-lost" in names,
         )
 
 

@@ -136,6 +136,7 @@ SCENES: tuple[Scene, ...] = (
             Drill("AgentExporterAbsent", "no target to scrape", causes.no_targets),
             Drill("AgentUserDailyCostHigh", "a user spends $6", causes.costly_user),
             _row("AgentModelGone", "model-gone"),
+            _row("AgentUsageUnknown", "usage-lost"),
             Drill("AgentTelemetryErrors", "the ledger is locked", causes.locked_ledger),
             Drill("AgentEvalRegression", "a new version fails a scenario", causes.worse_version),
             Drill("AgentEvalStale", "no evaluation for eight days", causes.forgotten_evals),

@@ -26,6 +26,7 @@ ALERT_OF_FAULT = {
     "declining": "AgentTaskCompletionLow",
     "overloaded": "AgentLLMErrorsHigh",
     "model-gone": "AgentModelGone",
+    "usage-lost": "AgentUsageUnknown",
     "pricey-tool": "AgentSessionCostOverLimit",
     "ruinous-tool": "AgentSessionCostRunaway",
     "stale-data": "AgentWrongAnswersReported",

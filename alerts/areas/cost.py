@@ -236,4 +236,22 @@ sum by (agent, model) (
         labels=("agent", "model"),
         panel=links.UNPRICED_TOKENS,
     ),
+    Alert(
+        name="AgentUsageUnknown",
+        area="cost",
+        summary="Calls of a model succeed without saying what they used: the cost figures are too low.",
+        fires_when="LLM calls that succeed and whose usage cannot be read",
+        # As above: a model that was not configured shows its first such call as a series that begins at 1.
+        expr=f"""
+sum by (agent, model) (
+{indent(newly_counted("<llm_usage_unknown>").strip(), "  ")}
+)
+""",
+        description=(
+            '{{ $labels.agent }}: {{ $value | printf "%.0f" }} successful call(s) of model {{ $labels.model }} in the '
+            "last <window> did not say what they used; their tokens and cost are missing."
+        ),
+        labels=("agent", "model"),
+        panel=links.UNKNOWN_USAGE,
+    ),
 )

@@ -21,7 +21,7 @@ from starlette.routing import Route
 from sample_agent.fake_api.events import Message, encode, events_of
 from sample_agent.fake_api.model import begins_a_turn, reply
 from sample_agent.fake_api.schema import ApiError, check, invalid
-from sample_agent.fake_api.usage import PromptCache, output_tokens
+from sample_agent.fake_api.usage import InputUsage, PromptCache, output_tokens
 from sample_agent.faults import Behaviour, FaultFile, ModelFault
 
 KEY_PREFIX = "fake-"
@@ -102,6 +102,7 @@ class _Api:
             for use in planned.tool_uses
         ]
         tokens = output_tokens(planned.text, [json.dumps(use.input) for use in planned.tool_uses])
+        used = (PromptCache() if fault.cold_cache else self.cache).account(request).as_api(tokens)
         return {
             "id": f"msg_{uuid4().hex}",
             "type": "message",
@@ -110,7 +111,7 @@ class _Api:
             "content": content,
             "stop_reason": planned.stop_reason,
             "stop_sequence": None,
-            "usage": (PromptCache() if fault.cold_cache else self.cache).account(request).as_api(tokens),
+            "usage": InputUsage(0).as_api(0) if fault.usage_lost else used,
         }
 
 

@@ -21,7 +21,8 @@ def encode(event: Event) -> bytes:
 
 def events_of(message: Message) -> Iterator[Event]:
     """Yield the events of a streamed `message`, in the order in which the API sends them."""
-    empty: dict[str, Any] = {"content": [], "stop_reason": None, "usage": {**message["usage"], "output_tokens": 1}}
+    begun = {**message["usage"], "output_tokens": min(1, message["usage"]["output_tokens"])}
+    empty: dict[str, Any] = {"content": [], "stop_reason": None, "usage": begun}
     yield {"type": "message_start", "message": {**message, **empty}}
     for index, block in enumerate(message["content"]):
         yield {"type": "content_block_start", "index": index, "content_block": _opened(block)}

@@ -12,7 +12,9 @@ import pytest
 import requests
 from anthropic import Anthropic
 from anthropic.types import Message
+from prometheus_client import CollectorRegistry
 
+from agentgauge import AgentGauge, metrics
 from sample_agent.app import app
 from sample_agent.fake_api.app import answer_seconds
 from sample_agent.fake_api.usage import MAX_ENTRIES, TTL_SECONDS, PromptCache
@@ -20,6 +22,7 @@ from sample_agent.faults import Fault, ModelFault, clear, inject
 from sample_agent.sales.tools import SALES_TOOLS
 
 MODEL = "claude-opus-5-5"
+SAYS_HELLO: list[Any] = [{"role": "user", "content": "Hello"}]
 TOOLS: list[Any] = [tool.definition(app().prompt_library().load().tool_descriptions) for tool in SALES_TOOLS]
 LONG_SYSTEM = "You sell workflow software. " * 200  # about 1,400 tokens
 
@@ -347,6 +350,24 @@ def test_a_cold_cache_writes_each_prompt_anew_and_reads_nothing(client: Anthropi
     assert all(usage.cache_creation_input_tokens for usage in usages)
     clear(tmp_path)
     assert ask(client, "Hello", system=cached("5m")).usage.cache_read_input_tokens
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_lost_usage_is_a_call_of_unknown_usage(fake_api: str, tmp_path: Path, streaming: bool) -> None:
+    """The answer is there, streamed or not; its tokens are not, and the library says so."""
+    inject(tmp_path, Fault("usage-lost"))
+    registry = CollectorRegistry()
+    middleware = AgentGauge("a", registry=registry).anthropic()
+    with Anthropic(api_key="fake-test", base_url=fake_api, middleware=[middleware]) as client:
+        if streaming:
+            with client.messages.stream(model=MODEL, max_tokens=100, messages=SAYS_HELLO) as stream:
+                content: list[Any] = stream.get_final_message().content
+        else:
+            content = list(ask(client, "Hello").content)
+    assert content
+    labels = {"agent": "a", "model": MODEL}
+    assert registry.get_sample_value(str(metrics.LLM_USAGE_UNKNOWN), labels) == 1
+    assert registry.get_sample_value(str(metrics.LLM_TOKENS), labels | {"kind": "input"}) == 0
 
 
 def test_a_choosy_model_declines_every_fifth_request_and_no_part_of_another(client: Anthropic, tmp_path: Path) -> None:
