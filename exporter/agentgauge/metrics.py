@@ -295,6 +295,9 @@ ACTIONS = _counter(
     RISK,
     _closed("disposition", *vocabulary.DISPOSITIONS),
 )
+ACTIONS_UNRESOLVED = _shared_gauge(
+    "agent_actions_unresolved", "Actions that were begun, and nobody knows whether they happened.", TOOL
+)
 SHADOW_DECISIONS = _counter(
     "agent_shadow_decisions_total",
     "Shadow suggestions compared with what people did.",
@@ -360,7 +363,7 @@ ALL_BUT_OVERFLOW: tuple[MetricSpec, ...] = (
     LLM_OUTPUT_TOKENS, LLM_COST, LLM_UNPRICED_TOKENS, LLM_USAGE_UNKNOWN,
     FEEDBACK, ACTIVE_USERS, USER_DAYS, USER_RETENTION, USER_RETENTION_COHORT, USER_COST,
     USERS_OVER_DAILY_COST, USER_DAILY_COST_LIMIT,
-    AUTONOMY_STAGE, TOOL_AUTONOMY, ACTIONS, SHADOW_DECISIONS, AUDITS, AUTONOMY_CHANGES,
+    AUTONOMY_STAGE, TOOL_AUTONOMY, ACTIONS, ACTIONS_UNRESOLVED, SHADOW_DECISIONS, AUDITS, AUTONOMY_CHANGES,
     EVAL_SCORE, EVAL_PASS_RATIO, EVAL_BASELINE_PASS_RATIO, EVAL_RUNS, EVAL_LAST_RUN,
     BUILD_INFO, PROCESS_START, EXPORTER_ERRORS,
 )  # fmt: skip  # one area a line reads better than one name a line

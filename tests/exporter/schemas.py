@@ -204,6 +204,17 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE agentgauge_usage ADD COLUMN first_turn_at DOUBLE PRECISION",
         "ALTER TABLE agentgauge_usage ADD COLUMN last_turn_at DOUBLE PRECISION",
     ),
+    (
+        "ALTER TABLE agentgauge_action ADD COLUMN leased_until DOUBLE PRECISION",
+        "ALTER TABLE agentgauge_action ADD COLUMN settled_at DOUBLE PRECISION",
+        "ALTER TABLE agentgauge_action ADD COLUMN settled_by TEXT",
+        "ALTER TABLE agentgauge_action ADD COLUMN settled_why TEXT",
+        "ALTER TABLE agentgauge_action ADD COLUMN happened INTEGER",
+        """
+        CREATE INDEX agentgauge_action_unfinished ON agentgauge_action (agent)
+        WHERE started_at IS NOT NULL AND finished_at IS NULL AND settled_at IS NULL
+        """,
+    ),
 )
 
 

@@ -5,14 +5,24 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from threading import Barrier
 
 import pytest
 from prometheus_client import CollectorRegistry
+from sqlalchemy import text
 
 from agentgauge import AgentGauge, metrics
-from agentgauge.autonomy.actions import Actions, AlreadyDecidedError, Proposal, TrackRecord, UnknownActionError
+from agentgauge.autonomy.actions import (
+    LEASE_SECONDS,
+    Actions,
+    AlreadyDecidedError,
+    NotUnresolvedError,
+    Proposal,
+    Settlement,
+    TrackRecord,
+    UnknownActionError,
+)
 from agentgauge.ledger import Ledger
 from agentgauge.ledger.outbox import Measurement, take
 from agentgauge.vocabulary import AuditVerdict, Decision
@@ -166,6 +176,117 @@ def test_what_came_of_an_action_is_kept(actions: Actions, clock: Clock) -> None:
     actions.finish(action.id, {"status": "done", "content": "{}"})
     finished = actions.get(action.id)
     assert (finished.finished_at, finished.result) == (clock(), {"status": "done", "content": "{}"})
+
+
+RUNS_ALONE = replace(SEND, disposition="auto")
+
+
+def begin(actions: Actions, proposal: Proposal = SEND) -> str:
+    """Let an action be proposed, approved where that is needed, and begun; its id."""
+    action = actions.propose(proposal)
+    if proposal.disposition == "approval":
+        actions.decide(action.id, "approved", "ann")
+        assert actions.start(action.id)
+    return action.id
+
+
+@pytest.mark.parametrize("proposal", [SEND, RUNS_ALONE], ids=["approved", "unasked"])
+def test_what_was_begun_and_is_not_heard_of_any_more_is_unresolved(
+    actions: Actions, clock: Clock, proposal: Proposal
+) -> None:
+    """Not while its process says every few seconds that it goes on, however long that takes."""
+    action = begin(actions, proposal)
+    for _ in range(20):
+        clock.forward(seconds=LEASE_SECONDS / 2)
+        actions.renew(action)
+        assert actions.unresolved() == []
+    clock.forward(seconds=LEASE_SECONDS)
+    assert [one.id for one in actions.unresolved()] == [action]
+    assert actions.unresolved_by_tool() == {"send_email": 1}
+    actions.finish(action, {"status": "done", "content": "{}"})
+    assert actions.unresolved() == []
+
+
+def test_what_an_older_replica_begins_is_unresolved_as_soon(actions: Actions, ledger: Ledger, clock: Clock) -> None:
+    """It writes no lease; a process that takes so long to act is rare, and the alert waits for minutes more."""
+    action = begin(actions)
+    with ledger.writing() as connection:
+        connection.execute(text("UPDATE agentgauge_action SET leased_until = NULL"))
+    clock.forward(seconds=LEASE_SECONDS - 1)
+    assert actions.unresolved() == []
+    with pytest.raises(NotUnresolvedError, match="shows in 1 s"):
+        actions.settle(action, True, "ann", "it is there")
+    clock.forward(seconds=1)
+    assert [one.id for one in actions.unresolved()] == [action]
+
+
+def test_what_was_not_begun_or_has_an_end_is_not_unresolved(actions: Actions, clock: Clock) -> None:
+    """Nor is what only was suggested, denied or approved."""
+    for disposition in ("suggested", "denied", "approval"):
+        actions.propose(replace(SEND, disposition=disposition))
+    actions.decide(actions.propose(SEND).id, "approved", "ann")
+    actions.finish(begin(actions), {"status": "failed", "content": "ConnectionError"})
+    clock.forward(days=1)
+    assert actions.unresolved() == []
+    assert actions.unresolved_by_tool() == {}
+
+
+@pytest.mark.parametrize("happened", [True, False])
+def test_a_person_settles_what_is_unresolved_and_it_is_never_begun_again(
+    actions: Actions, clock: Clock, happened: bool
+) -> None:
+    """With who says so, and how they know."""
+    action = begin(actions)
+    clock.forward(seconds=LEASE_SECONDS)
+    settled = actions.settle(action, happened, "ann", "asked the mail server")
+    assert settled.settlement == Settlement(happened, clock(), "ann", "asked the mail server")
+    assert actions.get(action) == settled
+    assert actions.unresolved() == []
+    assert not actions.start(action)
+
+
+def test_what_cannot_be_settled_is_refused_with_how_it_stands(actions: Actions, ledger: Ledger, clock: Clock) -> None:
+    """The first word stands, and what runs or has ended needs none."""
+    settled, waiting, ended, foreign = begin(actions), actions.propose(SEND).id, begin(actions), Actions(ledger, "b")
+    actions.finish(ended, {"status": "failed", "content": ""})
+    clock.forward(seconds=LEASE_SECONDS)
+    actions.settle(settled, False, "ann", "no such mail")
+    runs = begin(actions)
+    for action, says in {
+        settled: f"{settled} was settled before, by ann: it did not happen",
+        waiting: f"{waiting} was not begun, so there is nothing to settle",
+        ended: f"{ended} has ended, and its outcome is known: failed",
+        runs: f"{runs} is still being carried out; if its process does not go on with it, that shows in 30 s",
+    }.items():
+        with pytest.raises(NotUnresolvedError, match=says):
+            actions.settle(action, True, "bob", "I think so")
+    with pytest.raises(UnknownActionError, match="b has no action"):
+        foreign.settle(settled, True, "bob", "I think so")
+    assert actions.get(runs).settlement is None
+
+
+def test_of_two_people_who_settle_at_once_one_is_told(url: str) -> None:
+    """What the first one found stands."""
+    barrier = Barrier(2)
+    long_ago = datetime.now(UTC) - timedelta(hours=1)
+    with closing(Ledger.open(url, now=lambda: long_ago)) as ledger:
+        action = begin(Actions(ledger, "a"))
+
+    def settle(by: str) -> str:
+        with closing(Ledger.open(url)) as ledger:
+            barrier.wait(timeout=20)
+            try:
+                Actions(ledger, "a").settle(action, by == "ann", by, "I looked")
+            except NotUnresolvedError as late:
+                return f"late after {late.action.settlement.by}" if late.action.settlement else "?"
+            return "won"
+
+    with ThreadPoolExecutor(2) as pool:
+        said = sorted(pool.map(settle, ["ann", "bob"]))
+    with closing(Ledger.open(url)) as ledger:
+        settlement = Actions(ledger, "a").get(action).settlement
+    assert settlement is not None
+    assert said == [f"late after {settlement.by}", "won"]
 
 
 def test_proposals_are_kept_together_or_not_at_all(actions: Actions) -> None:

@@ -54,6 +54,7 @@ CONTRACT = [
     "agent_autonomy_stage",
     "agent_tool_autonomy",
     "agent_actions_total",
+    "agent_actions_unresolved",
     "agent_shadow_decisions_total",
     "agent_audits_total",
     "agent_autonomy_changes_total",

@@ -2,6 +2,10 @@
 
 Every proposed action is a row. A decision is committed, together with what it measures, before the call returns. The
 first decision stands; a second one raises AlreadyDecidedError, which says who was faster.
+
+Who carries an action out leases it for some seconds at a time. If its process dies, the lease runs out, and nobody
+knows whether the action happened: it is unresolved until a person has looked, and settles it. It is never carried out
+again.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ import json
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, update
@@ -21,12 +25,18 @@ from agentgauge.ledger.schema import ACTIONS
 from agentgauge.ledger.store import Ledger
 from agentgauge.vocabulary import AuditVerdict, Decision, Disposition, Risk, ShadowMatch
 
+LEASE_SECONDS = 30.0
+"""For so long, until it is renewed, nobody else takes over what a process carries out."""
+
 WAITING = and_(ACTIONS.c.disposition == "approval", ACTIONS.c.decision.is_(None))
 NOBODY = "nobody"
 """Who decided what expired."""
 
 TO_AUDIT = and_(ACTIONS.c.sampled == 1, ACTIONS.c.verdict.is_(None))
 TO_COMPARE = and_(ACTIONS.c.disposition == "suggested", ACTIONS.c.shadow_match.is_(None))
+UNFINISHED = and_(ACTIONS.c.started_at.is_not(None), ACTIONS.c.finished_at.is_(None), ACTIONS.c.settled_at.is_(None))
+LEASED_UNTIL = func.coalesce(ACTIONS.c.leased_until, ACTIONS.c.started_at + LEASE_SECONDS)
+"""An older agentgauge writes down no lease."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +58,22 @@ class Proposal:
 
 
 @dataclass(frozen=True)
+class Settlement:
+    """What a person found out about an unresolved action: whether it happened, and ``why`` they know; ``at`` is UTC."""
+
+    happened: bool
+    at: datetime
+    by: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Action:
     """A proposal as the ledger keeps it, with what became of it; times are UTC.
 
     ``decided_*`` is the decision on a proposal, or what a person did instead of a suggestion.
-    ``started_at`` without ``finished_at`` means that it is under way, or that nobody knows whether it happened.
+    ``started_at`` without ``finished_at`` means that it is under way until ``leased_until``; after that, nobody knows
+    whether it happened, until there is a ``settlement``.
     """
 
     id: str
@@ -69,6 +90,8 @@ class Action:
     result: Mapping[str, Any] | None
     shadow_match: ShadowMatch | None
     verdict: AuditVerdict | None
+    leased_until: datetime | None = None
+    settlement: Settlement | None = None
 
     @property
     def final_arguments(self) -> Mapping[str, Any]:
@@ -109,6 +132,14 @@ class AlreadyDecidedError(Exception):
 
     def __init__(self, action: Action) -> None:
         super().__init__(f"{action.id} {_became(action)}")
+        self.action = action
+
+
+class NotUnresolvedError(Exception):
+    """Nothing is to be settled: it still runs, its end is known, or it was never begun; ``action`` says which."""
+
+    def __init__(self, action: Action, now: datetime) -> None:
+        super().__init__(_why_not_unresolved(action, now))
         self.action = action
 
 
@@ -235,17 +266,54 @@ class Actions:
             self._decide(connection, overdue, {"decision": "expired", "decided_by": NOBODY})
 
     def start(self, action_id: str) -> bool:
-        """Claim the execution of an approved action; True for one caller once, whoever else asks and whenever."""
+        """Claim the execution of an approved action; True for one caller once, whoever else asks and whenever.
+
+        The action is leased to the caller for LEASE_SECONDS; one that takes longer calls ``renew``.
+        """
         due = and_(self._is(action_id), ACTIONS.c.started_at.is_(None), ACTIONS.c.decision.in_(("approved", "edited")))
-        starting = update(ACTIONS).where(due).values(started_at=self._ledger.now().timestamp())
+        now = self._ledger.now().timestamp()
+        starting = update(ACTIONS).where(due).values(started_at=now, leased_until=now + LEASE_SECONDS)
         with self._ledger.writing() as connection:
             return connection.execute(starting).rowcount == 1
+
+    def renew(self, action_id: str) -> None:
+        """Say that an action is still being carried out, for another LEASE_SECONDS."""
+        until = self._ledger.now().timestamp() + LEASE_SECONDS
+        with self._ledger.writing() as connection:
+            connection.execute(update(ACTIONS).where(self._is(action_id), UNFINISHED).values(leased_until=until))
 
     def finish(self, action_id: str, result: Mapping[str, Any]) -> None:
         """Record the result of an execution."""
         values = {"finished_at": self._ledger.now().timestamp(), "result": json.dumps(result)}
         with self._ledger.writing() as connection:
             connection.execute(update(ACTIONS).where(self._is(action_id)).values(values))
+
+    def unresolved(self) -> list[Action]:
+        """Those that were begun and have no end, and whose lease has run out: nobody knows whether they happened."""
+        return self._list(self._is_unresolved())
+
+    def unresolved_by_tool(self) -> dict[str, int]:
+        """How many of each tool are unresolved; tools without any are left out."""
+        counting = select(ACTIONS.c.tool, func.count().label("number")).where(
+            ACTIONS.c.agent == self._agent, self._is_unresolved()
+        )
+        with self._ledger.reading() as connection:
+            return {row.tool: row.number for row in connection.execute(counting.group_by(ACTIONS.c.tool))}
+
+    def settle(self, action_id: str, happened: bool, by: str, why: str) -> Action:
+        """Commit what a person found out about an unresolved action; it is not carried out again, whatever that is.
+
+        Raises UnknownActionError, and NotUnresolvedError if there is nothing to settle (any more).
+        """
+        now = self._ledger.now()
+        values = {"happened": int(happened), "settled_at": now.timestamp(), "settled_by": by, "settled_why": why}
+        settling = update(ACTIONS).where(self._is(action_id), self._is_unresolved()).values(values)
+        with self._ledger.writing() as connection:
+            first = connection.execute(settling).rowcount == 1
+            action = self._get(connection, action_id)
+        if not first:
+            raise NotUnresolvedError(action, now)
+        return action
 
     def compare(self, action_id: str, match: ShadowMatch, arguments: Mapping[str, Any] | None, by: str) -> Action:
         """Commit what a person did instead of a suggestion: the tool's arguments, or None for something else.
@@ -301,6 +369,9 @@ class Actions:
     def _not_overdue(self) -> ColumnElement[bool]:
         return or_(ACTIONS.c.expires_at.is_(None), ACTIONS.c.expires_at > self.now().timestamp())
 
+    def _is_unresolved(self) -> ColumnElement[bool]:
+        return and_(UNFINISHED, self.now().timestamp() >= LEASED_UNTIL)
+
     def _list(self, *conditions: ColumnElement[bool]) -> list[Action]:
         own = select(ACTIONS).where(ACTIONS.c.agent == self._agent, *conditions)
         with self._ledger.reading() as connection:
@@ -323,6 +394,7 @@ def insert(connection: Connection, agent: str, now: datetime, proposals: Iterabl
     """Keep proposals, in their order, within the caller's transaction; what needs no decision counts as started."""
     actions = []
     for proposal in proposals:
+        starts = proposal.disposition == "auto"
         expires = None if proposal.expires_in_seconds is None else now.timestamp() + proposal.expires_in_seconds
         row = {
             "id": uuid.uuid4().hex[:12],
@@ -339,7 +411,8 @@ def insert(connection: Connection, agent: str, now: datetime, proposals: Iterabl
             "model": proposal.model,
             "at": now.timestamp(),
             "expires_at": expires,
-            "started_at": now.timestamp() if proposal.disposition == "auto" else None,
+            "started_at": now.timestamp() if starts else None,
+            "leased_until": now.timestamp() + LEASE_SECONDS if starts else None,
             "sampled": int(proposal.sampled),
         }
         connection.execute(ACTIONS.insert(), row)
@@ -365,6 +438,24 @@ def _became(action: Action) -> str:
     if action.shadow_match is not None:
         return f"was compared before: {action.shadow_match}"
     return f"does not wait for that: the policy decided {action.proposal.disposition!r}"
+
+
+def _why_not_unresolved(action: Action, now: datetime) -> str:
+    if action.settlement is not None:
+        found = "it happened" if action.settlement.happened else "it did not happen"
+        return f"{action.id} was settled before, by {action.settlement.by}: {found}"
+    if action.started_at is None:
+        return f"{action.id} was not begun, so there is nothing to settle"
+    if action.result is not None:
+        return f"{action.id} has ended, and its outcome is known: {action.result['status']}"
+    left = ((action.leased_until or action.started_at + timedelta(seconds=LEASE_SECONDS)) - now).total_seconds()
+    return f"{action.id} is still being carried out; if its process does not go on with it, that shows in {left:.0f} s"
+
+
+def _settlement(row: Row[Any]) -> Settlement | None:
+    if row.settled_at is None:
+        return None
+    return Settlement(bool(row.happened), datetime.fromtimestamp(row.settled_at, UTC), row.settled_by, row.settled_why)
 
 
 def _action(row: Row[Any]) -> Action:
@@ -397,6 +488,8 @@ def _action(row: Row[Any]) -> Action:
         result=_decoded(row.result),
         shadow_match=row.shadow_match,
         verdict=row.verdict,
+        leased_until=_utc(row.leased_until),
+        settlement=_settlement(row),
     )
 
 

@@ -15,6 +15,7 @@ class Keeper:
     def __init__(self, autonomy: Autonomy, instruments: Instruments) -> None:
         self._autonomy = autonomy
         self._instruments = instruments
+        self._unresolved: set[str] = set()
 
     def refresh(self) -> None:
         """Bring everything up to date, and set the gauges; raises SQLAlchemyError when the database cannot."""
@@ -34,3 +35,7 @@ class Keeper:
         queue = self._autonomy.actions.queue()
         self._instruments.gauge(metrics.APPROVALS_PENDING).set(queue.length)
         self._instruments.gauge(metrics.OLDEST_APPROVAL).set(queue.oldest_seconds)
+        unresolved = self._autonomy.actions.unresolved_by_tool()
+        self._unresolved |= unresolved.keys()  # a tool may have left the policy since
+        for tool in policy.tools.keys() | self._unresolved:
+            self._instruments.gauge(metrics.ACTIONS_UNRESOLVED, tool).set(unresolved.get(tool, 0))

@@ -8,6 +8,7 @@ import inspect
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,12 +16,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from agentgauge import metrics
 from agentgauge.argument_diff import differences
-from agentgauge.autonomy.actions import Action, Proposal
+from agentgauge.autonomy.actions import LEASE_SECONDS, Action, Proposal
 from agentgauge.autonomy.gate import AutonomyStanding, Ruling, decide, draw_for
 from agentgauge.autonomy.keeper import Keeper
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.policy import Policy, is_higher
-from agentgauge.autonomy.suspensions import LEASE_SECONDS, Suspension
+from agentgauge.autonomy.suspensions import Suspension
 from agentgauge.gauge import AgentGauge
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ UNRECORDED = "not done and not allowed: it could not be recorded. The user can t
 REJECTED = "rejected by the reviewer"
 EXPIRED = "expired: nobody decided in time, so it was not done"
 INTERRUPTED = "interrupted: nobody knows whether it was done. Tell the user to check; do not do it again unasked"
+FOUND_DONE = "interrupted, but somebody has looked since: it was done"
+FOUND_NOT_DONE = "interrupted, and somebody has looked since: it was not done. Do not do it again unasked"
 NOT_STARTED = "interrupted before it was started: it was approved, but not done"
 
 
@@ -98,7 +101,9 @@ class Supervisor:
         self._run = run
         self._refuse = refuse
         self.keeper = Keeper(autonomy, gauge.instruments)
+        self._unrecorded: dict[str, Mapping[str, Any]] = {}
         if gauge.recorder is not None:
+            gauge.recorder.add_refresher(self._record_results)
             gauge.recorder.add_refresher(self.keeper.refresh)
 
     async def begin(self, calls: Sequence[Call], origin: Origin) -> Round:
@@ -133,21 +138,9 @@ class Supervisor:
             return None
         return [_last_known(action) for action in claimed.actions]
 
-    @contextlib.asynccontextmanager
-    async def keeping(self, claimed: Suspension) -> AsyncIterator[None]:
+    def keeping(self, claimed: Suspension) -> AbstractAsyncContextManager[None]:
         """Keep a claim for as long as the block runs."""
-
-        async def renew() -> None:
-            while True:
-                await asyncio.sleep(LEASE_SECONDS / 3)
-                with contextlib.suppress(SQLAlchemyError):
-                    await asyncio.to_thread(self.autonomy.suspensions.renew, claimed.id)
-
-        renewing = asyncio.create_task(renew())
-        try:
-            yield
-        finally:
-            renewing.cancel()
+        return _renewing(self.autonomy.suspensions.renew, claimed.id)
 
     async def _standing(self, policy: Policy) -> AutonomyStanding:
         try:
@@ -183,9 +176,11 @@ class Supervisor:
             return CallOutcome(call.id, call.tool, "refused", SUGGESTED, None if action is None else action.id)
         if ruling.disposition == "denied":
             return CallOutcome(call.id, call.tool, "refused", f"denied by the policy: {ruling.why}")
-        outcome = await self._execute(call)
-        if action is not None:
-            await self._finish(action, outcome)
+        if action is None:
+            return await self._execute(call)
+        async with _renewing(self.autonomy.actions.renew, action.id):
+            outcome = await self._execute(call)
+        await self._finish(action, outcome)
         return outcome
 
     async def _carry_out(self, action: Action) -> CallOutcome:
@@ -196,7 +191,8 @@ class Supervisor:
             return CallOutcome(call.id, call.tool, "refused", f"approved, but not allowed any more: {obstacle}")
         if not await asyncio.to_thread(self.autonomy.actions.start, action.id):
             return _last_known(await asyncio.to_thread(self.autonomy.actions.get, action.id))
-        outcome = await self._execute(call)
+        async with _renewing(self.autonomy.actions.renew, action.id):
+            outcome = await self._execute(call)
         if action.decision == "edited" and outcome.status == "done":
             outcome = _as_edited(action, outcome)
         await self._finish(action, outcome)
@@ -227,7 +223,14 @@ class Supervisor:
             await asyncio.to_thread(self.autonomy.actions.finish, action.id, result)
         except SQLAlchemyError as error:
             # It happened, and the conversation goes on; after a crash it would be reported as interrupted.
-            log.warning("what came of action %s could not be recorded: %s", action.id, type(error).__name__)
+            log.warning("what came of action %s could not be recorded yet: %s", action.id, type(error).__name__)
+            self._unrecorded[action.id] = result
+
+    def _record_results(self) -> None:
+        """Record what could not be when it ended; raises SQLAlchemyError while the ledger still cannot take it."""
+        for action_id, result in list(self._unrecorded.items()):
+            self.autonomy.actions.finish(action_id, result)
+            del self._unrecorded[action_id]
 
     def _proposal(self, call: Call, ruling: Ruling, origin: Origin, expire_in: float | None = None) -> Proposal:
         return Proposal(
@@ -244,6 +247,23 @@ class Supervisor:
             expires_in_seconds=expire_in,
             sampled=ruling.sampled,
         )
+
+
+@contextlib.asynccontextmanager
+async def _renewing(renew: Callable[[str], None], id: str) -> AsyncIterator[None]:
+    """Renew the lease of something for as long as the block runs."""
+
+    async def keep_renewing() -> None:
+        while True:
+            await asyncio.sleep(LEASE_SECONDS / 3)
+            with contextlib.suppress(SQLAlchemyError):
+                await asyncio.to_thread(renew, id)
+
+    renewing = asyncio.create_task(keep_renewing())
+    try:
+        yield
+    finally:
+        renewing.cancel()
 
 
 async def in_thread_if_plain(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -295,6 +315,9 @@ def _last_known(action: Action) -> CallOutcome:
     call_id, tool = action.proposal.context["call_id"], action.proposal.tool
     if action.result is not None:
         return CallOutcome(call_id, tool, action.result["status"], action.result["content"])
+    if action.settlement is not None:
+        happened = action.settlement.happened
+        return CallOutcome(call_id, tool, "done" if happened else "failed", FOUND_DONE if happened else FOUND_NOT_DONE)
     if action.decision not in ("approved", "edited"):
         return CallOutcome(call_id, tool, "refused", _why_not(action))
     return CallOutcome(call_id, tool, "failed", NOT_STARTED if action.started_at is None else INTERRUPTED)

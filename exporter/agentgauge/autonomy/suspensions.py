@@ -15,11 +15,9 @@ from typing import Any
 
 from sqlalchemy import JSON, ColumnElement, Connection, Row, and_, cast, delete, func, or_, select, true, update
 
-from agentgauge.autonomy.actions import Action, Proposal, insert, with_ids
+from agentgauge.autonomy.actions import LEASE_SECONDS, Action, Proposal, insert, with_ids
 from agentgauge.ledger.schema import ACTIONS, SUSPENSIONS
 from agentgauge.ledger.store import Ledger
-
-LEASE_SECONDS = 30.0
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from agentgauge.agent_app import AgentApp
-from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError
+from agentgauge.autonomy.actions import Action, AlreadyDecidedError, NotUnresolvedError, UnknownActionError
 from agentgauge.autonomy.approvals import Approvals, InvalidEditError, RiskRaisedError
 from agentgauge.autonomy.edits import FieldError, edited, text_of
 from agentgauge.autonomy.parts import Autonomy
@@ -34,18 +34,31 @@ COLUMNS = [
 ]
 
 
+BEGUN = [
+    Column("id", "id"),
+    Column("tool", "tool"),
+    Column("risk", "risk"),
+    Column("started_at", "begun", lambda at: f"{ago(at)} ago", right=True),
+    Column("decided_by", "approved by"),
+    Column("arguments", "what", lambda arguments: visible(gist(arguments)), cut=True),
+]
+
+
 @app.command("list")
 def list_all(as_json: AsJson = False) -> None:
     """List what waits, oldest first."""
     app = agent()
     with _autonomy(app) as autonomy:
         waiting, audits = autonomy.approvals.waiting(), len(autonomy.actions.to_audit())
+        begun = sum(autonomy.actions.unresolved_by_tool().values())
         stage = autonomy.standings.now(autonomy.policy()).stage
     if not as_json:
         say(f"the stage is {stage}")
     print_rows(COLUMNS, map(row_of, waiting), as_json=as_json, nothing="nothing waits for a decision")
     if audits and not as_json:
         say(f"{audits} ran unasked and wait for an audit: `agentgauge autonomy audits` lists them")
+    if begun and not as_json:
+        say(f"{begun} were begun, and nobody knows whether they happened: `agentgauge approvals unresolved` lists them")
 
 
 @app.command()
@@ -102,6 +115,37 @@ def reject(
 
 
 @app.command()
+def unresolved(as_json: AsJson = False) -> None:
+    """List what was begun and has no end, oldest first: nobody knows whether it happened."""
+    with _autonomy(agent()) as autonomy:
+        begun = autonomy.actions.unresolved()
+    print_rows(BEGUN, map(_begun, begun), as_json=as_json, nothing="the end of everything that was begun is known")
+    if begun and not as_json:
+        say("look into the system that each acts on, then say what you found: `agentgauge approvals settle ID …`")
+
+
+@app.command()
+def settle(
+    action_id: Annotated[str, typer.Argument(metavar="ID", help="As `approvals unresolved` shows it.")],
+    happened: Annotated[
+        bool, typer.Option("--happened/--did-not-happen", help="What you found in the system that it acts on.")
+    ],
+    why: Annotated[str, typer.Option("--why", "--reason", help="How you know it; kept with the outcome.")],
+    by: By = "unknown",
+) -> None:
+    """Say whether an unresolved action happened. It is not done again, whatever you say."""
+    if not why.strip():
+        stop("say how you know it: --why")
+    app = agent()
+    with opened_ledger(app) as ledger:
+        try:
+            action = app.autonomy(ledger).actions.settle(action_id, happened, by, why)
+        except (NotUnresolvedError, UnknownActionError) as error:
+            refuse(f"{visible(str(error))}; `agentgauge approvals unresolved` shows those to settle")
+    _say_settled(action)
+
+
+@app.command()
 def link(url: AgentUrl = AGENT_URL) -> None:
     """Print the link that logs in to the approvals page; who has it can decide."""
     from agentgauge.autonomy.access import TokenError, token_in
@@ -126,6 +170,16 @@ def row_of(action: Action) -> Row:
     }
 
 
+def _begun(action: Action) -> Row:
+    return {
+        **row_of(action),
+        "arguments": action.final_arguments,
+        "started_at": action.started_at,
+        "decided_by": None if action.decision is None else decided_by(action),
+        "version": action.proposal.version,
+    }
+
+
 def _decision_of(action: Action) -> Row:
     proposal = action.proposal
     return {
@@ -137,6 +191,9 @@ def _decision_of(action: Action) -> Row:
         "decided_by": None if action.decision is None else decided_by(action),
         "reason": action.reason,
         "final_arguments": action.final_arguments,
+        "started_at": action.started_at,
+        "finished_at": action.finished_at,
+        "settlement": action.settlement,
     }
 
 
@@ -199,6 +256,9 @@ def _show(action: Action) -> None:
     if action.decision is not None:
         out.print()
         _say(action)
+    if action.settlement is not None:
+        _say_settled(action)
+        say(f"they know because: {visible(action.settlement.why)}")
     if action.reason:
         say(f"reason: {visible(action.reason)}")
     show_changes(action.proposal.arguments, action.final_arguments)
@@ -207,3 +267,9 @@ def _show(action: Action) -> None:
 def _say(action: Action) -> None:
     by = f" by {decided_by(action)}" if action.decision not in (None, "expired") else ""
     say(visible(f"{action.proposal.tool} {action.id}: {action.decision}{by}"))
+
+
+def _say_settled(action: Action) -> None:
+    if action.settlement is not None:
+        found = "happened" if action.settlement.happened else "did not happen, and is not done again"
+        say(visible(f"{action.proposal.tool} {action.id}: {found}, says {action.settlement.by}"))

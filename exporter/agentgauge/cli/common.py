@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agentgauge.ledger import Ledger
 
 GROUPS = {
-    "approvals": "What waits for a decision: list, show, approve, edit, reject.",
+    "approvals": "What waits for a decision, and what has no known end: list, show, approve, edit, reject, settle.",
     "autonomy": "What the agent may do on its own: show, explain, change, audit.",
     "prompts": "Versions of the prompts: list, read, compare, activate, roll back.",
     "feedback": "What people decided, what it points at, and what can be made of it.",

@@ -11,7 +11,7 @@ import secrets
 from sqlalchemy import DOUBLE_PRECISION, Column, Connection, Index, Integer, MetaData, Table, Text, inspect, text
 from sqlalchemy.schema import CreateColumn
 
-VERSION = 5
+VERSION = 6
 """Raise it by one with every change of the tables below: it makes ledgers of before catch up when they are opened.
 
 Tables, columns and indexes can be added; a new column comes last and can be null. What is there is never changed or
@@ -88,12 +88,23 @@ ACTIONS = Table(
     Column("verdict", Text),
     Column("audited_at", DOUBLE_PRECISION),
     Column("audited_by", Text),
+    Column("leased_until", DOUBLE_PRECISION),
+    Column("settled_at", DOUBLE_PRECISION),
+    Column("settled_by", Text),
+    Column("settled_why", Text),
+    Column("happened", Integer),
     Index("agentgauge_action_agent_at", "agent", "at"),
     # These hold all that a track record needs: the rows themselves are long, with whole conversations in them.
     Index("agentgauge_action_decisions", "agent", "tool", "decided_at", "decision"),
     Index("agentgauge_action_audits", "agent", "tool", "audited_at", "verdict"),
     # What waits is few among many.
     _partial_index("agentgauge_action_waiting", "agent", "disposition = 'approval' AND decision IS NULL"),
+    # So is what was begun and has no end.
+    _partial_index(
+        "agentgauge_action_unfinished",
+        "agent",
+        "started_at IS NOT NULL AND finished_at IS NULL AND settled_at IS NULL",
+    ),
 )
 
 SUSPENSIONS = Table(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -236,6 +237,7 @@ def test_stage_modes_and_queue_show_on_the_metrics_of_every_replica(
     put(tmp_path, SEMI)
     decided("approved", 100)
     autonomy.actions.propose(WRITE)
+    autonomy.actions.propose(replace(WRITE, disposition="auto"))  # and its process was killed
     url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
     clock.forward(minutes=10)
     gauges = [AgentGauge("a", tools=TOOL_NAMES, registry=CollectorRegistry(), ledger=url) for _ in "12"]
@@ -253,3 +255,5 @@ def test_stage_modes_and_queue_show_on_the_metrics_of_every_replica(
             assert shown("agent_tool_autonomy", tool="send", mode="approve") == 1
             assert shown("agent_approvals_pending") == 1
             assert shown("agent_approvals_oldest_pending_seconds") == 600
+            assert shown("agent_actions_unresolved", tool="write") == 1
+            assert shown("agent_actions_unresolved", tool="send") == 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,24 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from agentgauge import AgentGauge
+from agentgauge.autonomy import supervisor as supervising
+from agentgauge.autonomy.actions import LEASE_SECONDS
 from agentgauge.autonomy.parts import Autonomy
-from agentgauge.autonomy.supervisor import INTERRUPTED, NOT_STARTED, SUGGESTED, Call, Origin, Round, Supervisor
-from agentgauge.autonomy.suspensions import LEASE_SECONDS
+from agentgauge.autonomy.supervisor import (
+    FOUND_DONE,
+    FOUND_NOT_DONE,
+    INTERRUPTED,
+    NOT_STARTED,
+    SUGGESTED,
+    Call,
+    Origin,
+    Round,
+    Supervisor,
+    describe_interruption,
+)
 from agentgauge.ledger import Ledger
 from agentgauge.vocabulary import STAGES
 from tests.clock import Clock
@@ -284,6 +299,91 @@ async def test_what_a_process_left_when_it_was_killed_is_told_and_not_done_again
     assert left is not None
     assert [(outcome.status, outcome.content) for outcome in left] == [("failed", INTERRUPTED), ("failed", NOT_STARTED)]
     assert tools.did == []
+
+
+async def test_what_a_person_found_out_about_an_interruption_is_told(
+    supervisor: Supervisor, tools: Tools, autonomy: Autonomy, clock: Clock
+) -> None:
+    """Where somebody has looked before the request goes on, its user need not look again."""
+    request, (write, send) = await suspended(supervisor, WRITE, SEND)
+    for action in (write, send):
+        autonomy.approvals.approve(action, "ann")
+        autonomy.actions.start(action)
+    clock.forward(seconds=LEASE_SECONDS)
+    autonomy.actions.settle(write, True, "ann", "the letter is there")
+    autonomy.actions.settle(send, False, "ann", "no such mail")
+    claimed = autonomy.suspensions.claim(request)
+    assert claimed is not None
+    left = supervisor.was_interrupted(claimed)
+    assert left is not None
+    assert [(outcome.status, outcome.content) for outcome in left] == [
+        ("done", FOUND_DONE),
+        ("failed", FOUND_NOT_DONE),
+    ]
+    assert await supervisor.carry_out(claimed) == left
+    assert tools.did == []
+    assert "Done: write.\nNot done: send.\n" in describe_interruption(left)
+
+
+@pytest.mark.parametrize("call", [TIDY, WRITE], ids=["unasked", "approved"])
+async def test_a_slow_tool_is_not_unresolved_while_it_runs(
+    supervisor: Supervisor, autonomy: Autonomy, clock: Clock, monkeypatch: pytest.MonkeyPatch, call: Call
+) -> None:
+    """Its lease is renewed for as long as it takes; an older ledger's clock has gone on by minutes."""
+    monkeypatch.setattr(supervising, "LEASE_SECONDS", 0.03)  # how often it is renewed: ten milliseconds
+    renewed = asyncio.Event()
+    renew = autonomy.actions.renew
+    loop = asyncio.get_running_loop()
+
+    def renew_and_tell(action: str) -> None:
+        renew(action)
+        loop.call_soon_threadsafe(renewed.set)
+
+    monkeypatch.setattr(autonomy.actions, "renew", renew_and_tell)
+    seen: list[int] = []
+
+    async def run_slowly(tool: str, arguments: Mapping[str, Any]) -> Any:
+        clock.forward(minutes=5)
+        renewed.clear()
+        await asyncio.wait_for(renewed.wait(), 20)
+        seen.append(len(autonomy.actions.unresolved()))
+
+    monkeypatch.setattr(supervisor, "_run", run_slowly)
+    if call is TIDY:
+        await supervisor.begin([call], ORIGIN)
+    else:
+        request, (action,) = await suspended(supervisor, call)
+        autonomy.approvals.approve(action, "ann")
+        claimed = autonomy.suspensions.claim(request)
+        assert claimed is not None
+        await supervisor.carry_out(claimed)
+    assert seen == [0]
+    clock.forward(minutes=5)
+    assert autonomy.actions.unresolved() == []
+
+
+async def test_what_ended_while_the_ledger_was_away_is_recorded_when_it_is_back(
+    autonomy: Autonomy, tools: Tools, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has to settle what a living process knows."""
+
+    def cannot(*_arguments: object) -> None:
+        raise OperationalError("UPDATE", {}, Exception("database is locked"))
+
+    gauge = AgentGauge(
+        "a", tools=TOOL_NAMES, registry=CollectorRegistry(), ledger=f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    )
+    with closing(gauge):
+        supervisor = Supervisor(gauge, autonomy, tools.run, tools.refuse, "1.2")
+        with monkeypatch.context() as patched:
+            patched.setattr(autonomy.actions, "finish", cannot)
+            begun = await supervisor.begin([TIDY], ORIGIN)
+            clock.forward(seconds=LEASE_SECONDS)
+            gauge.refresh_from_ledger()
+            assert statuses(begun) == {"tidy": "done"}
+            assert len(autonomy.actions.unresolved()) == 1
+        gauge.refresh_from_ledger()
+    assert autonomy.actions.unresolved() == []
 
 
 async def test_an_approval_does_not_cover_more_than_was_decided_on(

@@ -17,9 +17,8 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import SQLAlchemyError
 
 from agentgauge import AgentApp, AgentGauge, Task, Tool
-from agentgauge.autonomy.actions import AlreadyDecidedError
+from agentgauge.autonomy.actions import LEASE_SECONDS, AlreadyDecidedError
 from agentgauge.autonomy.supervisor import Call, describe_interruption
-from agentgauge.autonomy.suspensions import LEASE_SECONDS
 from agentgauge.autonomy.tool_requests import Resumed, Settled, ToolRequests, Waiting
 from agentgauge.ledger import Ledger
 

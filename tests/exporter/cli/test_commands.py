@@ -27,6 +27,7 @@ from agentgauge.prompts.activations import PromptActivations
 
 TABLES = (
     "approvals list",
+    "approvals unresolved",
     "autonomy show",
     "autonomy audits",
     "autonomy suggestions",

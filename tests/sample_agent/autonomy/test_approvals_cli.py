@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -226,6 +228,77 @@ def test_an_unknown_action_is_said(autonomy: Autonomy) -> None:
     """With where to look."""
     printed = approvals("approve", "nothing", status=1)
     assert "sales_companion has no action 'nothing'; `agentgauge approvals list` shows those that wait" in printed
+
+
+@pytest.fixture
+def unresolved(autonomy: Autonomy, tmp_path: Path, propose: Callable[..., Action]) -> Action:
+    """An e-mail that was begun two hours ago by a process that was killed."""
+    two_hours_ago = datetime.now(UTC) - timedelta(hours=2)
+    with closing(Ledger.open(ledger_url(tmp_path), now=lambda: two_hours_ago)) as before:
+        actions = assembly.build_autonomy(before).actions
+        action = actions.propose(Proposal("draft_email", "medium", "approval", EMAIL, {}, "session-7", "rep-1"))
+        actions.decide(action.id, "approved", "bob")
+        assert actions.start(action.id)
+    return autonomy.actions.get(action.id)
+
+
+def test_what_nobody_knows_the_end_of_is_listed(unresolved: Action) -> None:
+    """Its whole id, since when and what it is; nothing of the session and the user."""
+    assert f"{unresolved.id} draft_email medium 2 h ago bob" in " ".join(approvals("unresolved").split())
+    (row,) = json.loads(approvals("unresolved", "--json"))
+    assert (row["id"], row["tool"], row["decided_by"]) == (unresolved.id, "draft_email", "bob")
+    assert (row["arguments"], unresolved.started_at) == (EMAIL, datetime.fromisoformat(row["started_at"]))
+    for printed in (approvals("unresolved"), str(row)):
+        assert "rep-1" not in printed
+        assert "session-7" not in printed
+    assert "1 were begun, and nobody knows whether they happened: `agentgauge approvals unresolved`" in approvals(
+        "list"
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "happened", "says"),
+    [
+        ("--happened", True, "happened, says ann"),
+        ("--did-not-happen", False, "did not happen, and is not done again, says ann"),
+    ],
+)
+def test_a_person_settles_it_with_how_they_know(
+    unresolved: Action, autonomy: Autonomy, option: str, happened: bool, says: str
+) -> None:
+    """`show` tells it afterwards, and there is nothing left to look into."""
+    printed = approvals("settle", unresolved.id, option, "--why", "looked into the outbox")
+    assert printed == f"draft_email {unresolved.id}: {says}\n"
+    settlement = autonomy.actions.get(unresolved.id).settlement
+    assert settlement is not None
+    assert (settlement.happened, settlement.by, settlement.why) == (happened, "ann", "looked into the outbox")
+    assert not autonomy.actions.start(unresolved.id)
+    shown = approvals("show", unresolved.id)
+    assert says in shown
+    assert "they know because: looked into the outbox" in shown
+    assert json.loads(approvals("show", unresolved.id, "--json"))["settlement"]["happened"] is happened
+    assert "the end of everything that was begun is known" in approvals("unresolved")
+
+
+def test_what_cannot_be_settled_says_why_and_where_to_look(
+    unresolved: Action, autonomy: Autonomy, propose: Callable[..., Action]
+) -> None:
+    """One that is unknown, one that runs, one that was settled before; and nothing without an outcome and a reason."""
+    runs = propose(disposition="auto")
+    where = "; `agentgauge approvals unresolved` shows those to settle"
+    for action, says in {
+        "nothing": "sales_companion has no action 'nothing'",
+        runs.id: f"{runs.id} is still being carried out; if its process does not go on with it, that shows in",
+    }.items():
+        printed = approvals("settle", action, "--happened", "--why", "I looked", status=1)
+        assert says in printed
+        assert where in printed
+    assert "--happened" in approvals("settle", unresolved.id, "--why", "I looked", status=2)
+    assert "say how you know it: --why" in approvals("settle", unresolved.id, "--happened", "--why", " ", status=2)
+    assert autonomy.actions.get(unresolved.id).settlement is None
+    approvals("settle", unresolved.id, "--happened", "--why", "I looked")
+    late = approvals("settle", unresolved.id, "--did-not-happen", "--why", "no", "--by", "bob", status=1)
+    assert f"{unresolved.id} was settled before, by ann: it happened{where}" in late
 
 
 def test_the_link_leads_into_the_page_of_the_running_agent(

@@ -19,8 +19,8 @@ from anthropic import AsyncAnthropic
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
+from agentgauge.autonomy.actions import LEASE_SECONDS
 from agentgauge.autonomy.parts import Autonomy
-from agentgauge.autonomy.suspensions import LEASE_SECONDS
 from agentgauge.ledger import Ledger
 from sample_agent.assembly import build_autonomy, build_companion
 from sample_agent.sales.tools import SALES_TOOLS
@@ -373,4 +373,6 @@ def test_an_agent_killed_while_it_acts_does_not_act_again(
         assert "I do not know whether this happened: update_crm." in told["text"]
         assert after.value("agent_tasks_total", outcome="failed") == 1
         assert "Globex has an ARR" in after.say(session, "Tell me about the Globex account")["text"]
+        after.gauge.refresh_from_ledger()
+        assert after.value("agent_actions_unresolved", tool="update_crm") == 1
     assert notes(tmp_path) == 1
