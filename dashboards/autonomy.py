@@ -93,7 +93,6 @@ APPROVALS = Row(
             "moment.",
             Query(queries.ledger_gauge("approvals_pending", "agent"), "{{agent}} waiting"),
             Query(queries.counted("approvals", "<window>", having=DECIDED), "decided", bars=True),
-            span=6,
         ),
         lines(
             119,
@@ -101,16 +100,23 @@ APPROVALS = Row(
             SECONDS,
             "How long the oldest action that waits for a decision has waited.",
             Query(queries.ledger_gauge("oldest_approval", "agent"), "{{agent}}"),
-            span=6,
         ),
-        shared.waiting_time(109, span=6),
+        lines(
+            links.ACTIONS_UNRESOLVED.panel_id,
+            "Begun, without a known end",
+            COUNT,
+            "Actions that were begun and whose process is not heard of any more: nobody knows whether they happened, "
+            "until a person settles them.",
+            Query(queries.ledger_gauge("actions_unresolved", "agent, tool"), "{{agent}} {{tool}}"),
+        ),
+        shared.waiting_time(109, span=12),
         heatmap(
             110,
             "Distribution of the waiting time",
             SECONDS,
             "How many decisions took how long; darker is more.",
             "approval_wait",
-            span=6,
+            span=12,
         ),
     ),
 )

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,8 @@ from agentgauge.ops import switches
 from agentgauge.vocabulary import AuditVerdict
 from sample_agent import faults
 from sample_agent.settings import AGENT
-from stack.layout import STATE_FILE, Layout, Ports
+from stack.layout import ROOT, STATE_FILE, Layout, Ports
+from stack.services import environment
 
 Cause = Callable[[Layout], AbstractContextManager[None]]
 """Something that is wrong for as long as the block runs."""
@@ -142,6 +144,42 @@ def _scraping(layout: Layout, *ports: int) -> Iterator[None]:
         yield
     finally:
         targets.write_text(before, encoding="utf-8")
+
+
+@contextmanager
+def killed_agent(layout: Layout) -> Iterator[None]:
+    """An agent is killed between a note in the CRM and its record; mended by looking there and saying so."""
+    before = _notes(layout)
+    program = [
+        sys.executable,
+        "-m",
+        "stack.killed_agent",
+        str(layout.state),
+        f"http://127.0.0.1:{layout.ports.fake_api}",
+    ]
+    killed = subprocess.run(program, cwd=ROOT, env=environment(layout), capture_output=True, text=True, check=False)
+    if killed.returncode != -signal.SIGKILL:
+        raise RuntimeError(f"the agent was to be killed while it acts, and ended with {killed.stderr.strip()}")
+    try:
+        yield
+    finally:
+        for action in json.loads(_agentgauge(layout, "approvals", "unresolved", "--json")):
+            found = "--happened" if _notes(layout) - before else "--did-not-happen"
+            _agentgauge(layout, "approvals", "settle", action["id"], found, "--why", "looked for the note in the CRM")
+
+
+def _notes(layout: Layout) -> Counter[tuple[str, str]]:
+    """The notes of the CRM: of which account, and what they say."""
+    with closing(sqlite3.connect(layout.state / "crm.sqlite")) as crm:
+        return Counter(crm.execute("SELECT account_id, text FROM notes").fetchall())
+
+
+def _agentgauge(layout: Layout, *arguments: str) -> str:
+    """What a command prints that somebody on call gives."""
+    command = [sys.executable, "-m", "agentgauge", *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, env=environment(layout) | {"USER": BY}, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
 
 
 @contextmanager

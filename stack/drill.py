@@ -137,6 +137,7 @@ SCENES: tuple[Scene, ...] = (
             Drill("AgentUserDailyCostHigh", "a user spends $6", causes.costly_user),
             _row("AgentModelGone", "model-gone"),
             _row("AgentUsageUnknown", "usage-lost"),
+            Drill("AgentActionUnresolved", "an agent is killed while it acts", causes.killed_agent),
             Drill("AgentTelemetryErrors", "the ledger is locked", causes.locked_ledger),
             Drill("AgentEvalRegression", "a new version fails a scenario", causes.worse_version),
             Drill("AgentEvalStale", "no evaluation for eight days", causes.forgotten_evals),

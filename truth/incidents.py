@@ -269,6 +269,8 @@ INCIDENTS = (
              begins=3 * WEEK - 2 * DAY, draws=(0, 1), ends_within=1440),
     Incident("approval queue not worked", ("AgentApprovalQueueStalled",), {"approvals": 0.0, "waiting": 5.0}, 120),
     Incident("all proposals expire", ("AgentApprovalQueueStalled",), {"expired": 1.0, "waiting": 2.0}, 120),
+    Incident("an agent is killed while it acts", ("AgentActionUnresolved",), {"unresolved": 1.0}, 60,
+             found_within={1: Limit(6)}),
     Incident("people refuse nine proposals in ten", ("AgentApprovalRateLow",), {"refused": 0.9}, 600, span=DAYS,
              draws=(0, 2), ends_within=60),
     Incident("people approve everything", ("AgentApprovalRateHigh",), {"refused": 0.0, "expired": 0.0}, 4 * 1440,

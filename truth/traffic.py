@@ -88,6 +88,7 @@ def usual(level: float) -> Mapping[str, float]:
         "refused": level * promised("AgentApprovalRateLow"),
         "expired": 0.02,
         "waiting": 0.0,
+        "unresolved": 0.0,
         "audits": 2.0,
         "audit_problems": level * promised("AgentAuditProblems"),
         "ratings": 4.0,
@@ -394,6 +395,7 @@ class _History:
         yield metrics.OLDEST_TURN, (), self.value("oldest_turn")
         waiting = self.value("waiting")
         yield metrics.APPROVALS_PENDING, (), waiting
+        yield metrics.ACTIONS_UNRESOLVED, ("crm",), self.value("unresolved")
         last_empty = np.maximum.accumulate(np.where(waiting > 0, self.at[0], self.at))
         yield metrics.OLDEST_APPROVAL, (), np.where(waiting > 0, self.at - last_empty, 0.0)
         scatter = self._of_day[(self.at // DAY).astype(np.int64)] * self.value("users_scatter")

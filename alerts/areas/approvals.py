@@ -81,6 +81,21 @@ ALERTS = (
         panel=links.APPROVAL_RATE,
     ),
     Alert(
+        name="AgentActionUnresolved",
+        area="approvals",
+        summary="An action was begun, and nobody knows whether it happened.",
+        fires_when="an action was begun, has no end, and its process is not heard of any more",
+        expr="""
+max by (agent, tool) (<actions_unresolved>) > 0
+""",
+        description=(
+            '{{ $labels.agent }}: {{ $value | printf "%.0f" }} action(s) of {{ $labels.tool }} were begun, and nobody '
+            "knows whether they happened: look into the system that it acts on, and settle them."
+        ),
+        labels=("agent", "tool"),
+        panel=links.ACTIONS_UNRESOLVED,
+    ),
+    Alert(
         name="AgentApprovalQueueStalled",
         area="approvals",
         summary="Actions wait for approval and nobody decides.",

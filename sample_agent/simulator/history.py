@@ -155,6 +155,7 @@ def _show_agent(history: History) -> None:
     for stage in metrics.AUTONOMY_STAGE.labels[0].values:
         history.draw(metrics.AUTONOMY_STAGE, stage, values=[int(stage == STAGE)] * len(always))
     for tool in rates.CALLS:
+        history.draw(metrics.ACTIONS_UNRESOLVED, tool, values=[0] * len(always))
         allowed = "auto" if rates.runs_unasked(tool) else "approve"
         for mode in metrics.TOOL_AUTONOMY.labels[1].values:
             history.draw(metrics.TOOL_AUTONOMY, tool, mode, values=[int(mode == allowed)] * len(always))

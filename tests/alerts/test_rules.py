@@ -120,6 +120,7 @@ def test_the_numbers_are_those_of_the_contract() -> None:
         "AgentFallbackRateHigh": (0.15, 10, "1h", "5m", "warning"),
         "AgentAuditProblems": (0.05, 20, "1w", None, "critical"),
         "AgentApprovalRateLow": (0.6, 20, "1h", "5m", "critical"),
+        "AgentActionUnresolved": (None, None, None, "5m", "critical"),
         "AgentApprovalQueueStalled": (None, None, "30m", "5m", "warning"),
         "AgentApprovalRateHigh": (0.98, 100, "1d", "1h", "warning"),
         "AgentEvalRegression": (None, None, None, None, "critical"),

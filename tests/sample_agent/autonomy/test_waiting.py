@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import sqlite3
 import subprocess
@@ -323,47 +322,12 @@ def test_suggestions_are_shown_and_compared_with_what_the_user_did(agent: Agent,
     assert agent.value("agent_shadow_decisions_total", tool="update_crm", match="misaligned") == 1
 
 
-KILLED_WHILE_ACTING = """
-import os, signal, sys
-from pathlib import Path
-import requests
-from anthropic import AsyncAnthropic
-from agentgauge import AgentGauge
-from sample_agent.assembly import build_companion
-from sample_agent.settings import ledger_url
-from sample_agent.sales import tools
-from sample_agent.sales.crm import Crm
-from sample_agent.sales.tools import SALES_TOOLS
-from sample_agent.service import Service
-from sample_agent.serving import serving
-
-state, api = Path(sys.argv[1]), sys.argv[2]
-add_note = Crm.add_note
-
-def add_note_and_die(*arguments, **named):
-    add_note(*arguments, **named)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-Crm.add_note = add_note_and_die
-gauge = AgentGauge("sales_companion", tools=[tool.name for tool in SALES_TOOLS], ledger=ledger_url(state))
-client = AsyncAnthropic(api_key="fake-key", base_url=api, middleware=[gauge.anthropic()])
-with serving(Service(gauge, build_companion(gauge, client, state)).app()) as url:
-    session = requests.post(f"{url}/sessions", json={"user_id": "rep-1"}, timeout=20).json()["session_id"]
-    print(session, flush=True)
-    ask = {"text": "Log a note in the CRM for Globex: call back next week"}
-    (waiting,) = requests.post(f"{url}/sessions/{session}/messages", json=ask, timeout=20).json()["approvals"]
-    decision = {"decision": "approve"}
-    requests.post(f"{url}/sessions/{session}/approvals/{waiting['id']}", json=decision, timeout=20)
-    requests.get(f"{url}/sessions/{session}/answer", params={"wait": 20}, timeout=30)
-"""
-
-
 def test_an_agent_killed_while_it_acts_does_not_act_again(
     start: Callable[..., contextlib.AbstractContextManager[Agent]], fake_api: str, tmp_path: Path
 ) -> None:
     """kill -9 between the note and its record: the next agent tells the user to check, and the conversation goes on."""
-    command = [sys.executable, "-c", KILLED_WHILE_ACTING, str(tmp_path), fake_api]
-    killed = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False, timeout=60)
+    command = [sys.executable, "-m", "stack.killed_agent", str(tmp_path), fake_api]
+    killed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     session = killed.stdout.strip()
     assert notes(tmp_path) == 1
