@@ -11,7 +11,7 @@ from dashboards import queries, shared
 from dashboards.annotations import EVERYWHERE
 from dashboards.model import Dashboard, Limit, Panel, Query, Row
 from dashboards.shapes import heatmap, lines, stack, stat, table
-from dashboards.style import COUNT, FACTOR, RATIO, TOKENS, USD
+from dashboards.style import COUNT, DAYS, FACTOR, RATIO, TOKENS, USD
 
 AT_A_GLANCE = Row(
     "At a glance",
@@ -225,19 +225,6 @@ PROMPTS = Row(
             limits=(Limit("AgentInputTokensHigh", "above"),),
         ),
         lines(
-            links.UNPRICED_TOKENS.panel_id,
-            "Unpriced tokens",
-            TOKENS,
-            "Tokens of a model with no price, in the alert's window: their cost is missing from every figure. Any at "
-            "all fires the alert.",
-            Query(queries.increase("llm_unpriced_tokens", "<window>", "agent"), "{{agent}}, all"),
-            Query(
-                f"{queries.increase('llm_unpriced_tokens', '<window>', 'agent, model')} > 0",
-                "{{agent}} {{model}}",
-            ),
-            span=12,
-        ),
-        lines(
             links.PROMPT_CACHE.panel_id,
             "Prompt read from cache, against the day before",
             RATIO,
@@ -249,6 +236,19 @@ PROMPTS = Row(
             span=12,
         ),
         lines(
+            links.UNPRICED_TOKENS.panel_id,
+            "Unpriced tokens",
+            TOKENS,
+            "Tokens of a model with no price, in the alert's window: their cost is missing from every figure. Any at "
+            "all fires the alert.",
+            Query(queries.increase("llm_unpriced_tokens", "<window>", "agent"), "{{agent}}, all"),
+            Query(
+                f"{queries.increase('llm_unpriced_tokens', '<window>', 'agent, model')} > 0",
+                "{{agent}} {{model}}",
+            ),
+            span=8,
+        ),
+        lines(
             links.UNKNOWN_USAGE.panel_id,
             "Calls of unknown usage",
             COUNT,
@@ -256,7 +256,17 @@ PROMPTS = Row(
             "from every figure. Any at all fires the alert.",
             Query(queries.increase("llm_usage_unknown", "<window>", "agent"), "{{agent}}, all"),
             Query(f"{queries.increase('llm_usage_unknown', '<window>', 'agent, model')} > 0", "{{agent}} {{model}}"),
-            span=12,
+            span=8,
+        ),
+        lines(
+            links.AGE_OF_PRICES.panel_id,
+            "Age of the prices",
+            DAYS,
+            "Time since the newest change on the price list, or since the day of the agent's own price file if that is "
+            "older; of the replica with the oldest prices.",
+            Query("(time() - min by (agent) (<llm_prices_timestamp>{<where>})) / 86400", "{{agent}}"),
+            span=8,
+            limits=(Limit("AgentPricesStale", "above"),),
         ),
     ),
 )

@@ -122,10 +122,21 @@ def hung_turn(layout: Layout) -> Iterator[None]:
 
 
 @contextmanager
-def _replica(port: int, does: str) -> Iterator[subprocess.Popen[bytes]]:
+def old_prices(layout: Layout) -> Iterator[None]:
+    """Beside the agent, a replica of it has a price file that nobody has looked at since last year."""
+    port = Ports.free().metrics
+    file = layout.folder / "old-prices.yml"
+    file.write_text(f"as_of: {datetime.now(UTC).year - 1}-01-01\nmodels: {{}}\n", encoding="utf-8")
+    with _replica(port, "time.sleep(3600)", prices=str(file)), _scraping(layout, layout.ports.metrics, port):
+        yield
+
+
+@contextmanager
+def _replica(port: int, does: str, prices: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """One more process of the agent, which shows its metrics there and runs this line."""
     program = (
-        f"import time\nfrom agentgauge import AgentGauge\ngauge = AgentGauge({AGENT!r})\ngauge.serve({port})\n{does}"
+        f"import time\nfrom agentgauge import AgentGauge\ngauge = AgentGauge({AGENT!r}, prices={prices!r})\n"
+        f"gauge.serve({port})\n{does}"
     )
     with subprocess.Popen([sys.executable, "-c", program]) as process:
         try:

@@ -16,6 +16,7 @@ import requests
 from rich.table import Table
 
 from agentgauge.ops.prometheus import Prometheus
+from alerts import thresholds
 from stack import causes, native, story
 from stack.causes import Cause, fault
 from stack.layout import Layout, Ports
@@ -31,6 +32,8 @@ QUIET_SECONDS = 900.0
 HOLD_SECONDS = 30.0
 """How long a cause goes on after its page, to see whether the page is called off too early."""
 WATCHDOG = "AgentGaugeWatchdog"
+CONTEXT = frozenset(name for name, numbers in thresholds.load().alerts.items() if numbers.severity == "info")
+"""Alerts of which nobody is notified: they are looked for in Prometheus."""
 STACKS = 3
 """So many at a time keep two cores busy, and no busier."""
 
@@ -133,6 +136,7 @@ SCENES: tuple[Scene, ...] = (
             _row("AgentLatencySpike", "slow-model"),
             Drill("AgentGone", "no target shows the agent", causes.lost_agent),
             Drill("AgentCrashLooping", "a replica dies after each start", causes.crash_loop),
+            Drill("AgentPricesStale", "a replica has a price file of last year", causes.old_prices),
             Drill("AgentExporterAbsent", "no target to scrape", causes.no_targets),
             Drill("AgentUserDailyCostHigh", "a user spends $6", causes.costly_user),
             _row("AgentModelGone", "model-gone"),
@@ -216,7 +220,7 @@ def _drill(layout: Layout, drill: Drill, say: Say) -> DrillResult:
     if happens_by_itself:
         return result
     to_resolved = None
-    if _page(layout, drill.alert, "resolved", mended_at, RESOLVED_SECONDS):
+    if _page(layout, drill.alert, "resolved", mended_at, RESOLVED_SECONDS) is not None:
         to_resolved = time.monotonic() - mended
         say(f"{drill.alert}: resolved after {to_resolved:.0f} s")
     _wait_until_quiet(layout, say)
@@ -231,7 +235,7 @@ def _is_called_off(layout: Layout, alert: str) -> bool:
     """
     deadline, since = time.monotonic() + HOLD_SECONDS, _now()
     while (left := deadline - time.monotonic()) > 0:
-        if _page(layout, alert, "resolved", since, left) and alert not in _stirring(layout):
+        if _page(layout, alert, "resolved", since, left) is not None and alert not in _stirring(layout):
             return True
         since = _now()
     return False
@@ -241,6 +245,8 @@ def _page(layout: Layout, alert: str, status: str, since: str, patience: float) 
     deadline = time.monotonic() + patience
     if alert == WATCHDOG:  # it goes to the dead-man switch, which keeps no pages
         return _heartbeat(layout, deadline)
+    if alert in CONTEXT:
+        return _context(layout, alert, status, deadline)
     query = {"alert": alert, "status": status, "since": since, "timeout": "5"}
     while time.monotonic() < deadline:
         answer = requests.get(f"{layout.pager}/pages/wait", params=query, timeout=15)
@@ -258,11 +264,22 @@ def _heartbeat(layout: Layout, deadline: float) -> dict[str, Any] | None:
     return {"runbook_url": f"{layout.runbooks}/{WATCHDOG}/"}
 
 
+def _context(layout: Layout, alert: str, status: str, deadline: float) -> dict[str, Any] | None:
+    while time.monotonic() < deadline:
+        of_it = [one for one in Prometheus(layout.prometheus).alerts() if one["labels"]["alertname"] == alert]
+        firing = [one for one in of_it if one["state"] == "firing"]
+        if bool(firing) == (status == "firing"):
+            return dict(firing[0]["annotations"]) if firing else {}
+        time.sleep(0.5)
+    return None
+
+
 def _others_since(layout: Layout, drill: Drill, since: str, until: str = "9999") -> frozenset[str]:
     """The other alerts that reached the pager; the start of a stack is no part of the watchdog's row."""
     if drill.alert == WATCHDOG:
         return frozenset()
-    return _paged_since(layout, since, until) - drill.also - {drill.alert}
+    of_itself = {drill.alert} - CONTEXT  # a page of which would be noise, too
+    return _paged_since(layout, since, until) - drill.also - of_itself
 
 
 def _paged_since(layout: Layout, since: str, until: str = "9999") -> frozenset[str]:
@@ -293,7 +310,7 @@ def _wait_until_quiet(layout: Layout, say: Say) -> None:
 
 def _stirring(layout: Layout) -> set[str]:
     alerts = Prometheus(layout.prometheus).alerts()
-    return {str(alert["labels"]["alertname"]) for alert in alerts} - {WATCHDOG}
+    return {str(alert["labels"]["alertname"]) for alert in alerts} - {WATCHDOG} - CONTEXT
 
 
 def _now() -> str:

@@ -254,4 +254,20 @@ sum by (agent, model) (
         labels=("agent", "model"),
         panel=links.UNKNOWN_USAGE,
     ),
+    Alert(
+        name="AgentPricesStale",
+        area="cost",
+        summary="The prices that calls are billed at have not been renewed for long.",
+        fires_when="the newest price of the list, or the price file of one's own, is older than <threshold>",
+        # The replica with the oldest prices: what it counts is part of every sum.
+        expr="""
+(time() - min by (agent) (<llm_prices_timestamp>)) / 86400 > <threshold>
+""",
+        description=(
+            '{{ $labels.agent }}: its prices are {{ $value | printf "%.0f" }} days old; after <threshold> they should '
+            "be renewed."
+        ),
+        labels=("agent",),
+        panel=links.AGE_OF_PRICES,
+    ),
 )

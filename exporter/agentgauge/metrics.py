@@ -241,6 +241,13 @@ LLM_USAGE_UNKNOWN = _counter(
     "Successful calls whose usage could not be read, so that their tokens and cost are missing: never silently $0.",
     MODEL,
 )
+LLM_PRICES_TIMESTAMP = MetricSpec(
+    "agent_llm_prices_timestamp_seconds",
+    "gauge",
+    "Date of the prices in force (Unix time): of the price list, or of a price file of one's own if that is older.",
+    born_at_zero=False,
+    multiprocess="livemostrecent",
+)
 
 # Users and feedback
 FEEDBACK = _counter(
@@ -361,6 +368,7 @@ ALL_BUT_OVERFLOW: tuple[MetricSpec, ...] = (
     APPROVALS, APPROVAL_WAIT, APPROVALS_PENDING, OLDEST_APPROVAL,
     LLM_CALLS, LLM_ERRORS, LLM_DURATION, LLM_TIME_TO_FIRST_TOKEN, LLM_TOKENS, LLM_INPUT_TOKENS,
     LLM_OUTPUT_TOKENS, LLM_COST, LLM_UNPRICED_TOKENS, LLM_USAGE_UNKNOWN,
+    LLM_PRICES_TIMESTAMP,
     FEEDBACK, ACTIVE_USERS, USER_DAYS, USER_RETENTION, USER_RETENTION_COHORT, USER_COST,
     USERS_OVER_DAILY_COST, USER_DAILY_COST_LIMIT,
     AUTONOMY_STAGE, TOOL_AUTONOMY, ACTIONS, ACTIONS_UNRESOLVED, SHADOW_DECISIONS, AUDITS, AUTONOMY_CHANGES,

@@ -3,6 +3,7 @@
 The YAML file says, by model, USD per million tokens of each kind (``web_searches``: per thousand), and a ``factor`` on
 the list's price of all other kinds, 0.85 for 15 % off::
 
+    as_of: 2026-11-02
     models:
       claude-opus-5-5: {factor: 0.85}
       claude-haiku-5-5: {input: 0.09, output: 0.45}
@@ -10,12 +11,14 @@ the list's price of all other kinds, 0.85 for 15 % off::
 
 A price given here holds for prompts of any size. Batches and the fast mode cost what the list says, times the factor.
 A model that is not listed needs ``input`` and ``output``; without a price for its cache, that costs as much as input.
+``as_of``, which may be left out, is the day on which somebody last compared the file with what is paid.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -37,8 +40,16 @@ class OwnPrice:
     factor: Decimal = Decimal(1)
 
 
-def read(path: Path, name_on_list: Callable[[str], str | None]) -> dict[str, OwnPrice]:
-    """Read the file; returns prices by the list's name of the model, or the file's name if it is not listed.
+@dataclass(frozen=True)
+class OwnPrices:
+    """A price file: its prices by the list's name of the model, or the file's name if it is not listed, and its day."""
+
+    by_model: Mapping[str, OwnPrice]
+    as_of: date | None = None
+
+
+def read(path: Path, name_on_list: Callable[[str], str | None]) -> OwnPrices:
+    """Read the file.
 
     Raises PriceError at the first mistake, and ImportError if PyYAML is not installed.
     """
@@ -48,14 +59,21 @@ def read(path: Path, name_on_list: Callable[[str], str | None]) -> dict[str, Own
         raise ImportError(
             f'{path.name} needs PyYAML to be read, which is not installed: pip install "agentgauge[prices]"'
         ) from None
-    file.only("models")
+    file.only("as_of", "models")
     prices: dict[str, OwnPrice] = {}
     for model, block in file.block("models").fields.items():
         listed = name_on_list(model)
         if (listed or model) in prices:
             raise block.error((), f"{listed} is given twice, by two of its names; remove one")
         prices[listed or model] = _own_price(block, on_list=listed is not None)
-    return prices
+    return OwnPrices(prices, _day(file.block("as_of")) if "as_of" in file.fields else None)
+
+
+def _day(block: Block) -> date:
+    try:
+        return date.fromisoformat(block.text())
+    except ValueError:
+        raise block.error((), f"{block.written!r} is not a day; write it as in 2026-11-02") from None
 
 
 def _own_price(block: Block, on_list: bool) -> OwnPrice:

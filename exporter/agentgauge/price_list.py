@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import UTC, date, datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -35,6 +37,10 @@ _OTHER_SPELLINGS = (("azure", "azure"), ("fireworks", "fireworks"), ("x_ai", "x-
 """How frameworks begin the name of a provider that the list does not know by it → the list's name."""
 
 
+FIRST_YEAR = 2025
+"""The price list is not older; files that say so were given the time of an epoch."""
+
+
 class Listed(NamedTuple):
     """A model on the list: the list's name of its provider, and what the list says of the model.
 
@@ -48,12 +54,17 @@ class Listed(NamedTuple):
 
 
 class PriceList:
-    """The models of all providers. Loading the list takes about 0.1 s."""
+    """The models of all providers. Loading the list takes about 0.1 s.
+
+    ``as_of`` is the day of the newest change of a price that the list knows; None if it knows none. The list carries
+    no date of its own: it is at least as new as that.
+    """
 
     def __init__(self) -> None:
         from genai_prices.data_snapshot import get_snapshot
 
         self._providers: list[Provider] = get_snapshot().providers
+        self.as_of = newest_change(self._providers, before=_installed_on())
         self._provider = lru_cache(maxsize=256)(self._find_provider)
         self._provider_at = lru_cache(maxsize=64)(self._find_provider_at)
         # Bounded: a model that hallucinates model names must not grow the process.
@@ -117,3 +128,30 @@ def _first_listed(provider: Provider, spellings: Iterable[str], providers: list[
         if model is not None:
             return Listed(provider.id, model, any(model is its_own for its_own in provider.models))
     return None
+
+
+def newest_change(providers: Iterable[Provider], before: date) -> date | None:
+    """The newest day on which a price began; one that was still to come when the list was installed is no news."""
+    from genai_prices.types import StartDateConstraint
+
+    began = (
+        price.constraint.start_date
+        for provider in providers
+        for model in provider.models
+        if isinstance(model.prices, list)
+        for price in model.prices
+        if isinstance(price.constraint, StartDateConstraint)
+    )
+    return max((day for day in began if day <= before), default=None)
+
+
+def _installed_on() -> date:
+    """The day on which the price list was installed; today if that cannot be told, as of a reproducible image."""
+    from genai_prices import data_snapshot
+
+    today = datetime.now(UTC).date()
+    try:
+        written = datetime.fromtimestamp(Path(data_snapshot.__file__).stat().st_mtime, UTC).date()
+    except OSError:  # imported from an archive
+        return today
+    return written if written.year >= FIRST_YEAR else today

@@ -78,6 +78,8 @@ class TokenUsage:
 class PriceTable:
     """Prices of all providers' models, and your own from a file of ``own_prices``; unknown models are None, never $0.
 
+    ``as_of`` is the day that the prices are of, the older one of list and file; None if neither says.
+
     Importing the price data takes about 0.1 s, so it happens here, when an agent starts, not at ``import agentgauge``.
     Raises PriceError if the file cannot be used, and ImportError if PyYAML is not there to read it.
     """
@@ -87,10 +89,13 @@ class PriceTable:
         # By the list's names: there are endless aliases of one, and working its tiers out takes milliseconds.
         self._tiers: dict[tuple[str | None, str, Terms], tuple[int, list[tuple[int, _Rates]]]] = {}
         self._own: Mapping[str, OwnPrice] = {}
+        self.as_of = self._list.as_of
         if own is not None:
             from agentgauge.own_prices import read
 
-            self._own = read(Path(own), self._name_in_file)
+            file = read(Path(own), self._name_in_file)
+            self._own = file.by_model
+            self.as_of = min((day for day in (file.as_of, self.as_of) if day is not None), default=None)
 
     def provider_at(self, url: str) -> str | None:
         """The provider whose API has this address, without its query; None if the list knows none there."""

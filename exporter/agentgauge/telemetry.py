@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,15 +59,20 @@ class Telemetry:
         self.instruments.create_at_zero()
         self.turns = TurnsInFlight(self.instruments.gauge(metrics.OLDEST_TURN))
         self._started_at = time.time()
-        self.instruments.gauge(metrics.PROCESS_START).set(self._started_at)
-        self._start_is_shown = True
+        self._show_start()
         in_forked_children(self._start_anew)
 
     def show_start(self) -> None:
         """Say when this process began, if a forked child has not said so yet."""
         if not self._start_is_shown:
-            self._start_is_shown = True
-            self.instruments.gauge(metrics.PROCESS_START).set(self._started_at)
+            self._show_start()
+
+    def _show_start(self) -> None:
+        self._start_is_shown = True
+        self.instruments.gauge(metrics.PROCESS_START).set(self._started_at)
+        if self.prices.as_of is not None:
+            day = datetime.combine(self.prices.as_of, datetime.min.time(), UTC)
+            self.instruments.gauge(metrics.LLM_PRICES_TIMESTAMP).set(day.timestamp())
 
     def _start_anew(self) -> None:
         # Not shown at once: a child that serves nobody is no start of the agent, and need not open its metrics.

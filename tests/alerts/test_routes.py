@@ -63,7 +63,7 @@ def test_every_alert_goes_where_its_severity_says(programs: dict[str, Path], ite
 
 
 def test_info_notifies_nobody_alone(programs: dict[str, Path]) -> None:
-    """No alert of the bundle has this severity; one that a team adds is context, no message."""
+    """Neither an alert of the bundle nor one that a team adds: it is context, no message."""
     assert receiver_of(programs, {"alertname": "AgentDeployed", "severity": "info", "agent": "a"}) == "nobody"
 
 

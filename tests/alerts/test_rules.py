@@ -136,6 +136,7 @@ def test_the_numbers_are_those_of_the_contract() -> None:
         "AgentPromptCacheRegression": (0.5, 50, "30m", None, "warning"),
         "AgentUnpricedModel": (None, None, "1h", None, "warning"),
         "AgentUsageUnknown": (None, None, "1h", None, "warning"),
+        "AgentPricesStale": (90, None, None, None, "info"),
         "AgentWrongAnswersReported": (0.01, 3, "1h", None, "critical"),
         "AgentNegativeFeedbackHigh": (0.2, 10, "1d", "10m", "warning"),
         "AgentActiveUsersDeclining": (0.9, 35, None, "6h", "warning"),

@@ -43,6 +43,7 @@ CONTRACT = [
     "agent_llm_cost_usd_total",
     "agent_llm_unpriced_tokens_total",
     "agent_llm_usage_unknown_total",
+    "agent_llm_prices_timestamp_seconds",
     "agent_feedback_total",
     "agent_active_users",
     "agent_user_days",

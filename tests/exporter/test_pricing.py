@@ -7,15 +7,25 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace as Api
 
 import pytest
+from genai_prices.types import (
+    ClauseEquals,
+    ConditionalPrice,
+    ModelInfo,
+    ModelPrice,
+    Provider,
+    StartDateConstraint,
+)
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge, TokenUsage
 from agentgauge.anthropic_middleware import usage_of
 from agentgauge.own_prices import PriceError
+from agentgauge.price_list import PriceList, newest_change
 from agentgauge.pricing import PriceTable
 
 OPUS = "claude-opus-5-5"  # $4 in, $20 out, cache: $0.20 read, $5 and $8 written
@@ -245,7 +255,7 @@ def test_a_price_of_ones_own_is_used(tmp_path: Path, own_price: str, model: str,
     [
         ("", "prices.yml:1: the file: expected fields"),
         ("models:\n", "prices.yml:1: models: expected fields"),
-        ("prices: {}", "prices.yml:1: prices: unknown field; the known ones are models"),
+        ("prices: {}", "prices.yml:1: prices: unknown field; the known ones are as_of, models"),
         ("models: {a: [}", "prices.yml:1: the file: is not valid YAML: "),
         ("models:\n  ours:\n    input: cheap", "prices.yml:3: models.ours.input: 'cheap' is not a number"),
         ("models:\n  ours:\n    input: [1]", "prices.yml:3: models.ours.input: expected a text"),
@@ -257,6 +267,7 @@ def test_a_price_of_ones_own_is_used(tmp_path: Path, own_price: str, model: str,
             f"models:\n  {HAIKU}: {{input: 1}}\n  {HAIKU}-20261007: {{input: 2}}",
             f"prices.yml:3: models.{HAIKU}-20261007: {HAIKU} is given twice, by two of its names",
         ),
+        ("as_of: soon\nmodels: {}", "prices.yml:1: as_of: 'soon' is not a day; write it as in 2026-11-02"),
         (
             "models:\n  ours: {factor: 0.5}",
             "prices.yml:2: models.ours: this model is not on the price list, so there is",
@@ -307,3 +318,47 @@ def test_a_call_of_no_tokens_is_one_whose_usage_is_unknown(
     gauge.llm_call(OPUS).finish(usage)
     gauge.llm_call(OPUS).fail("overloaded_error", usage)
     assert registry.get_sample_value("agent_llm_usage_unknown_total", {"agent": "a", "model": OPUS}) == 1
+
+
+def model_of_days(*days: date | None) -> ModelInfo:
+    """A model whose price changed on these days; None is the price that it had at first."""
+    prices = [
+        ConditionalPrice(constraint=StartDateConstraint(day) if day else None, prices=ModelPrice()) for day in days
+    ]
+    return ModelInfo(id="m", match=ClauseEquals("m"), prices=prices)
+
+
+def test_the_list_is_of_the_day_of_its_newest_change() -> None:
+    """A change that was announced for later, before the list was installed, makes it no newer."""
+    first, second, third = date(2026, 3, 1), date(2026, 5, 1), date(2027, 1, 1)
+    flat = ModelInfo(id="flat", match=ClauseEquals("flat"), prices=ModelPrice())
+    models = [model_of_days(None, first), model_of_days(second, third), flat]
+    providers = [Provider(id="p", name="P", api_pattern="x", models=models)]
+    assert newest_change(providers, before=date(2026, 12, 1)) == second
+    assert newest_change(providers, before=second) == second
+    assert newest_change(providers, before=date(2026, 4, 30)) == first
+    assert newest_change(providers, before=date(2026, 1, 1)) is None
+
+
+def test_the_list_that_comes_along_is_of_a_day() -> None:
+    """Not one to come; else its age is no figure."""
+    day = PriceList().as_of
+    assert day is not None
+    assert date(2026, 10, 1) < day <= datetime.now(UTC).date()
+
+
+@pytest.mark.parametrize(
+    ("as_of", "shown"),
+    [("as_of: 2024-02-29\n", date(2024, 2, 29)), ("as_of: 2999-01-01\n", None), ("", None)],
+)
+def test_the_gauge_shows_the_day_of_the_older_prices(
+    tmp_path: Path, registry: CollectorRegistry, as_of: str, shown: date | None
+) -> None:
+    """The list's, where the file is newer or does not say."""
+    path = tmp_path / "prices.yml"
+    path.write_text(f"{as_of}models: {{}}\n", encoding="utf-8")
+    AgentGauge("a", registry=registry, prices=path)
+    day = shown or PriceList().as_of
+    assert day is not None
+    seconds = registry.get_sample_value("agent_llm_prices_timestamp_seconds", {"agent": "a"})
+    assert seconds == datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
