@@ -37,6 +37,7 @@ LAYERS = (
     ),
     ("gauge",),
     ("adapters", "cost", "autonomy", "ops"),
+    ("otel",),
     ("prompts", "feedback", "evals"),
     ("agent_app", "app_loading", "trials"),
     ("cli", "__main__"),

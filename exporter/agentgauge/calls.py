@@ -78,6 +78,8 @@ def record_tool_call(
         duration.observe(seconds)
         if items:
             instruments.histogram(metrics.TOOL_BATCH_SIZE, tool).observe(items)
+        if telemetry.on_tool_call is not None:
+            telemetry.on_tool_call(tool)
         session = current_scope().session
         if session is not None and session.belongs_to(telemetry):
             session.add_tool_call()
@@ -97,6 +99,7 @@ class LLMCall:
     """
 
     __slots__ = (
+        "__weakref__",
         "_finished",
         "_first_token_seconds",
         "_model",
@@ -118,6 +121,18 @@ class LLMCall:
         self._seconds: float | None = None
         self._first_token_seconds: float | None = None
         self._started = perf_counter()
+        if telemetry.on_llm_call is not None:
+            telemetry.on_llm_call(self)
+
+    @property
+    def model(self) -> str:
+        """The model that was asked for."""
+        return self._model
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether its end is counted."""
+        return self._finished
 
     def first_token(self) -> None:
         """Note the arrival of the first token of a stream; later calls do nothing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +33,9 @@ class Telemetry:
     """The metrics of one agent on one registry, with label values kept in bounds.
 
     ``recorder`` writes usage by user and feedback to a ledger; None when the agent has no ledger. ``live`` are the open
-    sessions, ``turns`` those that users wait for. A bad price file raises here, at start-up; nothing raises later.
+    sessions, ``turns`` those that users wait for. ``on_llm_call`` is called with each LLMCall when it begins, and
+    ``on_tool_call`` with the name of each tool when its call ends, by whoever has to know of both, and never raise.
+    A bad price file raises here, at start-up; nothing raises later.
     """
 
     def __init__(
@@ -50,6 +52,8 @@ class Telemetry:
         self.prices = PriceTable(prices)
         self.recorder: Recorder | None = None
         self.live: LiveSet[Any] = LiveSet()  # of Session, which imports this module
+        self.on_llm_call: Callable[[Any], None] | None = None
+        self.on_tool_call: Callable[[str], None] | None = None
         self._bounds = LabelBounds(self.prices.canonical_name, models)
         self._bounds.tools.update(tools)
         self._model_labels: dict[tuple[str, str | None, str | None], str] = {}

@@ -37,6 +37,7 @@ PUBLIC = {
         "FollowedSwitches", "Operation", "Operations", "Replica", "Replicas", "SessionTranscript", "Switches",
         "Transcripts", "UnknownTranscriptError",
     },
+    "otel": {"SpanProcessor"},
     "prompts": {
         "ActivePrompts", "Activation", "NothingBeforeError", "PromptActivations", "PromptError", "PromptLibrary",
         "PromptSource", "Prompts",
@@ -68,7 +69,18 @@ def run(code: str) -> str:
 
 def test_importing_the_packages_is_light() -> None:
     """Each name loads what it needs at first use: a command that looks something up does not pay for the rest."""
-    heavy = ("anthropic", "cachetools", "jinja2", "pydantic", "redis", "rich", "sqlalchemy", "starlette", "yaml")
+    heavy = (
+        "anthropic",
+        "cachetools",
+        "jinja2",
+        "opentelemetry",
+        "pydantic",
+        "redis",
+        "rich",
+        "sqlalchemy",
+        "starlette",
+        "yaml",
+    )
     imports = ", ".join(f"agentgauge.{package}" for package in PUBLIC)
     assert run(f"import sys, {imports}; print([one for one in {heavy} if one in sys.modules])") == "[]"
 
@@ -84,6 +96,7 @@ def test_importing_the_packages_is_light() -> None:
         ("feedback", "FeedbackReport", "sqlalchemy", "feedback"),
         ("ledger", "Ledger", "sqlalchemy", "ledger"),
         ("ops", "Operations", "sqlalchemy", "ledger"),
+        ("otel", "SpanProcessor", "opentelemetry", "otel"),
         ("prompts", "PromptActivations", "sqlalchemy", "prompts"),
     ],
 )

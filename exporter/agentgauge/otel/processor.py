@@ -1,0 +1,144 @@
+"""The span processor: what a Python agent's spans say of it, in its own process.
+
+::
+
+    provider.add_span_processor(SpanProcessor(gauge))
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from contextvars import Context, ContextVar, copy_context
+from typing import Any, NamedTuple
+
+from opentelemetry.context import Context as SpanContext
+from opentelemetry.sdk.trace import ReadableSpan, Span
+from opentelemetry.sdk.trace import SpanProcessor as Processor
+from opentelemetry.trace import StatusCode, get_current_span
+
+from agentgauge.adapters._shared import UnderWay
+from agentgauge.calls import LLMCall
+from agentgauge.gauge import AgentGauge
+from agentgauge.otel import spellings
+from agentgauge.otel.reading import FinishedSpan, ModelCall, Owner, owner_of, read
+from agentgauge.otel.recording import IDLE_SECONDS, SWEEP_SECONDS, Conversations, SpanRecorder
+
+__all__ = ["SpanProcessor"]
+
+_MOST_ANCESTORS = 50
+
+_recording: ContextVar[bool] = ContextVar("agentgauge_otel_recording", default=False)
+
+
+class _Live(NamedTuple):
+    """A span that has begun: where it did, and the model of the call that was under way there."""
+
+    span: Span
+    context: Context
+    within: str | None
+
+
+class SpanProcessor(Processor):
+    """Counts the GenAI spans of this process as calls, tools and sessions of one agent.
+
+    A model call that ``gauge`` records itself, through a middleware or an adapter, is not counted again by its span,
+    and neither is a tool. A conversation is over when ``idle_seconds`` have passed without a span of it.
+    """
+
+    def __init__(self, gauge: AgentGauge, *, idle_seconds: float = IDLE_SECONDS) -> None:
+        self._gauge = gauge
+        self._conversations = Conversations(gauge, idle_seconds)
+        self._recorder = SpanRecorder(gauge, self._conversations)
+        self._live: UnderWay[_Live] = UnderWay()
+        self._call: ContextVar[weakref.ref[LLMCall] | None] = ContextVar("agentgauge_otel_call", default=None)
+        self._stopped = threading.Event()
+        gauge.on_llm_call = self._call_begins
+        gauge.on_tool_call = self._tool_ends
+        threading.Thread(target=self._close_idle, name="agentgauge-otel", daemon=True).start()
+
+    def on_start(self, span: Span, parent_context: SpanContext | None = None) -> None:
+        """Note where the span begins: it may end elsewhere, as that of a stream does."""
+        with self._gauge.swallowing("llm"):
+            known = self._call.get()
+            call = known() if known is not None else None
+            within = call.model if call is not None and not call.is_finished else None
+            self._live.begin(span.context.span_id, _Live(span, copy_context(), within))
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Count the span."""
+        with self._gauge.swallowing("llm"):
+            live = self._live.end(span.context.span_id)
+            context = copy_context() if live is None else live.context
+            context.run(self._record, span, None if live is None else live.within)
+
+    def shutdown(self) -> None:
+        """Close the conversations that the spans told of."""
+        self._stopped.set()
+        self._conversations.close()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Nothing waits: spans are counted as they end."""
+        return True
+
+    def _record(self, span: ReadableSpan, within: str | None) -> None:
+        finished = _finished(span)
+        said = read(finished)
+        counted = isinstance(said, ModelCall) and within is not None and within in (said.asked, said.answered)
+        token = _recording.set(True)
+        try:
+            self._recorder.record(finished, self._owner(finished), counted=counted)
+        finally:
+            _recording.reset(token)
+
+    def _owner(self, span: FinishedSpan) -> Owner:
+        """Whose it is, by itself or by the nearest span around it that says so."""
+        owner, parent = owner_of(span.attributes), span.parent
+        for _ in range(_MOST_ANCESTORS):
+            live = self._live.get(parent)
+            if owner.conversation is not None or live is None:
+                break
+            owner = owner_of(live.span.attributes or {})
+            parent = None if live.span.parent is None else live.span.parent.span_id
+        return owner
+
+    def _call_begins(self, call: LLMCall) -> None:
+        """The agent records this call itself: neither the span around it nor one inside it may count it again."""
+        if _recording.get():
+            return
+        with self._gauge.swallowing("llm"):
+            self._call.set(weakref.ref(call))
+            around = get_current_span().get_span_context()
+            if around.is_valid:
+                self._recorder.call_inside(around.trace_id, around.span_id)
+
+    def _tool_ends(self, tool: str) -> None:
+        if _recording.get():
+            return
+        with self._gauge.swallowing("tool"):
+            around = get_current_span().get_span_context()
+            if around.is_valid:
+                self._recorder.tool_inside(around.trace_id, around.span_id, tool)
+
+    def _close_idle(self) -> None:
+        while not self._stopped.wait(SWEEP_SECONDS):
+            with self._gauge.swallowing("session"):
+                self._conversations.close_idle()
+
+
+def _finished(span: ReadableSpan) -> FinishedSpan:
+    attributes = span.attributes or {}
+    exceptions = [event for event in span.events if event.name == "exception"]
+    told: Any = (exceptions[-1].attributes or {}).get(spellings.EXCEPTION) if exceptions else None
+    return FinishedSpan(
+        attributes={name: attributes[name] for name in spellings.ATTRIBUTES & attributes.keys()},
+        started=span.start_time or 0,
+        ended=span.end_time or 0,
+        trace=span.context.trace_id,
+        id=span.context.span_id,
+        parent=None if span.parent is None else span.parent.span_id,
+        failed=span.status.status_code is StatusCode.ERROR,
+        exception=told if isinstance(told, str) else None,
+        scope=span.instrumentation_scope.name if span.instrumentation_scope else "",
+        events={event.name: event.timestamp for event in span.events if event.name in spellings.EVENTS},
+    )
