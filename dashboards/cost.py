@@ -140,6 +140,33 @@ WHERE_IT_GOES = Row(
     ),
 )
 
+SUBAGENTS = Row(
+    "Subagents",
+    (
+        stack(
+            113,
+            "Spend per subagent and hour",
+            USD,
+            "What the LLM calls of each subagent cost at the current rate; what the agent itself spends is not in it.",
+            Query(f"{queries.per_hour('subagent_cost', 'subagent')} > 0", "{{subagent}}"),
+        ),
+        stack(
+            116,
+            "Tokens per subagent and hour",
+            TOKENS,
+            "Tokens of each subagent's own calls at the current rate, those read from the prompt cache included.",
+            Query(f"{queries.per_hour('subagent_tokens', 'subagent')} > 0", "{{subagent}}"),
+        ),
+        stack(
+            117,
+            "Calls per subagent and hour",
+            COUNT,
+            "Attempts to call a model, retries included, by the subagent that makes them.",
+            Query(f"{queries.per_hour('subagent_calls', 'subagent')} > 0", "{{subagent}}"),
+        ),
+    ),
+)
+
 SESSIONS_AND_USERS = Row(
     "Sessions and users",
     (
@@ -329,6 +356,6 @@ COST = Dashboard(
     source="dashboards/cost.py",
     variables=("job", "instance", "agent", "model"),
     annotations=EVERYWHERE,
-    rows=(AT_A_GLANCE, BUDGET, USUAL, WHERE_IT_GOES, SESSIONS_AND_USERS, PROMPTS, LEVERS),
+    rows=(AT_A_GLANCE, BUDGET, USUAL, WHERE_IT_GOES, SUBAGENTS, SESSIONS_AND_USERS, PROMPTS, LEVERS),
     since="now-24h",
 )

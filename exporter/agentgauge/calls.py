@@ -182,6 +182,7 @@ class LLMCall:
         instruments.counter(metrics.LLM_CALLS, label, "error" if error_type else "success").inc()
         if error_type:
             instruments.counter(metrics.LLM_ERRORS, label, error_type).inc()
+        self._count_for_subagent(metrics.SUBAGENT_CALLS, 1)
         if usage is None or not (usage.total or error_type):
             instruments.counter(metrics.LLM_USAGE_UNKNOWN, label).inc()
             usage = TokenUsage()
@@ -205,6 +206,11 @@ class LLMCall:
         self._record_tokens(label, usage)
         self._record_cost(asked, answered, label, usage)
 
+    def _count_for_subagent(self, spec: metrics.MetricSpec, amount: float) -> None:
+        subagent = self._scope.subagent
+        if subagent is not None and subagent.telemetry is self._telemetry:
+            self._telemetry.instruments.counter(spec, subagent.name).inc(amount)
+
     def _count_model_turn(self) -> None:
         if self._scope.task is not None and self._scope.step not in STEPS_THAT_ARE_NO_TURN:
             self._scope.task.model_turns += 1
@@ -215,6 +221,7 @@ class LLMCall:
             tokens = getattr(usage, kind)
             if tokens:
                 instruments.counter(metrics.LLM_TOKENS, label, kind).inc(tokens)
+        self._count_for_subagent(metrics.SUBAGENT_TOKENS, usage.total)
         instruments.histogram(metrics.LLM_INPUT_TOKENS, label).observe(usage.prompt)
         instruments.histogram(metrics.LLM_OUTPUT_TOKENS, label).observe(usage.output)
 
@@ -226,6 +233,7 @@ class LLMCall:
             self._telemetry.instruments.counter(metrics.LLM_UNPRICED_TOKENS, label).inc(usage.total)
             return
         self._telemetry.instruments.counter(metrics.LLM_COST, label, self._scope.step).inc(usd)
+        self._count_for_subagent(metrics.SUBAGENT_COST, usd)
         session = self._scope.session
         if session is not None and session.belongs_to(self._telemetry):
             session.add_cost(usd)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from contextlib import AbstractContextManager
 from datetime import UTC, tzinfo
 from pathlib import Path
 from time import perf_counter
@@ -16,7 +17,7 @@ from agentgauge import metrics
 from agentgauge.calls import LLMCall, ToolCall, record_tool_call, tool_error_type
 from agentgauge.endpoint import MetricsServer, own_address, serve_metrics
 from agentgauge.ops.control import Control
-from agentgauge.session import Session, SessionLimits, current_scope
+from agentgauge.session import Session, SessionLimits, current_scope, subagent_at_work
 from agentgauge.telemetry import Telemetry
 from agentgauge.vocabulary import CacheResult
 
@@ -83,6 +84,16 @@ class AgentGauge(Telemetry):
         """The session that the code running here works for; None outside of this agent's sessions."""
         session = current_scope().session
         return session if session is not None and session.belongs_to(self) else None
+
+    def subagent(self, name: str) -> AbstractContextManager[None]:
+        """What runs inside is done by this subagent: ``with gauge.subagent("researcher"):``, also around ``await``.
+
+        LLM calls inside count in ``agent_subagent_…`` for it, besides in the totals of the agent. They may be nested,
+        and run at once in tasks and threads: a call counts for the innermost subagent alone, so what all of them and
+        the agent itself have done adds up to the totals. The first 20 names have series of their own; later ones are
+        ``other``.
+        """
+        return subagent_at_work(self, name)
 
     def tool(self, name: str | None = None, *, cost_usd: float = 0.0) -> Callable[[F], F]:
         """Instrument and register a tool: sync or async function or generator; ``name`` defaults to the function's.

@@ -116,6 +116,7 @@ TOKEN_KIND = _closed("kind", *vocabulary.TOKEN_KINDS)
 TASK_OUTCOME = _closed("outcome", *vocabulary.TASK_OUTCOMES)
 LIMIT = _closed("limit", *vocabulary.SESSION_LIMITS)
 FEEDBACK_REASON = _closed("reason", *vocabulary.REASONS)
+SUBAGENT = _first("subagent", 20)
 FAULT_SITE = _closed("site", *vocabulary.FAULT_SITES)
 
 _FAST_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -240,6 +241,19 @@ LLM_USAGE_UNKNOWN = _counter(
     "agent_llm_usage_unknown_total",
     "Successful calls whose usage could not be read, so that their tokens and cost are missing: never silently $0.",
     MODEL,
+)
+SUBAGENT_CALLS = _counter(
+    "agent_subagent_calls_total",
+    "HTTP attempts of each subagent, retries included; each counts for the innermost one and in agent_llm_calls_total.",
+    SUBAGENT,
+)
+SUBAGENT_TOKENS = _counter(
+    "agent_subagent_tokens_total", "Tokens of each subagent's calls, part of agent_llm_tokens_total.", SUBAGENT
+)
+SUBAGENT_COST = _counter(
+    "agent_subagent_cost_usd_total",
+    "LLM spend of each subagent's own calls, part of agent_llm_cost_usd_total.",
+    SUBAGENT,
 )
 LLM_PRICES_TIMESTAMP = MetricSpec(
     "agent_llm_prices_timestamp_seconds",
@@ -368,7 +382,7 @@ ALL_BUT_OVERFLOW: tuple[MetricSpec, ...] = (
     APPROVALS, APPROVAL_WAIT, APPROVALS_PENDING, OLDEST_APPROVAL,
     LLM_CALLS, LLM_ERRORS, LLM_DURATION, LLM_TIME_TO_FIRST_TOKEN, LLM_TOKENS, LLM_INPUT_TOKENS,
     LLM_OUTPUT_TOKENS, LLM_COST, LLM_UNPRICED_TOKENS, LLM_USAGE_UNKNOWN,
-    LLM_PRICES_TIMESTAMP,
+    SUBAGENT_CALLS, SUBAGENT_TOKENS, SUBAGENT_COST, LLM_PRICES_TIMESTAMP,
     FEEDBACK, ACTIVE_USERS, USER_DAYS, USER_RETENTION, USER_RETENTION_COHORT, USER_COST,
     USERS_OVER_DAILY_COST, USER_DAILY_COST_LIMIT,
     AUTONOMY_STAGE, TOOL_AUTONOMY, ACTIONS, ACTIONS_UNRESOLVED, SHADOW_DECISIONS, AUDITS, AUTONOMY_CHANGES,

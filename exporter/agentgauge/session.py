@@ -50,12 +50,21 @@ class SessionLimits:
 
 
 @dataclass(frozen=True)
+class Subagent:
+    """A part of an agent that has a name of its own; one process may hold several agents."""
+
+    telemetry: Telemetry
+    name: str
+
+
+@dataclass(frozen=True)
 class Scope:
-    """What is going on in this thread or asyncio task: the session and task in force, and the LLM step."""
+    """What is going on in this thread or asyncio task: session, task and subagent in force, and the LLM step."""
 
     session: Session | None = None
     task: Task | None = None
     step: StepLabel = "other"
+    subagent: Subagent | None = None
 
 
 _scope: ContextVar[Scope] = ContextVar("agentgauge_scope", default=Scope())  # noqa: B039 - Scope is frozen
@@ -76,6 +85,16 @@ def _leave(token: Token[Scope]) -> None:
 def llm_step(step: StepLabel) -> Iterator[None]:
     """Label the LLM calls made inside with the step they serve."""
     token = _scope.set(replace(_scope.get(), step=step))
+    try:
+        yield
+    finally:
+        _leave(token)
+
+
+@contextmanager
+def subagent_at_work(telemetry: Telemetry, name: str) -> Iterator[None]:
+    """See ``AgentGauge.subagent``."""
+    token = _scope.set(replace(_scope.get(), subagent=Subagent(telemetry, name)))
     try:
         yield
     finally:
@@ -129,7 +148,7 @@ class Session:
         self._record(sessions=1)
 
     def __enter__(self) -> Self:
-        self._tokens.append(_scope.set(Scope(session=self)))
+        self._tokens.append(_scope.set(Scope(session=self, subagent=_scope.get().subagent)))
         return self
 
     def __exit__(
@@ -145,7 +164,7 @@ class Session:
     @contextmanager
     def attach(self) -> Iterator[Self]:
         """Put the session in force here without closing it at the end."""
-        token = _scope.set(Scope(session=self))
+        token = _scope.set(Scope(session=self, subagent=_scope.get().subagent))
         try:
             yield self
         finally:
@@ -251,7 +270,8 @@ class Task:
         self._tokens: list[Token[Scope]] = []
 
     def __enter__(self) -> Self:
-        self._tokens.append(_scope.set(Scope(session=self.session, task=self)))
+        scope = Scope(session=self.session, task=self, subagent=_scope.get().subagent)
+        self._tokens.append(_scope.set(scope))
         return self
 
     def __exit__(

@@ -43,6 +43,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "model": ("claude-opus-5-5", "claude-sonnet-5", "claude-haiku-4-5"),
     "error_type": ("TimeoutError",),
     "suite": ("sales",),
+    "subagent": ("researcher", "writer"),
     "scenario": ("account_lookup", "email_draft", "renewal_risk", "pipeline_summary"),
     "version": ("1.5.0",),
     "prompt_version": ("12",),
@@ -57,6 +58,8 @@ PER_SECOND = 0.01
 RATES = {
     metrics.LLM_TOKENS: 40.0,
     metrics.LLM_COST: 3e-5,
+    metrics.SUBAGENT_TOKENS: 10.0,
+    metrics.SUBAGENT_COST: 1e-5,
     metrics.TOOL_COST: 5e-5,
     metrics.APPROVALS: 0.0004,
     metrics.ACTIONS: 0.0006,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from claude_agent_sdk import (
+    AgentDefinition,
     ClaudeAgentOptions,
     ClaudeSDKClient,
     ResultMessage,
@@ -102,3 +103,18 @@ async def test_a_call_that_fails_is_an_error(
         await result_of(watched(gauge, query(prompt="When?", options=options)))
     assert total(gauge.registry, "agent_llm_errors_total") == 1
     assert total(gauge.registry, "agent_llm_cost_usd_total") == 0
+
+
+async def test_a_subagent_of_the_program_has_its_own_calls(
+    gauge: AgentGauge, options: ClaudeAgentOptions, provider: Provider
+) -> None:
+    """By the name that it has in the agent's definition; all calls together cost what the program says."""
+    provider.usage = OPUS_USAGE
+    asked = {"description": "look up", "prompt": "When does Globex renew?", "subagent_type": "researcher"}
+    provider.tools = [("Task", asked)]
+    options.agents = {"researcher": AgentDefinition(description="Looks up accounts", prompt="Look it up.")}
+    options.allowed_tools = ["Task", "Agent"]
+    result = await result_of(watched(gauge, query(prompt="When does Globex renew?", options=options)))
+    assert shown(gauge.registry, "agent_subagent_calls_total") == {("researcher",): 1}
+    assert 0 < total(gauge.registry, "agent_subagent_cost_usd_total") < (result.total_cost_usd or 0)
+    assert total(gauge.registry, "agent_llm_cost_usd_total") == pytest.approx(result.total_cost_usd)

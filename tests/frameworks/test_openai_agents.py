@@ -139,3 +139,19 @@ async def test_agents_that_hand_over_are_counted_together(
     desk = Agent(name="desk", model=OpenAIResponsesModel(SOL, client), handoffs=[responses(client)])
     await Runner.run(desk, "When does Globex renew?")
     check(gauge.registry, SOL_KINDS, SOL_USD, calls=2)
+    assert shown(gauge.registry, "agent_subagent_calls_total") == {("seller",): 1}
+    assert total(gauge.registry, "agent_subagent_cost_usd_total") == pytest.approx(SOL_USD)
+
+
+async def test_an_agent_that_is_a_tool_of_another_is_its_subagent(
+    gauge: AgentGauge, client: AsyncOpenAI, provider: Provider
+) -> None:
+    """The first and the last call are those of the agent that the run began with."""
+    provider.usage = RESPONSE_USAGE
+    provider.tools = [("ask_seller", {"input": "When?"}), ("when_renews", {"account": "Globex"})]
+    seller = responses(client).as_tool("ask_seller", "Knows when accounts renew")
+    desk = Agent(name="desk", model=OpenAIResponsesModel(SOL, client), tools=[seller])
+    await Runner.run(desk, "When does Globex renew?")
+    check(gauge.registry, SOL_KINDS, SOL_USD, calls=4)
+    assert shown(gauge.registry, "agent_subagent_calls_total") == {("seller",): 2}
+    assert total(gauge.registry, "agent_subagent_cost_usd_total") == pytest.approx(2 * SOL_USD)

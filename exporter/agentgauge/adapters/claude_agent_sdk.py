@@ -11,6 +11,7 @@ The messages come where the session is known; the SDK's hooks run on a task of t
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, TypeVar
@@ -70,6 +71,7 @@ class _Run:
         self._tools = SeenTools(gauge)
         self._calls: dict[str | None, _Call] = {}
         self._tool_calls: UnderWay[tuple[str, float]] = UnderWay()
+        self._subagents: UnderWay[str] = UnderWay()
 
     def observe(self, message: object) -> None:
         if isinstance(message, AssistantMessage):
@@ -94,10 +96,14 @@ class _Run:
             return
         if message.message_id not in self._calls:
             used = usage_of(_Attributes(message.usage or {}))
-            self._calls[message.message_id] = _Call(message.model, LLMCall(self._gauge, message.model), used)
+            subagent = self._subagents.get(message.parent_tool_use_id)
+            with self._gauge.subagent(subagent) if subagent is not None else nullcontext():
+                self._calls[message.message_id] = _Call(message.model, LLMCall(self._gauge, message.model), used)
         for block in message.content:
             if isinstance(block, ToolUseBlock):
                 self._tool_calls.begin(block.id, (self._tools.add(block.name), perf_counter()))
+                if isinstance(subagent := block.input.get("subagent_type"), str):
+                    self._subagents.begin(block.id, subagent)
 
     def _tool_ended(self, block: ToolResultBlock) -> None:
         begun = self._tool_calls.end(block.tool_use_id)

@@ -10,11 +10,12 @@ The SDK's run hooks know neither the model that a run was told to use, nor that 
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from time import perf_counter
 from typing import Any
 
 from agents.tracing import Span, Trace, TracingProcessor
-from agents.tracing.span_data import FunctionSpanData, GenerationSpanData, ResponseSpanData
+from agents.tracing.span_data import AgentSpanData, FunctionSpanData, GenerationSpanData, ResponseSpanData
 
 from agentgauge.adapters._shared import SeenTools, UnderWay, error_type_of
 from agentgauge.adapters.openai import usage_of
@@ -40,17 +41,23 @@ class _Processor(TracingProcessor):
         self._tools = SeenTools(gauge)
         self._calls: UnderWay[LLMCall] = UnderWay()
         self._tool_calls: UnderWay[float] = UnderWay()
+        self._first_agents: UnderWay[str] = UnderWay()
+        self._subagents: UnderWay[str | None] = UnderWay()
 
     def on_span_start(self, span: Span[Any]) -> None:
         with self._gauge.swallowing("llm"):
+            subagent = self._subagent_of(span)
+            self._subagents.begin(span.span_id, subagent)
             if isinstance(span.span_data, GenerationSpanData | ResponseSpanData):
                 model = getattr(span.span_data, "model", None) or self._model
-                self._calls.begin(span.span_id, LLMCall(self._gauge, str(model)))
+                with self._gauge.subagent(subagent) if subagent is not None else nullcontext():
+                    self._calls.begin(span.span_id, LLMCall(self._gauge, str(model)))
             elif isinstance(span.span_data, FunctionSpanData):
                 self._tool_calls.begin(span.span_id, perf_counter())
 
     def on_span_end(self, span: Span[Any]) -> None:
         with self._gauge.swallowing("llm"):
+            self._subagents.end(span.span_id)
             call = self._calls.end(span.span_id)
             if call is not None:
                 self._end_call(call, span)
@@ -59,6 +66,16 @@ class _Processor(TracingProcessor):
                 name = self._tools.add(span.span_data.name)
                 error_type = _error_type(span) or ("ToolError" if span.error else None)
                 record_tool_call(self._gauge, name, perf_counter() - started, error_type, 0.0)
+
+    def _subagent_of(self, span: Span[Any]) -> str | None:
+        """The agent at work, unless it is the one that the trace began with: one handed over to, or used as a tool."""
+        if not isinstance(span.span_data, AgentSpanData):
+            return self._subagents.get(span.parent_id)
+        name = span.span_data.name
+        first = self._first_agents.get(span.trace_id)
+        if first is None:
+            self._first_agents.begin(span.trace_id, name)
+        return name if first not in (None, name) else None
 
     def _end_call(self, call: LLMCall, span: Span[Any]) -> None:
         response = getattr(span.span_data, "response", None)
@@ -73,7 +90,7 @@ class _Processor(TracingProcessor):
         pass
 
     def on_trace_end(self, trace: Trace) -> None:
-        pass
+        self._first_agents.end(trace.trace_id)
 
     def shutdown(self) -> None:
         pass
