@@ -98,6 +98,16 @@ INSTRUMENTATION = Row(
             "agent, metric, label",
             "Label values folded into `other` in the alert's window: something is not bounded as it should be.",
         ),
+        lines(
+            116,
+            "Spans refused by the gateway",
+            COUNT,
+            "Requests with spans that `agentgauge gateway` did not take in an hour, by reason: what was in them is "
+            "lost, unless the exporter sent it again, as it does when the gateway is busy. Without a gateway, nothing "
+            "is shown.",
+            Query(queries.increase("gateway_refused", "1h", "reason"), "{{reason}}"),
+            span=24,
+        ),
     ),
 )
 

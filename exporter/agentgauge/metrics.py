@@ -118,6 +118,7 @@ LIMIT = _closed("limit", *vocabulary.SESSION_LIMITS)
 FEEDBACK_REASON = _closed("reason", *vocabulary.REASONS)
 SUBAGENT = _first("subagent", 20)
 FAULT_SITE = _closed("site", *vocabulary.FAULT_SITES)
+REFUSAL = _closed("reason", *vocabulary.REFUSALS)
 
 _FAST_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _SLOW_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
@@ -374,6 +375,13 @@ PROCESS_START = MetricSpec(
 EXPORTER_ERRORS = _counter(
     "agent_exporter_errors_total", "Telemetry faults swallowed; the agent never saw them.", FAULT_SITE
 )
+GATEWAY_REFUSED = MetricSpec(
+    "agent_gateway_refused_total",
+    "counter",
+    "Requests with spans that the gateway did not take; whose they were is not known, so the agent is other.",
+    (REFUSAL,),
+    born_at_zero=False,
+)
 
 ALL_BUT_OVERFLOW: tuple[MetricSpec, ...] = (
     TOOL_CALLS, TOOL_ERRORS, TOOL_DURATION, TOOL_COST, TOOL_BATCH_SIZE, CACHE_REQUESTS, CACHE_AGE,
@@ -387,7 +395,7 @@ ALL_BUT_OVERFLOW: tuple[MetricSpec, ...] = (
     USERS_OVER_DAILY_COST, USER_DAILY_COST_LIMIT,
     AUTONOMY_STAGE, TOOL_AUTONOMY, ACTIONS, ACTIONS_UNRESOLVED, SHADOW_DECISIONS, AUDITS, AUTONOMY_CHANGES,
     EVAL_SCORE, EVAL_PASS_RATIO, EVAL_BASELINE_PASS_RATIO, EVAL_RUNS, EVAL_LAST_RUN,
-    BUILD_INFO, PROCESS_START, EXPORTER_ERRORS,
+    BUILD_INFO, PROCESS_START, EXPORTER_ERRORS, GATEWAY_REFUSED,
 )  # fmt: skip  # one area a line reads better than one name a line
 
 OPEN_LABELS = tuple(

@@ -59,6 +59,9 @@ Direction = Literal["promoted", "demoted"]
 FaultSite = Literal["tool", "llm", "session", "task", "feedback", "pricing", "ledger", "other"]
 """The part of the library in which a fault was swallowed."""
 
+Refusal = Literal["unauthorized", "unsupported", "too_large", "too_slow", "malformed", "busy"]
+"""Why the gateway did not take spans."""
+
 STEPS: tuple[Step, ...] = get_args(Step)
 TOKEN_KINDS: tuple[TokenKind, ...] = get_args(TokenKind)
 TASK_OUTCOMES: tuple[TaskOutcome, ...] = get_args(TaskOutcome)
@@ -75,3 +78,4 @@ AUDIT_VERDICTS: tuple[AuditVerdict, ...] = get_args(AuditVerdict)
 SHADOW_MATCHES: tuple[ShadowMatch, ...] = get_args(ShadowMatch)
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 FAULT_SITES: tuple[FaultSite, ...] = get_args(FaultSite)
+REFUSALS: tuple[Refusal, ...] = get_args(Refusal)

@@ -70,6 +70,7 @@ CONTRACT = [
     "agent_build_info",
     "agent_process_start_timestamp_seconds",
     "agent_exporter_errors_total",
+    "agent_gateway_refused_total",
     "agent_exporter_label_overflow_total",
 ]
 """The public names, written a second time on purpose: changing one breaks other people's queries."""

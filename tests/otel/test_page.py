@@ -7,6 +7,8 @@ import re
 import pytest
 
 from agentgauge.otel import spellings
+from agentgauge.otel.agents import MOST_AGENTS
+from agentgauge.otel.payload import MOST_BYTES
 from agentgauge.otel.recording import IDLE_SECONDS
 from agentgauge.otel.spellings import Spelling
 from tests.imports import ROOT
@@ -33,3 +35,11 @@ def test_the_page_says_when_a_conversation_ends() -> None:
     """In words."""
     assert "nothing was heard of it for half an hour" in PAGE
     assert IDLE_SECONDS == 30 * 60
+
+
+def test_the_page_says_how_much_the_gateway_takes() -> None:
+    """In words."""
+    assert "more than 4 MB" in PAGE
+    assert MOST_BYTES == 4 * 1024**2
+    assert "After twenty agents" in PAGE
+    assert MOST_AGENTS == 20

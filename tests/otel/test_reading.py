@@ -173,7 +173,7 @@ def test_a_call_that_tells_no_tokens_has_no_usage() -> None:
     assert call(told | {"gen_ai.usage.output_tokens": 3}).usage == TokenUsage(output=3)
 
 
-@pytest.mark.parametrize("value", ["400", -1, True, None, [400]])
+@pytest.mark.parametrize("value", ["400", -1, True, None, [400], float("inf"), float("nan")])
 def test_a_count_that_is_none_is_not_taken(value: object) -> None:
     """Whatever somebody put there."""
     usage = call(spans.CURRENT | {"gen_ai.usage.output_tokens": value}).usage

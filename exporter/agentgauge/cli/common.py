@@ -23,6 +23,7 @@ GROUPS = {
     "eval": "Evaluate the agent: run a suite, read what happened, see the trend.",
     "ops": "Operate the running agent: what the runbooks ask for.",
     "truth": "Say what the alerts can find at your volume of traffic, and what they cannot.",
+    "gateway": "Receive the spans of agents in any language, and show their metrics.",
     "bundle": "Write rules, dashboards and runbooks for your agents, ready to load.",
 }
 """The groups of commands, in the order of the help, and what each is for."""

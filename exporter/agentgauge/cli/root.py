@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
@@ -15,7 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 from agentgauge.agent_app import AppError
 from agentgauge.cli.common import GROUPS, select_app, stop
 
-EXTRAS = {"bundle": "bundle"}
+EXTRAS = {"bundle": "bundle", "gateway": "gateway"}
 """Group → the extra that it needs, where that is not ``cli``."""
 
 
@@ -38,25 +38,28 @@ class Commands(TyperGroup):
         """The command itself."""
         name, command, rest = super().resolve_command(ctx, args)
         if name in GROUPS:
-            with problems_in_one_line(name):
+            with problems_in_one_line(lambda: name):
                 command = typer.main.get_command(import_module(f"agentgauge.cli.{MODULES.get(name, name)}").app)
         return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
-        with problems_in_one_line(ctx.protected_args[0] if getattr(ctx, "protected_args", None) else ""):
+        with problems_in_one_line(lambda: ctx.invoked_subcommand):
             return super().invoke(ctx)
 
 
 @contextmanager
-def problems_in_one_line(command: str = "") -> Iterator[None]:
-    """End the command with one line, status 2, for what its user can put right; everything else passes through."""
+def problems_in_one_line(command: Callable[[], str | None]) -> Iterator[None]:
+    """End the command with one line, status 2, for what its user can put right; everything else passes through.
+
+    ``command`` tells its name, which is known only while it runs.
+    """
     try:
         yield
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "agentgauge":
             raise
-        extra = EXTRAS.get(command, "cli")
+        extra = EXTRAS.get(command() or "", "cli")
         stop(f'this command needs {error.name}; run: pip install "agentgauge[{extra}]"')
     except Exception as error:
         if isinstance(error, AppError) or (type(error).__module__.startswith("agentgauge.") and _is_for_people(error)):

@@ -37,8 +37,8 @@ class FinishedSpan:
 
     @property
     def seconds(self) -> float:
-        """How long it took; 0 where the clocks disagree."""
-        return max(0, self.ended - self.started) / 1e9
+        """How long it took; 0 where its begin is not told, or the clocks disagree."""
+        return max(0, self.ended - self.started) / 1e9 if self.started else 0.0
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,9 @@ def _text(attributes: Mapping[str, Any], names: Sequence[str]) -> str | None:
 
 def _number(attributes: Mapping[str, Any], names: Names) -> float | None:
     value = _first(attributes, names)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value < float("inf") else None
 
 
 def _count(attributes: Mapping[str, Any], names: Names) -> int | None:
