@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import errno
 import hmac
-import os
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +20,10 @@ from prometheus_client import CollectorRegistry, Metric, make_wsgi_app
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from agentgauge import workers
+from agentgauge.forks import in_forked_children
 from agentgauge.in_flight import with_ages
+from agentgauge.instruments import own_gauges
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 SCRAPE_USER = "prometheus"
@@ -57,6 +60,20 @@ class _ThreadingServer(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
 
+class _SharedServer(_ThreadingServer):
+    """Listens on the same port as the other workers, by the right to it, which it holds until it is closed."""
+
+    right: workers.SharedPort
+
+    def server_bind(self) -> None:
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        super().server_bind()
+
+    def server_close(self) -> None:
+        super().server_close()
+        self.right.close()
+
+
 class _QuietHandler(WSGIRequestHandler):
     timeout = 30
     """Seconds after which a silent client is disconnected: each takes a thread."""
@@ -66,13 +83,18 @@ class _QuietHandler(WSGIRequestHandler):
 
 
 class _WorkersTogether(Collector):
-    """What all processes wrote under PROMETHEUS_MULTIPROC_DIR."""
+    """What all processes wrote under PROMETHEUS_MULTIPROC_DIR, and what this one read from the ledger for all."""
 
-    def __init__(self) -> None:
-        self._files = MultiProcessCollector(None)  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
+    def __init__(self, shared: Path, registry: CollectorRegistry) -> None:
+        self._shared = shared
+        self._registry = registry
+        self._files = MultiProcessCollector(None, str(shared))  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
 
     def collect(self) -> Iterable[Metric]:
-        return with_ages(self._files.collect())  # type: ignore[no-untyped-call]  # as above
+        workers.sweep(self._shared)
+        yield from with_ages(self._files.collect())  # type: ignore[no-untyped-call]  # as above
+        for gauge in own_gauges(self._registry):
+            yield from gauge.collect()
 
 
 class _WithoutCreated(Collector):
@@ -96,20 +118,29 @@ def serve_metrics(
     certificate: str | None = None,
     key: str | None = None,
     control: WsgiApp | None = None,
+    with_workers: bool = False,
 ) -> MetricsServer:
     """Serve a registry from a daemon thread; port 0 takes a free one.
 
     With ``password``, scrapes need basic auth as user ``prometheus``. With ``certificate`` and ``key`` (PEM files),
-    it is HTTPS. With ``PROMETHEUS_MULTIPROC_DIR`` set, all worker processes are summed. ``control`` answers what is
-    asked under ``/control/``, which has its own token. Raises OSError, naming the port, when it is taken.
+    it is HTTPS. With ``PROMETHEUS_MULTIPROC_DIR`` set, all worker processes are summed; ``with_workers``, they listen
+    on this port together. ``control`` answers what is asked under ``/control/``, which has its own token. Raises
+    OSError, naming the port, when it is taken.
     """
     app = metrics_app(registry)
     if password is not None:
         app = _require_password(app, password)
     if control is not None:
         app = _beside(app, control)
+    shared = workers.folder() if with_workers and port and hasattr(socket, "SO_REUSEPORT") else None
+    server: _ThreadingServer
     try:
-        server = make_server(address, port, app, server_class=_ThreadingServer, handler_class=_QuietHandler)
+        if shared is None:
+            server = make_server(address, port, app, server_class=_ThreadingServer, handler_class=_QuietHandler)
+        else:
+            right = workers.SharedPort(shared, address, port)
+            server = make_server(address, port, app, server_class=_SharedServer, handler_class=_QuietHandler)
+            server.right = right
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise OSError(
@@ -123,6 +154,7 @@ def serve_metrics(
         context.load_cert_chain(certificate, key)
         server.socket = context.wrap_socket(server.socket, server_side=True)
         scheme = "https"
+    in_forked_children(server.server_close)  # where no thread answers, and the port would stay taken
     threading.Thread(target=server.serve_forever, name="agentgauge-metrics", daemon=True).start()
     return MetricsServer(f"{scheme}://{address}:{server.server_port}/metrics", server)
 
@@ -144,10 +176,8 @@ def own_address(listens_on: str, advertise: str | None, *, tls: bool) -> str:
 def metrics_app(registry: CollectorRegistry) -> WsgiApp:
     """A WSGI app that answers any path with the registry's metrics, for mounting in a server of your own."""
     source = CollectorRegistry()
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        source.register(_WorkersTogether())
-    else:
-        source.register(_WithoutCreated(registry))
+    shared = workers.folder()
+    source.register(_WithoutCreated(registry) if shared is None else _WorkersTogether(shared, registry))
     app: WsgiApp = make_wsgi_app(source)
     return app
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from agentgauge import metrics
+from agentgauge import metrics, workers
 from agentgauge.calls import LLMCall, ToolCall, record_tool_call, tool_error_type
 from agentgauge.endpoint import MetricsServer, own_address, serve_metrics
 from agentgauge.ops.control import Control
@@ -165,7 +165,9 @@ class AgentGauge(Telemetry):
         ``agentgauge ops`` finds it. ``advertise`` is the URL under which other hosts reach it; the default is made of
         ``address`` and port, with this host's name if it listens on all addresses. Each process of an agent calls
         this, with port 0 if it need not be scraped; a child that is forked afterwards serves on a free port by itself.
-        Raises ValueError if ``advertise`` is not an HTTP URL.
+        Workers that share PROMETHEUS_MULTIPROC_DIR listen on the port together, and each answers for all; the control
+        endpoint, which is each one's own, has a free port of each then, on the host of ``advertise``. Raises ValueError
+        if ``advertise`` is not an HTTP URL, and OSError if somebody else listens on the port.
         """
         serve = functools.partial(
             serve_metrics,
@@ -177,12 +179,20 @@ class AgentGauge(Telemetry):
             control=None if self.ledger is None else self.control.wsgi,
         )
         reached_at = own_address(address, advertise, tls=certificate is not None)
-        server = serve(port)
+        together = port != 0 and workers.folder() is not None
+        if self.recorder is not None:
+            self.recorder.wait_for_first_refresh()
+        server = serve(port, with_workers=together)
         if self._operated is not None:
+            own = serve(0) if together else server
             self._operated.register(
-                advertise or f"{reached_at}:{server.port}", certificate, lambda: f"{reached_at}:{serve(0).port}"
+                advertise if advertise and not together else f"{reached_at}:{own.port}",
+                certificate,
+                lambda: f"{reached_at}:{serve(0).port}",
             )
             server.when_closed(self._operated.unregister)
+            if together:
+                server.when_closed(own.close)
         return server
 
     def mount_control(self, advertise: str) -> Control:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterable
 from time import monotonic
 
 from prometheus_client import Gauge, Metric
 
-from agentgauge import metrics
+from agentgauge import metrics, workers
 from agentgauge.forks import in_forked_children
 
 
@@ -23,7 +22,7 @@ class TurnsInFlight:
 
     def __init__(self, gauge: Gauge) -> None:
         self._gauge = gauge
-        self._shared = "PROMETHEUS_MULTIPROC_DIR" in os.environ
+        self._shared = workers.folder() is not None
         self._begin_empty()
         in_forked_children(self._begin_empty)
         if self._shared:
@@ -64,7 +63,7 @@ class TurnsInFlight:
 def with_ages(scraped: Iterable[Metric]) -> Iterable[Metric]:
     """What several processes wrote, with the age of the oldest turn instead of when it began in each of them.
 
-    A process that ended without ending its turns, as one that was killed, has none in flight any more.
+    The processes are those that live: workers.sweep() took out the files of the others.
     """
     for metric in scraped:
         if metric.name == metrics.OLDEST_TURN.name:
@@ -72,19 +71,9 @@ def with_ages(scraped: Iterable[Metric]) -> Iterable[Metric]:
             ages: dict[str, float] = {}
             for sample in metric.samples:
                 agent = sample.labels["agent"]
-                age = now + sample.value if sample.value and _is_alive(int(sample.labels["pid"])) else 0.0
+                age = now + sample.value if sample.value else 0.0
                 ages[agent] = max(age, ages.get(agent, 0.0))
             metric.samples = []
             for agent, age in ages.items():
                 metric.add_sample(metric.name, {"agent": agent}, age)
         yield metric
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it is there, and another user's
-        return True
-    return True

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
-import os
 import re
 import threading
 from collections.abc import Callable, Iterable
@@ -13,6 +11,8 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.registry import Collector
+from prometheus_client.values import MutexValue
 
 from agentgauge import metrics
 from agentgauge.metrics import OTHER, Label, MetricSpec
@@ -25,9 +25,32 @@ _built: WeakKeyDictionary[CollectorRegistry, dict[str, AnyInstrument]] = WeakKey
 _building = threading.Lock()
 
 
+class _OwnGauge(Gauge):
+    """A gauge that stays in the memory of its process, also under PROMETHEUS_MULTIPROC_DIR.
+
+    Every worker reads the same ledger, so what the one says that is scraped is true of all. In the files of the workers
+    a value would stay for as long as its file, whatever the ledger says by then.
+    """
+
+    def _metric_init(self) -> None:
+        documentation, names, values = self._documentation, self._labelnames, self._labelvalues
+        self._value = MutexValue(self._type, self._name, self._name, names, values, documentation)  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
+
+    def remove(self, *labelvalues: Any) -> None:
+        with self._lock:  # as Gauge does, without its warning that files keep the series
+            self._metrics.pop(tuple(str(value) for value in labelvalues), None)
+
+
+def own_gauges(registry: CollectorRegistry) -> list[Collector]:
+    """What is on this registry and not in the files of PROMETHEUS_MULTIPROC_DIR."""
+    return [instrument for instrument in _built.get(registry, {}).values() if isinstance(instrument, _OwnGauge)]
+
+
 def _build(spec: MetricSpec) -> AnyInstrument:
     if spec.kind == "counter":
         return Counter(spec.name, spec.help, spec.label_names, registry=None)
+    if spec.multiprocess == "own":
+        return _OwnGauge(spec.name, spec.help, spec.label_names, registry=None)
     if spec.kind == "gauge":
         return Gauge(spec.name, spec.help, spec.label_names, registry=None, multiprocess_mode=spec.multiprocess)
     return Histogram(spec.name, spec.help, spec.label_names, registry=None, buckets=spec.buckets)
@@ -186,19 +209,13 @@ class Instruments:
             self._objects[spec.name].remove(self._agent, *key[1:])
 
     def remove(self, spec: MetricSpec, *values: str) -> None:
-        """Remove one series of a gauge; values that no other series of it has free their places within the bounds.
+        """Remove one series of a gauge that each process has for itself, as those are that come from the ledger.
 
-        Several processes under PROMETHEUS_MULTIPROC_DIR cannot remove a series: there it stays, as NaN, which is on
-        neither side of any threshold.
+        Values that no other series of it has free their places within the bounds.
         """
-        child = self._children.get((spec.name, *values))
-        if child is None:
+        if self._children.pop((spec.name, *values), None) is None:
             return
-        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-            child.set(math.nan)
-        else:
-            self._objects[spec.name].remove(self._agent, *values)
-        del self._children[(spec.name, *values)]
+        self._objects[spec.name].remove(self._agent, *values)
         for place, (label, value) in enumerate(zip(spec.labels, values, strict=True), start=1):
             if not any(key[0] == spec.name and key[place] == value for key in self._children):
                 self._bounds.forget(label, value)

@@ -19,7 +19,7 @@ OTHER = "other"
 
 MetricKind = Literal["counter", "gauge", "histogram"]
 Bound = Literal["closed", "tools", "models", "first"]
-Multiprocess = Literal["livesum", "livemax", "livemostrecent", "liveall"]
+Multiprocess = Literal["livesum", "livemax", "livemostrecent", "liveall", "max", "own"]
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def _live_gauge(name: str, help: str) -> MetricSpec:
 
 def _shared_gauge(name: str, help: str, *labels: Label) -> MetricSpec:
     """A gauge read from the shared ledger: every replica shows the same, queries take ``max``."""
-    return MetricSpec(name, "gauge", help, labels, born_at_zero=False)
+    return MetricSpec(name, "gauge", help, labels, born_at_zero=False, multiprocess="own")
 
 
 # Tools
@@ -371,6 +371,7 @@ PROCESS_START = MetricSpec(
     "gauge",
     "Unix time when this process began to serve the agent; of several workers, the newest.",
     born_at_zero=False,
+    multiprocess="max",  # also of those that died: a worker that crashes must not set it back
 )
 EXPORTER_ERRORS = _counter(
     "agent_exporter_errors_total", "Telemetry faults swallowed; the agent never saw them.", FAULT_SITE

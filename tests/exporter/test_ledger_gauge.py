@@ -189,8 +189,8 @@ def test_a_users_day_may_cost_ten_sessions_at_their_limit_unless_it_is_said() ->
     assert SessionLimits(cost_usd=1, user_day_cost_usd=3).of_a_user_day == 3
 
 
-def test_processes_that_share_a_metrics_folder_show_dropped_users_as_nan(url: str, tmp_path: Path) -> None:
-    """There, a series cannot be removed; yesterday's spend must not stay, nor a 0 that is below some threshold."""
+def test_processes_that_share_a_metrics_folder_show_yesterdays_users_no_more(url: str, tmp_path: Path) -> None:
+    """A worker's file would keep the series for as long as the worker lives, and longer."""
     script = """
 import sys
 from datetime import UTC, datetime, timedelta
@@ -211,8 +211,8 @@ scrape = metrics_app(gauge.registry)({"REQUEST_METHOD": "GET", "QUERY_STRING": "
 print(b"".join(scrape).decode())
 """
     said = run(script, url, PROMETHEUS_MULTIPROC_DIR=str(tmp_path))
-    values = [line.rsplit(" ", 1)[1] for line in said.splitlines() if line.startswith("agent_user_cost_usd{")]
-    assert values == ["NaN"]
+    assert "agent_active_users{" in said
+    assert "agent_user_cost_usd{" not in said
 
 
 def test_replicas_on_one_ledger_show_the_same(url: str, clock: Clock) -> None:

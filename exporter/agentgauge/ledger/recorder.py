@@ -21,6 +21,8 @@ LONGEST_FOLLOW_SECONDS = 10.0
 REFRESH_SECONDS = 5.0
 EXPIRY_SECONDS = 3600.0
 CLOSING_SECONDS = 10.0
+FIRST_REFRESH_SECONDS = 2.0
+"""How long a process waits at its start for what the ledger holds, so that its first scrape shows it."""
 MOST_WAITING = 10_000
 """Users that may wait to be written, each once a day: what comes beyond is dropped and counted."""
 
@@ -44,6 +46,7 @@ class Recorder:
     _lock: threading.Lock
     _using_ledger: threading.Lock
     _stopping: threading.Event
+    _refreshed: threading.Event
     _thread: threading.Thread | None
 
     def __init__(
@@ -132,6 +135,11 @@ class Recorder:
                 if self._thread is None and not self._closed:
                     self._start()
 
+    def wait_for_first_refresh(self) -> None:
+        """Start the thread if need be, and wait until it has shown what the ledger holds, or FIRST_REFRESH_SECONDS."""
+        self.start()
+        self._refreshed.wait(FIRST_REFRESH_SECONDS)
+
     def close(self) -> None:
         """Write what waits and end the thread; usage that comes later is dropped and counted."""
         atexit.unregister(self.close)
@@ -168,6 +176,7 @@ class Recorder:
         self._lock = threading.Lock()
         self._using_ledger = threading.Lock()
         self._stopping = threading.Event()
+        self._refreshed = threading.Event()
         self._thread = None
 
     def _start(self) -> None:
@@ -175,7 +184,10 @@ class Recorder:
         self._thread.start()
 
     def _run(self) -> None:
-        follow_at = refresh_at = expire_at = monotonic()
+        self.refresh()
+        self._refreshed.set()
+        follow_at = expire_at = monotonic()
+        refresh_at = monotonic() + REFRESH_SECONDS
         while not self._stopping.wait(self._flush_seconds):
             self.flush()
             if (began := monotonic()) >= follow_at:
