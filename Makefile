@@ -23,7 +23,7 @@ page: .venv/ready ## the whole story: break it, wait for the page, mend it (FAUL
 test: .venv/ready ## all tests, the real Prometheus and Alertmanager included
 	$(PYTHON_ENV) -m pytest -m "not mutation and not adoption and not frameworks" -n 3 --dist loadfile --no-loadscope-reorder
 
-test-frameworks: .stack/frameworks/ready ## the adapters, on the real packages of their frameworks in an environment of their own
+test-frameworks: .stack/frameworks/ready ## the adapters, on the real packages of their frameworks in an environment of their own (one needs Node)
 	.stack/frameworks/bin/python -m pytest -m frameworks -W ignore::ResourceWarning -W ignore::pytest.PytestUnraisableExceptionWarning tests/frameworks
 	.stack/frameworks/bin/python -m mypy exporter/agentgauge/adapters tests/frameworks
 

@@ -30,7 +30,7 @@ class Provider:
 
     ``model`` is the name that answers, or the one asked for if None. ``tools`` are calls that the answers ask for, one
     an answer, as (name, arguments). ``failures`` are statuses that the next requests are answered with instead.
-    ``cut`` breaks a stream off after its first words.
+    Requests that hold the text ``refused`` are answered with a 429. ``cut`` breaks a stream off after its first words.
     """
 
     usage: Json = field(default_factory=dict)
@@ -38,6 +38,7 @@ class Provider:
     service_tier: str | None = None
     tools: list[tuple[str, Json]] = field(default_factory=list)
     failures: list[int] = field(default_factory=list)
+    refused: str | None = None
     cut: bool = False
     zipped: bool = False
     thinks_seconds: float = 0
@@ -62,6 +63,8 @@ class Provider:
             await asyncio.sleep(self.thinks_seconds)
             if self.failures:
                 return _failure(self.failures.pop(0))
+            if self.refused is not None and self.refused in json.dumps(ask):
+                return _failure(429)
             said = whole(ask)
             if ask.get("stream"):
                 pieces = list(events(ask, said))
