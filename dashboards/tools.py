@@ -170,6 +170,61 @@ SPEND = Row(
     ),
 )
 
+ASKED = 'method!~"ping|server/discover"'
+
+MCP = Row(
+    "MCP servers",
+    (
+        lines(
+            links.MCP_SERVERS.panel_id,
+            "Servers that answer",
+            COUNT,
+            "1 while the last connection or ping of an MCP server succeeded, 0 after one that failed; of the replica "
+            "that fares worst.",
+            Query("min by (agent, server) (<mcp_server_up>{<where>})", "{{agent}} {{server}}"),
+            span=12,
+        ),
+        lines(
+            links.MCP_ERRORS.panel_id,
+            "Operations that fail",
+            RATIO,
+            "Share of the last hour's requests to each MCP server that no server answered, or one with an error of the "
+            "protocol; an error that a tool answers with is not among them.",
+            Query(
+                queries.share(
+                    "mcp_duration.count",
+                    'error_type!~"|tool_error|CancelledError"',
+                    "agent, server",
+                    over="1h",
+                ),
+                "{{agent}} {{server}}",
+            ),
+            span=12,
+        ),
+        lines(
+            110,
+            "Duration of operations, p95",
+            SECONDS,
+            "95 % of what was asked of each server in the last 5 minutes took less.",
+            Query(queries.quantile(0.95, "mcp_duration", "server", over="5m"), "{{server}}"),
+        ),
+        stack(
+            111,
+            "Operations per minute",
+            PER_MINUTE,
+            "What is asked of each server, pings left out.",
+            Query(f"{queries.per_minute('mcp_duration.count', 'server', ASKED)} > 0", "{{server}}"),
+        ),
+        stack(
+            112,
+            "Connections that failed",
+            COUNT,
+            "Of the last hour, by server.",
+            Query(f"{queries.increase('mcp_init_failures', '1h', 'server')} > 0", "{{server}}"),
+        ),
+    ),
+)
+
 TOOLS = Dashboard(
     uid=links.TOOLS,
     title="AgentGauge Tools",
@@ -177,5 +232,5 @@ TOOLS = Dashboard(
     source="dashboards/tools.py",
     variables=("job", "instance", "agent", "tool"),
     annotations=EVERYWHERE,
-    rows=(AT_A_GLANCE, RELIABILITY, SPEED, LOAD, CACHE, SPEND),
+    rows=(AT_A_GLANCE, RELIABILITY, SPEED, LOAD, MCP, CACHE, SPEND),
 )

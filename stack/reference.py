@@ -91,6 +91,8 @@ def _label(label: Label) -> str:
             bound = "registered tools"
         case "models":
             bound = "models with a price, and configured ones"
+        case "servers":
+            bound = "registered MCP servers"
         case "first":
             bound = f"at most {label.limit}"
     return f"`{label.name}`: {bound}"

@@ -28,7 +28,7 @@ LAYERS = (
     ("ledger",),
     ("telemetry",),
     ("session", "body_tap"),
-    ("calls",),
+    ("calls", "mcp_operation",),
     ("anthropic_middleware",),
     (
         "evals.history", "evals.gauges",

@@ -16,6 +16,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from agentgauge import metrics, workers
 from agentgauge.calls import LLMCall, ToolCall, record_tool_call, tool_error_type
 from agentgauge.endpoint import MetricsServer, own_address, serve_metrics
+from agentgauge.mcp_operation import MCPOperation
 from agentgauge.ops.control import Control
 from agentgauge.session import Session, SessionLimits, current_scope, subagent_at_work
 from agentgauge.telemetry import Telemetry
@@ -38,12 +39,12 @@ class AgentGauge(Telemetry):
     """Metrics of one agent.
 
     ``agent`` is the label on every series; ``tools`` and ``models`` are those known from the start, whose series
-    exist at 0 before the first call; ``version`` and ``prompt_version`` go on ``agent_build_info``. ``ledger`` is
-    where usage by user and feedback are kept, a URL (``sqlite:///ledger.sqlite``, ``postgresql+psycopg://…``) or a
-    Ledger of yours; without one, there are no user gauges. ``prices`` is a YAML file of your own prices, see
-    ``own_prices``. ``time_zone`` is where most users are, such as ``Europe/Berlin``: whole days of use begin at its
-    midnight. Bad arguments, a ledger that cannot be opened and a price file that cannot be used raise here, at
-    start-up; after that nothing in the library raises into the agent.
+    exist at 0 before the first call; ``mcp_servers`` are the MCP servers it asks, by names of yours; ``version`` and
+    ``prompt_version`` go on ``agent_build_info``. ``ledger`` is where usage by user and feedback are kept, a URL
+    (``sqlite:///ledger.sqlite``, ``postgresql+psycopg://…``) or a Ledger of yours; without one, there are no user
+    gauges. ``prices`` is a YAML file of your own prices, see ``own_prices``. ``time_zone`` is where most users are, as
+    ``Europe/Berlin``: whole days of use begin at its midnight. Bad arguments, a ledger that cannot be opened and a
+    price file that cannot be used raise here, at start-up; after that nothing in the library raises into the agent.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class AgentGauge(Telemetry):
         *,
         tools: Iterable[str] = (),
         models: Iterable[str] = (),
+        mcp_servers: Iterable[str] = (),
         version: str = "unknown",
         prompt_version: str = "unknown",
         limits: SessionLimits | None = None,
@@ -62,9 +64,9 @@ class AgentGauge(Telemetry):
     ) -> None:
         if not agent or not agent.strip():
             raise ValueError("AgentGauge needs the agent's name: AgentGauge('sales_companion')")
-        if isinstance(tools, str) or isinstance(models, str):
-            raise TypeError("tools and models are lists of names, not one string: tools=['send_email']")
-        super().__init__(agent, registry, tools=tools, models=models, prices=prices)
+        if isinstance(tools, str) or isinstance(models, str) or isinstance(mcp_servers, str):
+            raise TypeError("tools, models and mcp_servers are lists of names, not one string: tools=['send_email']")
+        super().__init__(agent, registry, tools=tools, models=models, mcp_servers=mcp_servers, prices=prices)
         self.limits = limits or SessionLimits()
         for limit, most in self.limits.by_name.items():
             self.instruments.gauge(metrics.SESSION_LIMIT, limit).set(most)
@@ -111,6 +113,14 @@ class AgentGauge(Telemetry):
     def tool_call(self, name: str, *, cost_usd: float = 0.0) -> ToolCall:
         """Instrument one call where a decorator does not fit: ``with gauge.tool_call("send_email") as call:``."""
         return ToolCall(self, name, cost_usd)
+
+    def mcp_operation(self, server: str, method: str) -> MCPOperation:
+        """Watch one request to an MCP server: ``with gauge.mcp_operation("orders", "tools/call") as operation:``.
+
+        ``server`` is one of ``mcp_servers=[…]``; others are ``other``. ``method`` is MCP's name for what is asked,
+        ``initialize`` for connecting. See ``agentgauge.adapters.mcp`` for the client of the SDK.
+        """
+        return MCPOperation(self, server, method)
 
     def cache_lookup(self, tool: str, result: CacheResult, age_seconds: float | None = None) -> None:
         """Count one look-up in your cache of tool results; ``age_seconds`` is how old the result was that a hit served.

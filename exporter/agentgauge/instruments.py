@@ -72,6 +72,7 @@ class LabelBounds:
 
     def __init__(self, canonical_model: Callable[[str], str | None], models: Iterable[str]) -> None:
         self.tools: set[str] = set()
+        self.servers: set[str] = set()
         self.listed_models: set[str] = set()  # on the price list, some of them under the names of one provider
         self._models = set(models)
         self._canonical_model = canonical_model
@@ -86,6 +87,8 @@ class LabelBounds:
             return label.values
         if label.bound == "tools":
             return (*sorted(self.tools), OTHER)
+        if label.bound == "servers":
+            return (*sorted(self.servers), OTHER) if self.servers else None
         if label.bound == "models":
             return tuple(sorted({OTHER, *(self._within(label, model) or OTHER for model in self._models)}))
         return None
@@ -121,6 +124,8 @@ class LabelBounds:
             return value if value in label.values else None
         if label.bound == "tools":
             return value if value in self.tools else None
+        if label.bound == "servers":
+            return value if value in self.servers else None
         if label.bound == "models":
             if value in self._models or value in self.listed_models:
                 return value
@@ -137,6 +142,8 @@ class LabelBounds:
         shown = repr(value) if re.fullmatch(r"[\w.:@/-]{1,64}", value) else "a value that is not an identifier"
         if label.bound == "tools":
             return f"tool {shown} is not registered (registered: {', '.join(sorted(self.tools)) or 'none'})"
+        if label.bound == "servers":
+            return f"MCP server {shown} is not in mcp_servers=[…]"
         if label.bound == "models":
             return f"model {shown} is neither in the price table nor in models=[…]"
         if label.bound == "closed":

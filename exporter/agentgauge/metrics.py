@@ -18,7 +18,7 @@ OTHER = "other"
 """The value that anything outside a label's bound is folded into."""
 
 MetricKind = Literal["counter", "gauge", "histogram"]
-Bound = Literal["closed", "tools", "models", "first"]
+Bound = Literal["closed", "tools", "models", "servers", "first"]
 Multiprocess = Literal["livesum", "livemax", "livemostrecent", "liveall", "max", "own"]
 
 
@@ -27,7 +27,8 @@ class Label:
     """A label and what bounds its values.
 
     ``closed``: exactly ``values``. ``tools``: the registered tools. ``models``: the price table and the configured
-    models. ``first``: the first ``limit`` distinct values an agent shows. All else becomes ``other``.
+    models. ``servers``: the registered MCP servers. ``first``: the first ``limit`` distinct values an agent shows. All
+    else becomes ``other``.
     """
 
     name: str
@@ -108,6 +109,7 @@ def _first(name: str, limit: int) -> Label:
 
 TOOL = Label("tool", "tools")
 MODEL = Label("model", "models")
+SERVER = Label("server", "servers")
 ERROR_TYPE = _first("error_type", 40)
 OUTCOME = _closed("outcome", "success", "error")
 RISK = _closed("risk", *vocabulary.RISKS)
@@ -264,6 +266,25 @@ LLM_PRICES_TIMESTAMP = MetricSpec(
     multiprocess="livemostrecent",
 )
 
+# MCP servers
+MCP_DURATION = _histogram(
+    "agent_mcp_operation_duration_seconds",
+    "What the agent asked MCP servers, until their answer; error_type is empty for a success.",
+    _FAST_SECONDS,
+    SERVER,
+    _closed("method", *vocabulary.MCP_METHODS),
+    ERROR_TYPE,
+)
+MCP_SERVER_UP = MetricSpec(
+    "agent_mcp_server_up",
+    "gauge",
+    "1 if the last initialisation or ping of an MCP server succeeded, 0 if it failed.",
+    (SERVER,),
+    born_at_zero=False,
+    multiprocess="livemostrecent",
+)
+MCP_INIT_FAILURES = _counter("agent_mcp_init_failures_total", "Connections to an MCP server that failed.", SERVER)
+
 # Users and feedback
 FEEDBACK = _counter(
     "agent_feedback_total", "Thumbs and their reasons.", _closed("rating", *vocabulary.RATINGS), FEEDBACK_REASON
@@ -392,6 +413,7 @@ ALL_BUT_OVERFLOW: tuple[MetricSpec, ...] = (
     LLM_CALLS, LLM_ERRORS, LLM_DURATION, LLM_TIME_TO_FIRST_TOKEN, LLM_TOKENS, LLM_INPUT_TOKENS,
     LLM_OUTPUT_TOKENS, LLM_COST, LLM_UNPRICED_TOKENS, LLM_USAGE_UNKNOWN,
     SUBAGENT_CALLS, SUBAGENT_TOKENS, SUBAGENT_COST, LLM_PRICES_TIMESTAMP,
+    MCP_DURATION, MCP_SERVER_UP, MCP_INIT_FAILURES,
     FEEDBACK, ACTIVE_USERS, USER_DAYS, USER_RETENTION, USER_RETENTION_COHORT, USER_COST,
     USERS_OVER_DAILY_COST, USER_DAILY_COST_LIMIT,
     AUTONOMY_STAGE, TOOL_AUTONOMY, ACTIONS, ACTIONS_UNRESOLVED, SHADOW_DECISIONS, AUDITS, AUTONOMY_CHANGES,

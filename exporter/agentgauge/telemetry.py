@@ -45,6 +45,7 @@ class Telemetry:
         *,
         tools: Iterable[str],
         models: Iterable[str],
+        mcp_servers: Iterable[str],
         prices: str | Path | None,
     ) -> None:
         self.agent = agent
@@ -56,6 +57,7 @@ class Telemetry:
         self.on_tool_call: Callable[[str], None] | None = None
         self._bounds = LabelBounds(self.prices.canonical_name, models)
         self._bounds.tools.update(tools)
+        self._bounds.servers.update(mcp_servers)
         self._model_labels: dict[tuple[str, str | None, str | None], str] = {}
         self._models_at_zero: set[str] = set()
         self._logged_faults: set[FaultSite] = set()

@@ -56,6 +56,22 @@ ShadowMatch = Literal["aligned", "misaligned"]
 Direction = Literal["promoted", "demoted"]
 """Which way a tool's autonomy changed."""
 
+MCPMethod = Literal[
+    "initialize",
+    "ping",
+    "server/discover",
+    "tools/list",
+    "tools/call",
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
+    "prompts/list",
+    "prompts/get",
+    "completion/complete",
+    "other",
+]
+"""What a client asks an MCP server; ``initialize`` is connecting to it."""
+
 FaultSite = Literal["tool", "llm", "session", "task", "feedback", "pricing", "ledger", "other"]
 """The part of the library in which a fault was swallowed."""
 
@@ -77,5 +93,6 @@ DECISIONS: tuple[Decision, ...] = get_args(Decision)
 AUDIT_VERDICTS: tuple[AuditVerdict, ...] = get_args(AuditVerdict)
 SHADOW_MATCHES: tuple[ShadowMatch, ...] = get_args(ShadowMatch)
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
+MCP_METHODS: tuple[MCPMethod, ...] = get_args(MCPMethod)
 FAULT_SITES: tuple[FaultSite, ...] = get_args(FaultSite)
 REFUSALS: tuple[Refusal, ...] = get_args(Refusal)

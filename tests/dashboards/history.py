@@ -43,6 +43,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "model": ("claude-opus-5-5", "claude-sonnet-5", "claude-haiku-4-5"),
     "error_type": ("TimeoutError",),
     "suite": ("sales",),
+    "server": ("orders", "calendar"),
     "subagent": ("researcher", "writer"),
     "scenario": ("account_lookup", "email_draft", "renewal_risk", "pipeline_summary"),
     "version": ("1.5.0",),

@@ -47,6 +47,9 @@ CONTRACT = [
     "agent_subagent_tokens_total",
     "agent_subagent_cost_usd_total",
     "agent_llm_prices_timestamp_seconds",
+    "agent_mcp_operation_duration_seconds",
+    "agent_mcp_server_up",
+    "agent_mcp_init_failures_total",
     "agent_feedback_total",
     "agent_active_users",
     "agent_user_days",
@@ -107,7 +110,7 @@ def test_names_follow_prometheus_conventions(spec: metrics.MetricSpec) -> None:
 def test_every_label_has_a_bound_and_none_names_a_person_or_session(spec: metrics.MetricSpec) -> None:
     """Unbounded labels are the field's most common outage."""
     for label in spec.labels:
-        assert label.values or label.limit or label.bound in ("tools", "models")
+        assert label.values or label.limit or label.bound in ("tools", "models", "servers")
         assert label.name not in ("user_id", "session", "session_id", "request_id")
         assert (label.name == "user") == (spec is metrics.USER_COST and label.name == "user")
 

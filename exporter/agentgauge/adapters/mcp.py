@@ -2,28 +2,56 @@
 
 ::
 
-    result = await call_tool(gauge, client, "find_order", {"number": "A-1001"})
+    async with connected(gauge, Client("https://orders.example/mcp"), "orders") as client:
+        result = await call_tool(gauge, client, "find_order", {"number": "A-1001"})
 
     server = MCPServer("orders", middleware=[server_middleware(gauge)])
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from time import perf_counter
 from typing import Any
 
-from mcp import Client, ClientSession
+from mcp import Client, ClientSession, MCPError
 from mcp.server.context import ServerMiddleware
-from mcp.types import CallToolResult
+from mcp.types import CONNECTION_CLOSED, REQUEST_TIMEOUT, CallToolResult, EmptyResult, PingRequest
 
 from agentgauge.adapters._shared import SeenTools
 from agentgauge.calls import record_tool_call
 from agentgauge.gauge import AgentGauge
 
-__all__ = ["call_tool", "server_middleware"]
+__all__ = ["call_tool", "connected", "server_middleware"]
 
 _CALL = "tools/call"
+_PING_TIMEOUT = 10.0
+_OWN_CODES = {CONNECTION_CLOSED: "connection_closed", REQUEST_TIMEOUT: "timeout"}
+"""What the client itself says of a server that does not answer."""
+
+
+@asynccontextmanager
+async def connected(
+    gauge: AgentGauge, client: Client, server: str, *, ping_seconds: float = 30
+) -> AsyncIterator[Client]:
+    """``async with client:``, watched: that it connects, what it asks and whether the server is still there.
+
+    ``server`` is one of ``AgentGauge(mcp_servers=[…])``. The server is asked every ``ping_seconds`` for a sign of life,
+    so that one that died is told from one that nobody asked. Tools are counted by ``call_tool``. Needs asyncio.
+    """
+    watch = _Server(gauge, server)
+    await watch.counted("initialize", client.__aenter__)
+    async with AsyncExitStack() as stack:
+        stack.push_async_exit(client)
+        # The SDK has no hook on its requests: the one method that they all go through is tapped in place.
+        watch.tap(client.session)
+        pings = asyncio.create_task(watch.ping(client, ping_seconds))
+        try:
+            yield client
+        finally:
+            pings.cancel()
 
 
 async def call_tool(
@@ -54,6 +82,46 @@ def server_middleware(gauge: AgentGauge) -> ServerMiddleware[Any]:
         return await watch.counted(str(name), lambda: call_next(ctx))
 
     return handle
+
+
+class _Server:
+    """What is asked of one server."""
+
+    def __init__(self, gauge: AgentGauge, server: str) -> None:
+        self._gauge = gauge
+        self._server = server
+
+    async def counted(self, method: str, ask: Callable[[], Awaitable[Any]]) -> Any:
+        with self._gauge.mcp_operation(self._server, method) as operation:
+            try:
+                answer = await ask()
+            except MCPError as error:
+                operation.fail(_OWN_CODES.get(error.code, str(error.code)))
+                raise
+            if _is_error(answer):
+                operation.fail("tool_error")
+        return answer
+
+    def tap(self, session: ClientSession) -> None:
+        send = session.send_request
+
+        async def send_request(request: Any, *arguments: Any, **named: Any) -> Any:
+            return await self.counted(request.method, lambda: send(request, *arguments, **named))
+
+        session.__dict__["send_request"] = send_request
+
+    async def ping(self, client: Client, seconds: float) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            with suppress(Exception):  # it is counted: the server is down
+                await self._ask_for_a_sign_of_life(client)
+
+    async def _ask_for_a_sign_of_life(self, client: Client) -> None:
+        session, version = client.session, client.protocol_version
+        if session.discover_result is None:
+            await session.send_request(PingRequest(), EmptyResult, request_read_timeout_seconds=_PING_TIMEOUT)
+        else:  # protocols since 2026-07-28 have no ping
+            await self.counted("server/discover", lambda: session.send_discover(version))
 
 
 class _Watch:
