@@ -5,7 +5,20 @@ What an alert watches and what its page says is in its area; its numbers are in 
 
 from __future__ import annotations
 
-from alerts.areas import approvals, cost, evals, presence, prompt_cache, provider, sessions, stack, tasks, tools, users
+from alerts.areas import (
+    approvals,
+    cost,
+    evals,
+    monitoring,
+    presence,
+    prompt_cache,
+    provider,
+    sessions,
+    stack,
+    tasks,
+    tools,
+    users,
+)
 from alerts.model import Alert, Record
 
 RECORDS: tuple[Record, ...] = (
@@ -33,6 +46,7 @@ ALERTS: tuple[Alert, ...] = (
     *prompt_cache.ALERTS,
     *users.ALERTS,
     *stack.ALERTS,
+    *monitoring.ALERTS,
 )
 
 

@@ -66,6 +66,10 @@ LABEL_OVERFLOW = PanelRef(STACK, 1)
 TELEMETRY_ERRORS = PanelRef(STACK, 2)
 STARTS = PanelRef(STACK, 3)
 REPLICAS = PanelRef(STACK, 4)
+ALERTMANAGERS = PanelRef(STACK, 5)
+CONFIG_RELOADS = PanelRef(STACK, 6)
+NOTIFICATIONS_FAILED = PanelRef(STACK, 7)
+RULE_FAILURES = PanelRef(STACK, 8)
 
 
 def runbook_url(base: str, alert_name: str, labels: tuple[str, ...] = ()) -> str:

@@ -165,6 +165,53 @@ SCRAPES = Row(
     ),
 )
 
+ALERTING = Row(
+    "Alerting itself",
+    (
+        lines(
+            links.ALERTMANAGERS.panel_id,
+            "Way to Alertmanager",
+            COUNT,
+            "How many Alertmanagers Prometheus knows, and the alerts of the window that none of them took. What cannot "
+            "be sent pages nobody: the dead-man switch notices.",
+            Query(
+                "max by (instance) (prometheus_notifications_alertmanagers_discovered{<where>})", "{{instance}} knows"
+            ),
+            Query(
+                "sum by (instance) (increase(prometheus_notifications_dropped_total{<where>}[<window>]))",
+                "{{instance}} dropped",
+            ),
+            span=12,
+        ),
+        lines(
+            links.NOTIFICATIONS_FAILED.panel_id,
+            "Notifications failed",
+            RATIO,
+            "Share of Alertmanager's notifications that no receiver took, by its kind, over the alert's window.",
+            Query(
+                """
+sum by (integration) (increase(alertmanager_notifications_failed_total{<where>}[<window>]))
+/
+(sum by (integration) (increase(alertmanager_notifications_total{<where>}[<window>])) > 0)
+""",
+                "{{integration}}",
+            ),
+            span=12,
+            limits=(Limit("AlertmanagerFailedToSendAlerts", "above"),),
+        ),
+        lines(
+            links.CONFIG_RELOADS.panel_id,
+            "Configuration read",
+            COUNT,
+            "1 if the last reload of Prometheus or Alertmanager went well; at 0 it goes on with what it read before.",
+            Query("max by (job, instance) (prometheus_config_last_reload_successful{<where>})", OF_TARGET),
+            Query("max by (job, instance) (alertmanager_config_last_reload_successful{<where>})", OF_TARGET),
+            span=24,
+            height=6,
+        ),
+    ),
+)
+
 RULES = Row(
     "Rules",
     (
@@ -177,7 +224,7 @@ RULES = Row(
             span=12,
         ),
         lines(
-            110,
+            links.RULE_FAILURES.panel_id,
             "Failed and skipped evaluations",
             COUNT,
             "In the last 15 minutes, by group: an alert that is not evaluated cannot fire.",
@@ -268,5 +315,5 @@ STACK = Dashboard(
     source="dashboards/stack.py",
     variables=("job", "instance", "agent"),
     annotations=EVERYWHERE,
-    rows=(AT_A_GLANCE, INSTRUMENTATION, REPLICAS, SCRAPES, RULES, NOTIFICATIONS, PROCESSES),
+    rows=(AT_A_GLANCE, INSTRUMENTATION, REPLICAS, SCRAPES, ALERTING, RULES, NOTIFICATIONS, PROCESSES),
 )

@@ -69,12 +69,83 @@ def unpriced_model(layout: Layout) -> Iterator[None]:
 @contextmanager
 def frozen_agent(layout: Layout) -> Iterator[None]:
     """The agent's process hangs: it keeps its ports and answers nothing."""
-    pid = json.loads((layout.folder / STATE_FILE).read_text(encoding="utf-8"))["services"]["agent"]
+    with _frozen(layout, "agent"):
+        yield
+
+
+@contextmanager
+def frozen_alertmanager(layout: Layout) -> Iterator[None]:
+    """Alertmanager hangs: it keeps its port and takes no alert."""
+    with _frozen(layout, "alertmanager"):
+        yield
+
+
+@contextmanager
+def failing_rule(layout: Layout) -> Iterator[None]:
+    """Prometheus loads a rule that is well written and fails whenever it is evaluated: many series match many."""
+    rule = {"record": "drill:up:squared", "expr": "up * on () up"}
+    file = layout.etc / "rules" / "drill.yml"
+    file.write_text(json.dumps({"groups": [{"name": "drill", "rules": [rule]}]}), encoding="utf-8")
+    _reload(layout, "prometheus")
+    try:
+        yield
+    finally:
+        file.unlink()
+        _reload(layout, "prometheus")
+
+
+@contextmanager
+def bad_prometheus_config(layout: Layout) -> Iterator[None]:
+    """Somebody wrote a word into prometheus.yml that it does not know, and let it be read."""
+    with _configured(layout, "prometheus", lambda text: f"{text}\nscrape_confgis: []\n"):
+        yield
+
+
+@contextmanager
+def bad_alertmanager_config(layout: Layout) -> Iterator[None]:
+    """Somebody wrote a word into alertmanager.yml that it does not know, and let it be read."""
+    with _configured(layout, "alertmanager", lambda text: f"{text}\nreciever: page\n"):
+        yield
+
+
+@contextmanager
+def refusing_pager(layout: Layout) -> Iterator[None]:
+    """Alertmanager has an address for the pages at which nobody listens."""
+    nobody = f"http://127.0.0.1:{Ports.free().pager}"
+    with _configured(layout, "alertmanager", lambda text: text.replace(layout.pager, nobody)):
+        yield
+
+
+@contextmanager
+def _configured(layout: Layout, service: str, change: Callable[[str], str]) -> Iterator[None]:
+    """The service runs with a changed configuration, or has refused it."""
+    file = layout.etc / f"{service}.yml"
+    before = file.read_text(encoding="utf-8")
+    file.write_text(change(before), encoding="utf-8")
+    _reload(layout, service)
+    try:
+        yield
+    finally:
+        file.write_text(before, encoding="utf-8")
+        _reload(layout, service)
+
+
+def _reload(layout: Layout, service: str) -> None:
+    os.kill(_pid(layout, service), signal.SIGHUP)
+
+
+@contextmanager
+def _frozen(layout: Layout, service: str) -> Iterator[None]:
+    pid = _pid(layout, service)
     os.killpg(pid, signal.SIGSTOP)
     try:
         yield
     finally:
         os.killpg(pid, signal.SIGCONT)
+
+
+def _pid(layout: Layout, service: str) -> int:
+    return int(json.loads((layout.folder / STATE_FILE).read_text(encoding="utf-8"))["services"][service])
 
 
 @contextmanager

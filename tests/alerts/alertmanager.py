@@ -32,6 +32,8 @@ SAMPLES = {
     "suite": "sales",
     "job": "agents",
     "instance": "127.0.0.1:9464",
+    "rule_group": "/etc/prometheus/rules/tools.yml;agentgauge-tools",
+    "integration": "webhook",
 }
 """A value of each label that an alert can carry."""
 

@@ -145,6 +145,11 @@ def test_the_numbers_are_those_of_the_contract() -> None:
         "AgentExporterDown": (None, None, None, "2m", "critical"),
         "AgentExporterAbsent": (None, None, None, "5m", "critical"),
         "AgentGaugeWatchdog": (None, None, None, None, "none"),
+        "PrometheusRuleFailures": (None, None, "5m", "15m", "critical"),
+        "PrometheusNotConnectedToAlertmanagers": (None, None, "5m", "10m", "critical"),
+        "PrometheusBadConfig": (None, None, "5m", "10m", "critical"),
+        "AlertmanagerFailedToSendAlerts": (0.01, None, "10m", "5m", "critical"),
+        "AlertmanagerFailedReload": (None, None, "5m", "10m", "critical"),
         "AgentTelemetryErrors": (None, None, "15m", None, "warning"),
         "AgentLabelOverflow": (None, None, "1h", None, "warning"),
     }

@@ -54,10 +54,19 @@ LABELS_OF_OTHERS = {
     "scrape_duration_seconds": {"job", "instance"},
     "process_resident_memory_bytes": {"job", "instance"},
     "ALERTS": {"alertname", "alertstate", "severity", "agent", "job"},
-    "prometheus_rule_evaluation_failures_total": {"rule_group"},
-    "prometheus_notifications_alertmanagers_discovered": set[str](),
-    "prometheus_notifications_errors_total": {"alertmanager"},
-    "alertmanager_notifications_failed_total": {"integration"},
+    "prometheus_rule_evaluation_failures_total": {"job", "instance", "rule_group"},
+    "prometheus_rule_group_rules": {"job", "instance", "rule_group"},
+    "prometheus_config_last_reload_successful": {"job", "instance"},
+    "prometheus_config_last_reload_success_timestamp_seconds": {"job", "instance"},
+    "prometheus_notifications_alertmanagers_discovered": {"job", "instance"},
+    "prometheus_notifications_dropped_total": {"job", "instance"},
+    "prometheus_notifications_errors_total": {"job", "instance", "alertmanager"},
+    "alertmanager_config_last_reload_successful": {"job", "instance"},
+    "alertmanager_config_last_reload_success_timestamp_seconds": {"job", "instance"},
+    "alertmanager_notifications_total": {"job", "instance", "integration"},
+    "alertmanager_notifications_failed_total": {"job", "instance", "integration"},
+    "alertmanager_notification_requests_failed_total": {"job", "instance", "integration"},
+    "process_start_time_seconds": {"job", "instance"},
 }
 
 
