@@ -9,6 +9,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import httpx2
@@ -23,7 +24,7 @@ from prometheus_client import CollectorRegistry
 from agentgauge.otel import gateway as module
 from agentgauge.otel.agents import Agents
 from agentgauge.otel.gateway import GatewayError, Inbox, check_exposure, gateway
-from agentgauge.otel.payload import MOST_BYTES, Received
+from agentgauge.otel.payload import LONGEST_VALUE, MOST_BYTES, MOST_SPANS, Received, spans_of
 from sample_agent.serving import serving
 from tests.frameworks.bills import OPUS, OPUS_KINDS, OPUS_USD
 from tests.frameworks.figures import shown, total
@@ -33,6 +34,7 @@ PROTOBUF = {"Content-Type": "application/x-protobuf"}
 TOKEN = "a secret of the test"
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing is bound to it
 BEGAN = 1_790_000_000_000_000_000
+_traces = count(1)
 
 
 class Running:
@@ -75,15 +77,16 @@ def door() -> Iterator[Running]:
 
 
 def request_of(*said: spans.Attributes, service: str | None = "seller") -> ExportTraceServiceRequest:
-    """A request with a span for each of these."""
+    """A request with a span for each of these, in a trace of its own."""
     request = ExportTraceServiceRequest()
+    trace = next(_traces).to_bytes(16)
     resource = request.resource_spans.add()
     if service is not None:
         attribute = resource.resource.attributes.add(key="service.name")
         attribute.value.string_value = service
     for number, attributes in enumerate(said, start=1):
         span = resource.scope_spans.add().spans.add(
-            trace_id=bytes(15) + b"\1", span_id=number.to_bytes(8), start_time_unix_nano=BEGAN
+            trace_id=trace, span_id=number.to_bytes(8), start_time_unix_nano=BEGAN
         )
         span.end_time_unix_nano = BEGAN + 1500 * spans.MILLISECOND
         for key, value in attributes.items():
@@ -205,6 +208,49 @@ def test_a_gzip_never_takes_more_memory_than_a_body_may_have(door: Running) -> N
     assert door.post(bomb, PROTOBUF | {"Content-Encoding": "gzip"}).status_code == 413
 
 
+def test_more_spans_than_can_say_anything_are_too_many(door: Running) -> None:
+    """Two bytes each here, they would take a thousand times that in memory."""
+    request = request_of()
+    scope = request.resource_spans[0].scope_spans.add()
+    for _ in range(MOST_SPANS + 1):
+        scope.spans.add()
+    body = request.SerializeToString()
+    assert len(body) < MOST_BYTES / 50
+    assert door.post(body, PROTOBUF).status_code == 413
+    del scope.spans[-1]
+    assert door.post(request.SerializeToString(), PROTOBUF).status_code == 200
+    empty = (ExportTraceServiceRequest(), ExportTraceServiceRequest())
+    empty[1].resource_spans.add()
+    for _ in range(MOST_SPANS + 1):
+        empty[0].resource_spans.add()
+        empty[1].resource_spans[0].scope_spans.add()
+    assert [door.post(one.SerializeToString(), PROTOBUF).status_code for one in empty] == [413, 413]
+
+
+def test_values_that_are_too_long_for_a_name_are_not_kept(door: Running) -> None:
+    """Neither while they wait nor as the id of a conversation."""
+    long = "x" * (LONGEST_VALUE + 1)
+    received = spans_of(request_of(spans.CURRENT | {"gen_ai.conversation.id": long}).SerializeToString(), as_json=False)
+    assert "gen_ai.conversation.id" not in received[0].span.attributes
+    door.send(spans.CURRENT | {"gen_ai.conversation.id": long, "gen_ai.request.model": long}, service=long)
+    request = request_of(spans.CURRENT)
+    request.resource_spans[0].scope_spans[0].spans[0].trace_id = bytes(1000)
+    assert door.post(request.SerializeToString(), PROTOBUF).status_code == 200
+    door.settle()
+    assert agents_of(door.registry) == {"other": 1, "seller": 1}
+    assert total(door.registry, "agent_sessions_opened_total") == 1
+
+
+def test_what_an_exporter_sends_again_counts_once(door: Running) -> None:
+    """It had no answer, though the spans arrived; in another request there may be others beside them."""
+    request = request_of(spans.CURRENT, spans.CURRENT)
+    assert door.post(request.SerializeToString(), PROTOBUF).status_code == 200
+    request.MergeFrom(request_of(spans.CURRENT))
+    assert door.post(request.SerializeToString(), PROTOBUF).status_code == 200
+    door.settle()
+    assert total(door.registry, "agent_llm_calls_total") == 3
+
+
 def test_with_a_token_only_those_who_know_it_come_in() -> None:
     """To send and to read; whether it is alive is no secret."""
     with running(TOKEN) as door:
@@ -247,16 +293,16 @@ def test_when_too_many_wait_the_exporter_is_told_to_come_again() -> None:
     registry = CollectorRegistry()
     agents = _Held(registry)
     inbox = Inbox(agents, most=2)
-    three = request_of(spans.CURRENT, spans.CURRENT, spans.CURRENT).SerializeToString()
+    first, second = (request_of(spans.CURRENT, spans.CURRENT, spans.CURRENT).SerializeToString() for _ in range(2))
     with serving(gateway(agents, inbox, registry)) as url, httpx2.Client(base_url=url) as client:
         door = Running(client, registry, inbox)
-        assert door.post(three, PROTOBUF).status_code == 200
+        assert door.post(first, PROTOBUF).status_code == 200
         assert agents.entered.wait(10)
-        answer = door.post(three, PROTOBUF)
+        answer = door.post(second, PROTOBUF)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
         agents.leave.set()
         door.settle()
-        assert door.post(three, PROTOBUF).status_code == 200
+        assert door.post(second, PROTOBUF).status_code == 200
         door.settle()
     assert total(registry, "agent_llm_calls_total") == 6
     assert shown(registry, "agent_gateway_refused_total") == {("busy",): 1}
@@ -350,10 +396,10 @@ def test_what_waits_is_counted_before_it_ends() -> None:
 
 async def test_many_exporters_at_once_lose_nothing(door: Running) -> None:
     """Sixteen that send ten requests each."""
-    body = request_of(spans.CURRENT, spans.CURRENT).SerializeToString()
 
     async def export(client: httpx2.AsyncClient) -> None:
         for _ in range(10):
+            body = request_of(spans.CURRENT, spans.CURRENT).SerializeToString()
             assert (await client.post("/v1/traces", content=body, headers=PROTOBUF)).status_code == 200
 
     async with httpx2.AsyncClient(base_url=door.client.base_url) as client:

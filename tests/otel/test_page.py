@@ -8,7 +8,7 @@ import pytest
 
 from agentgauge.otel import spellings
 from agentgauge.otel.agents import MOST_AGENTS
-from agentgauge.otel.payload import MOST_BYTES
+from agentgauge.otel.payload import MOST_BYTES, MOST_SPANS
 from agentgauge.otel.recording import IDLE_SECONDS
 from agentgauge.otel.spellings import Spelling
 from tests.imports import ROOT
@@ -41,5 +41,7 @@ def test_the_page_says_how_much_the_gateway_takes() -> None:
     """In words."""
     assert "more than 4 MB" in PAGE
     assert MOST_BYTES == 4 * 1024**2
+    assert "more than 20 000 spans" in PAGE
+    assert MOST_SPANS == 20_000
     assert "After twenty agents" in PAGE
     assert MOST_AGENTS == 20

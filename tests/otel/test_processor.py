@@ -112,9 +112,12 @@ def test_retries_that_the_middleware_counts_are_one_span(
     assert shown(gauge.registry, "agent_llm_calls_total") == {(OPUS, "success"): 1, (OPUS, "error"): 1}
 
 
-def test_a_span_inside_a_call_that_an_adapter_records_is_that_call(gauge: AgentGauge, tracer: Tracer) -> None:
+@pytest.mark.parametrize("model", [OPUS, f"anthropic/{OPUS}"])
+def test_a_span_inside_a_call_that_an_adapter_records_is_that_call(
+    gauge: AgentGauge, tracer: Tracer, model: str
+) -> None:
     """The adapter of a framework records around the client's own span; the next call has no adapter."""
-    call = gauge.llm_call(OPUS)
+    call = gauge.llm_call(model)
     with tracer.start_as_current_span("chat", attributes=spans.CURRENT):
         pass
     call.fail("RateLimitError")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -12,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from agentgauge import metrics
 from agentgauge.gauge import AgentGauge
 from agentgauge.otel.payload import Received
-from agentgauge.otel.reading import owner_of
+from agentgauge.otel.reading import FinishedSpan, owner_of
 from agentgauge.otel.recording import IDLE_SECONDS, Conversations, SpanRecorder
 from agentgauge.vocabulary import REFUSALS, Refusal
 
@@ -24,6 +25,9 @@ MOST_AGENTS = 20
 MOST_CONVERSATIONS = 10_000
 """Of one agent."""
 
+MOST_SEEN = 50_000
+"""Spans that are remembered, so that one which is sent again counts once."""
+
 _NAME = re.compile(r"[\w.:/@-]{1,64}")
 
 
@@ -33,6 +37,8 @@ class Agents:
     ``names`` maps a ``service.name`` to the name of its agent; without an entry they are the same. A service that does
     not say its name is called by ``gen_ai.agent.name``. Once there are ``most`` agents, further ones are ``other``
     together, and so is whoever has no name. ``prices`` is a file of your own prices. Not for several threads at once.
+
+    A span that comes a second time is not counted again: an exporter that had no answer sends it once more.
     """
 
     def __init__(
@@ -51,6 +57,7 @@ class Agents:
         self._idle_seconds = idle_seconds
         self._recorders: dict[str, tuple[AgentGauge, Conversations, SpanRecorder]] = {}
         self._warned = False
+        self._seen: OrderedDict[tuple[Hashable, Hashable], None] = OrderedDict()
         for name in (metrics.OTHER, *self._names.values()):
             self._add(name)
         self._other = self._recorders[metrics.OTHER][0]
@@ -60,6 +67,8 @@ class Agents:
     def record(self, received: Received) -> None:
         """Count one span."""
         with self._other.swallowing("llm"):
+            if self._was_seen(received.span):
+                return
             owner = owner_of(received.span.attributes)
             _gauge, _conversations, recorder = self._recorders[self._name(received.service, owner.agent)]
             recorder.record(received.span, owner)
@@ -77,6 +86,17 @@ class Agents:
         """Close all conversations."""
         for _gauge, conversations, _recorder in self._recorders.values():
             conversations.close()
+
+    def _was_seen(self, span: FinishedSpan) -> bool:
+        if span.id is None:
+            return False
+        key = span.trace, span.id
+        if key in self._seen:
+            return True
+        self._seen[key] = None
+        if len(self._seen) > MOST_SEEN:
+            self._seen.popitem(last=False)
+        return False
 
     def _name(self, service: str | None, agent: str | None) -> str:
         """The name of the agent; a gauge of that name exists."""

@@ -24,7 +24,7 @@ from starlette.routing import Route
 
 from agentgauge.endpoint import metrics_app
 from agentgauge.otel.agents import Agents
-from agentgauge.otel.payload import MOST_BYTES, PayloadError, Received, TooLargeError, inflated, spans_of
+from agentgauge.otel.payload import MOST_BYTES, MOST_SPANS, PayloadError, Received, TooLargeError, inflated, spans_of
 from agentgauge.otel.recording import SWEEP_SECONDS
 from agentgauge.vocabulary import Refusal
 
@@ -186,7 +186,7 @@ class _Door:
                 async with self._decoding:
                     spans = await run_in_threadpool(_decoded, body, gzipped=encoding == "gzip", as_json=as_json)
         except TooLargeError:
-            return self._refuse("too_large", 413, f"the body is larger than {MOST_BYTES} bytes", as_json)
+            return self._refuse("too_large", 413, f"more than {MOST_BYTES} bytes, or {MOST_SPANS} spans", as_json)
         except PayloadError as error:
             return self._refuse("malformed", 400, str(error), as_json)
         except (TimeoutError, ClientDisconnect):

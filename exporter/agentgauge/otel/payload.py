@@ -17,6 +17,15 @@ from agentgauge.otel.reading import FinishedSpan
 MOST_BYTES = 4 * 1024 * 1024
 """Of a request, before it is inflated and after."""
 
+MOST_SPANS = 20_000
+"""Of a request: more fit into it only if they say nothing, and take a hundred times the memory that they did there."""
+
+LONGEST_VALUE = 256
+"""Characters of a value that is kept: names and ids are shorter, and a text is not wanted."""
+
+LONGEST_ID = 32
+"""Bytes of an id: those of OTLP have 16 or 8, and some more as the JSON is read here."""
+
 GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -25,7 +34,7 @@ class PayloadError(Exception):
 
 
 class TooLargeError(Exception):
-    """It is larger than ``MOST_BYTES``, or would be."""
+    """It is larger than ``MOST_BYTES``, or would be; or it holds more than ``MOST_SPANS``."""
 
 
 class Received(NamedTuple):
@@ -50,7 +59,7 @@ def inflated(body: bytes) -> bytes:
 
 
 def spans_of(body: bytes, *, as_json: bool) -> list[Received]:
-    """The finished spans of a request; raises PayloadError if it is none."""
+    """The finished spans of a request; raises PayloadError if it is none, TooLargeError if they are too many."""
     request = ExportTraceServiceRequest()
     try:
         if as_json:
@@ -61,6 +70,8 @@ def spans_of(body: bytes, *, as_json: bool) -> list[Received]:
     except (ParseError, DecodeError, UnicodeDecodeError, RecursionError):
         form = "JSON" if as_json else "protobuf"
         raise PayloadError(f"the body is not an ExportTraceServiceRequest in {form}") from None
+    if _is_too_much(request):
+        raise TooLargeError
     return [
         Received(service, _finished(span, scope.scope.name))
         for resource in request.resource_spans
@@ -68,6 +79,16 @@ def spans_of(body: bytes, *, as_json: bool) -> list[Received]:
         for scope in resource.scope_spans
         for span in scope.spans
     ]
+
+
+def _is_too_much(request: ExportTraceServiceRequest) -> bool:
+    """Whether it holds more spans than it may, or as many empty things that could hold some."""
+    resources = request.resource_spans
+    return (
+        len(resources) > MOST_SPANS
+        or sum(len(resource.scope_spans) for resource in resources) > MOST_SPANS
+        or sum(len(scope.spans) for resource in resources for scope in resource.scope_spans) > MOST_SPANS
+    )
 
 
 def _service(attributes: Iterable[Any]) -> str | None:
@@ -83,21 +104,26 @@ def _finished(span: Span, scope: str) -> FinishedSpan:
         attributes=_values(span.attributes, spellings.ATTRIBUTES),
         started=span.start_time_unix_nano,
         ended=span.end_time_unix_nano,
-        trace=span.trace_id,
-        id=span.span_id,
-        parent=span.parent_span_id or None,
+        trace=_id(span.trace_id),
+        id=_id(span.span_id),
+        parent=_id(span.parent_span_id),
         failed=span.status.code == Status.STATUS_CODE_ERROR,
         exception=exception if isinstance(exception, str) else None,
-        scope=scope,
+        scope=scope[:LONGEST_VALUE],
         events={event.name: event.time_unix_nano for event in span.events if event.name in spellings.EVENTS},
     )
 
 
+def _id(told: bytes) -> bytes | None:
+    return told if 0 < len(told) <= LONGEST_ID else None
+
+
 def _values(attributes: Iterable[Any], wanted: frozenset[str]) -> Mapping[str, str | int | float | bool]:
-    """Those that are wanted and hold one plain value."""
+    """Those that are wanted and hold one plain value that may be a name, an id or a number."""
     plain = ("string_value", "int_value", "double_value", "bool_value")
-    return {
+    values = {
         one.key: getattr(one.value, kind)
         for one in attributes
         if one.key in wanted and (kind := one.value.WhichOneof("value")) in plain
     }
+    return {key: value for key, value in values.items() if not (isinstance(value, str) and len(value) > LONGEST_VALUE)}

@@ -84,12 +84,19 @@ class SpanProcessor(Processor):
     def _record(self, span: ReadableSpan, within: str | None) -> None:
         finished = _finished(span)
         said = read(finished)
-        counted = isinstance(said, ModelCall) and within is not None and within in (said.asked, said.answered)
+        counted = isinstance(said, ModelCall) and within is not None and self._is_of(said, within)
         token = _recording.set(True)
         try:
             self._recorder.record(finished, self._owner(finished), counted=counted)
         finally:
             _recording.reset(token)
+
+    def _is_of(self, said: ModelCall, model: str) -> bool:
+        """Whether the span of a call is of this model, though a framework may write its provider before the name."""
+        if model in (said.asked, said.answered):
+            return True
+        known = self._gauge.prices.canonical_name
+        return known(model) is not None and known(model) in (known(said.asked), known(said.answered or said.asked))
 
     def _owner(self, span: FinishedSpan) -> Owner:
         """Whose it is, by itself or by the nearest span around it that says so."""
