@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPException
 from typing import Any
-from urllib.error import HTTPError
-from urllib.parse import quote, unquote, urlencode, urlsplit
-from urllib.request import Request, urlopen
+from urllib.parse import quote, urlencode
+
+from agentgauge.ops.fetching import NoAnswerError, fetch, shown
 
 
 class PrometheusError(Exception):
@@ -77,38 +75,16 @@ class Prometheus:
         except ValueError:
             answer = None
         if not isinstance(answer, Mapping):
-            raise PrometheusError(f"{self._shown} answered {status} without JSON: not Prometheus?")
+            raise PrometheusError(f"{shown(self.url)} answered {status} without JSON: not Prometheus?")
         if answer.get("status") != "success":
             raise PrometheusError(f"Prometheus refused the query: {answer.get('error', status)}")
         return answer["data"]
 
     def _fetch(self, path: str) -> tuple[int, bytes]:
-        split = urlsplit(self.url)
-        headers = {}
-        if split.username is not None:
-            user = f"{unquote(split.username)}:{unquote(split.password or '')}"
-            headers["Authorization"] = f"Basic {base64.b64encode(user.encode()).decode()}"
         try:
-            if split.scheme not in ("http", "https"):
-                raise PrometheusError(f"{self._shown} is not a valid address; write it as http://host:9090")
-            request = Request(self._shown.rstrip("/") + path, headers=headers)  # noqa: S310  # the scheme is checked above
-            with urlopen(request, timeout=self.timeout_seconds) as response:  # noqa: S310  # as above
-                return response.status, response.read()
-        except HTTPError as error:
-            with error:
-                return error.code, error.read()
-        except (OSError, HTTPException, ValueError) as error:
-            if isinstance(error, TimeoutError) or isinstance(getattr(error, "reason", None), TimeoutError):
-                raise PrometheusError(
-                    f"Prometheus at {self._shown} took more than {self.timeout_seconds:g} s."
-                ) from None
-            raise PrometheusError(f"Prometheus does not answer at {self._shown}.") from None
-
-    @property
-    def _shown(self) -> str:
-        """The URL without user and password."""
-        split = urlsplit(self.url)
-        return split._replace(netloc=split.netloc.rpartition("@")[2]).geturl()
+            return fetch(self.url, path, self.timeout_seconds)
+        except NoAnswerError as error:
+            raise PrometheusError(f"Prometheus at {error}.") from None
 
 
 def _series(labels: dict[str, str], values: list[Any]) -> Series:

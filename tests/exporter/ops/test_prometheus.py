@@ -76,7 +76,7 @@ def test_an_address_where_nothing_answers_is_named() -> None:
         bound.bind(("127.0.0.1", 0))  # a port that is taken but not listened on: connections are refused
         nowhere = Prometheus(f"http://127.0.0.1:{bound.getsockname()[1]}")
         assert not nowhere.is_ready()
-        with pytest.raises(PrometheusError, match=f"Prometheus does not answer at {nowhere.url}"):
+        with pytest.raises(PrometheusError, match=rf"^Prometheus at {nowhere.url} does not answer\.$"):
             nowhere.alerts()
     with pytest.raises(PrometheusError, match=r"localhost:9090 is not a valid address; write it as http://host:9090"):
         Prometheus("localhost:9090").alerts()
