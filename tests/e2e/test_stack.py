@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
+from typer.testing import CliRunner
 
 from agentgauge import metrics
+from agentgauge.cli.root import app
 from agentgauge.ledger import Ledger
 from agentgauge.ops.asking import ask_each, merged
 from agentgauge.ops.prometheus import Prometheus
@@ -123,6 +125,15 @@ def test_a_looping_model_pages_while_it_loops(layout: Layout) -> None:
     outcome = story.tell(layout, "looping", lambda _line: None)
     assert outcome.page["alert"] == "AgentSessionLooping"
     assert outcome.seconds_to_page < 60
+
+
+def test_the_check_of_the_setup_misses_nothing(layout: Layout) -> None:
+    """It asks what really runs; a looping model's calls of unknown tools are no gap in the setup of this agent."""
+    url = f"http://127.0.0.1:{layout.ports.metrics}/metrics"
+    servers = ["--prometheus", layout.prometheus, "--alertmanager", layout.alertmanager]
+    done = CliRunner().invoke(app, ["check", url, *servers, "--json"])
+    missing = {one["about"]: one["to_do"] for one in json.loads(done.stdout) if one["verdict"] == "missing"}
+    assert not missing.keys() - {"every label value is known"}, missing
 
 
 # From here on the agent has worked, failed and looped, so everything that can be emitted was.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -32,6 +34,16 @@ def bundle(context: typer.Context) -> None:
     # -P: a folder `bundle` or `alerts` where the command is run must not be taken for ours.
     command = [sys.executable, "-P", "-m", "bundle", *context.args]
     raise typer.Exit(subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=False).returncode)
+
+
+def alerts_module(name: str) -> Any:
+    """A module of the room `alerts`, which the wheel carries along: the library itself does not know it."""
+    folder = bundled_folder()
+    if folder is None:
+        stop("the alerts are not installed beside agentgauge; install it from its wheel, or run this in a checkout")
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    return import_module(f"alerts.{name}")
 
 
 def bundled_folder() -> Path | None:

@@ -22,6 +22,7 @@ GROUPS = {
     "feedback": "What people decided, what it points at, and what can be made of it.",
     "eval": "Evaluate the agent: run a suite, read what happened, see the trend.",
     "ops": "Operate the running agent: what the runbooks ask for.",
+    "check": "Say what is missing between the agent's calls and the page that they should bring.",
     "truth": "Say what the alerts can find at your volume of traffic, and what they cannot.",
     "gateway": "Receive the spans of agents in any language, and show their metrics.",
     "bundle": "Write rules, dashboards and runbooks for your agents, ready to load.",

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from agentgauge.cli.bundle import bundled_folder
+from agentgauge.cli.bundle import alerts_module
 from agentgauge.cli.common import AsJson, say, stop
 from agentgauge.cli.tables import Column, Row, print_rows
 
@@ -43,23 +41,13 @@ def truth(
     known = {name: number for name, number in given.items() if number is not None}
     if not known:
         stop("say how much happens: --calls-per-hour 12, for example; `agentgauge truth --help` lists the others")
-    reach, numbers = _alerts("reach"), _alerts("thresholds")
+    reach, numbers = alerts_module("reach"), alerts_module("thresholds")
     loaded = numbers.load(overrides=thresholds)
     rows = [_row(one) for one in reach.reaches(loaded, reach.volumes(known))]
     print_rows(COLUMNS, rows, as_json=as_json, nothing="no alert needs events")
     if not as_json:
         say("")
         say("Half of the faults are found sooner. Every other alert sees a single event, or a silence, at any volume.")
-
-
-def _alerts(name: str) -> Any:
-    """A module of the room `alerts`, which the wheel carries along: the library itself does not know it."""
-    folder = bundled_folder()
-    if folder is None:
-        stop("the alerts are not installed beside agentgauge; install it from its wheel, or run this in a checkout")
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-    return import_module(f"alerts.{name}")
 
 
 def _row(one: Any) -> Row:
