@@ -287,7 +287,7 @@ def _target(panel: Panel, query: Query, expr: str, ref_id: str) -> prometheus.Da
         return target.instant().format(PromQueryFormat.TABLE)
     if panel.kind == "heatmap":
         return target.range().format(PromQueryFormat.HEATMAP).legend_format("{{le}}")
-    target = target.instant() if query.instant else target.range()
+    target = target.instant() if query.instant else target.range().exemplar("_bucket" in expr)
     return target.format(PromQueryFormat.TIME_SERIES).legend_format(query.legend)
 
 

@@ -48,6 +48,7 @@ def services(layout: Layout, programs: dict[str, Path], reps: int = 50, pace: fl
                 str(programs["prometheus"]),
                 f"--config.file={etc / 'prometheus.yml'}",
                 f"--storage.tsdb.path={layout.folder / 'prometheus'}",
+                "--enable-feature=exemplar-storage",
                 "--storage.tsdb.retention.time=30d",
                 # A made-up past ends with alerts that have held for minutes; by default only ten and more are taken up.
                 "--rules.alert.for-grace-period=1s",
@@ -161,5 +162,6 @@ def grafana_environment(layout: Layout) -> dict[str, str]:
         "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
         "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH": str(layout.etc / "dashboards" / "overview.json"),
         "PROMETHEUS_URL": layout.prometheus,
+        "TRACE_URL": os.environ.get("TRACE_URL", ""),
         "DASHBOARDS_PATH": str(layout.etc / "dashboards"),
     }

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from agentgauge import metrics
+from agentgauge.exemplars import current_trace
 from agentgauge.pricing import TokenUsage
 from agentgauge.session import current_scope
 from agentgauge.telemetry import Telemetry
@@ -75,7 +76,7 @@ def record_tool_call(
             instruments.counter(metrics.TOOL_CALLS, tool, "error").inc()
             instruments.counter(metrics.TOOL_ERRORS, tool, error_type).inc()
             duration = instruments.histogram(metrics.TOOL_DURATION, tool)
-        duration.observe(seconds)
+        duration.observe(seconds, current_trace())
         if items:
             instruments.histogram(metrics.TOOL_BATCH_SIZE, tool).observe(items)
         if telemetry.on_tool_call is not None:
@@ -188,7 +189,7 @@ class LLMCall:
             usage = TokenUsage()
         if usage.terms != "batch":  # read when it is all there: nobody saw how long the model took
             seconds = perf_counter() - self._started if self._seconds is None else self._seconds
-            instruments.histogram(metrics.LLM_DURATION, label).observe(seconds)
+            instruments.histogram(metrics.LLM_DURATION, label).observe(seconds, current_trace())
         if self._first_token_seconds is not None:
             instruments.histogram(metrics.LLM_TIME_TO_FIRST_TOKEN, label).observe(self._first_token_seconds)
         if not error_type:

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
 from agentgauge import metrics
+from agentgauge.exemplars import current_trace
 from agentgauge.telemetry import Telemetry
 from agentgauge.vocabulary import Rating, Reason, SessionLimit, StepLabel, TaskOutcome
 
@@ -182,7 +183,7 @@ class Session:
             instruments.gauge(metrics.SESSIONS_ACTIVE).dec()
             instruments.histogram(metrics.SESSION_TOOL_CALLS).observe(self.tool_calls)
             instruments.histogram(metrics.SESSION_TURNS).observe(self.turns)
-            instruments.histogram(metrics.SESSION_COST).observe(self.cost_usd)
+            instruments.histogram(metrics.SESSION_COST).observe(self.cost_usd, current_trace())
 
     def end_by_operator(self) -> None:
         """Close the session because somebody who operates the agent wants it closed."""
@@ -317,7 +318,8 @@ class Task:
             with self._telemetry.swallowing("task"):
                 self._telemetry.turns.end(in_flight)
                 self.session.add_turn()
-                self._telemetry.instruments.histogram(metrics.TURN_DURATION).observe(perf_counter() - started)
+                duration = self._telemetry.instruments.histogram(metrics.TURN_DURATION)
+                duration.observe(perf_counter() - started, current_trace())
 
     def _end(self, outcome: TaskOutcome) -> None:
         if self._ended or self._suspended:

@@ -114,7 +114,7 @@ def test_there_is_no_password_to_have_a_default(containers: dict[str, dict[str, 
 def test_grafana_lets_in_the_same_people_as_the_native_one(containers: dict[str, dict[str, Any]]) -> None:
     """Everything but addresses and paths is equal."""
     native = grafana_environment(NATIVE)
-    elsewhere = re.compile(r"GF_SERVER_|GF_PATHS_|PROMETHEUS_URL|.*_PATH$")
+    elsewhere = re.compile(r"GF_SERVER_|GF_PATHS_|PROMETHEUS_URL|TRACE_URL|.*_PATH$")
     ours = containers["dashboards"]["environment"]
     same = {key: value for key, value in native.items() if not elsewhere.match(key)}
     assert same.items() <= ours.items()
@@ -150,7 +150,7 @@ def test_grafana_is_provisioned_from_where_the_files_are_mounted(containers: dic
         for path in (ROOT / "dashboards" / "provisioning").rglob("*.yml")
         for name in re.findall(r"\$\{(\w+)\}", path.read_text(encoding="utf-8"))
     }
-    assert named == {"DASHBOARDS_PATH", "PROMETHEUS_URL"}
+    assert named == {"DASHBOARDS_PATH", "PROMETHEUS_URL", "TRACE_URL"}
     assert named <= grafana["environment"].keys()
     folder = grafana["environment"]["DASHBOARDS_PATH"]
     home = grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]

@@ -177,7 +177,7 @@ def test_on_other_ports_pages_and_panels_lead_to_the_site_there(tmp_path: Path) 
     for path in [*(layout.etc / "dashboards").iterdir(), *(layout.etc / "rules").iterdir()]:
         text = path.read_text()
         assert "127.0.0.1:8020" not in text
-        assert "127.0.0.1:9020/Agent" in text
+        assert "127.0.0.1:9020/" in text
 
 
 @pytest.mark.parametrize("speed", [1, 10])
