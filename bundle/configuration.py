@@ -16,6 +16,8 @@ FAST = "1s"
 """Scrape, evaluation and first grouping where the clock is shortened: the least that Prometheus is at ease with."""
 GROUP_INTERVAL = Duration(300)
 """What happens to a group that has been sent is told this often: an alert that ends and begins again is one page."""
+HEARTBEAT_INTERVAL = Duration(300)
+"""The dead-man switch hears this often that the way of the pages works."""
 
 
 def prometheus_yml(deployment: Deployment) -> str:
@@ -38,6 +40,7 @@ def alertmanager_yml(deployment: Deployment) -> str:
         "secrets": deployment.secrets,
         "group_wait": "5s" if deployment.speed == 1 else FAST,
         "group_interval": str(GROUP_INTERVAL.faster(deployment.speed)),
+        "heartbeat_interval": str(HEARTBEAT_INTERVAL.faster(deployment.speed)),
         "inhibit_rules": inhibit_rules(),
     }
     return _filled("alertmanager.yml", holes, {"demo": deployment.demo})

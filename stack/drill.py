@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ RESOLVED_SECONDS = 900.0
 QUIET_SECONDS = 900.0
 HOLD_SECONDS = 30.0
 """How long a cause goes on after its page, to see whether the page is called off too early."""
+IN_FORCE_SECONDS = 5.0
+"""How long a program takes at most to read its configuration."""
 WATCHDOG = "AgentGaugeWatchdog"
 CONTEXT = frozenset(name for name, numbers in thresholds.load().alerts.items() if numbers.severity == "info")
 """Alerts of which nobody is notified: they are looked for in Prometheus."""
@@ -68,7 +70,8 @@ class DrillResult:
 
     ``noise`` are the other alerts that reached the pager before the mending, ``late`` what paged after it; muted ones
     do not count. ``called_off`` is True if the page was resolved while the cause went on. ``resolves`` is False where
-    the alert looks back over days: nobody waits for that to end.
+    the alert looks back over days: nobody waits for that to end. ``heartbeat`` is True if the dead-man switch went on
+    hearing while the way of the pages was broken.
     """
 
     alert: str
@@ -80,13 +83,14 @@ class DrillResult:
     resolves: bool = True
     called_off: bool = False
     late: frozenset[str] = frozenset()
+    heartbeat: bool = False
 
     @property
     def passed(self) -> bool:
         """Paged, and nobody else; its runbook answered; resolved after the mending and not before; then silence."""
         resolved = self.seconds_to_resolved is not None or not self.resolves
         paged = self.seconds_to_page is not None and self.runbook_answers
-        return paged and resolved and not (self.noise or self.called_off or self.late)
+        return paged and resolved and not (self.noise or self.called_off or self.late or self.heartbeat)
 
 
 def _row(alert: str, name: str, *, also: frozenset[str] = frozenset()) -> Drill:
@@ -217,6 +221,7 @@ def _drill(layout: Layout, drill: Drill, say: Say) -> DrillResult:
     say(f"{drill.alert}: {drill.what}")
     began, since = time.monotonic(), "" if happens_by_itself else _now()
     with drill.cause(layout):
+        in_force = _now(in_seconds=IN_FORCE_SECONDS)
         page = _page(layout, drill.alert, "firing", since, PAGE_SECONDS)
         paged = time.monotonic() - began
         if page is None:
@@ -225,6 +230,7 @@ def _drill(layout: Layout, drill: Drill, say: Say) -> DrillResult:
         runbook_answers = _answers(page["runbook_url"])
         say(f"{drill.alert}: paged after {paged:.0f} s")
         called_off = not happens_by_itself and _is_called_off(layout, drill.alert)
+        heartbeat = drill.alert in WAY_OF_PAGES and _heard_since(layout, in_force)
     mended, mended_at = time.monotonic(), _now()
     noise = _others_since(layout, drill, since, until=mended_at)
     result = DrillResult(drill.alert, drill.what, paged, noise, runbook_answers, resolves=not happens_by_itself)
@@ -236,7 +242,7 @@ def _drill(layout: Layout, drill: Drill, say: Say) -> DrillResult:
         say(f"{drill.alert}: resolved after {to_resolved:.0f} s")
     _wait_until_quiet(layout, say)
     late = _paged_since(layout, mended_at) - drill.also - (WAY_OF_PAGES & {drill.alert})
-    return replace(result, seconds_to_resolved=to_resolved, called_off=called_off, late=late)
+    return replace(result, seconds_to_resolved=to_resolved, called_off=called_off, late=late, heartbeat=heartbeat)
 
 
 def _is_called_off(layout: Layout, alert: str) -> bool:
@@ -265,6 +271,11 @@ def _page(layout: Layout, alert: str, status: str, since: str, patience: float) 
             page: dict[str, Any] = answer.json()
             return page
     return None
+
+
+def _heard_since(layout: Layout, since: str) -> bool:
+    heard = requests.get(f"{layout.pager}/health", timeout=10).json()["last_heartbeat"]
+    return heard is not None and heard > since
 
 
 def _heartbeat(layout: Layout, deadline: float) -> dict[str, Any] | None:
@@ -324,8 +335,8 @@ def _stirring(layout: Layout) -> set[str]:
     return {str(alert["labels"]["alertname"]) for alert in alerts} - {WATCHDOG} - CONTEXT
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+def _now(in_seconds: float = 0.0) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=in_seconds)).isoformat(timespec="milliseconds")
 
 
 def table(outcomes: Sequence[DrillResult]) -> Table:
@@ -337,7 +348,7 @@ def table(outcomes: Sequence[DrillResult]) -> Table:
         made.add_row(
             one.alert,
             one.what,
-            _seconds(one.seconds_to_page, "MISSED"),
+            "[red]HEARTBEAT WENT ON[/red]" if one.heartbeat else _seconds(one.seconds_to_page, "MISSED"),
             "answers" if one.runbook_answers else "[red]DEAD[/red]",
             _resolved(one),
             ", ".join(sorted(one.noise)) or "none",

@@ -30,6 +30,7 @@ def test_every_alert_has_one_drill() -> None:
         ({"noise": OTHER}, False),
         ({"called_off": True}, False),
         ({"late": OTHER}, False),
+        ({"heartbeat": True}, False),
     ],
 )
 def test_a_drill_passes_when_one_page_came_and_ended_with_its_cause(change: dict[str, object], passed: bool) -> None:
