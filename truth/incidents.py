@@ -299,6 +299,8 @@ INCIDENTS = (
              brings=MONEY, draws=(0, 1), ends_within=60, volumes=(1, 10)),
     Incident("prompt cache lost", ("AgentPromptCacheRegression",), {"cached": 0.0, "llm_usd": 0.006}, 240, span=DAYS,
              brings=MONEY, draws=(0, 2), found_within={1: Limit(30)}, ends_within=60),
+    Incident("a proxy drops the usage of one answer in ten", ("AgentUsageUnknown",), {"usage_unknown": 0.1},
+             ends_within=70),
     Incident("a model without a price", ("AgentUnpricedModel",), {"unpriced": 1.0}, ends_within=60),
     Incident("agent gone from discovery", ("AgentGone",), gone=True, found_within={1: Limit(6)}, draws=(3, 2)),
     Incident("agent crashes every three minutes", ("AgentCrashLooping",), restart_every=170, minutes=60,

@@ -82,6 +82,7 @@ def usual(level: float) -> Mapping[str, float]:
         "llm_usd": 0.003,
         "tool_usd": 0.0005,
         "unpriced": 0.0,
+        "usage_unknown": 0.0,
         "prompt_tokens": level * 50_000,
         "cached": 0.8,
         "approvals": 8.0,
@@ -360,6 +361,7 @@ class _History:
             yield _count(metrics.LLM_TOKENS, PLANNER, kind, n=tokens * part)
         yield _count(metrics.LLM_TOKENS, PLANNER, "output", n=answered * 200.0)
         yield _count(metrics.LLM_COST, PLANNER, "planning", n=answered * self._usd("llm_usd"))
+        yield _count(metrics.LLM_USAGE_UNKNOWN, PLANNER, n=self._of(answered, "usage_unknown"))
         yield _count(metrics.LLM_UNPRICED_TOKENS, CLASSIFIER, n=self._of(answered, "unpriced") * 500)
 
     def _people(self) -> Iterator[_Counter]:
