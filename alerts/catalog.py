@@ -9,6 +9,7 @@ from alerts.areas import (
     approvals,
     cost,
     evals,
+    mcp,
     monitoring,
     presence,
     prompt_cache,
@@ -23,6 +24,7 @@ from alerts.model import Alert, Record
 
 RECORDS: tuple[Record, ...] = (
     *tools.RECORDS,
+    *mcp.RECORDS,
     *presence.RECORDS,
     *sessions.RECORDS,
     *provider.RECORDS,
@@ -36,6 +38,7 @@ RECORDS: tuple[Record, ...] = (
 
 ALERTS: tuple[Alert, ...] = (
     *tools.ALERTS,
+    *mcp.ALERTS,
     *presence.ALERTS,
     *sessions.ALERTS,
     *provider.ALERTS,

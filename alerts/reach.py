@@ -44,6 +44,7 @@ SUBJECTS = (
     Subject("AgentAllToolCallsFailing", "calls", "any"),
     Subject("AgentToolSuccessRateLow", "calls", "success"),
     Subject("AgentToolLatencyHigh", "calls", "p95"),
+    Subject("AgentMCPErrorsHigh", "calls", "share"),
     Subject("AgentLLMErrorsHigh", "llm_calls", "share"),
     Subject("AgentLatencySpike", "tasks", "p95"),
     Subject("AgentTaskCompletionLow", "tasks", "success", of_all=True),

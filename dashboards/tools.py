@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from alerts import links
+from alerts.areas import mcp
 from dashboards import queries
 from dashboards.annotations import EVERYWHERE
 from dashboards.model import Dashboard, Limit, Panel, Query, Row
@@ -188,17 +189,10 @@ MCP = Row(
             links.MCP_ERRORS.panel_id,
             "Operations that fail",
             RATIO,
-            "Share of the last hour's requests to each MCP server that no server answered, or one with an error of the "
-            "protocol; an error that a tool answers with is not among them.",
-            Query(
-                queries.share(
-                    "mcp_duration.count",
-                    'error_type!~"|tool_error|CancelledError"',
-                    "agent, server",
-                    over="1h",
-                ),
-                "{{agent}} {{server}}",
-            ),
+            "Share of the requests to each MCP server that fail, over the alert's slow window; connections, pings and "
+            "errors that a tool answers with are left out.",
+            Query(queries.share_judged(mcp.FAILED), "{{agent}} {{server}}"),
+            limits=(Limit("AgentMCPErrorsHigh", "above"),),
             span=12,
         ),
         lines(

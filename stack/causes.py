@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 from agentgauge.autonomy.actions import Actions, Proposal
@@ -202,11 +203,58 @@ def old_prices(layout: Layout) -> Iterator[None]:
         yield
 
 
+MCP_CLIENT = """
+import itertools, socket
+def ask(method, fails=False):
+    try:
+        with gauge.mcp_operation("orders", method):
+            socket.create_connection(("127.0.0.1", {server}), timeout=1).close()
+            if fails:
+                raise TimeoutError
+    except OSError:
+        pass
+for number in itertools.count():
+    ask("ping")
+    if {asks}:
+        ask("tools/call", fails=number % 4 == 0)
+    time.sleep(0.1)
+"""
+"""A client that asks a stand-in for an MCP server, which speaks no MCP: it is there, or it is not."""
+
+
+@contextmanager
+def dead_mcp_server(layout: Layout) -> Iterator[None]:
+    """Beside the agent, an idle replica of it pings a server that has gone away; mended when that replica is gone."""
+    port, server = Ports.free().metrics, Ports.free().pager
+    client = MCP_CLIENT.format(server=server, asks=False)
+    with _replica(port, client), _scraping(layout, layout.ports.metrics, port):
+        yield
+
+
+@contextmanager
+def failing_mcp_server(layout: Layout) -> Iterator[None]:
+    """Beside the agent, a replica of it asks a server that is there, and fails one request in four."""
+    port = Ports.free().metrics
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
+        taker = threading.Thread(target=_take_connections, args=(server,), daemon=True)
+        taker.start()
+        client = MCP_CLIENT.format(server=server.getsockname()[1], asks=True)
+        with _replica(port, client), _scraping(layout, layout.ports.metrics, port):
+            yield
+
+
+def _take_connections(server: socket.socket) -> None:
+    with suppress(OSError):  # closed at the end
+        while True:
+            server.accept()[0].close()
+
+
 @contextmanager
 def _replica(port: int, does: str, prices: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """One more process of the agent, which shows its metrics there and runs this line."""
     program = (
-        f"import time\nfrom agentgauge import AgentGauge\ngauge = AgentGauge({AGENT!r}, prices={prices!r})\n"
+        "import time\nfrom agentgauge import AgentGauge\n"
+        f"gauge = AgentGauge({AGENT!r}, prices={prices!r}, mcp_servers=['orders'])\n"
         f"gauge.serve({port})\n{does}"
     )
     with subprocess.Popen([sys.executable, "-c", program]) as process:

@@ -164,6 +164,16 @@ SCENES: tuple[Scene, ...] = (
             Drill("PrometheusNotConnectedToAlertmanagers", "Alertmanager hangs", causes.frozen_alertmanager),
         )
     ),
+    Scene(
+        (
+            Drill("AgentMCPServerDown", "an MCP server goes away (a stand-in)", causes.dead_mcp_server),
+            Drill(
+                "AgentMCPErrorsHigh",
+                "an MCP server fails a quarter (a stand-in)",
+                causes.failing_mcp_server,
+            ),
+        )
+    ),
     # Its limit is no clock, and runs at the usual speed.
     Scene((Drill("AgentHung", "a turn does not end", causes.hung_turn),), speed=1, pace=1),
     # It is silent in an agent's first day, so the agent needs a past.

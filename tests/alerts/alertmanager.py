@@ -25,6 +25,7 @@ READY_SECONDS = 20.0
 
 SAMPLES = {
     "agent": "sales_companion",
+    "server": "orders",
     "tool": "get_deal_history",
     "error_type": "TimeoutError",
     "model": "claude-sonnet-4-5",

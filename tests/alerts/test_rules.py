@@ -106,6 +106,8 @@ def test_the_numbers_are_those_of_the_contract() -> None:
         "AgentToolSuccessRateLow": (0.95, 5, "5m", "2m", "critical"),
         "AgentToolLatencyHigh": (5, 5, "5m", "1m", "warning"),
         "AgentToolNewErrorType": (None, None, "10m", None, "warning"),
+        "AgentMCPServerDown": (None, None, None, "2m", "critical"),
+        "AgentMCPErrorsHigh": (0.05, 5, "5m", "2m", "warning"),
         "AgentGone": (None, None, "1h", "3m", "critical"),
         "AgentCrashLooping": (3, None, "15m", None, "critical"),
         "AgentHung": (300, None, None, "30s", "critical"),

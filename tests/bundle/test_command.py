@@ -115,7 +115,7 @@ def test_nothing_of_the_demo_is_in_it(written: Path) -> None:
 def test_it_says_what_it_wrote_and_the_three_next_steps(tmp_path: Path) -> None:
     """And that nobody is paged yet."""
     output = run(str(tmp_path), "--agent", "support_bot", "--no-site")
-    assert "rules/            12 file(s)" in output
+    assert "rules/            13 file(s)" in output
     assert [line.strip()[:2] for line in output.splitlines() if line.strip()[:2] in ("1.", "2.", "3.")] == [
         "1.",
         "2.",
