@@ -80,7 +80,7 @@ def record_tool_call(
         if items:
             instruments.histogram(metrics.TOOL_BATCH_SIZE, tool).observe(items)
         if telemetry.on_tool_call is not None:
-            telemetry.on_tool_call(tool)
+            telemetry.on_tool_call(tool, seconds, error_type is not None)
         session = current_scope().session
         if session is not None and session.belongs_to(telemetry):
             session.add_tool_call()
@@ -187,8 +187,11 @@ class LLMCall:
         if usage is None or not (usage.total or error_type):
             instruments.counter(metrics.LLM_USAGE_UNKNOWN, label).inc()
             usage = TokenUsage()
+        seconds = perf_counter() - self._started if self._seconds is None else self._seconds
+        if self._telemetry.on_llm_call_end is not None:
+            told = usage if usage.total else None
+            self._telemetry.on_llm_call_end(self, told, seconds, error_type is not None)
         if usage.terms != "batch":  # read when it is all there: nobody saw how long the model took
-            seconds = perf_counter() - self._started if self._seconds is None else self._seconds
             instruments.histogram(metrics.LLM_DURATION, label).observe(seconds, current_trace())
         if self._first_token_seconds is not None:
             instruments.histogram(metrics.LLM_TIME_TO_FIRST_TOKEN, label).observe(self._first_token_seconds)

@@ -17,7 +17,7 @@ from agentgauge.forks import in_forked_children
 from agentgauge.in_flight import TurnsInFlight
 from agentgauge.instruments import Instruments, LabelBounds
 from agentgauge.live_set import LiveSet
-from agentgauge.pricing import PriceTable
+from agentgauge.pricing import PriceTable, TokenUsage
 from agentgauge.vocabulary import FaultSite
 
 if TYPE_CHECKING:
@@ -33,8 +33,9 @@ class Telemetry:
     """The metrics of one agent on one registry, with label values kept in bounds.
 
     ``recorder`` writes usage by user and feedback to a ledger; None when the agent has no ledger. ``live`` are the open
-    sessions, ``turns`` those that users wait for. ``on_llm_call`` is called with each LLMCall when it begins, and
-    ``on_tool_call`` with the name of each tool when its call ends, by whoever has to know of both, and never raise.
+    sessions, ``turns`` those that users wait for. ``on_llm_call`` is called with each LLMCall when it begins,
+    ``on_llm_call_end`` when it ends, with its usage, its seconds and whether it failed, and ``on_tool_call`` when the
+    call of a tool ends, with its name and the same: by these, spans learn what is counted already. They never raise.
     A bad price file raises here, at start-up; nothing raises later.
     """
 
@@ -54,7 +55,8 @@ class Telemetry:
         self.recorder: Recorder | None = None
         self.live: LiveSet[Any] = LiveSet()  # of Session, which imports this module
         self.on_llm_call: Callable[[Any], None] | None = None
-        self.on_tool_call: Callable[[str], None] | None = None
+        self.on_llm_call_end: Callable[[Any, TokenUsage | None, float, bool], None] | None = None
+        self.on_tool_call: Callable[[str, float, bool], None] | None = None
         self._bounds = LabelBounds(self.prices.canonical_name, models)
         self._bounds.tools.update(tools)
         self._bounds.servers.update(mcp_servers)

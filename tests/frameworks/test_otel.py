@@ -9,10 +9,17 @@ import anthropic
 import openai
 import pytest
 from anthropic import Anthropic
+from langchain_anthropic import ChatAnthropic
+from langchain_core.messages import HumanMessage
+from langchain_core.tools import tool
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.prebuilt import ToolNode, tools_condition
 from openai import OpenAI
 from openinference.instrumentation.anthropic import AnthropicInstrumentor as OpenInference
+from openinference.instrumentation.langchain import LangChainInstrumentor as OpenInferenceLangChain
 from opentelemetry.instrumentation.anthropic import AnthropicInstrumentor as Traceloop
 from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor
+from opentelemetry.instrumentation.langchain import LangchainInstrumentor as TraceloopLangChain
 from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import CollectorRegistry
 from pydantic_ai import Agent
@@ -22,9 +29,21 @@ from pydantic_ai.providers.anthropic import AnthropicProvider
 
 from agentgauge import AgentGauge
 from agentgauge.adapters import pydantic_ai as adapter
+from agentgauge.adapters.langchain import callback_handler
 from agentgauge.adapters.openai import http_client
 from agentgauge.otel import SpanProcessor
-from tests.frameworks.bills import CHAT_USAGE, OPUS, OPUS_USAGE, RESPONSE_USAGE, SOL, SOL_KINDS, SOL_USD, check
+from tests.frameworks.bills import (
+    CHAT_USAGE,
+    OPUS,
+    OPUS_KINDS,
+    OPUS_USAGE,
+    OPUS_USD,
+    RESPONSE_USAGE,
+    SOL,
+    SOL_KINDS,
+    SOL_USD,
+    check,
+)
 from tests.frameworks.figures import shown, total
 from tests.frameworks.provider import Provider
 from tests.otel.series import counted
@@ -171,3 +190,50 @@ async def test_a_framework_and_its_sdk_that_are_both_traced_are_counted_once(
     if not adapted:
         assert total(gauge.registry, "agent_session_tool_calls_sum") == 1
         assert total(gauge.registry, "agent_session_cost_usd_sum") == total(gauge.registry, "agent_llm_cost_usd_total")
+
+
+@tool
+def when_renews(account: str) -> str:
+    """When an account renews."""
+    return "March"
+
+
+def graph(url: str, traced: TracerProvider) -> Any:
+    """An agent on LangGraph, over an SDK that writes spans of its own."""
+    settings: dict[str, Any] = {"model": OPUS, "api_key": "k", "base_url": url, "max_tokens": 100}
+    model = ChatAnthropic(**settings)
+    sdk = Anthropic(api_key="k", base_url=url, open_telemetry={"tracer_provider": traced})
+    model.__dict__["_client"] = sdk  # a cached property, which would make one for the registered provider
+    bound = model.bind_tools([when_renews])
+
+    def think(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [bound.invoke(state["messages"])]}
+
+    made = StateGraph(MessagesState)
+    made.add_node("think", think)
+    made.add_node("tools", ToolNode([when_renews]))
+    made.add_edge(START, "think")
+    made.add_conditional_edges("think", tools_condition)
+    made.add_edge("tools", "think")
+    return made.compile()
+
+
+@pytest.mark.parametrize("adapted", [False, True], ids=["spans alone", "adapter as well"])
+@pytest.mark.parametrize(
+    "instrumentor", [OpenInferenceLangChain(), TraceloopLangChain()], ids=["openinference", "traceloop"]
+)
+def test_spans_that_stand_beside_each_other_are_one_call(
+    gauge: AgentGauge, traced: TracerProvider, provider: Provider, url: str, instrumentor: Any, adapted: bool
+) -> None:
+    """An instrumentation of LangChain does not make its span the current one: that of the SDK is its neighbour."""
+    provider.usage, provider.tools = OPUS_USAGE, [("when_renews", {"account": "Globex"})]
+    config: Any = {"callbacks": [callback_handler(gauge)]} if adapted else {}
+    instrumentor.instrument(tracer_provider=traced)
+    try:
+        asked: Any = {"messages": [HumanMessage("When does Globex renew?")]}
+        graph(url, traced).invoke(asked, config)
+    finally:
+        instrumentor.uninstrument()
+    check(gauge.registry, OPUS_KINDS, OPUS_USD, calls=2)
+    assert shown(gauge.registry, "agent_tool_calls_total") == {("when_renews", "success"): 1}
+    assert shown(gauge.registry, "agent_tasks_total") == {("completed",): 1}

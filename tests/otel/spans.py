@@ -89,8 +89,14 @@ MILLISECOND = 1_000_000
 
 
 def span(
-    attributes: Mapping[str, Any], *, id: int = 1, parent: int | None = None, milliseconds: int = 1500, **more: Any
+    attributes: Mapping[str, Any],
+    *,
+    id: int = 1,
+    parent: int | None = None,
+    milliseconds: int = 1500,
+    later: int = 0,
+    **more: Any,
 ) -> FinishedSpan:
-    """A span of trace 7 that took so long."""
-    began = 1_790_000_000_000_000_000
+    """A span of trace 7 that took so long, and began so many milliseconds later than others."""
+    began = 1_790_000_000_000_000_000 + later * MILLISECOND
     return FinishedSpan(attributes, began, began + milliseconds * MILLISECOND, trace=7, id=id, parent=parent, **more)

@@ -161,6 +161,41 @@ def test_a_tool_that_the_decorator_records_counts_once(gauge: AgentGauge, tracer
     assert shown(gauge.registry, "agent_tool_calls_total") == {("find_order", "success"): 2}
 
 
+def test_what_is_recorded_beside_a_span_that_is_not_current_counts_once(
+    gauge: AgentGauge, traced: TracerProvider, tracer: Tracer, url: str
+) -> None:
+    """A framework's span of a call and of a tool, between whose ends the middleware and the decorator count them."""
+
+    @gauge.tool()
+    def find_order() -> None:
+        pass
+
+    call = tracer.start_span("ChatAnthropic", attributes=spans.OPENINFERENCE)
+    with Anthropic(
+        api_key="k", base_url=url, middleware=[gauge.anthropic()], open_telemetry={"tracer_provider": traced}
+    ) as client:
+        client.messages.create(**ASK)
+    call.end()
+    tool = tracer.start_span("find_order", attributes={"openinference.span.kind": "TOOL", "tool.name": "find_order"})
+    find_order()
+    tool.end()
+    check(gauge.registry, OPUS_KINDS, OPUS_USD)
+    assert shown(gauge.registry, "agent_tool_calls_total") == {("find_order", "success"): 1}
+
+
+def test_only_the_outermost_run_is_a_task(gauge: AgentGauge, traced: TracerProvider, tracer: Tracer) -> None:
+    """Of the spans of one instrumentation, whatever is around them of others."""
+    run = {"gen_ai.operation.name": "invoke_agent"}
+    http = traced.get_tracer("a web framework")
+    with (
+        http.start_as_current_span("POST /ask"),
+        tracer.start_as_current_span("seller", attributes=run),
+        tracer.start_as_current_span("research", attributes=run),
+    ):
+        pass
+    assert shown(gauge.registry, "agent_tasks_total") == {("completed",): 1}
+
+
 def test_a_span_belongs_to_the_session_that_it_began_in(gauge: AgentGauge, tracer: Tracer) -> None:
     """It may end elsewhere, as where a stream is closed by another thread."""
     with gauge.session() as session:

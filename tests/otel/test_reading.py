@@ -110,8 +110,8 @@ def test_the_ai_sdk_counts_the_cache_of_others_within_the_prompt() -> None:
     ids=str,
 )
 def test_what_is_nothing_that_is_counted_is_read_as_nothing(attributes: Attributes) -> None:
-    """Embeddings are not, with the adapters either."""
-    assert read(span(attributes)) is None
+    """Embeddings are not, with the adapters either, nor are the steps of a run."""
+    assert read(span(attributes, parent=2)) is None
 
 
 @pytest.mark.parametrize(
@@ -145,6 +145,16 @@ def test_the_run_of_an_agent_repeats_the_numbers_of_its_calls_and_is_none(attrib
     """What it says of tokens is the sum of its calls."""
     assert read(span(attributes)) == AgentRun(failed=False)
     assert read(span(attributes, failed=True)) == AgentRun(failed=True)
+
+
+@pytest.mark.parametrize("kind", ["AGENT", "CHAIN"])
+def test_only_the_outermost_step_is_a_run(kind: str) -> None:
+    """A framework writes a span for each step; where nobody knows what is around one, a chain has to be a root."""
+    step = {"openinference.span.kind": kind}
+    assert read(span(step, parent=2, enclosed=False)) == AgentRun(failed=False)
+    assert read(span(step, parent=2, enclosed=True)) is None
+    assert read(span(step)) == AgentRun(failed=False)
+    assert read(span(step, parent=2)) == (AgentRun(failed=False) if kind == "AGENT" else None)
 
 
 @pytest.mark.parametrize(

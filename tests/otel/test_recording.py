@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -167,3 +168,61 @@ def test_the_names_of_tools_are_bounded(gauge: AgentGauge, recorder: SpanRecorde
     names = {tool for tool, _outcome in shown(gauge.registry, "agent_tool_calls_total")}
     assert len(names) == MOST_TOOLS + 1
     assert {"unknown", "other"} <= names
+
+
+SDK: dict[str, Any] = {"scope": "com.anthropic.sdk.python"}
+FRAMEWORK: dict[str, Any] = {"scope": "openinference.instrumentation.langchain"}
+THIRD: dict[str, Any] = {"scope": "opentelemetry.instrumentation.anthropic"}
+
+
+def test_a_call_that_two_instrumentations_report_beside_each_other_counts_once(
+    gauge: AgentGauge, recorder: SpanRecorder
+) -> None:
+    """Some frameworks do not make their span the current one: the SDK's is its neighbour, or a root of its own."""
+    sdk, framework = span(spans.CURRENT, id=1, **SDK), span(spans.OPENINFERENCE, id=2, milliseconds=1600, **FRAMEWORK)
+    third = span(spans.TRACELOOP, id=3, **THIRD)
+    assert record(recorder, sdk, framework, third) == [True, False, False]
+    check(gauge.registry, OPUS_KINDS, OPUS_USD)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "more"),
+    [
+        (spans.OPENINFERENCE | {"llm.token_count.completion": spans.OUTPUT + 1}, FRAMEWORK),
+        (spans.OPENINFERENCE | {"llm.model_name": "claude-haiku-4-5"}, FRAMEWORK),
+        (spans.OPENINFERENCE, FRAMEWORK | {"failed": True}),
+        (spans.OPENINFERENCE, FRAMEWORK | {"later": 1501}),
+        (spans.CURRENT | {"gen_ai.response.id": "msg_2"}, FRAMEWORK),
+        (spans.CURRENT, SDK),
+    ],
+    ids=["other tokens", "another model", "it failed", "after it", "another answer", "the same instrumentation"],
+)
+def test_calls_that_differ_are_two(
+    gauge: AgentGauge, recorder: SpanRecorder, attributes: spans.Attributes, more: dict[str, Any]
+) -> None:
+    """Whatever else they have in common."""
+    first = span(spans.CURRENT | {"gen_ai.response.id": "msg_1"}, id=1, **SDK)
+    assert record(recorder, first, span(attributes, id=2, **more)) == [True, True]
+
+
+def test_an_answer_of_the_same_id_is_the_same_call(gauge: AgentGauge, recorder: SpanRecorder) -> None:
+    """However its tokens were counted."""
+    said = spans.CURRENT | {"gen_ai.response.id": "msg_1"}
+    counted_otherwise = said | {"gen_ai.usage.output_tokens": spans.OUTPUT + 1}
+    assert record(recorder, span(said, id=1, **SDK), span(counted_otherwise, id=2, **FRAMEWORK)) == [True, False]
+
+
+def test_of_calls_that_run_at_once_as_many_count_as_there_were(gauge: AgentGauge, recorder: SpanRecorder) -> None:
+    """Three of the same, each reported twice, in any order."""
+    both = [
+        span(spans.CURRENT if scope is SDK else spans.OPENINFERENCE, id=id, **scope)
+        for id, scope in enumerate([SDK, SDK, FRAMEWORK, SDK, FRAMEWORK, FRAMEWORK])
+    ]
+    assert sum(record(recorder, *both)) == 3
+
+
+def test_a_tool_that_is_reported_beside_another_report_counts_once(gauge: AgentGauge, recorder: SpanRecorder) -> None:
+    """By its name and its time."""
+    again = span({"openinference.span.kind": "TOOL", "tool.name": "find_order"}, id=2, **FRAMEWORK)
+    later = span({"openinference.span.kind": "TOOL", "tool.name": "find_order"}, id=3, later=2000, **FRAMEWORK)
+    assert record(recorder, span(TOOL, id=1, **SDK), again, later) == [True, False, True]

@@ -8,7 +8,9 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
+from collections.abc import Hashable, Iterator
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, NamedTuple
 
@@ -23,10 +25,15 @@ from agentgauge.gauge import AgentGauge
 from agentgauge.otel import spellings
 from agentgauge.otel.reading import FinishedSpan, ModelCall, Owner, owner_of, read
 from agentgauge.otel.recording import IDLE_SECONDS, SWEEP_SECONDS, Conversations, SpanRecorder
+from agentgauge.otel.same_calls import Reported
+from agentgauge.pricing import TokenUsage
 
 __all__ = ["SpanProcessor"]
 
 _MOST_ANCESTORS = 50
+
+DIRECT = "agentgauge"
+"""The scope of what the agent records itself."""
 
 _recording: ContextVar[bool] = ContextVar("agentgauge_otel_recording", default=False)
 
@@ -54,6 +61,7 @@ class SpanProcessor(Processor):
         self._call: ContextVar[weakref.ref[LLMCall] | None] = ContextVar("agentgauge_otel_call", default=None)
         self._stopped = threading.Event()
         gauge.on_llm_call = self._call_begins
+        gauge.on_llm_call_end = self._call_ends
         gauge.on_tool_call = self._tool_ends
         threading.Thread(target=self._close_idle, name="agentgauge-otel", daemon=True).start()
 
@@ -82,7 +90,7 @@ class SpanProcessor(Processor):
         return True
 
     def _record(self, span: ReadableSpan, within: str | None) -> None:
-        finished = _finished(span)
+        finished = _finished(span, enclosed=self._is_enclosed(span))
         said = read(finished)
         counted = isinstance(said, ModelCall) and within is not None and self._is_of(said, within)
         token = _recording.set(True)
@@ -100,14 +108,26 @@ class SpanProcessor(Processor):
 
     def _owner(self, span: FinishedSpan) -> Owner:
         """Whose it is, by itself or by the nearest span around it that says so."""
-        owner, parent = owner_of(span.attributes), span.parent
+        owner = owner_of(span.attributes)
+        for around in self._ancestors(span.parent):
+            if owner.conversation is not None:
+                break
+            owner = owner_of(around.attributes or {})
+        return owner
+
+    def _is_enclosed(self, span: ReadableSpan) -> bool:
+        """Whether a span of the same instrumentation is around it, so that it is a step of something larger."""
+        parent = None if span.parent is None else span.parent.span_id
+        return any(_scope(around) == _scope(span) for around in self._ancestors(parent))
+
+    def _ancestors(self, parent: Hashable | None) -> Iterator[Span]:
+        """The spans of this process that are around, from the nearest."""
         for _ in range(_MOST_ANCESTORS):
             live = self._live.get(parent)
-            if owner.conversation is not None or live is None:
-                break
-            owner = owner_of(live.span.attributes or {})
+            if live is None:
+                return
+            yield live.span
             parent = None if live.span.parent is None else live.span.parent.span_id
-        return owner
 
     def _call_begins(self, call: LLMCall) -> None:
         """The agent records this call itself: neither the span around it nor one inside it may count it again."""
@@ -119,10 +139,18 @@ class SpanProcessor(Processor):
             if around.is_valid:
                 self._recorder.call_inside(around.trace_id, around.span_id)
 
-    def _tool_ends(self, tool: str) -> None:
+    def _call_ends(self, call: LLMCall, usage: TokenUsage | None, seconds: float, failed: bool) -> None:
+        """It is counted: a span that is neither around it nor inside it may still report it, too."""
+        if _recording.get():
+            return
+        with self._gauge.swallowing("llm"):
+            self._recorder.call_counted(_direct(call.model, seconds, failed, usage))
+
+    def _tool_ends(self, tool: str, seconds: float, failed: bool) -> None:
         if _recording.get():
             return
         with self._gauge.swallowing("tool"):
+            self._recorder.tool_counted(_direct(tool, seconds, failed))
             around = get_current_span().get_span_context()
             if around.is_valid:
                 self._recorder.tool_inside(around.trace_id, around.span_id, tool)
@@ -133,7 +161,17 @@ class SpanProcessor(Processor):
                 self._conversations.close_idle()
 
 
-def _finished(span: ReadableSpan) -> FinishedSpan:
+def _direct(name: str, seconds: float, failed: bool, usage: TokenUsage | None = None) -> Reported:
+    """A call that the agent records itself, and that ends now."""
+    ended = time.time_ns()
+    return Reported(DIRECT, name, ended - int(seconds * 1e9), ended, failed, usage)
+
+
+def _scope(span: ReadableSpan) -> str:
+    return span.instrumentation_scope.name if span.instrumentation_scope else ""
+
+
+def _finished(span: ReadableSpan, *, enclosed: bool) -> FinishedSpan:
     attributes = span.attributes or {}
     exceptions = [event for event in span.events if event.name == "exception"]
     told: Any = (exceptions[-1].attributes or {}).get(spellings.EXCEPTION) if exceptions else None
@@ -146,6 +184,7 @@ def _finished(span: ReadableSpan) -> FinishedSpan:
         parent=None if span.parent is None else span.parent.span_id,
         failed=span.status.status_code is StatusCode.ERROR,
         exception=told if isinstance(told, str) else None,
-        scope=span.instrumentation_scope.name if span.instrumentation_scope else "",
+        enclosed=enclosed,
+        scope=_scope(span),
         events={event.name: event.timestamp for event in span.events if event.name in spellings.EVENTS},
     )

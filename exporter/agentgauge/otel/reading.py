@@ -21,7 +21,8 @@ class FinishedSpan:
 
     ``attributes`` need to hold no others than ``spellings.ATTRIBUTES``, and ``events`` (name → time) no others than
     ``spellings.EVENTS``. ``scope`` is the name of the instrumentation, ``failed`` whether the status is an error,
-    ``exception`` the type of an exception that an event tells of. Ids may be of any type; ``parent`` is None at a root.
+    ``exception`` the type of an exception that an event tells of, ``enclosed`` whether another span of that
+    instrumentation is around it, None if that is not known. Ids may be of any type; ``parent`` is None at a root.
     """
 
     attributes: Mapping[str, Any]
@@ -32,6 +33,7 @@ class FinishedSpan:
     parent: Hashable | None = None
     failed: bool = False
     exception: str | None = None
+    enclosed: bool | None = None
     scope: str = ""
     events: Mapping[str, int] | None = None
 
@@ -45,7 +47,7 @@ class FinishedSpan:
 class ModelCall:
     """A call of a model. ``usage`` is None if the span does not tell it, ``error_type`` None for a success.
 
-    ``also_used`` are tokens that the call had inferred besides its answer.
+    ``also_used`` are tokens that the call had inferred besides its answer, ``response`` is the provider's id of that.
     """
 
     asked: str
@@ -55,6 +57,7 @@ class ModelCall:
     also_used: TokenUsage | None
     first_token_seconds: float | None
     error_type: str | None
+    response: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class ToolRun:
 
 @dataclass(frozen=True)
 class AgentRun:
-    """What an agent did to answer once."""
+    """What an agent did to answer once: the outermost of its steps, as far as that is known."""
 
     failed: bool
 
@@ -91,7 +94,10 @@ def read(span: FinishedSpan) -> ModelCall | ToolRun | AgentRun | None:
     if kind in spelling.tools:
         name = _first(span.attributes, spelling.tool)
         return ToolRun(_name_or(name, "unknown"), _error_type(span))
-    return AgentRun(span.failed) if kind in spelling.agents else None
+    outermost = span.parent is None if span.enclosed is None else not span.enclosed
+    if outermost or (kind in spelling.agents and span.enclosed is None):
+        return AgentRun(span.failed)
+    return None
 
 
 def owner_of(attributes: Mapping[str, Any]) -> Owner:
@@ -110,7 +116,7 @@ def _spelling_of(attributes: Mapping[str, Any]) -> tuple[Spelling | None, str]:
     for spelling in spellings.SPELLINGS:
         kind = attributes.get(spelling.kind)
         named = named or kind is not None
-        if kind in (*spelling.model_calls, *spelling.tools, *spelling.agents):
+        if kind in (*spelling.model_calls, *spelling.tools, *spelling.agents, *spelling.chains):
             return spelling, str(kind)
     if not named and all(name in attributes for name in spellings.OLDEST):
         return spellings.OPENTELEMETRY, spellings.OPENTELEMETRY.model_calls[0]
@@ -131,6 +137,7 @@ def _model_call(span: FinishedSpan, spelling: Spelling) -> ModelCall:
         also_used=besides if besides.total else None,
         first_token_seconds=_first_token(span, spelling),
         error_type=_error_type(span),
+        response=_text(attributes, spelling.response),
     )
 
 

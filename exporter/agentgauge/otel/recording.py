@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Hashable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from time import monotonic
 
 from agentgauge import metrics
@@ -13,6 +14,7 @@ from agentgauge.adapters._shared import SeenTools, UnderWay
 from agentgauge.calls import LLMCall, record_tool_call
 from agentgauge.gauge import AgentGauge
 from agentgauge.otel.reading import AgentRun, FinishedSpan, ModelCall, Owner, ToolRun, read
+from agentgauge.otel.same_calls import Reported, SameCalls
 from agentgauge.session import Session, current_scope
 
 IDLE_SECONDS = 1800.0
@@ -71,13 +73,16 @@ class SpanRecorder:
     """Counts the spans of one agent.
 
     Spans inside others end first: a model call that holds another one is the same call, seen by a second
-    instrumentation, and is not counted again. The same holds for a tool that holds a tool of its name.
+    instrumentation, and so is a tool that holds a tool of its name. Neither is counted again, nor is what was reported
+    beside it, see ``SameCalls``.
     """
 
     def __init__(self, gauge: AgentGauge, conversations: Conversations) -> None:
         self._gauge = gauge
         self._conversations = conversations
         self._tools = SeenTools(gauge)
+        self._same_calls = SameCalls()
+        self._same_tools = SameCalls()
         self._calls_inside: UnderWay[bool] = UnderWay()
         self._tools_inside: UnderWay[str] = UnderWay()
 
@@ -91,20 +96,32 @@ class SpanRecorder:
         if span is not None:
             self._tools_inside.begin((trace, span), tool)
 
+    def call_counted(self, call: Reported) -> None:
+        """Say that a model call is counted already, wherever it was made."""
+        self._same_calls.add(replace(call, name=self._model(call.name)))
+
+    def tool_counted(self, call: Reported) -> None:
+        """Say that a run of a tool is counted already."""
+        self._same_tools.add(call)
+
     def record(self, span: FinishedSpan, owner: Owner, *, counted: bool = False) -> bool:
         """Count the span; whether it was counted. ``counted`` says that its model call is counted elsewhere."""
         what = read(span)
         call_inside = self._calls_inside.end((span.trace, span.id)) or False
         tool_inside = self._tools_inside.end((span.trace, span.id))
-        if isinstance(what, ModelCall) or (what is None and call_inside):
+        if isinstance(what, ModelCall):
             self.call_inside(span.trace, span.parent)
-        if isinstance(what, ToolRun):
+            if counted or call_inside or self._is_known(self._same_calls, self._reported_call(span, what)):
+                return False
+        elif isinstance(what, ToolRun):
             self.tool_inside(span.trace, span.parent, what.tool)
-        elif what is None and tool_inside is not None:
-            self.tool_inside(span.trace, span.parent, tool_inside)
-        if what is None or (isinstance(what, ModelCall) and (call_inside or counted)):
-            return False
-        if isinstance(what, ToolRun) and tool_inside == what.tool:
+            if tool_inside == what.tool or self._is_known(self._same_tools, _reported_tool(span, what)):
+                return False
+        elif what is None:
+            if call_inside:
+                self.call_inside(span.trace, span.parent)
+            if tool_inside is not None:
+                self.tool_inside(span.trace, span.parent, tool_inside)
             return False
         with self._attached(owner):
             if isinstance(what, ModelCall):
@@ -114,6 +131,20 @@ class SpanRecorder:
             else:
                 self._record_run(what, span.seconds)
         return True
+
+    def _is_known(self, same: SameCalls, reported: Reported) -> bool:
+        if same.holds(reported):
+            return True
+        same.add(reported)
+        return False
+
+    def _reported_call(self, span: FinishedSpan, said: ModelCall) -> Reported:
+        name, failed = self._model(said.answered or said.asked), said.error_type is not None
+        return Reported(span.scope, name, span.started, span.ended, failed, said.usage, said.response)
+
+    def _model(self, name: str) -> str:
+        """One name for all that a model is called."""
+        return self._gauge.prices.canonical_name(name) or name
 
     def _attached(self, owner: Owner) -> AbstractContextManager[object]:
         """The session that the span belongs to: the one in force here, or else the one that the span tells."""
@@ -141,3 +172,7 @@ class SpanRecorder:
         instruments.histogram(metrics.TURN_DURATION).observe(seconds)
         if scope.session is not None:
             scope.session.add_turn()
+
+
+def _reported_tool(span: FinishedSpan, said: ToolRun) -> Reported:
+    return Reported(span.scope, said.tool, span.started, span.ended, said.error_type is not None)

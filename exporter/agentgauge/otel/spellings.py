@@ -19,10 +19,11 @@ class Spelling:
     """The names of one convention.
 
     ``kind`` is the attribute that says what a span is; ``model_calls``, ``tools`` and ``agents`` are its values for
-    those. ``prompt`` counts the tokens of the whole prompt, cached ones included, and ``uncached`` those that were not.
-    ``written`` are all tokens that were written to the cache, ``written_1h`` those of them that last an hour.
-    ``also_prompt`` and ``also_output`` are the tokens of what was inferred besides, as to compact the context.
-    The times to the first token are in seconds, in milliseconds, and the name of an event.
+    those, and ``chains`` for steps that are the run of an agent where nothing is around them. ``prompt`` counts the
+    tokens of the whole prompt, cached ones included, and ``uncached`` those that were not. ``written`` are all tokens
+    that were written to the cache, ``written_1h`` those of them that last an hour. ``also_prompt`` and ``also_output``
+    are the tokens of what was inferred besides, as to compact the context. ``response`` is the provider's id of its
+    answer. The times to the first token are in seconds, in milliseconds, and the name of an event.
     """
 
     kind: str
@@ -36,6 +37,8 @@ class Spelling:
     output: Names
     tool: Names
     conversation: Names
+    chains: Names = ()
+    response: Names = ()
     uncached: Names = ()
     read: Names = ()
     written: Names = ()
@@ -75,6 +78,7 @@ OPENTELEMETRY = Spelling(
     also_output=("anthropic.usage.compaction.output_tokens",),
     tier=("openai.response.service_tier", "gen_ai.openai.response.service_tier"),
     tool=("gen_ai.tool.name",),
+    response=("gen_ai.response.id",),
     conversation=("gen_ai.conversation.id", "session.id"),
     user=("user.id", "enduser.id"),
     agent=("gen_ai.agent.name",),
@@ -102,6 +106,7 @@ AI_SDK = Spelling(
     written=("ai.usage.inputTokenDetails.cacheWriteTokens",),
     output=("ai.usage.outputTokens", "ai.usage.completionTokens", "gen_ai.usage.output_tokens"),
     tool=("ai.toolCall.name",),
+    response=("gen_ai.response.id", "ai.response.id"),
     conversation=(
         "gen_ai.conversation.id",
         "ai.telemetry.metadata.conversationId",
@@ -120,6 +125,7 @@ OPENINFERENCE = Spelling(
     model_calls=("LLM",),
     tools=("TOOL",),
     agents=("AGENT",),
+    chains=("CHAIN",),
     asked=("llm.request.model_name", "llm.model_name"),
     answered=("llm.response.model_name", "llm.model_name"),
     provider=("llm.provider", "llm.system"),
@@ -194,7 +200,7 @@ ATTRIBUTES: frozenset[str] = frozenset(
             name
             for spelling in SPELLINGS
             for field in fields(Spelling)
-            if field.name not in ("kind", "model_calls", "tools", "agents", "first_token_event")
+            if field.name not in ("kind", "model_calls", "tools", "agents", "chains", "first_token_event")
             for name in getattr(spelling, field.name)
         ),
     }
