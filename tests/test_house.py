@@ -28,7 +28,7 @@ LAYERS = (
     ("ledger",),
     ("telemetry",),
     ("session", "body_tap"),
-    ("calls", "mcp_operation",),
+    ("calls", "mcp_operation", "own_metrics",),
     ("anthropic_middleware",),
     (
         "evals.history", "evals.gauges",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, tzinfo
 from pathlib import Path
@@ -18,6 +18,7 @@ from agentgauge.calls import LLMCall, ToolCall, record_tool_call, tool_error_typ
 from agentgauge.endpoint import MetricsServer, own_address, serve_metrics
 from agentgauge.mcp_operation import MCPOperation
 from agentgauge.ops.control import Control
+from agentgauge.own_metrics import OwnCounter, declare_counter
 from agentgauge.session import Session, SessionLimits, current_scope, subagent_at_work
 from agentgauge.telemetry import Telemetry
 from agentgauge.vocabulary import CacheResult
@@ -121,6 +122,18 @@ class AgentGauge(Telemetry):
         ``initialize`` for connecting. See ``agentgauge.adapters.mcp`` for the client of the SDK.
         """
         return MCPOperation(self, server, method)
+
+    def counter(
+        self, name: str, labels: Mapping[str, Iterable[str]] | None = None, *, help: str = "Declared by the agent."
+    ) -> OwnCounter:
+        """A counter of your own: ``sent = gauge.counter("emails_sent", labels={"kind": ("renewal", "intro")})``.
+
+        ``sent.inc(kind="renewal")`` then counts in ``emails_sent_total{agent="…", kind="renewal"}``. Every series is
+        there at 0 from now on. Values that are not declared count as ``other``, and as ``own`` in
+        ``agent_exporter_label_overflow_total``. Call it once, at start-up: raises ValueError for a name or label that
+        cannot be used, for more than 200 series, and if the registry has another metric of that name.
+        """
+        return declare_counter(self, name, labels or {}, help)
 
     def cache_lookup(self, tool: str, result: CacheResult, age_seconds: float | None = None) -> None:
         """Count one look-up in your cache of tool results; ``age_seconds`` is how old the result was that a hit served.

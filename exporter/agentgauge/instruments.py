@@ -160,6 +160,8 @@ class Instruments:
 
     def __init__(self, registry: CollectorRegistry, agent: str, bounds: LabelBounds) -> None:
         self._objects = _prometheus_objects(registry)
+        self._registry = registry
+        self._own: set[str] = set()
         self._agent = agent
         self._bounds = bounds
         self._children: dict[tuple[str, ...], Any] = {}
@@ -191,6 +193,19 @@ class Instruments:
         if tool in self._bounds.tools:
             self._tool_successes[tool] = pair
         return pair
+
+    def declare(self, spec: MetricSpec) -> None:
+        """Take a metric of the agent's own; ValueError if the registry has another one of that name."""
+        with _building:
+            known = self._objects.get(spec.name)
+            if known is None:
+                built = _build(spec)
+                self._registry.register(built)
+                self._objects[spec.name] = built
+            elif known._labelnames != spec.label_names:
+                raise ValueError(f"{spec.name} is declared already, with other labels: {', '.join(known._labelnames)}")
+        self._own.add(spec.name)
+        self.counter(metrics.LABEL_OVERFLOW, metrics.OWN, metrics.OWN)
 
     def create_at_zero(self) -> None:
         """Create every series whose labels are all bounded in advance, so that a first failure is an increase."""
@@ -244,4 +259,7 @@ class Instruments:
             self.counter(metrics.LABEL_OVERFLOW, spec.name, label.name)
 
     def _count_overflow(self, spec: MetricSpec, label: Label) -> None:
-        self.counter(metrics.LABEL_OVERFLOW, spec.name, label.name).inc()
+        if spec.name in self._own:
+            self.counter(metrics.LABEL_OVERFLOW, metrics.OWN, metrics.OWN).inc()
+        else:
+            self.counter(metrics.LABEL_OVERFLOW, spec.name, label.name).inc()

@@ -14,6 +14,9 @@ from prometheus_client.utils import floatToGoString
 
 from agentgauge import vocabulary
 
+OWN = "own"
+"""What stands for the metrics that an agent declared itself, and their labels, where metrics are counted."""
+
 OTHER = "other"
 """The value that anything outside a label's bound is folded into."""
 
@@ -432,8 +435,8 @@ OPEN_LABELS = tuple(
 LABEL_OVERFLOW = _counter(
     "agent_exporter_label_overflow_total",
     "Label values folded into other.",
-    _closed("metric", *(spec.name for spec in ALL_BUT_OVERFLOW)),
-    _closed("label", *dict.fromkeys(label.name for spec in ALL_BUT_OVERFLOW for label in spec.labels)),
+    _closed("metric", *(spec.name for spec in ALL_BUT_OVERFLOW), OWN),
+    _closed("label", *dict.fromkeys(label.name for spec in ALL_BUT_OVERFLOW for label in spec.labels), OWN),
 )
 
 ALL: tuple[MetricSpec, ...] = (*ALL_BUT_OVERFLOW, LABEL_OVERFLOW)
