@@ -101,10 +101,13 @@ class AgentGauge(Telemetry):
     def tool(self, name: str | None = None, *, cost_usd: float = 0.0) -> Callable[[F], F]:
         """Instrument and register a tool: sync or async function or generator; ``name`` defaults to the function's.
 
-        ``cost_usd`` is what the external API charges per call.
+        ``cost_usd`` is what the external API charges per call. Above ``@beta_tool`` or ``@beta_async_tool`` of the
+        Anthropic SDK it counts calls whose arguments the SDK refuses, too; below, only those that reach the function.
         """
 
         def decorate(function: F) -> F:
+            if _is_tool_of_sdk(function):
+                return cast(F, _instrumented_tool(self, name, cost_usd, function))
             tool_name = name or function.__name__
             self.register_tools([tool_name])
             return cast(F, _instrumented(self, tool_name, cost_usd, function))
@@ -303,6 +306,18 @@ def _operated(gauge: AgentGauge, version: str) -> Operated | None:
     from agentgauge.ops.operated import Operated
 
     return Operated(gauge, gauge.ledger, gauge.recorder, gauge.control, version)
+
+
+def _is_tool_of_sdk(function: object) -> bool:
+    """Whether it is what ``@beta_tool`` makes of a function: its ``call`` checks the arguments and calls it."""
+    return isinstance(getattr(function, "name", None), str) and callable(getattr(function, "call", None))
+
+
+def _instrumented_tool(gauge: AgentGauge, name: str | None, cost_usd: float, tool: Any) -> Any:
+    tool_name = name or tool.name
+    gauge.register_tools([tool_name])
+    tool.call = _instrumented(gauge, tool_name, cost_usd, tool.call)
+    return tool
 
 
 def _instrumented(gauge: AgentGauge, tool: str, cost_usd: float, function: Callable[..., Any]) -> Callable[..., Any]:
