@@ -6,14 +6,39 @@ OpenTelemetry is asked if the agent uses it, and never imported for this. https:
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+Exemplar = dict[str, str]
+
+_told: ContextVar[Exemplar | None] = ContextVar("agentgauge_exemplar", default=None)
 
 
-def current_trace() -> dict[str, str] | None:
+@contextmanager
+def of_span(exemplar: Exemplar | None) -> Iterator[None]:
+    """What is measured inside belongs to this span, which has ended: by its ``trace_id`` and ``span_id`` in hex."""
+    token = _told.set(exemplar)
+    try:
+        yield
+    finally:
+        _told.reset(token)
+
+
+def current_trace() -> Exemplar | None:
     """The ids of the span that is active here, as an exemplar holds them; None without one that is kept."""
+    told = _told.get()
+    if told is not None:
+        return told
     trace = sys.modules.get("opentelemetry.trace")
     if trace is None:
         return None
-    context = trace.get_current_span().get_span_context()
+    return exemplar_of(trace.get_current_span().get_span_context())
+
+
+def exemplar_of(context: Any) -> Exemplar | None:
+    """The ids of a span, by its context in OpenTelemetry; None if it is not kept."""
     if not (context.is_valid and context.trace_flags.sampled):
         return None
     return {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}

@@ -151,6 +151,23 @@ def test_spans_become_the_metrics_of_their_service(door: Running, form: str, zip
     assert f'agent_llm_calls_total{{agent="seller",model="{OPUS}",outcome="success"}} 1.0' in page
 
 
+@pytest.mark.parametrize("form", ["protobuf", "json"])
+def test_a_dot_on_a_panel_leads_to_the_trace(door: Running, form: str) -> None:
+    """By the ids that the agent gave its span, as they are written everywhere else."""
+    request = request_of(spans.CURRENT)
+    said = request.resource_spans[0].scope_spans[0].spans[0]
+    said.trace_id, said.span_id = bytes.fromhex(JSON_SPAN["traceId"]), bytes.fromhex(JSON_SPAN["spanId"])
+    body = JSON_BODY if form == "json" else request.SerializeToString()
+    assert door.post(body, {"Content-Type": "application/json"} if form == "json" else PROTOBUF).status_code == 200
+    door.settle()
+    page = door.client.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}).text
+    (line,) = (
+        line for line in page.splitlines() if line.startswith("agent_llm_duration_seconds_bucket") and "#" in line
+    )
+    assert f'trace_id="{JSON_SPAN["traceId"]}"' in line
+    assert f'span_id="{JSON_SPAN["spanId"]}"' in line
+
+
 def test_a_body_may_come_in_pieces(door: Running) -> None:
     """The exporter of Node says no length."""
 

@@ -218,6 +218,20 @@ def test_a_call_belongs_to_the_conversation_of_the_span_around_it(
     assert total(gauge.registry, "agent_session_turns_sum") == 1
 
 
+def test_a_dot_on_a_panel_leads_to_the_span_that_ended(gauge: AgentGauge, tracer: Tracer) -> None:
+    """Not to the one around it, which is active when it is counted."""
+    with tracer.start_as_current_span("run"):
+        ended = tracer.start_span("chat", attributes=spans.CURRENT)
+        ended.end()
+    (exemplar,) = (
+        sample.exemplar.labels
+        for metric in gauge.registry.collect()
+        for sample in metric.samples
+        if sample.name == "agent_llm_duration_seconds_bucket" and sample.exemplar
+    )
+    assert exemplar["span_id"] == f"{ended.get_span_context().span_id:016x}"
+
+
 def test_an_exception_that_leaves_a_span_is_its_failure(gauge: AgentGauge, tracer: Tracer) -> None:
     """Its class, and no word of it."""
     said = {"openinference.span.kind": "TOOL", "tool.name": "find_order"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -11,6 +13,7 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from agentgauge.exemplars import Exemplar
 from agentgauge.otel import spellings
 from agentgauge.otel.reading import FinishedSpan
 
@@ -25,6 +28,8 @@ LONGEST_VALUE = 256
 
 LONGEST_ID = 32
 """Bytes of an id: those of OTLP have 16 or 8, and some more as the JSON is read here."""
+
+_HEX_IDS = re.compile(r"[0-9a-fA-F]{32} [0-9a-fA-F]{16}")
 
 GZIP = 16 + zlib.MAX_WBITS
 
@@ -111,11 +116,20 @@ def _finished(span: Span, scope: str) -> FinishedSpan:
         exception=exception if isinstance(exception, str) else None,
         scope=scope[:LONGEST_VALUE],
         events={event.name: event.time_unix_nano for event in span.events if event.name in spellings.EVENTS},
+        exemplar=_exemplar(span),
     )
 
 
 def _id(told: bytes) -> bytes | None:
     return told if 0 < len(told) <= LONGEST_ID else None
+
+
+def _exemplar(span: Span) -> Exemplar | None:
+    if len(span.trace_id) == 24:  # hexadecimal that was read as base64
+        trace, id = base64.b64encode(span.trace_id).decode(), base64.b64encode(span.span_id).decode()
+    else:
+        trace, id = span.trace_id.hex(), span.span_id.hex()
+    return {"trace_id": trace, "span_id": id} if _HEX_IDS.fullmatch(f"{trace} {id}") else None
 
 
 def _values(attributes: Iterable[Any], wanted: frozenset[str]) -> Mapping[str, str | int | float | bool]:

@@ -21,6 +21,7 @@ from opentelemetry.trace import StatusCode, get_current_span
 
 from agentgauge.adapters._shared import UnderWay
 from agentgauge.calls import LLMCall
+from agentgauge.exemplars import exemplar_of
 from agentgauge.gauge import AgentGauge
 from agentgauge.otel import spellings
 from agentgauge.otel.reading import FinishedSpan, ModelCall, Owner, owner_of, read
@@ -187,4 +188,5 @@ def _finished(span: ReadableSpan, *, enclosed: bool) -> FinishedSpan:
         enclosed=enclosed,
         scope=_scope(span),
         events={event.name: event.timestamp for event in span.events if event.name in spellings.EVENTS},
+        exemplar=exemplar_of(span.context),
     )

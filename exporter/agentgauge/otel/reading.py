@@ -7,6 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from agentgauge.exemplars import Exemplar
 from agentgauge.otel import spellings
 from agentgauge.otel.spellings import Names, Spelling
 from agentgauge.pricing import TokenUsage
@@ -22,7 +23,8 @@ class FinishedSpan:
     ``attributes`` need to hold no others than ``spellings.ATTRIBUTES``, and ``events`` (name → time) no others than
     ``spellings.EVENTS``. ``scope`` is the name of the instrumentation, ``failed`` whether the status is an error,
     ``exception`` the type of an exception that an event tells of, ``enclosed`` whether another span of that
-    instrumentation is around it, None if that is not known. Ids may be of any type; ``parent`` is None at a root.
+    instrumentation is around it, None if that is not known. ``exemplar`` leads from a dot on a panel to it. Ids may be
+    of any type; ``parent`` is None at a root.
     """
 
     attributes: Mapping[str, Any]
@@ -36,6 +38,7 @@ class FinishedSpan:
     enclosed: bool | None = None
     scope: str = ""
     events: Mapping[str, int] | None = None
+    exemplar: Exemplar | None = None
 
     @property
     def seconds(self) -> float:

@@ -12,6 +12,7 @@ from time import monotonic
 from agentgauge import metrics
 from agentgauge.adapters._shared import SeenTools, UnderWay
 from agentgauge.calls import LLMCall, record_tool_call
+from agentgauge.exemplars import current_trace, of_span
 from agentgauge.gauge import AgentGauge
 from agentgauge.otel.reading import AgentRun, FinishedSpan, ModelCall, Owner, ToolRun, read
 from agentgauge.otel.same_calls import Reported, SameCalls
@@ -123,7 +124,7 @@ class SpanRecorder:
             if tool_inside is not None:
                 self.tool_inside(span.trace, span.parent, tool_inside)
             return False
-        with self._attached(owner):
+        with self._attached(owner), of_span(span.exemplar):
             if isinstance(what, ModelCall):
                 self._record_call(what, span.seconds)
             elif isinstance(what, ToolRun):
@@ -169,7 +170,7 @@ class SpanRecorder:
             return
         instruments = self._gauge.instruments
         instruments.counter(metrics.TASKS, "failed" if run.failed else "completed").inc()
-        instruments.histogram(metrics.TURN_DURATION).observe(seconds)
+        instruments.histogram(metrics.TURN_DURATION).observe(seconds, current_trace())
         if scope.session is not None:
             scope.session.add_turn()
 
