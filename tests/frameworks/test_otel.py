@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,10 +18,14 @@ from langgraph.prebuilt import ToolNode, tools_condition
 from openai import OpenAI
 from openinference.instrumentation.anthropic import AnthropicInstrumentor as OpenInference
 from openinference.instrumentation.langchain import LangChainInstrumentor as OpenInferenceLangChain
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.instrumentation.anthropic import AnthropicInstrumentor as Traceloop
 from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor
 from opentelemetry.instrumentation.langchain import LangchainInstrumentor as TraceloopLangChain
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from prometheus_client import CollectorRegistry
 from pydantic_ai import Agent
 from pydantic_ai.models.anthropic import AnthropicModel
@@ -47,17 +52,21 @@ from tests.frameworks.bills import (
 from tests.frameworks.figures import shown, total
 from tests.frameworks.provider import Provider
 from tests.otel.series import counted
+from tests.otel.test_gateway import TOKEN, running
 
 SAYS: list[Any] = [{"role": "user", "content": "When does Globex renew?"}]
 ASK: dict[str, Any] = {"model": OPUS, "max_tokens": 100, "messages": SAYS}
 FIVE_MINUTES = OPUS_USAGE | {"cache_creation": {"ephemeral_5m_input_tokens": 1_500, "ephemeral_1h_input_tokens": 0}}
 """These instrumentations do not tell how long what is written to the cache lasts."""
 
+OF_THE_SPANS_AROUND = ("agent_session_cost_usd", "agent_session_tool_calls")
+"""pydantic-ai tells the conversation of a run alone, and the gateway does not know what is around a call."""
+
 
 @pytest.fixture
 def traced(gauge: AgentGauge) -> Iterator[TracerProvider]:
     """With the agent's processor."""
-    made = TracerProvider()
+    made = TracerProvider(resource=Resource({"service.name": gauge.agent}))
     made.add_span_processor(SpanProcessor(gauge))
     yield made
     made.shutdown()
@@ -237,3 +246,43 @@ def test_spans_that_stand_beside_each_other_are_one_call(
     check(gauge.registry, OPUS_KINDS, OPUS_USD, calls=2)
     assert shown(gauge.registry, "agent_tool_calls_total") == {("when_renews", "success"): 1}
     assert shown(gauge.registry, "agent_tasks_total") == {("completed",): 1}
+
+
+@pytest.mark.parametrize("compression", [Compression.NoCompression, Compression.Gzip])
+async def test_the_gateway_counts_what_the_processor_does(
+    traced: TracerProvider, provider: Provider, url: str, registry: CollectorRegistry, compression: Compression
+) -> None:
+    """The same spans of two frameworks and the SDK below them, which also leave by OpenTelemetry's own exporter."""
+    provider.usage = OPUS_USAGE
+    with running(TOKEN, names={"a": "a"}) as door:
+        exporter = OTLPSpanExporter(
+            str(door.client.base_url.join("/v1/traces")),
+            headers={"authorization": f"Bearer {TOKEN}"},
+            compression=compression,
+        )
+        traced.add_span_processor(BatchSpanProcessor(exporter))
+        client = anthropic.AsyncAnthropic(api_key="k", base_url=url, open_telemetry={"tracer_provider": traced})
+        async with client:
+            for conversation in ("c-1", "c-2"):
+                provider.tools = [("when_renews", {"account": "Globex"})]
+                await run_pydantic(client, traced).run("When does Globex renew?", conversation_id=conversation)
+        OpenInferenceLangChain().instrument(tracer_provider=traced)
+        try:
+            provider.tools, asked = [("when_renews", {"account": "Globex"})], {"messages": [HumanMessage("When?")]}
+            await asyncio.to_thread(graph(url, traced).invoke, asked)
+        finally:
+            OpenInferenceLangChain().uninstrument()
+        await asyncio.to_thread(traced.shutdown)
+        door.settle()
+        received = door.registry
+    assert total(registry, "agent_llm_calls_total") == 6
+    assert total(registry, "agent_session_cost_usd_sum") > 0
+
+    def comparable(one: CollectorRegistry) -> dict[Any, float]:
+        return {
+            series: value
+            for series, value in counted(one).items()
+            if ("agent", "a") in series[1] and not series[0].startswith(OF_THE_SPANS_AROUND)
+        }
+
+    assert comparable(received) == comparable(registry)
