@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextvars
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -230,6 +232,33 @@ def test_a_dot_on_a_panel_leads_to_the_span_that_ended(gauge: AgentGauge, tracer
         if sample.name == "agent_llm_duration_seconds_bucket" and sample.exemplar
     )
     assert exemplar["span_id"] == f"{ended.get_span_context().span_id:016x}"
+
+
+FORKS = """
+import os, threading
+from opentelemetry.sdk.trace import TracerProvider
+from agentgauge import AgentGauge
+from agentgauge.otel import SpanProcessor
+gauge = AgentGauge("a")
+provider = TracerProvider()
+provider.add_span_processor(SpanProcessor(gauge))
+run = {"gen_ai.operation.name": "invoke_agent"}
+tracer = provider.get_tracer("x")
+tracer.start_span("run", attributes=run | {"gen_ai.conversation.id": "c-1"}).end()
+if os.fork() == 0:
+    print("watched", any(thread.name == "agentgauge-otel" for thread in threading.enumerate()))
+    tracer.start_span("run", attributes=run | {"gen_ai.conversation.id": "c-2"}).end()
+    provider.shutdown()
+    print("closed", gauge.registry.get_sample_value("agent_session_turns_count", {"agent": "a"}))
+else:
+    os.wait()
+"""
+
+
+def test_a_forked_worker_begins_without_its_parents_conversations() -> None:
+    """Each would close them, and count them once more; its own it closes by itself."""
+    result = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, timeout=60, check=True)
+    assert result.stdout.split() == ["watched", "True", "closed", "1.0"]
 
 
 def test_an_exception_that_leaves_a_span_is_its_failure(gauge: AgentGauge, tracer: Tracer) -> None:

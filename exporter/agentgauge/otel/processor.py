@@ -22,6 +22,7 @@ from opentelemetry.trace import StatusCode, get_current_span
 from agentgauge.adapters._shared import UnderWay
 from agentgauge.calls import LLMCall
 from agentgauge.exemplars import exemplar_of
+from agentgauge.forks import in_forked_children
 from agentgauge.gauge import AgentGauge
 from agentgauge.otel import spellings
 from agentgauge.otel.reading import FinishedSpan, ModelCall, Owner, owner_of, read
@@ -60,11 +61,11 @@ class SpanProcessor(Processor):
         self._recorder = SpanRecorder(gauge, self._conversations)
         self._live: UnderWay[_Live] = UnderWay()
         self._call: ContextVar[weakref.ref[LLMCall] | None] = ContextVar("agentgauge_otel_call", default=None)
-        self._stopped = threading.Event()
         gauge.on_llm_call = self._call_begins
         gauge.on_llm_call_end = self._call_ends
         gauge.on_tool_call = self._tool_ends
-        threading.Thread(target=self._close_idle, name="agentgauge-otel", daemon=True).start()
+        self._watch()
+        in_forked_children(self._watch)
 
     def on_start(self, span: Span, parent_context: SpanContext | None = None) -> None:
         """Note where the span begins: it may end elsewhere, as that of a stream does."""
@@ -155,6 +156,10 @@ class SpanProcessor(Processor):
             around = get_current_span().get_span_context()
             if around.is_valid:
                 self._recorder.tool_inside(around.trace_id, around.span_id, tool)
+
+    def _watch(self) -> None:
+        self._stopped = threading.Event()
+        threading.Thread(target=self._close_idle, name="agentgauge-otel", daemon=True).start()
 
     def _close_idle(self) -> None:
         while not self._stopped.wait(SWEEP_SECONDS):

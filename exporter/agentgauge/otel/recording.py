@@ -13,6 +13,7 @@ from agentgauge import metrics
 from agentgauge.adapters._shared import SeenTools, UnderWay
 from agentgauge.calls import LLMCall, record_tool_call
 from agentgauge.exemplars import current_trace, of_span
+from agentgauge.forks import in_forked_children
 from agentgauge.gauge import AgentGauge
 from agentgauge.otel.reading import AgentRun, FinishedSpan, ModelCall, Owner, ToolRun, read
 from agentgauge.otel.same_calls import Reported, SameCalls
@@ -29,15 +30,16 @@ SWEEP_SECONDS = 30.0
 class Conversations:
     """The sessions of one agent that spans tell of, by the conversation's id; safe to use from any thread.
 
-    One is closed when nothing was heard of it for ``idle_seconds``, or when there are too many of them.
+    One is closed when nothing was heard of it for ``idle_seconds``, or when there are too many of them. A forked child
+    begins without its parent's.
     """
 
     def __init__(self, gauge: AgentGauge, idle_seconds: float = IDLE_SECONDS, most: int = MOST_CONVERSATIONS) -> None:
         self._gauge = gauge
         self._idle_seconds = idle_seconds
         self._most = most
-        self._open: OrderedDict[str, tuple[Session, float]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._begin_empty()
+        in_forked_children(self._begin_empty)
 
     def session(self, owner: Owner) -> Session | None:
         """The session of this conversation, opened if it is new; None if the span does not tell which it is."""
@@ -60,6 +62,10 @@ class Conversations:
     def close(self) -> None:
         """Close all."""
         self._close(float("inf"))
+
+    def _begin_empty(self) -> None:
+        self._open: OrderedDict[str, tuple[Session, float]] = OrderedDict()
+        self._lock = threading.Lock()
 
     def _close(self, heard_before: float) -> None:
         over = []
