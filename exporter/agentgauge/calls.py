@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from agentgauge import metrics
+from agentgauge.boundary import LONGEST_LABEL, NotAnAmountError, amount
 from agentgauge.exemplars import current_trace
 from agentgauge.pricing import TokenUsage
 from agentgauge.session import current_scope
@@ -25,7 +26,7 @@ class ToolCall:
 
     def __init__(self, telemetry: Telemetry, tool: str, cost_usd: float = 0.0) -> None:
         self._telemetry = telemetry
-        self._tool = tool
+        self._tool = tool if isinstance(tool, str) else metrics.OTHER
         self._cost_usd = cost_usd
         self._items = 0
         self._error_type: str | None = None
@@ -48,11 +49,13 @@ class ToolCall:
 
     def add_cost(self, usd: float) -> None:
         """Add what the external API charged for this call, in USD."""
-        self._cost_usd += usd
+        with self._telemetry.swallowing("tool"):
+            self._cost_usd += amount(usd)
 
     def batch(self, items: int) -> None:
         """Say how many items this call handles at once."""
-        self._items = items
+        with self._telemetry.swallowing("tool"):
+            self._items = int(amount(items))
 
 
 def tool_error_type(kind: type[BaseException] | None) -> str | None:
@@ -84,12 +87,31 @@ def record_tool_call(
         session = current_scope().session
         if session is not None and session.belongs_to(telemetry):
             session.add_tool_call()
-            if cost_usd:
-                session.add_cost(cost_usd)
+        else:
+            session = None
         if cost_usd:
-            instruments.counter(metrics.TOOL_COST, tool).inc(cost_usd)
+            instruments.counter(metrics.TOOL_COST, tool).inc(amount(cost_usd))
+            if session is not None:
+                session.add_cost(cost_usd)
     except Exception as fault:
         telemetry.swallow("tool", fault)
+
+
+MOST_TOKENS = 10**12
+"""Of one kind in one call; more is a mistake."""
+
+
+def _check(usage: TokenUsage) -> None:
+    """Raise if the counts are none; what a provider sends is passed on as it came."""
+    prompt = usage.input, usage.cache_read, usage.cache_write_5m, usage.cache_write_1h
+    for count in (*prompt, usage.output, usage.web_searches, usage.audio_input, usage.audio_output):
+        if not 0 <= count <= MOST_TOKENS:
+            raise NotAnAmountError("tokens are counted from 0")
+
+
+def _name(value: object) -> str | None:
+    """The name of a model or a provider, short enough to be kept; None for what is no name."""
+    return value[:LONGEST_LABEL] if isinstance(value, str) else None
 
 
 class LLMCall:
@@ -114,8 +136,8 @@ class LLMCall:
 
     def __init__(self, telemetry: Telemetry, model: str, provider: str | None = None) -> None:
         self._telemetry = telemetry
-        self._model = model
-        self._provider = provider
+        self._model = _name(model) or metrics.OTHER
+        self._provider = _name(provider)
         self._others: Sequence[tuple[str | None, TokenUsage]] = ()
         self._scope = current_scope()
         self._finished = False
@@ -142,19 +164,23 @@ class LLMCall:
 
     def served_by(self, provider: str) -> None:
         """Say who serves the call, where that shows only in the response: prices differ by it."""
-        self._provider = provider
+        self._provider = _name(provider)
 
     def took(self, seconds: float, first_token_seconds: float | None = None) -> None:
         """Say how long the call took, where its end is told only afterwards."""
-        self._seconds = seconds
-        self._first_token_seconds = first_token_seconds
+        with self._telemetry.swallowing("llm"):
+            self._seconds = amount(seconds)
+            self._first_token_seconds = None if first_token_seconds is None else amount(first_token_seconds)
 
     def also_used(self, others: Sequence[tuple[str | None, TokenUsage]]) -> None:
         """Say what else was inferred to answer this call: model and tokens; None is the model of the call itself.
 
         Each is priced by its own size, and counted with the call when that ends. Replaces what was said before.
         """
-        self._others = others
+        with self._telemetry.swallowing("llm"):
+            for _model, used in others:
+                _check(used)
+            self._others = others
 
     def finish(self, usage: TokenUsage | None, model: str | None = None) -> None:
         """Count a successful call; ``model`` is the one that answered, if it differs from the one asked for.
@@ -166,14 +192,21 @@ class LLMCall:
 
     def fail(self, error_type: str, usage: TokenUsage | None = None) -> None:
         """Count a failed call by provider error code or exception class; tokens seen before the failure still cost."""
-        self._end(usage or TokenUsage(), None, error_type)  # a failure that reports no usage is not billed
+        # A failure that reports no usage is not billed.
+        self._end(TokenUsage() if usage is None else usage, None, error_type or metrics.OTHER)
 
     def _end(self, usage: TokenUsage | None, model: str | None, error_type: str | None) -> None:
         if self._finished:
             return
         self._finished = True
         try:
-            self._record(model, usage, error_type)
+            if usage is not None:
+                _check(usage)
+        except Exception as fault:
+            self._telemetry.swallow("llm", fault)
+            usage = None  # what it used is unknown then, and counted so
+        try:
+            self._record(_name(model), usage, error_type)
         except Exception as fault:
             self._telemetry.swallow("llm", fault)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from agentgauge import metrics, workers
+from agentgauge.boundary import LONGEST_LABEL, amount, label_text
 from agentgauge.calls import LLMCall, ToolCall, record_tool_call, tool_error_type
 from agentgauge.endpoint import MetricsServer, own_address, serve_metrics
 from agentgauge.mcp_operation import MCPOperation
@@ -65,6 +66,8 @@ class AgentGauge(Telemetry):
     ) -> None:
         if not agent or not agent.strip():
             raise ValueError("AgentGauge needs the agent's name: AgentGauge('sales_companion')")
+        if label_text(agent) != agent:
+            raise ValueError(f"the agent's name is not valid Unicode or longer than {LONGEST_LABEL} characters")
         if isinstance(tools, str) or isinstance(models, str) or isinstance(mcp_servers, str):
             raise TypeError("tools, models and mcp_servers are lists of names, not one string: tools=['send_email']")
         super().__init__(agent, registry, tools=tools, models=models, mcp_servers=mcp_servers, prices=prices)
@@ -148,7 +151,7 @@ class AgentGauge(Telemetry):
         with self.swallowing("tool"):
             self.instruments.counter(metrics.CACHE_REQUESTS, tool, result).inc()
             if age_seconds is not None:
-                self.instruments.histogram(metrics.CACHE_AGE, tool).observe(age_seconds)
+                self.instruments.histogram(metrics.CACHE_AGE, tool).observe(amount(age_seconds))
 
     def llm_call(self, model: str, *, provider: str | None = None) -> LLMCall:
         """Start one LLM call; see LLMCall.

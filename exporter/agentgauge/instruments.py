@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.values import MutexValue
 
 from agentgauge import metrics
+from agentgauge.boundary import label_text
 from agentgauge.metrics import OTHER, Label, MetricSpec
 
 log = logging.getLogger("agentgauge")
@@ -74,7 +75,7 @@ class LabelBounds:
         self.tools: set[str] = set()
         self.servers: set[str] = set()
         self.listed_models: set[str] = set()  # on the price list, some of them under the names of one provider
-        self._models = set(models)
+        self._models = set(map(label_text, models))
         self._canonical_model = canonical_model
         self._seen: dict[str, set[str]] = {}
         self._folding = threading.Lock()
@@ -99,6 +100,9 @@ class LabelBounds:
 
     def fold(self, spec: MetricSpec, label: Label, value: str) -> str:
         """The value to put on the series: itself when it is within bounds, else ``other``."""
+        if not isinstance(value, str):
+            return self.overflow(spec, label, "")
+        value = label_text(value)
         kept = self._within(label, value)
         return self.overflow(spec, label, value) if kept is None else kept
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from itertools import product
 from math import prod
 
+from agentgauge import boundary
 from agentgauge.metrics import OTHER, Label, MetricSpec
 from agentgauge.telemetry import Telemetry
 
@@ -30,7 +31,7 @@ class OwnCounter:
             if labels.keys() != {label.name for label in self._spec.labels}:
                 raise TypeError(f"{self._spec.name} has other labels than {', '.join(labels) or 'none'}")
             values = [str(labels[label.name]) for label in self._spec.labels]
-            self._telemetry.instruments.counter(self._spec, *values).inc(amount)
+            self._telemetry.instruments.counter(self._spec, *values).inc(boundary.amount(amount))
 
 
 def declare_counter(telemetry: Telemetry, name: str, labels: Mapping[str, Iterable[str]], help: str) -> OwnCounter:

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
 from agentgauge import metrics
+from agentgauge.boundary import NotAnAmountError, amount
 from agentgauge.exemplars import current_trace
 from agentgauge.telemetry import Telemetry
 from agentgauge.vocabulary import Rating, Reason, SessionLimit, StepLabel, TaskOutcome
@@ -126,7 +127,7 @@ class Session:
     def __init__(
         self, telemetry: Telemetry, limits: SessionLimits, user_id: str | None, session_id: str | None
     ) -> None:
-        self.id = session_id or uuid.uuid4().hex
+        self.id = session_id if isinstance(session_id, str) and session_id else uuid.uuid4().hex
         self.user_id = user_id
         self.tool_calls = 0
         self.turns = 0
@@ -229,6 +230,11 @@ class Session:
 
     def add_cost(self, usd: float) -> None:
         """Add LLM or tool cost in USD; crossing the limit is counted at once, not at the close."""
+        try:
+            usd = amount(usd)
+        except NotAnAmountError as fault:
+            self._telemetry.swallow("session", fault)
+            return
         with self._lock:
             self.cost_usd += usd
             crossed = self.cost_usd > self._limits.cost_usd and self._crosses_first("cost")
@@ -261,7 +267,10 @@ class Task:
     """
 
     def __init__(self, telemetry: Telemetry, session: Session, model_turns: int = 0) -> None:
-        self.model_turns = model_turns
+        self.model_turns = 0
+        if model_turns:
+            with telemetry.swallowing("task"):
+                self.model_turns = int(amount(model_turns))
         self.session = session
         self.suspension_id: str | None = None
         self._telemetry = telemetry

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import CollectorRegistry
 
 from agentgauge import metrics
+from agentgauge.boundary import label_text
 from agentgauge.forks import in_forked_children
 from agentgauge.in_flight import TurnsInFlight
 from agentgauge.instruments import Instruments, LabelBounds
@@ -58,8 +59,8 @@ class Telemetry:
         self.on_llm_call_end: Callable[[Any, TokenUsage | None, float, bool], None] | None = None
         self.on_tool_call: Callable[[str, float, bool], None] | None = None
         self._bounds = LabelBounds(self.prices.canonical_name, models)
-        self._bounds.tools.update(tools)
-        self._bounds.servers.update(mcp_servers)
+        self._bounds.tools.update(map(label_text, tools))
+        self._bounds.servers.update(map(label_text, mcp_servers))
         self._model_labels: dict[tuple[str, str | None, str | None], str] = {}
         self._models_at_zero: set[str] = set()
         self._logged_faults: set[FaultSite] = set()
@@ -89,7 +90,7 @@ class Telemetry:
 
     def register_tools(self, names: Iterable[str]) -> None:
         """Add tools to the registered ones and create their series at 0."""
-        new = set(names) - self._bounds.tools
+        new = set(map(label_text, names)) - self._bounds.tools
         if new:
             self._bounds.tools.update(new)
             self.instruments.create_at_zero()

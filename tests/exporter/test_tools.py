@@ -71,20 +71,22 @@ def test_the_original_exception_reaches_the_caller_unmodified(gauge: AgentGauge)
 
 async def test_an_async_tool_is_timed_to_its_end_not_to_its_coroutine(gauge: AgentGauge) -> None:
     """The classic mistake records the microseconds of creating the coroutine."""
-    release = asyncio.Event()
+    began, release = asyncio.Event(), asyncio.Event()
 
     @gauge.tool("t")
     async def waits() -> str:
+        began.set()
         await release.wait()
         return "done"
 
     waiting = asyncio.create_task(waits())
+    await began.wait()
     await asyncio.sleep(0.05)
     assert calls(gauge, "success") == 0
     release.set()
     assert await waiting == "done"
     assert inspect.iscoroutinefunction(waits)
-    assert seconds(gauge) >= 0.05
+    assert seconds(gauge) >= 0.049
 
 
 async def test_a_cancelled_tool_counts_as_failed_and_stays_cancelled(gauge: AgentGauge) -> None:
