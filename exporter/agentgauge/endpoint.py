@@ -27,6 +27,9 @@ from agentgauge.instruments import own_gauges
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 SCRAPE_USER = "prometheus"
+MOST_CONNECTIONS = 50
+SILENT_SECONDS = 10
+"""After which a silent client is disconnected: each takes a thread."""
 EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - recognised, not bound to
 """Addresses that stand for all of a host's."""
 
@@ -57,7 +60,29 @@ class MetricsServer:
 
 
 class _ThreadingServer(ThreadingMixIn, WSGIServer):
+    """A thread for each connection, and never more than MOST_CONNECTIONS: one more is closed at once."""
+
     daemon_threads = True
+    request_queue_size = MOST_CONNECTIONS
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away, or that does not speak TLS, is not the agent's fault and fills no log of its."""
 
 
 class _SharedServer(_ThreadingServer):
@@ -75,8 +100,7 @@ class _SharedServer(_ThreadingServer):
 
 
 class _QuietHandler(WSGIRequestHandler):
-    timeout = 30
-    """Seconds after which a silent client is disconnected: each takes a thread."""
+    timeout = SILENT_SECONDS
 
     def log_message(self, format: str, *args: Any) -> None:
         """Scrapes are not logged."""
@@ -152,7 +176,8 @@ def serve_metrics(
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
+        # Not while it is accepted: a client that never speaks would keep all others out.
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         scheme = "https"
     in_forked_children(server.server_close)  # where no thread answers, and the port would stay taken
     threading.Thread(target=server.serve_forever, name="agentgauge-metrics", daemon=True).start()

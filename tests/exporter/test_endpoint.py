@@ -6,6 +6,9 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from agentgauge import AgentGauge
+from agentgauge.endpoint import MOST_CONNECTIONS
 
 OPENMETRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
 
@@ -61,15 +65,53 @@ def test_with_a_password_a_scrape_without_it_is_refused(gauge: AgentGauge) -> No
     server.close()
 
 
-def test_with_a_certificate_it_is_https(gauge: AgentGauge, tmp_path: Path) -> None:
-    """Scraped with verification against that certificate."""
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for 127.0.0.1, with its key beside it."""
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", *subject]
     subprocess.run([*command, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
-    server = gauge.serve(port=0, certificate=str(certificate), key=str(key))
+    return certificate
+
+
+def test_with_a_certificate_it_is_https(gauge: AgentGauge, certificate: Path) -> None:
+    """Scraped with verification against that certificate."""
+    server = gauge.serve(port=0, certificate=str(certificate), key=str(certificate.with_name("key.pem")))
     assert server.url.startswith("https://")
     assert requests.get(server.url, verify=str(certificate), timeout=5).status_code == 200
+    server.close()
+
+
+def test_a_client_that_never_speaks_keeps_nobody_out(gauge: AgentGauge, certificate: Path) -> None:
+    """Nor does one that does not speak TLS."""
+    server = gauge.serve(port=0, certificate=str(certificate), key=str(certificate.with_name("key.pem")))
+    with (
+        socket.create_connection(("127.0.0.1", server.port)),
+        socket.create_connection(("127.0.0.1", server.port)) as it,
+    ):
+        it.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert requests.get(server.url, verify=str(certificate), timeout=5).status_code == 200
+    server.close()
+
+
+def test_silent_clients_take_so_many_threads_and_no_more(gauge: AgentGauge) -> None:
+    """A thread each would be the end of the agent; the next one is told to go."""
+    server = gauge.serve(port=0)
+    before = threading.active_count()
+    with ExitStack() as open_ones:
+        for _ in range(MOST_CONNECTIONS):
+            open_ones.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+        turned_away = open_ones.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=5))
+        assert turned_away.recv(1) == b""
+        assert threading.active_count() <= before + MOST_CONNECTIONS
+    answered = None
+    end = time.monotonic() + 5
+    while answered is None and time.monotonic() < end:
+        with suppress(requests.ConnectionError):
+            answered = requests.get(server.url, timeout=5)
+    assert answered is not None
+    assert answered.status_code == 200
     server.close()
 
 
