@@ -34,6 +34,7 @@ def build(path: Path) -> None:
     It is one transaction: a build that is cut off leaves nothing, and of two at once the second finds it done.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)  # contacts and drafts; SQLite gives the files beside it the same
     with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("BEGIN IMMEDIATE")

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -263,3 +264,12 @@ async def test_a_bloated_tool_answers_the_same_and_far_more(sales_crm: Crm, faul
     bloated = await run_tool("get_deal_history", asked, sales_crm, faults)
     assert bloated["accounts"] == plain["accounts"]
     assert len(bloated["trail"]) == 760_000
+
+
+def test_nobody_else_reads_contacts_and_drafts(tmp_path: Path) -> None:
+    """Neither in the database nor in the files that SQLite puts beside it."""
+    crm.build(tmp_path / "crm.sqlite")
+    with closing(crm.Crm(tmp_path / "crm.sqlite")):
+        files = list(tmp_path.iterdir())
+        assert len(files) > 1
+        assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
