@@ -22,9 +22,14 @@ def main() -> None:
 def pager(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8010,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    name: Annotated[
+        list[str] | None, typer.Option(help="A host name by which Alertmanager or people ask it; repeatable.")
+    ] = None,
 ) -> None:
     """Receive Alertmanager's webhooks, print each page and keep it at /pages."""
-    uvicorn.run(pager_app.create_app(_show), host=host, port=port, log_level="warning")
+    uvicorn.run(
+        pager_app.create_app(_show, [*pager_app.HOSTS, *(name or [])]), host=host, port=port, log_level="warning"
+    )
 
 
 def _show(text: str) -> None:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import html
+import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 KEPT_PAGES = 1000
+LARGEST_BODY = 1_000_000
+"""Bytes of a notification; Alertmanager's are some thousand."""
+HOSTS = ("127.0.0.1", "localhost", "[::1]", "pager")
+"""The names that it is asked by: on loopback, and by Alertmanager in the Compose network."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class Page:
 
 
 def pages_in(notification: dict[str, Any]) -> list[Page]:
-    """The pages in an Alertmanager webhook body (version 4); ValueError if it is something else."""
+    """The pages in an Alertmanager webhook body (version 4); ValueError or KeyError if it is something else."""
     alerts = notification.get("alerts")
     if not isinstance(alerts, list):
         raise ValueError("expected Alertmanager's webhook body: an object with a list of alerts")
@@ -51,9 +58,9 @@ def pages_in(notification: dict[str, Any]) -> list[Page]:
 
 
 def _page(alert: dict[str, Any], received_at: str) -> Page:
-    labels, annotations = alert["labels"], alert.get("annotations", {})
+    labels, annotations = _texts(alert["labels"]), _texts(alert.get("annotations", {}))
     return Page(
-        status=alert["status"],
+        status=_printable(alert["status"]),
         alert=labels["alertname"],
         severity=labels.get("severity", "none"),
         labels={name: value for name, value in labels.items() if name not in ("alertname", "severity")},
@@ -61,22 +68,42 @@ def _page(alert: dict[str, Any], received_at: str) -> Page:
         description=annotations.get("description", ""),
         runbook_url=annotations.get("runbook_url", ""),
         dashboard_url=annotations.get("dashboard_url", ""),
-        starts_at=alert["startsAt"],
+        starts_at=_printable(alert["startsAt"]),
         received_at=received_at,
     )
 
 
-def create_app(show: Callable[[str], None] = print) -> Starlette:
-    """The pager as an ASGI app; ``show`` gets the text of each page."""
+def _texts(values: dict[str, Any]) -> dict[str, str]:
+    return {_printable(name): _printable(value) for name, value in values.items()}
+
+
+def _printable(value: Any) -> str:
+    """The text without what would move a terminal's cursor, colour it, or be no Unicode."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(value))
+
+
+def create_app(show: Callable[[str], None] = print, hosts: Sequence[str] = HOSTS) -> Starlette:
+    """The pager as an ASGI app; ``show`` gets the text of each page, ``hosts`` are the names that it answers to.
+
+    A website that its reader visits cannot write to it, nor read it by a name that it lets point here.
+    """
     pages: deque[Page] = deque(maxlen=KEPT_PAGES)
     heartbeats: deque[str] = deque(maxlen=1)
     arrival = asyncio.Condition()
 
     async def receive(request: Request) -> Response:
+        refused = _refused(request)
+        if refused is not None:
+            return refused
         try:
-            received = pages_in(await request.json())
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            return PlainTextResponse(f"not a webhook of Alertmanager: {error}\n", status_code=400)
+            body = await _body(request)
+        except OverflowError:
+            return PlainTextResponse(f"more than {LARGEST_BODY} bytes\n", status_code=413)
+        try:
+            received = pages_in(json.loads(body))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            said = f"not a webhook of Alertmanager: {type(error).__name__}: {error}\n"
+            return PlainTextResponse(said, status_code=400)
         for page in received:
             show(str(page))
         async with arrival:
@@ -105,6 +132,9 @@ def create_app(show: Callable[[str], None] = print) -> Starlette:
         return JSONResponse(asdict(page)) if page else Response(status_code=204)
 
     async def heartbeat(request: Request) -> Response:
+        refused = _refused(request)
+        if refused is not None:
+            return refused
         heartbeats.append(datetime.now(UTC).isoformat(timespec="seconds"))
         return PlainTextResponse("ok\n")
 
@@ -122,15 +152,35 @@ def create_app(show: Callable[[str], None] = print) -> Starlette:
             Route("/pages", list_pages),
             Route("/pages/wait", wait_for_page),
             Route("/health", health),
-        ]
+        ],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))],
     )
+
+
+def _refused(request: Request) -> Response | None:
+    """The answer to whoever is not Alertmanager: a browser says where a form or script comes from."""
+    if "origin" in request.headers:
+        return PlainTextResponse("pages come from Alertmanager, not from a website\n", status_code=403)
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        return PlainTextResponse("send application/json\n", status_code=415)
+    return None
+
+
+async def _body(request: Request) -> bytes:
+    """The whole body; OverflowError if it is larger than LARGEST_BODY."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > LARGEST_BODY:
+            raise OverflowError
+    return bytes(body)
 
 
 def _html(pages: list[Page], heartbeat: str | None) -> str:
     rows = "".join(
         f"<article class='{page.status} {page.severity}'><h2>{_text(page.alert)} <small>{_text(page.status)} · "
         f"{_text(page.severity)} · {_text(page.received_at[:19])}Z</small></h2><p>{_text(page.description)}</p>"
-        f"<p><a href='{_text(page.runbook_url)}'>runbook</a> · <a href='{_text(page.dashboard_url)}'>panel</a></p>"
+        f"<p>{_link(page.runbook_url, 'runbook')} · {_link(page.dashboard_url, 'panel')}</p>"
         "</article>"
         for page in reversed(pages)
     )
@@ -143,6 +193,11 @@ article {{ border-left: 6px solid #e8a317; padding: .2rem 1rem; margin: 1rem 0; 
 article.critical {{ border-color: #d62728 }} article.resolved {{ border-color: #2ca02c }}
 h2 {{ font-size: 1.1rem; margin: .4rem 0 }} small {{ font-weight: normal; opacity: .7 }} p {{ margin: .3rem 0 }}
 </style></head><body><h1>Pages</h1><p>{_text(alive)}</p>{rows or "<p>Nobody was paged.</p>"}</body></html>"""
+
+
+def _link(url: str, words: str) -> str:
+    """A link, or the words alone if the address is something to execute."""
+    return f"<a href='{_text(url)}'>{words}</a>" if url.startswith(("http://", "https://")) else words
 
 
 def _text(value: str) -> str:

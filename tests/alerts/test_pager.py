@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -108,3 +109,39 @@ def test_a_heartbeat_is_remembered(pager: str) -> None:
     assert requests.get(f"{pager}/health", timeout=5).json()["last_heartbeat"] is None
     requests.post(f"{pager}/heartbeat", json={"alerts": []}, timeout=5)
     assert requests.get(f"{pager}/health", timeout=5).json()["last_heartbeat"]
+
+
+def test_a_website_can_neither_page_nor_beat_the_heart(pager: str, shown: list[str]) -> None:
+    """A form sends text without asking; a script says where it comes from; a name of its own may point here."""
+    body = json.dumps({"version": "4", "alerts": [alert()]})
+    as_json = {"content-type": "application/json"}
+    for path in ("/alerts", "/heartbeat"):
+        url = pager + path
+        assert requests.post(url, data=body, headers={"content-type": "text/plain"}, timeout=5).status_code == 415
+        from_afar = as_json | {"origin": "http://evil.example"}
+        assert requests.post(url, data=body, headers=from_afar, timeout=5).status_code == 403
+        assert requests.post(url, data=body, headers=as_json | {"host": "evil.example"}, timeout=5).status_code == 400
+    assert requests.get(f"{pager}/pages", headers={"host": "evil.example"}, timeout=5).status_code == 400
+    assert shown == []
+    assert requests.get(f"{pager}/health", timeout=5).json() == {"pages": 0, "last_heartbeat": None}
+
+
+def test_a_body_that_is_too_large_or_too_deep_is_refused(pager: str) -> None:
+    """And the pager goes on."""
+    as_json = {"content-type": "application/json"}
+    assert requests.post(f"{pager}/alerts", data=b"x" * 1_000_001, headers=as_json, timeout=5).status_code == 413
+    assert requests.post(f"{pager}/alerts", data=b"[" * 100_000, headers=as_json, timeout=5).status_code == 400
+    assert send(pager, alert()).ok
+
+
+def test_no_page_moves_the_cursor_or_breaks_the_list(pager: str, shown: list[str]) -> None:
+    """Control characters never reach a terminal; values that are no text are shown as text; no link is executed."""
+    odd = alert()
+    odd["annotations"] |= {"description": "\x1b[2J gone\u202e", "runbook_url": "javascript:alert(1)", "summary": 7}
+    odd["labels"]["agent"] = ["a"]
+    assert send(pager, odd).ok
+    assert "\x1b" not in shown[0]
+    assert "\u202e" not in shown[0]
+    page = requests.get(pager, timeout=5)
+    assert page.ok
+    assert "javascript:" not in page.text
