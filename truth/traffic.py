@@ -25,11 +25,13 @@ from truth.histories import DAY, HOUR, Counts, Reals, office_hours
 TOOLS = {"crm": 95.0, "mail": 57.0, "catalogue": 38.0}
 """Tool → its calls an hour: half, three tenths and a fifth of 190."""
 PLANNER, CLASSIFIER = "claude-opus-5-5", "claude-haiku-5-5"
+MCP_SERVER = "calendar"
 COARSE_SCRAPE = 100
 """Seconds between scrapes of the weeks before an incident: a window of five minutes holds three."""
 
 ARRIVALS = (
     *(f"{tool}_calls" for tool in TOOLS), "tasks", "sessions", "approvals", "ratings", "audits", "llm_calls",
+    "mcp_calls",
 )  # fmt: skip  # the tools, and then the rest
 """Events an hour that grow with the volume, and follow the hours of the day."""
 LLM_ERRORS = {
@@ -83,6 +85,9 @@ def usual(level: float) -> Mapping[str, float]:
         "tool_usd": 0.0005,
         "unpriced": 0.0,
         "usage_unknown": 0.0,
+        "mcp_calls": 240.0,
+        "mcp_failed": level * promised("AgentMCPErrorsHigh"),
+        "mcp_up": 1.0,
         "prompt_tokens": level * 50_000,
         "cached": 0.8,
         "approvals": 8.0,
@@ -295,6 +300,7 @@ class _History:
         yield from self._sessions()
         yield from self._llm()
         yield from self._people()
+        yield from self._mcp()
         for site in ("ledger",):
             yield _count(metrics.EXPORTER_ERRORS, site, n=self._arrive("telemetry_faults"))
         yield _count(metrics.LABEL_OVERFLOW, metrics.TOOL_ERRORS.name, "error_type", n=self._arrive("overflow"))
@@ -388,6 +394,12 @@ class _History:
         yield _count(metrics.FEEDBACK, "down", "wrong_answer", n=wrong)
         yield _count(metrics.FEEDBACK, "down", "tone", n=np.maximum(down - wrong, 0))
 
+    def _mcp(self) -> Iterator[_Counter]:
+        requests = self._arrive("mcp_calls")
+        failed = self._of(requests, "mcp_failed")
+        yield from _histogram(metrics.MCP_DURATION, MCP_SERVER, "tools/call", "", n=requests - failed, total=requests)
+        yield from _histogram(metrics.MCP_DURATION, MCP_SERVER, "tools/call", "TimeoutError", n=failed, total=failed)
+
     def gauges(self, replica: Replica) -> Iterator[tuple[MetricSpec, tuple[str, ...], Reals]]:
         """Metric, labels and values at each moment of the grid."""
         agent, ones = self.agent, np.ones_like(self.at)
@@ -398,6 +410,7 @@ class _History:
         waiting = self.value("waiting")
         yield metrics.APPROVALS_PENDING, (), waiting
         yield metrics.ACTIONS_UNRESOLVED, ("crm",), self.value("unresolved")
+        yield metrics.MCP_SERVER_UP, (MCP_SERVER,), self.value("mcp_up")
         last_empty = np.maximum.accumulate(np.where(waiting > 0, self.at[0], self.at))
         yield metrics.OLDEST_APPROVAL, (), np.where(waiting > 0, self.at - last_empty, 0.0)
         scatter = self._of_day[(self.at // DAY).astype(np.int64)] * self.value("users_scatter")
@@ -420,7 +433,8 @@ def _summed(gained: Increments) -> Increments:
 
 
 def _labels(spec: MetricSpec, values: tuple[str, ...]) -> dict[str, str]:
-    return dict(zip((label.name for label in spec.labels), values, strict=True))
+    named = zip((label.name for label in spec.labels), values, strict=True)
+    return {name: value for name, value in named if value}  # Prometheus keeps no label that is empty
 
 
 def _count(spec: MetricSpec, *values: str, n: Increments, born: bool = True) -> _Counter:
