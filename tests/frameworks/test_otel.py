@@ -227,27 +227,7 @@ def graph(url: str, traced: TracerProvider) -> Any:
     return made.compile()
 
 
-@pytest.mark.parametrize("adapted", [False, True], ids=["spans alone", "adapter as well"])
-@pytest.mark.parametrize(
-    "instrumentor", [OpenInferenceLangChain(), TraceloopLangChain()], ids=["openinference", "traceloop"]
-)
-def test_spans_that_stand_beside_each_other_are_one_call(
-    gauge: AgentGauge, traced: TracerProvider, provider: Provider, url: str, instrumentor: Any, adapted: bool
-) -> None:
-    """An instrumentation of LangChain does not make its span the current one: that of the SDK is its neighbour."""
-    provider.usage, provider.tools = OPUS_USAGE, [("when_renews", {"account": "Globex"})]
-    config: Any = {"callbacks": [callback_handler(gauge)]} if adapted else {}
-    instrumentor.instrument(tracer_provider=traced)
-    try:
-        asked: Any = {"messages": [HumanMessage("When does Globex renew?")]}
-        graph(url, traced).invoke(asked, config)
-    finally:
-        instrumentor.uninstrument()
-    check(gauge.registry, OPUS_KINDS, OPUS_USD, calls=2)
-    assert shown(gauge.registry, "agent_tool_calls_total") == {("when_renews", "success"): 1}
-    assert shown(gauge.registry, "agent_tasks_total") == {("completed",): 1}
-
-
+# Before the next test: Traceloop's instrumentation of LangChain cannot be undone, and its spans stay around others.
 @pytest.mark.parametrize("compression", [Compression.NoCompression, Compression.Gzip])
 async def test_the_gateway_counts_what_the_processor_does(
     traced: TracerProvider, provider: Provider, url: str, registry: CollectorRegistry, compression: Compression
@@ -286,3 +266,24 @@ async def test_the_gateway_counts_what_the_processor_does(
         }
 
     assert comparable(received) == comparable(registry)
+
+
+@pytest.mark.parametrize("adapted", [False, True], ids=["spans alone", "adapter as well"])
+@pytest.mark.parametrize(
+    "instrumentor", [OpenInferenceLangChain(), TraceloopLangChain()], ids=["openinference", "traceloop"]
+)
+def test_spans_that_stand_beside_each_other_are_one_call(
+    gauge: AgentGauge, traced: TracerProvider, provider: Provider, url: str, instrumentor: Any, adapted: bool
+) -> None:
+    """An instrumentation of LangChain does not make its span the current one: that of the SDK is its neighbour."""
+    provider.usage, provider.tools = OPUS_USAGE, [("when_renews", {"account": "Globex"})]
+    config: Any = {"callbacks": [callback_handler(gauge)]} if adapted else {}
+    instrumentor.instrument(tracer_provider=traced)
+    try:
+        asked: Any = {"messages": [HumanMessage("When does Globex renew?")]}
+        graph(url, traced).invoke(asked, config)
+    finally:
+        instrumentor.uninstrument()
+    check(gauge.registry, OPUS_KINDS, OPUS_USD, calls=2)
+    assert shown(gauge.registry, "agent_tool_calls_total") == {("when_renews", "success"): 1}
+    assert shown(gauge.registry, "agent_tasks_total") == {("completed",): 1}
