@@ -100,9 +100,9 @@ class _Handler(BaseCallbackHandler):
                 if isinstance(message := getattr(generation, "message", None), BaseMessage)
             ]
             # One answer of several says what they cost together.
-            told = next((message for message in messages if usage_of(message)), None)
-            about = getattr(told, "response_metadata", {})
-            call.finish(usage_of(told), about.get("model_name") or about.get("model"))
+            answer = next((message for message in messages if usage_of(message)), None)
+            about = getattr(answer, "response_metadata", {})
+            call.finish(usage_of(answer), about.get("model_name") or about.get("model"))
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **more: Any) -> None:
         call = self._calls.end(run_id)

@@ -101,8 +101,8 @@ class Agents:
     def _name(self, service: str | None, agent: str | None) -> str:
         """The name of the agent; a gauge of that name exists."""
         # An SDK that was not told a name says `unknown_service:node`.
-        told = agent if service is None or service.startswith("unknown_service") else self._names.get(service, service)
-        name = told if told is not None and _NAME.fullmatch(told) else metrics.OTHER
+        named = agent if service is None or service.startswith("unknown_service") else self._names.get(service, service)
+        name = named if named is not None and _NAME.fullmatch(named) else metrics.OTHER
         if name not in self._recorders:
             if len(self._recorders) > self._most:  # `other` is none of them
                 if not self._warned:

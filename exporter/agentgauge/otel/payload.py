@@ -103,8 +103,8 @@ def _service(attributes: Iterable[Any]) -> str | None:
 
 def _finished(span: Span, scope: str) -> FinishedSpan:
     exceptions = [event for event in span.events if event.name == "exception"]
-    told = _values(exceptions[-1].attributes, frozenset({spellings.EXCEPTION})) if exceptions else {}
-    exception = told.get(spellings.EXCEPTION)
+    attributes = _values(exceptions[-1].attributes, frozenset({spellings.EXCEPTION})) if exceptions else {}
+    exception = attributes.get(spellings.EXCEPTION)
     return FinishedSpan(
         attributes=_values(span.attributes, spellings.ATTRIBUTES),
         started=span.start_time_unix_nano,
@@ -120,8 +120,8 @@ def _finished(span: Span, scope: str) -> FinishedSpan:
     )
 
 
-def _id(told: bytes) -> bytes | None:
-    return told if 0 < len(told) <= LONGEST_ID else None
+def _id(sent: bytes) -> bytes | None:
+    return sent if 0 < len(sent) <= LONGEST_ID else None
 
 
 def _exemplar(span: Span) -> Exemplar | None:

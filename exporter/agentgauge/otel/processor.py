@@ -180,7 +180,7 @@ def _scope(span: ReadableSpan) -> str:
 def _finished(span: ReadableSpan, *, enclosed: bool) -> FinishedSpan:
     attributes = span.attributes or {}
     exceptions = [event for event in span.events if event.name == "exception"]
-    told: Any = (exceptions[-1].attributes or {}).get(spellings.EXCEPTION) if exceptions else None
+    exception: Any = (exceptions[-1].attributes or {}).get(spellings.EXCEPTION) if exceptions else None
     return FinishedSpan(
         attributes={name: attributes[name] for name in spellings.ATTRIBUTES & attributes.keys()},
         started=span.start_time or 0,
@@ -189,7 +189,7 @@ def _finished(span: ReadableSpan, *, enclosed: bool) -> FinishedSpan:
         id=span.context.span_id,
         parent=None if span.parent is None else span.parent.span_id,
         failed=span.status.status_code is StatusCode.ERROR,
-        exception=told if isinstance(told, str) else None,
+        exception=exception if isinstance(exception, str) else None,
         enclosed=enclosed,
         scope=_scope(span),
         events={event.name: event.timestamp for event in span.events if event.name in spellings.EVENTS},

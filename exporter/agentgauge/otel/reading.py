@@ -202,18 +202,18 @@ def _error_type(span: FinishedSpan) -> str | None:
 
     The convention sets ``error.type`` on what failed alone, and some instrumentations set it without a status.
     """
-    told = span.attributes.get(spellings.FAILURE)
-    if told is None and not span.failed:
+    error = span.attributes.get(spellings.FAILURE)
+    if error is None and not span.failed:
         return None
-    kind = str(told or span.exception or "").rpartition(".")[2]  # "openai.RateLimitError"
+    kind = str(error or span.exception or "").rpartition(".")[2]  # "openai.RateLimitError"
     return f"http_{kind}" if kind.isdigit() else _name_or(kind, "error")
 
 
-def _provider(told: str | None) -> str | None:
+def _provider(named: str | None) -> str | None:
     """As the price list knows it: frameworks add which of its APIs it is."""
-    if told is None:
+    if named is None:
         return None
-    name = told.lower()
+    name = named.lower()
     for beginning, listed in spellings.PROVIDERS.items():
         if name.startswith(beginning):
             return listed
