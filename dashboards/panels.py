@@ -287,7 +287,9 @@ def _target(panel: Panel, query: Query, expr: str, ref_id: str) -> prometheus.Da
         return target.instant().format(PromQueryFormat.TABLE)
     if panel.kind == "heatmap":
         return target.range().format(PromQueryFormat.HEATMAP).legend_format("{{le}}")
-    target = target.instant() if query.instant else target.range().exemplar("_bucket" in expr)
+    target = target.instant() if query.instant else target.range()
+    if "_bucket" in expr and not query.instant:
+        target = target.exemplar(True)  # a dot for a measurement whose trace is known
     return target.format(PromQueryFormat.TIME_SERIES).legend_format(query.legend)
 
 

@@ -19,6 +19,7 @@ interface Query extends grafana.DataQuery {
   instant?: boolean;
   range?: boolean;
   legendFormat?: string;
+  exemplar?: boolean;
 }
 interface Annotation extends grafana.AnnotationQuery {
   expr: string;
