@@ -84,7 +84,7 @@ class PriceList:
         """The model at this provider, or at the one that the name shows; None if there is no price for it.
 
         ``provider`` may be in any framework's spelling: ``bedrock``, ``vertex_ai``, ``azure_openai``, ``groq``. A name
-        that was not asked for lately takes 0.1 ms, or 2 ms at a provider of hundreds of models.
+        that was not asked for lately takes 0.1 ms, or some milliseconds at a provider of hundreds of models.
         """
         if len(model) > LONGEST_NAME:
             return None
