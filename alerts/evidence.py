@@ -93,24 +93,25 @@ def share_above(judged: Judged, promised: str, rest: str, *, of_all: bool = Fals
 
     The evidence is so many bad ones, or ``of_all`` so many of the whole. It does not begin while one of ``roots``,
     alerts of the same agent that explain it, is pending or firing: a tool that is not called after the outage would go
-    on.
+    on. Nor is a window evidence in which one of them fired: what it explains is known, and two failures an hour after
+    an outage are nothing to be woken for.
     """
     share = judged.share_in
+    explained = f'ALERTS{{alertname=~"{"|".join(roots)}"'
     return _judgement(
         judged,
-        surprised=lambda look: (
-            f"""
+        surprised=lambda look: f"""
     {judged.part_in(look)}
       > {promised} * {judged.whole_in(look)}
         + <{look}.z> * sqrt({promised} * {rest} * {judged.whole_in(look)})
     and {(judged.whole_in if of_all else judged.part_in)(look)} >= <evidence>
-"""
-        ),
+{f'    unless on (agent) max_over_time({explained}, alertstate="firing"}}[<{look}.window>])' if roots else ""}
+""".rstrip("\n"),
         still=f"""
   and {judged.part_in(LATELY)} >= {AT_LEAST_LATELY}
   and {share(LATELY)} > {promised}
   and {share(LATELY)} > {share("slow")} / 2
-{f'  unless on (agent) ALERTS{{alertname=~"{"|".join(roots)}"}}' if roots else ""}
+{f"  unless on (agent) {explained}}}" if roots else ""}
 """,
         above=f"{share('slow')} > {promised}",
         mended=f"""

@@ -106,6 +106,8 @@ A_DAYS_LIMIT = frozenset({"AgentUserDailyCostHigh"})
 """Reps who are so much busier than usual spend the limit of a day within minutes when something is dear."""
 SLOWER = frozenset({"AgentLatencySpike"})
 """More turns of the model take longer, and it is not known which of the two a user minds."""
+UNABLE_TO_ASK = frozenset({"AgentTaskCompletionLow"})
+"""A request that needs an approval fails while it cannot be written down: by chance those are enough."""
 UNHAPPY = frozenset({"AgentNegativeFeedbackHigh"})
 """Who reports a wrong answer gives it a thumb down, and those are judged over hours: they show later."""
 
@@ -148,7 +150,7 @@ SCENES: tuple[Scene, ...] = (
             _row("AgentModelGone", "model-gone"),
             _row("AgentUsageUnknown", "usage-lost"),
             Drill("AgentActionUnresolved", "an agent is killed while it acts", causes.killed_agent),
-            Drill("AgentTelemetryErrors", "the ledger is locked", causes.locked_ledger),
+            Drill("AgentTelemetryErrors", "the ledger is locked", causes.locked_ledger, also=UNABLE_TO_ASK),
             Drill("AgentEvalRegression", "a new version fails a scenario", causes.worse_version),
             Drill("AgentEvalStale", "no evaluation for eight days", causes.forgotten_evals),
             _row("AgentWrongAnswersReported", "stale-data", also=UNHAPPY),

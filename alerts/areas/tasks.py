@@ -12,8 +12,8 @@ TURNS_COUNT = "agent:agent_task_turns_count:increase5m"
 
 USUAL_TURNS = "agent:agent_task_turns:usual"
 
-PROVIDER = ("AgentModelGone", "AgentLLMErrorsHigh")
-"""No task is completed without a model: while it fails, that is the page."""
+ROOTS = ("AgentModelGone", "AgentLLMErrorsHigh", "AgentAllToolCallsFailing")
+"""Without a model or tools no task is completed: while one of these fires, that is the page."""
 
 UNCOMPLETED = Judged(
     alert="AgentTaskCompletionLow",
@@ -66,7 +66,7 @@ ALERTS = (
         area="tasks",
         summary="Too few user requests are completed.",
         fires_when="completed / all tasks < <threshold>",
-        expr=share_above(UNCOMPLETED, "(1 - <threshold>)", "<threshold>", roots=PROVIDER),
+        expr=share_above(UNCOMPLETED, "(1 - <threshold>)", "<threshold>", roots=ROOTS),
         description=(
             "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the tasks were not completed: "
             f"{UNCOMPLETED.counts('slow')} in the last <slow.window>, {UNCOMPLETED.counts('fast')} in the last "
@@ -95,7 +95,7 @@ ALERTS = (
         area="tasks",
         summary='The agent says "I can\'t help with that" too often.',
         fires_when="fallback / all tasks > <threshold>",
-        expr=share_above(FALLBACK, "<threshold>", "(1 - <threshold>)", of_all=True, roots=PROVIDER),
+        expr=share_above(FALLBACK, "<threshold>", "(1 - <threshold>)", of_all=True, roots=ROOTS),
         description=(
             "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the tasks ended in a fallback: "
             f"{FALLBACK.counts('slow')} in the last <slow.window>, {FALLBACK.counts('fast')} in the last "

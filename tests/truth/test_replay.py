@@ -28,7 +28,7 @@ def agent(name: str, **during: float) -> Agent:
 AGENTS = (
     agent("healthy"),
     agent("outage", crm_failed=1.0, mail_failed=1.0, catalogue_failed=1.0, uncompleted=0.9),
-    agent("half", crm_failed=0.3, mail_slow=0.4, turn_slow=0.3),
+    agent("half", crm_failed=0.3, mail_slow=0.4, turn_slow=0.3, uncompleted=0.6),
     agent("odd", looping=3.0, telemetry_faults=9.0, task_turns=12.0, fallback=0.5, llm_not_found=1.0),
 )
 
