@@ -110,7 +110,7 @@ def _check(usage: TokenUsage) -> None:
 
 
 def _name(value: object) -> str | None:
-    """The name of a model or a provider, short enough to be kept; None for what is no name."""
+    """The name of a model or a provider, short enough to be kept; None for anything but text."""
     return value[:LONGEST_LABEL] if isinstance(value, str) else None
 
 

@@ -14,7 +14,7 @@ class NoAnswerError(Exception):
 
 
 def fetch(url: str, path: str = "", timeout_seconds: float = 20.0) -> tuple[int, bytes]:
-    """Status and body of a GET of that path below the URL; raises NoAnswerError if there is no answer in that time."""
+    """GET that path below the URL: status and body; raises NoAnswerError if there is no answer in that time."""
     split = urlsplit(url)
     headers = {}
     if split.username is not None:

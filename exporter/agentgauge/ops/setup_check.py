@@ -66,7 +66,7 @@ class Scrape:
 
 
 def read_scrape(url: str) -> Scrape:
-    """What ``/metrics`` says now; raises NoAnswerError if that is no endpoint that can be read."""
+    """What ``/metrics`` says now; raises NoAnswerError if it cannot be read."""
     status, body = fetch(url, timeout_seconds=TIMEOUT_SECONDS)
     if status == 401:
         raise NoAnswerError(f"{shown(url)} wants a password; write it into the URL, as http://prometheus:…@host:9464")
