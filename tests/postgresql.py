@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from stack import debian
 from stack.errors import StackError
+from tests.ports import free_port
 
 INSTALLED = Path("/usr/lib/postgresql")
 """Where Debian and Ubuntu put the server's programs, off PATH."""
@@ -48,7 +48,7 @@ def running(home: Path, installed: Path = INSTALLED) -> Iterator[str]:
     user = UNPRIVILEGED if os.geteuid() == 0 else None
     if user:
         shutil.chown(folder, user)
-    data, port = folder / "data", _free_port()
+    data, port = folder / "data", free_port()
     # Nobody needs the data after a power cut; what is tested is a client that dies.
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c jit=off"
     try:
@@ -90,9 +90,3 @@ def _run(tools: Path, user: str | None, home: Path, program: str, *arguments: st
             raise StackError(
                 f"PostgreSQL's {program} failed as user {user or 'of the tests'}: {error}\n{said.read()}"
             ) from None
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shlex
-import socket
 import time
 import urllib.request
 from collections.abc import Callable
@@ -22,6 +21,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.adoption.stranger import Environment, Process, add_bundle, deploy, make, say
+from tests.ports import free_port
 from tests.runbooks.pages import commands
 
 pytestmark = pytest.mark.adoption
@@ -292,13 +292,6 @@ def filled_in(command: str, stranger: Environment, folder: Path, process: Proces
             command = re.sub(rf"\b{placeholder}\b", value(), command)
     assert not re.search(r"\b[A-Z]{2,}_?[A-Z]*\b", command.partition("--reason")[0]), f"nothing to fill in: {command}"
     return command
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _ask_until(text: str, process: Process, customer: str, seconds: float) -> None:

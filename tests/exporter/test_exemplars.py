@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from agentgauge import AgentGauge
 from agentgauge.ops.prometheus import Prometheus
 from agentgauge.pricing import TokenUsage
+from tests.ports import free_port
 
 OPENMETRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
 WITH_EXEMPLARS = {
@@ -43,13 +43,6 @@ def url(gauge: AgentGauge) -> Iterator[str]:
     server = gauge.serve(port=0)
     yield server.url
     server.close()
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 def work(gauge: AgentGauge) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,8 @@ from threading import Thread
 
 import pytest
 import requests
+
+from tests.ports import free_port
 
 AGENT = """
 import asyncio, os, sys, time
@@ -59,13 +60,6 @@ PATIENT = ("--timeout-worker-healthcheck", "60")
 UVICORN = ("uvicorn", *PATIENT, "--workers", "4", "--port", "{port}", "--lifespan", "off", "agent:asgi")
 PRELOADED = ("gunicorn", "--preload", "--workers", "4", "--bind", "127.0.0.1:{port}", "agent:wsgi")
 USERS = 12
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 def until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:

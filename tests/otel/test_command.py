@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 
@@ -12,16 +11,10 @@ import httpx2
 import pytest
 
 from tests.otel.test_gateway import EVERYWHERE, JSON_BODY, TOKEN
+from tests.ports import free_port
 
 COMMAND = [sys.executable, "-m", "agentgauge", "gateway"]
 WITHOUT_TOKEN = {name: value for name, value in os.environ.items() if name != "AGENTGAUGE_GATEWAY_TOKEN"}
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def test_it_serves_until_it_is_told_to_end() -> None:
