@@ -142,21 +142,20 @@ def serve_metrics(
     certificate: str | None = None,
     key: str | None = None,
     control: WsgiApp | None = None,
-    with_workers: bool = False,
+    shared: Path | None = None,
 ) -> MetricsServer:
     """Serve a registry from a daemon thread; port 0 takes a free one.
 
     With ``password``, scrapes need basic auth as user ``prometheus``. With ``certificate`` and ``key`` (PEM files),
-    it is HTTPS. With ``PROMETHEUS_MULTIPROC_DIR`` set, all worker processes are summed; ``with_workers``, they listen
-    on this port together. ``control`` answers what is asked under ``/control/``, which has its own token. Raises
-    OSError, naming the port, when it is taken.
+    it is HTTPS. With ``PROMETHEUS_MULTIPROC_DIR`` set, all worker processes are summed; those that give the same folder
+    as ``shared`` listen on this port together. ``control`` answers what is asked under ``/control/``, which has its own
+    token. Raises OSError, naming the port, when it is taken.
     """
     app = metrics_app(registry)
     if password is not None:
         app = _require_password(app, password)
     if control is not None:
         app = _beside(app, control)
-    shared = workers.folder() if with_workers and port and hasattr(socket, "SO_REUSEPORT") else None
     server: _ThreadingServer
     try:
         if shared is None:

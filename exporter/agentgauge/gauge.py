@@ -208,19 +208,19 @@ class AgentGauge(Telemetry):
             control=None if self.ledger is None else self.control.wsgi,
         )
         reached_at = own_address(address, advertise, tls=certificate is not None)
-        together = port != 0 and workers.folder() is not None
+        shared = workers.folder_for(port)
         if self.recorder is not None:
             self.recorder.wait_for_first_refresh()
-        server = serve(port, with_workers=together)
+        server = serve(port, shared=shared)
         if self._operated is not None:
-            own = serve(0) if together else server
+            own = server if shared is None else serve(0)
             self._operated.register(
-                advertise if advertise and not together else f"{reached_at}:{own.port}",
+                advertise if advertise and shared is None else f"{reached_at}:{own.port}",
                 certificate,
                 lambda: f"{reached_at}:{serve(0).port}",
             )
             server.when_closed(self._operated.unregister)
-            if together:
+            if shared is not None:
                 server.when_closed(own.close)
         return server
 

@@ -19,6 +19,11 @@ def folder() -> Path | None:
     return Path(path) if path else None
 
 
+def folder_for(port: int) -> Path | None:
+    """Where the workers share their metrics, if they can listen on this port together; port 0 is a free one of each."""
+    return folder() if port and hasattr(socket, "SO_REUSEPORT") else None
+
+
 def sweep(shared: Path) -> None:
     """Delete what dead processes say about now, as their open sessions; what they counted stays, as it did happen.
 
