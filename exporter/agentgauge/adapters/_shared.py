@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Generic, TypeVar
 
 from agentgauge.gauge import AgentGauge
@@ -25,6 +26,11 @@ def error_type_of(error: BaseException) -> str:
     if isinstance(inner, dict):
         candidates = (inner.get("code"), inner.get("type"), *candidates)
     return next((code for code in candidates if isinstance(code, str) and not code.isdigit()), type(error).__name__)
+
+
+def at_work(gauge: AgentGauge, subagent: str | None) -> AbstractContextManager[None]:
+    """What is called inside belongs to this subagent; None is the agent itself."""
+    return nullcontext() if subagent is None else gauge.subagent(subagent)
 
 
 class SeenTools:

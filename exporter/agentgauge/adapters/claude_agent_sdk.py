@@ -11,7 +11,6 @@ The messages come where the session is known; the SDK's hooks run on a task of t
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, TypeVar
@@ -19,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 from claude_agent_sdk import AssistantMessage, ResultMessage, ToolResultBlock, ToolUseBlock, UserMessage
 
-from agentgauge.adapters._shared import SeenTools, UnderWay
+from agentgauge.adapters._shared import SeenTools, UnderWay, at_work
 from agentgauge.anthropic_middleware import usage_of
 from agentgauge.calls import LLMCall, record_tool_call
 from agentgauge.gauge import AgentGauge
@@ -97,7 +96,7 @@ class _Run:
         if message.message_id not in self._calls:
             used = usage_of(_Attributes(message.usage or {}))
             subagent = self._subagents.get(message.parent_tool_use_id)
-            with self._gauge.subagent(subagent) if subagent is not None else nullcontext():
+            with at_work(self._gauge, subagent):
                 self._calls[message.message_id] = _Call(message.model, LLMCall(self._gauge, message.model), used)
         for block in message.content:
             if isinstance(block, ToolUseBlock):

@@ -10,14 +10,13 @@ The SDK's run hooks know neither the model that a run was told to use, nor that 
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
 from time import perf_counter
 from typing import Any
 
 from agents.tracing import Span, Trace, TracingProcessor
 from agents.tracing.span_data import AgentSpanData, FunctionSpanData, GenerationSpanData, ResponseSpanData
 
-from agentgauge.adapters._shared import SeenTools, UnderWay, error_type_of
+from agentgauge.adapters._shared import SeenTools, UnderWay, at_work, error_type_of
 from agentgauge.adapters.openai import usage_of
 from agentgauge.calls import LLMCall, record_tool_call
 from agentgauge.gauge import AgentGauge
@@ -50,7 +49,7 @@ class _Processor(TracingProcessor):
             self._subagents.begin(span.span_id, subagent)
             if isinstance(span.span_data, GenerationSpanData | ResponseSpanData):
                 model = getattr(span.span_data, "model", None) or self._model
-                with self._gauge.subagent(subagent) if subagent is not None else nullcontext():
+                with at_work(self._gauge, subagent):
                     self._calls.begin(span.span_id, LLMCall(self._gauge, str(model)))
             elif isinstance(span.span_data, FunctionSpanData):
                 self._tool_calls.begin(span.span_id, perf_counter())
