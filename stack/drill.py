@@ -17,6 +17,7 @@ from rich.table import Table
 
 from agentgauge.ops.prometheus import Prometheus
 from alerts import thresholds
+from alerts.areas.stack import WATCHDOG
 from stack import causes, native, story
 from stack.causes import Cause, fault
 from stack.layout import Layout, Ports
@@ -33,7 +34,6 @@ HOLD_SECONDS = 30.0
 """How long a cause goes on after its page, to see whether the page is called off too early."""
 IN_FORCE_SECONDS = 5.0
 """How long a program takes at most to read its configuration."""
-WATCHDOG = "AgentGaugeWatchdog"
 CONTEXT = frozenset(name for name, numbers in thresholds.load().alerts.items() if numbers.severity == "info")
 """Alerts of which nobody is notified: they are looked for in Prometheus."""
 WAY_OF_PAGES = frozenset({"AlertmanagerFailedToSendAlerts", "PrometheusNotConnectedToAlertmanagers"})

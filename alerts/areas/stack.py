@@ -8,6 +8,9 @@ from alerts import links
 from alerts.counting import newly_counted
 from alerts.model import Alert
 
+WATCHDOG = "AgentGaugeWatchdog"
+"""It always fires, so that its silence is heard."""
+
 ALERTS = (
     Alert(
         name="AgentExporterDown",
@@ -32,7 +35,7 @@ ALERTS = (
         panel=links.AGENTS_UP,
     ),
     Alert(
-        name="AgentGaugeWatchdog",
+        name=WATCHDOG,
         area="stack",
         summary="Always fires: when it stops, Prometheus or Alertmanager is not working.",
         fires_when="always (dead-man switch)",

@@ -48,7 +48,7 @@ def check(
         names = [alert.name for alert in alerts_module("catalog").ALERTS]
         findings += check_prometheus(Prometheus(prometheus, TIMEOUT_SECONDS), scrape.agents(), names)
     if alertmanager is not None:
-        findings += check_alertmanager(alertmanager)
+        findings += check_alertmanager(alertmanager, alerts_module("areas.stack").WATCHDOG)
     if as_json:
         print_json(findings)
     else:

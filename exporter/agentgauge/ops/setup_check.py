@@ -19,7 +19,6 @@ from agentgauge.ops.fetching import NoAnswerError, fetch, shown
 from agentgauge.ops.prometheus import Prometheus, PrometheusError
 
 Verdict = Literal["ok", "missing", "not_yet"]
-WATCHDOG = "AgentGaugeWatchdog"
 TIMEOUT_SECONDS = 5.0
 
 
@@ -90,41 +89,42 @@ def check_agent(scrape: Scrape, agent: str) -> list[Finding]:
     sessions = scrape.total(metrics.SESSIONS_OPENED, agent)
     worked = has_worked(scrape, agent)
 
-    def finding(holds: bool, about: str, to_do: str, *, asked: bool = True) -> Finding:
-        verdict: Verdict = "ok" if holds else "missing" if asked else "not_yet"
-        return Finding(verdict, about, "" if holds else to_do, agent)
-
     return [
-        finding(
+        _one(
             scrape.total(metrics.LLM_CALLS, agent) > 0,
             "model calls are counted",
             "send the agent a request; if it called a model, its client is not instrumented: see docs/frameworks.md",
-            asked=worked,
+            agent,
+            known=worked,
         ),
-        finding(
+        _one(
             sessions > 0,
             "calls belong to sessions",
             "open one for each conversation, `with gauge.session(user_id=…):`, or no loop and no cost of one is seen",
-            asked=worked,
+            agent,
+            known=worked,
         ),
-        finding(
+        _one(
             scrape.total(metrics.TASKS, agent) > 0,
             "requests of users have an end",
             "say it with `with session.task() as task, task.turn():`, or no alert on completion or latency can fire",
-            asked=worked,
+            agent,
+            known=worked,
         ),
-        finding(
+        _one(
             scrape.total(metrics.TOOL_CALLS, agent) > 0,
             "tool calls are counted",
             "decorate the tools with @gauge.tool(); an agent without tools can leave it so",
-            asked=False,
+            agent,
+            known=False,
         ),
         *_users(scrape, agent, sessions),
         *_nothing_lost(scrape, agent),
-        finding(
+        _one(
             all(labels["version"] != "unknown" for labels in _of(scrape, metrics.BUILD_INFO, agent)),
             "the version is known",
             "give it: AgentGauge(…, version=…), or no page can say which deploy broke it",
+            agent,
         ),
     ]
 
@@ -177,7 +177,7 @@ def _nothing_lost(scrape: Scrape, agent: str) -> Iterable[Finding]:
     )
     for about, spec, label, to_do in lost:
         values = scrape.above_zero(spec, agent, label)
-        yield Finding("missing" if values else "ok", about, to_do.format(", ".join(values)) if values else "", agent)
+        yield _one(not values, about, to_do.format(", ".join(values)), agent)
 
 
 def check_prometheus(prometheus: Prometheus, agents: Collection[str], alerts: Collection[str]) -> list[Finding]:
@@ -214,8 +214,8 @@ def check_prometheus(prometheus: Prometheus, agents: Collection[str], alerts: Co
     ]
 
 
-def check_alertmanager(url: str) -> list[Finding]:
-    """Whether Alertmanager gets the alerts, and reaches whom it should page."""
+def check_alertmanager(url: str, watchdog: str) -> list[Finding]:
+    """Whether Alertmanager gets the alerts, of which the ``watchdog`` always fires, and reaches whom it should page."""
     try:
         alerts = json.loads(fetch(url, "/api/v2/alerts", TIMEOUT_SECONDS)[1])
         text = fetch(url, "/metrics", TIMEOUT_SECONDS)[1].decode()
@@ -235,8 +235,8 @@ def check_alertmanager(url: str) -> list[Finding]:
         reached = Finding("not_yet", about, "none was sent so far; the watchdog's first one comes within a minute")
     else:
         reached = Finding("ok", about)
-    to_do = f"{WATCHDOG} always fires and is not there: look in Prometheus under Status, Alertmanagers"
-    return [_one(WATCHDOG in names, "alerts reach Alertmanager", to_do), reached]
+    to_do = f"{watchdog} always fires and is not there: look in Prometheus under Status, Alertmanagers"
+    return [_one(watchdog in names, "alerts reach Alertmanager", to_do), reached]
 
 
 def _by_integration(text: str) -> dict[str, tuple[float, float]]:
@@ -251,5 +251,6 @@ def _by_integration(text: str) -> dict[str, tuple[float, float]]:
     return {name: (sent, failed) for name, (sent, failed) in counts.items()}
 
 
-def _one(holds: bool, about: str, to_do: str, agent: str | None = None) -> Finding:
-    return Finding("ok" if holds else "missing", about, "" if holds else to_do, agent)
+def _one(holds: bool, about: str, to_do: str, agent: str | None = None, *, known: bool = True) -> Finding:
+    """``known`` is False where what is not there may still come."""
+    return Finding("ok" if holds else "missing" if known else "not_yet", about, "" if holds else to_do, agent)
