@@ -76,6 +76,16 @@ INPUT_TOKENS = Judged(
     ratio="mean",
 )
 
+
+def _of_each_model(counter: str) -> str:
+    """What it counted. The series of a model that was not configured is born with its first call: no increase."""
+    return f"""
+sum by (agent, model) (
+{indent(newly_counted(counter).strip(), "  ")}
+)
+"""
+
+
 RECORDS = (
     *SESSION_COST.records("cost"),
     *INPUT_TOKENS.records("cost"),
@@ -223,12 +233,7 @@ max by (agent) (<users_over_daily_cost>) > 0
         area="cost",
         summary="Tokens of a model without a price: the cost figures are too low.",
         fires_when="tokens of a model with no price",
-        # The series of a model that was not configured is born with its first call: not an increase, but a change.
-        expr=f"""
-sum by (agent, model) (
-{indent(newly_counted("<llm_unpriced_tokens>").strip(), "  ")}
-)
-""",
+        expr=_of_each_model("<llm_unpriced_tokens>"),
         description=(
             '{{ $labels.agent }}: {{ $value | printf "%.0f" }} tokens of model {{ $labels.model }} have no '
             "price in the last <window>."
@@ -241,12 +246,7 @@ sum by (agent, model) (
         area="cost",
         summary="Calls of a model succeed without saying what they used: the cost figures are too low.",
         fires_when="LLM calls that succeed and whose usage cannot be read",
-        # As above: a model that was not configured shows its first such call as a series that begins at 1.
-        expr=f"""
-sum by (agent, model) (
-{indent(newly_counted("<llm_usage_unknown>").strip(), "  ")}
-)
-""",
+        expr=_of_each_model("<llm_usage_unknown>"),
         description=(
             '{{ $labels.agent }}: {{ $value | printf "%.0f" }} successful call(s) of model {{ $labels.model }} in the '
             "last <window> did not say what they used; their tokens and cost are missing."

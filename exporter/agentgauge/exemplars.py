@@ -13,24 +13,24 @@ from typing import Any
 
 Exemplar = dict[str, str]
 
-_told: ContextVar[Exemplar | None] = ContextVar("agentgauge_exemplar", default=None)
+_of_span: ContextVar[Exemplar | None] = ContextVar("agentgauge_exemplar", default=None)
 
 
 @contextmanager
 def of_span(exemplar: Exemplar | None) -> Iterator[None]:
     """What is measured inside belongs to this span, which has ended: by its ``trace_id`` and ``span_id`` in hex."""
-    token = _told.set(exemplar)
+    token = _of_span.set(exemplar)
     try:
         yield
     finally:
-        _told.reset(token)
+        _of_span.reset(token)
 
 
 def current_trace() -> Exemplar | None:
     """The ids of the span that is active here, as an exemplar holds them; None without one that is kept."""
-    told = _told.get()
-    if told is not None:
-        return told
+    ended = _of_span.get()
+    if ended is not None:
+        return ended
     trace = sys.modules.get("opentelemetry.trace")
     if trace is None:
         return None
