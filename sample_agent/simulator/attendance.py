@@ -64,8 +64,12 @@ class Day:
 
     @property
     def people(self) -> int:
-        """How many are there."""
+        """How many of those who come today are there."""
         return len(self.spent)
+
+    def not_relieved(self, second: int) -> float:
+        """How many who came yesterday still work: one leaves for each who could come, so that nobody leaves at once."""
+        return len(self._past[-1]) * max(0.0, 1 - second / (ARRIVING_HOURS * 3600)) if self._past else 0.0
 
     @property
     def user_days(self) -> dict[str, int]:

@@ -91,13 +91,15 @@ def tell(story: Story, days: int, until: datetime, pseudonym: Callable[[str], st
     rng = random.Random(seed)  # noqa: S311 - a simulation, not a secret
     past: list[dict[str, int]] = []
     usual = lately = 0
+    before, weights_before = Day([], []), dict[str, float]()
     for day in (first + timedelta(days=number) for number in range(days + 1)):
         coming = arrivals(story.crowd, day, today, rng)
         weights = {user: rng.uniform(*WEIGHTS) for _, user in coming}
         floor = Day(coming, past)
         for at in range(_midnight(day), min(_midnight(day) + DAY_SECONDS, end + 1), STEP_SECONDS):
             floor.let_in(at % DAY_SECONDS)
-            expected = floor.people * SESSIONS_AN_HOUR * _busy(at) * STEP_SECONDS / 3600
+            working = floor.people + floor.not_relieved(at % DAY_SECONDS)
+            expected = working * SESSIONS_AN_HOUR * _busy(at) * STEP_SECONDS / 3600
             if at > turn:
                 expected *= story.lately.sessions
             sessions = max(0, round(rng.gauss(expected, sqrt(expected))))
@@ -106,10 +108,14 @@ def tell(story: Story, days: int, until: datetime, pseudonym: Callable[[str], st
             else:
                 lately += sessions
             history.sessions.append((usual, lately))
-            floor.work(sessions, costs[at > turn], weights)
+            of_today = sessions * floor.people / working
+            floor.work(of_today, costs[at > turn], weights)
+            before.work(sessions - of_today, costs[at > turn], weights_before)
             _show_users(history, floor, at % DAY_SECONDS, pseudonym)
-        history.usage.update({(day, user): usage for user, usage in floor.usage(_midnight(day), end).items()})
+        history.usage.update(_usage(before, day - timedelta(days=1), end))
         past.append(floor.came)
+        before, weights_before = floor, weights
+    history.usage.update(_usage(before, today, end))
     _show_agent(history)
     _show_evals(history)
     return history
@@ -121,6 +127,11 @@ def series(history: History, story: Story) -> Iterator[tuple[SeriesId, Iterable[
     for one, amount in usual.items():
         yield one, _counted(history, amount, lately[one].of_a_session)
     yield from history.gauges.items()
+
+
+def _usage(floor: Day, day: date, end: int) -> dict[UserDay, Usage]:
+    """What the ledger knows of a day and of the work that its people finished in the night after it."""
+    return {(day, user): usage for user, usage in floor.usage(_midnight(day), end).items()}
 
 
 def _show_users(history: History, day: Day, second: int, pseudonym: Callable[[str], str]) -> None:

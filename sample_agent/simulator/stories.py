@@ -68,9 +68,9 @@ STORIES: dict[str, Story] = {
         "People try it once and do not come back.", Crowd(regulars=10, regulars_growth=0, guests=52, guests_growth=5)
     ),
     "cost-spike": Story(
-        "For four hours the model has answered at great length, at seven times the cost.",
-        Crowd(regulars=18, regulars_growth=1, guests=2),
-        Habits(output_tokens=1400),
+        "For four hours the model has answered at great length, at nine times the cost.",
+        Crowd(regulars=10, regulars_growth=1, guests=2),
+        Habits(output_tokens=1850),
         hours=4,
     ),
     "over-budget": Story(
@@ -83,9 +83,9 @@ STORIES: dict[str, Story] = {
         "For forty minutes nothing of a prompt has been read from the cache.", GROWING, Habits(cached=0), hours=0.67
     ),
     "tool-prices": Story(
-        "For five hours the APIs behind the tools have charged five times as much.",
+        "For five hours the APIs behind the tools have charged eight times as much.",
         GROWING,
-        Habits(tool_prices=5),
+        Habits(tool_prices=8),
         hours=5,
     ),
     "thumbs-down": Story("Since yesterday one rating in three is bad.", GROWING, Habits(happy=0.65), hours=26),

@@ -114,6 +114,17 @@ def test_weekdays_are_busier_than_weekends_and_afternoons_than_nights() -> None:
     assert sessions(wednesday, 12, 4) > 1.5 * sessions(wednesday, 0, 4)
 
 
+def test_nobody_leaves_at_once_at_a_midnight() -> None:
+    """Or every night looked like an end of the traffic, and no alert could tell one."""
+    week = told(days=7)
+    so_far = {at: sum(counts) for at, counts in zip(week.times, week.sessions, strict=True)}
+    midnights = [at for at in week.times if at % 86400 == 0][2:]
+    for midnight in midnights:
+        hour_before = so_far[midnight] - so_far[midnight - 3600]
+        hour_after = so_far[midnight + 3600] - so_far[midnight]
+        assert hour_after > 0.75 * hour_before
+
+
 def test_the_same_seed_tells_the_same_story() -> None:
     """A figure that somebody saw can be seen again."""
     assert told() == told()
