@@ -54,7 +54,7 @@ class Day:
             user = self._coming.pop()[1]
             self.spent[user] = self._sessions[user] = 0.0
 
-    def work(self, sessions: int, cost_usd: float, weights: dict[str, float]) -> None:
+    def work(self, sessions: float, cost_usd: float, weights: dict[str, float]) -> None:
         """Share out sessions of this cost among those who are there."""
         all_weights = sum(weights[user] for user in self.spent)
         for user in self.spent:
