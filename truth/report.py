@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from alerts.catalog import ALERTS
-from truth.incidents import ALL, EDGE_PAGES, FLAPS_AFTER, FLAPS_DURING, Incident, Limit
+from truth import limits
+from truth.incidents import ALL, Incident
 from truth.measure import Outcome
 
 VOLUMES = (0.1, 1.0, 10.0)
@@ -23,13 +24,26 @@ SURPRISE = 0.05
 
 @dataclass(frozen=True)
 class Verdict:
-    """One row of the table to reach. ``kept`` is None where nothing could be measured: the alert is not there yet."""
+    """One row of the table to reach. ``kept`` is None where nothing could be measured: the alert is not there yet.
+
+    ``beyond`` says that the measured number is worse than the limit, though not more than chance explains if ``kept``.
+    """
 
     what: str
     limit: str
     measured: str
     kept: bool | None
     why: str = ""
+    beyond: bool = False
+
+    @property
+    def word(self) -> str:
+        """In the words of the page."""
+        if self.kept is None:
+            return "no alert yet"
+        if not self.kept:
+            return "**not kept**"
+        return "within chance" if self.beyond else "kept"
 
 
 def known(row: Incident) -> bool:
@@ -43,18 +57,20 @@ def verdicts(outcomes: list[Outcome]) -> Iterator[Verdict]:
     yield from _silent(outcomes)
     yield from _flaps(outcomes)
     for row in _rows(outcomes):
-        for volume, limit in row.found_within.items():
+        for volume, asked in row.found_within.items():
             for scrape in (15, 60):
                 here = [one for one in _of(row, outcomes, volume) if one.case.scrape == scrape]
                 if here:
-                    minutes = limit.minutes + (MINUTE_MORE if scrape == 60 else 0)
+                    limit = limits.found(row.name, volume, asked)
+                    minutes = limit.most + (MINUTE_MORE if scrape == 60 else 0)
                     times = [math.inf if one.found is None else one.found for one in here]
                     yield Verdict(
                         f"{row.name}, ×{volume:g}, scrapes of {scrape} s: found",
-                        f"{minutes:g} min" + (f" (asked: {limit.asked:g})" if limit.accepted else ""),
+                        limit.of(" min", MINUTE_MORE if scrape == 60 else 0),
                         _minutes(median(times)),
                         None if not known(row) else not _late(times, minutes),
                         limit.why,
+                        median(times) > minutes,
                     )
         if row.expects and known(row):
             yield from _mended(row, _of(row, outcomes))
@@ -68,19 +84,23 @@ def _mended(row: Incident, outcomes: list[Outcome]) -> Iterator[Verdict]:
         math.inf if one.ended is None else one.ended for one in found
     ]
     if row.minutes * 60 + row.span.before < row.span.seconds:
+        limit = limits.ended(row.name, row.ends_within)
+        minutes = limit.most + MINUTE_MORE
         yield Verdict(
             f"{row.name}: ended after the mending",
-            f"{row.ends_within:g} min",
+            limit.of(" min", MINUTE_MORE),
             _minutes(median(ended)),
-            not _late(ended, row.ends_within + MINUTE_MORE),
+            not _late(ended, minutes),
+            limit.why,
+            median(ended) > minutes,
         )
 
 
 def _false_pages(outcomes: list[Outcome]) -> Iterator[Verdict]:
     for kind, severity, limit in (
-        ("healthy", "critical", Limit(0.25)),
-        ("healthy", "warning", Limit(1)),
-        ("edge", "critical", EDGE_PAGES),
+        ("healthy", "critical", limits.HEALTHY_CRITICAL),
+        ("healthy", "warning", limits.HEALTHY_WARNING),
+        ("edge", "critical", limits.EDGE_CRITICAL),
     ):
         of_kind = [one for one in outcomes if one.case.incident.kind == kind]
         weeks = sum(one.watched for one in of_kind)
@@ -89,25 +109,36 @@ def _false_pages(outcomes: list[Outcome]) -> Iterator[Verdict]:
             n = critical if severity == "critical" else sum(len(one.before) for one in of_kind) - critical
             yield Verdict(
                 f"{kind}: false {severity} pages a week and agent",
-                f"{limit.minutes:g}" + (f" (asked: {limit.asked:g})" if limit.accepted else ""),
+                limit.of(),
                 f"{n / weeks:.2f} in {weeks:.0f} weeks",
-                _poisson_at_least(n, limit.minutes * weeks) > SURPRISE,
+                _poisson_at_least(n, limit.most * weeks) > SURPRISE,
                 limit.why,
+                n / weeks > limit.most,
             )
 
 
 def _flaps(outcomes: list[Outcome]) -> Iterator[Verdict]:
-    """Pages for what is mended, and ends of what is not, over all incidents that somebody finds."""
+    """Pages before their root, for what is mended, and ends of what is not, over all incidents that somebody finds."""
     ours = [one for one in outcomes if one.case.incident.kind == "incident" and known(one.case.incident)]
     found = [one for one in ours if one.found is not None]
     if not found:
         return
-    after, resolved = sum(bool(one.after) for one in ours), sum(bool(one.resolved) for one in found)
     for what, n, of, limit in (
-        ("incidents after whose mending somebody is paged anew", after, len(ours), FLAPS_AFTER),
-        ("incidents that are said to be over while they last", resolved, len(found), FLAPS_DURING),
+        ("incidents of which another alert pages first", sum(one.first for one in found), len(found), limits.FIRST),
+        (
+            "incidents after whose mending somebody is paged anew",
+            sum(bool(one.after) for one in ours),
+            len(ours),
+            limits.PAGED_ANEW,
+        ),
+        (
+            "incidents that are said to be over while they last",
+            sum(bool(one.resolved) for one in found),
+            len(found),
+            limits.FALSE_ENDS,
+        ),
     ):
-        yield Verdict(what, f"{limit.asked:.0%}", f"{n / of:.0%} of {of}", n / of <= limit.minutes, limit.why)
+        yield Verdict(what, limit.of(), f"{n / of:.0%} of {of}", n / of <= limit.most, limit.why)
 
 
 def _silent(outcomes: list[Outcome]) -> Iterator[Verdict]:
@@ -170,8 +201,15 @@ def verdict_table(verdicts: Iterable[Verdict]) -> Iterator[str]:
     yield "| what | at most | measured | |"
     yield "|---|---|---|---|"
     for one in verdicts:
-        word = {True: "kept", False: "**not kept**", None: "no alert yet"}[one.kept]
-        yield f"| {one.what} | {one.limit} | {one.measured} | {word}{f': {one.why}' if one.why else ''} |"
+        yield f"| {one.what} | {one.limit} | {one.measured} | {one.word}{f': {one.why}' if one.why else ''} |"
+
+
+def unmeasured() -> Iterator[str]:
+    """The alerts that no incident is there for, and why."""
+    yield "| alert | why no history is drawn for it |"
+    yield "|---|---|"
+    for alert, why in limits.UNMEASURED.items():
+        yield f"| {alert} | {why} |"
 
 
 def _how(outcomes: list[Outcome]) -> list[str]:

@@ -59,6 +59,7 @@ def promised(alert: str) -> float:
 def usual(level: float) -> Mapping[str, float]:
     """What an agent is like: bad shares and means are at ``level`` (0 to 1) of what is promised."""
     return {
+        "up": 1.0,
         "busy": 1.0,
         **{f"{tool}_calls": calls for tool, calls in TOOLS.items()},
         **{f"{tool}_failed": level * promised("AgentToolSuccessRateLow") for tool in TOOLS},
@@ -175,7 +176,9 @@ def series(agent: Agent, wanted: str = "") -> Iterator[Samples]:
     for number, replica in enumerate(agent.replicas):
         target = {"job": agent.job, "instance": f"{agent.name}-{number}:9100"}
         seen = history.seen(replica)
-        yield Samples("up", target, _points(agent, seen, np.ones(len(seen))))
+        answers = history.value("up")[seen.moments]
+        yield Samples("up", target, _points(agent, seen, answers))
+        seen = seen.only(answers > 0)
         for one in history.counters:
             if not wanted or one.name in wanted:
                 values = history.counted(one.gained, number)[seen.moments]

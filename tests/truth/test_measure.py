@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from alerts import thresholds
-from alerts.areas import monitoring
 from alerts.catalog import ALERTS
+from truth import limits
 from truth.incidents import ALL, HOURS, Incident
 from truth.measure import Case, batches, cases, outcome, short
 from truth.paging import pages
@@ -70,13 +69,20 @@ def test_rows_change_what_there_is_and_have_names_of_their_own() -> None:
     assert sum(row.kind == "incident" for row in ALL) >= 40
 
 
-def test_every_alert_has_an_incident_that_it_is_there_for() -> None:
-    """But those about scrape targets and monitoring, which a batch shares, and those that page nobody."""
+def test_every_alert_has_an_incident_that_it_is_there_for_or_the_page_says_why_not() -> None:
+    """Never both."""
     expected = {alert for row in ALL for alert in row.expects}
-    shared = {"AgentExporterDown", "AgentExporterAbsent", *(alert.name for alert in monitoring.ALERTS)}
-    numbers = thresholds.load().alerts
-    quiet = {alert.name for alert in ALERTS if numbers[alert.name].severity in ("info", "none")}
-    assert {alert.name for alert in ALERTS} - shared - quiet <= expected
+    assert expected | set(limits.UNMEASURED) == {alert.name for alert in ALERTS}
+    assert not expected & set(limits.UNMEASURED)
+
+
+def test_what_is_accepted_is_accepted_of_a_row_that_is_measured_and_is_more_than_what_is_asked() -> None:
+    """A limit of a renamed row would be forgotten; one that is kept anyway is none."""
+    rows = {row.name: row for row in ALL}
+    for (name, volume), accepted in limits.FOUND.items():
+        assert accepted.minutes > rows[name].found_within[volume], name
+    for name, accepted in limits.ENDED.items():
+        assert accepted.minutes > rows[name].ends_within, name
 
 
 def test_a_batch_is_of_one_length_and_one_scrape_interval() -> None:

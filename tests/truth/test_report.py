@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from truth.incidents import ALL, Limit
+from truth import limits
+from truth.incidents import ALL
 from truth.measure import Case, Outcome
 from truth.report import incident_table, verdicts
 
 DEAD = next(row for row in ALL if row.name == "one tool dead at 240 calls an hour")
+LIMIT = limits.found(DEAD.name, 1, DEAD.found_within[1])
 HEALTHY = next(row for row in ALL if row.kind == "healthy")
 
 
@@ -28,7 +30,7 @@ def kept(found: Sequence[float | None], ended: float = 5) -> list[bool | None]:
 
 def test_a_median_within_the_limit_is_kept_and_one_far_beyond_it_is_not() -> None:
     """What is never found is late as well."""
-    limit = DEAD.found_within[1].minutes
+    limit = LIMIT.most
     assert kept([limit - 1] * 7) == [True, True]
     assert kept([limit + 1] * 7) == [False, True]
     assert kept([None] * 7) == [False]
@@ -36,10 +38,18 @@ def test_a_median_within_the_limit_is_kept_and_one_far_beyond_it_is_not() -> Non
 
 def test_a_few_late_ones_are_chance() -> None:
     """Half of them are allowed; five of seven are no surprise yet, all seven are."""
-    limit = DEAD.found_within[1].minutes
+    limit = LIMIT.most
     assert kept([limit + 1] * 5 + [limit - 1] * 2)[0]
     assert kept([limit * 1.4] * 3)[0]
     assert not kept([limit * 1.6] * 3)[0]
+
+
+def test_a_number_above_the_limit_is_never_called_kept() -> None:
+    """Where chance explains it, the page says that."""
+    late = outcomes([LIMIT.most + 1] * 5 + [LIMIT.most - 1] * 2)
+    assert [one.word for one in verdicts(late) if one.what.endswith("found")] == ["within chance"]
+    in_time = outcomes([LIMIT.most - 1] * 7)
+    assert [one.word for one in verdicts(in_time) if one.what.endswith("found")] == ["kept"]
 
 
 def test_an_alert_that_goes_on_after_the_mending_is_not_kept() -> None:
@@ -58,11 +68,9 @@ def test_a_false_page_a_week_is_too_many_for_a_critical_alert() -> None:
 
 def test_an_accepted_limit_says_what_was_asked_and_why() -> None:
     """In the words of the page."""
-    limit = DEAD.found_within[1]
-    assert limit == Limit(limit.asked, limit.accepted, limit.why)
     (shown, _) = [one for one in verdicts(outcomes([3.0] * 7)) if one.what.startswith(DEAD.name)]
-    assert f"asked: {limit.asked:g}" in shown.limit
-    assert shown.why == limit.why
+    assert f"asked: {DEAD.found_within[1]:g}" in shown.limit
+    assert shown.why == limits.FOUND[DEAD.name, 1].why
 
 
 def test_the_table_of_incidents_has_a_line_for_each_volume() -> None:
