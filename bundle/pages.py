@@ -6,6 +6,7 @@ import html
 import json
 from pathlib import Path
 
+from agentgauge import metrics
 from alerts import docs
 from alerts.deployment import Deployment
 from alerts.rules import RenderedAlert
@@ -19,6 +20,14 @@ COMMAND_MARK = "agentgauge0command"
 
 EXAMPLES = ("tool", "looping_tool", "acting_tool", "cheaper_model", "better_model", "suite", "log")
 """Holes for what only the agent's owner knows; without it a word in capitals stands on the page."""
+
+NEW_MODELS = f"""\
+sum by (model) (increase({metrics.LLM_CALLS}{{agent="AGENT"}}[1h])) > 0
+unless on (model)
+sum by (model) (increase({metrics.LLM_CALLS}{{agent="AGENT"}}[1h] offset 1d)) > 0
+and on ()
+sum(increase({metrics.LLM_CALLS}{{agent="AGENT"}}[1h] offset 1d)) > 0"""
+"""The models that were called in the last hour, and not in the same hour yesterday; none without calls yesterday."""
 
 
 def render_pages(deployment: Deployment, rendered: list[RenderedAlert], *, marked: bool = False) -> dict[str, str]:
@@ -55,6 +64,7 @@ def general_holes(deployment: Deployment, *, marked: bool = False) -> dict[str, 
         "alertmanager": deployment.alertmanager,
         "thresholds": "alerts/thresholds.yml" if deployment.demo else "thresholds.yml",
         "generate": "make generate" if deployment.demo else "agentgauge bundle",
+        "new_models": NEW_MODELS.replace("AGENT", AGENT_MARK if marked else agent),
         **{name: deployment.examples.get(name, name.upper()) for name in EXAMPLES},
     }
 
