@@ -40,6 +40,7 @@ LAYERS = (
     ("otel",),
     ("prompts", "feedback", "evals"),
     ("agent_app", "app_loading", "trials"),
+    ("incident",),
     ("cli", "__main__"),
 )  # fmt: skip  # a line for what the gauge stands on reads better than one name a line
 """The library's modules from left to right: each imports from its own layer and from those to its left."""
