@@ -44,6 +44,14 @@ class Provider:
     thinks_seconds: float = 0
     asked: list[Json] = field(default_factory=list)
 
+    def next_tool(self, ask: Json) -> tuple[str, Json] | None:
+        """The call that the answer asks for; None if it is a text."""
+        return self.tools.pop(0) if self.tools else None
+
+    def usage_of(self, ask: Json) -> Json:
+        """What the answer says it took."""
+        return self.usage
+
     def app(self) -> Starlette:
         """The server."""
         routes: list[tuple[str, Callable[[Json], Json], Callable[[Json, Json], Iterator[bytes]]]] = [
@@ -84,8 +92,8 @@ class Provider:
 
     def _completion(self, ask: Json) -> Json:
         message: Json = {"role": "assistant", "content": TEXT}
-        if self.tools:
-            message = {"role": "assistant", "content": None, "tool_calls": [_tool_call(*self.tools.pop(0))]}
+        if (tool := self.next_tool(ask)) is not None:
+            message = {"role": "assistant", "content": None, "tool_calls": [_tool_call(len(self.asked), *tool)]}
         reason = "tool_calls" if "tool_calls" in message else "stop"
         return {
             "id": "chatcmpl-1",
@@ -94,7 +102,7 @@ class Provider:
             "model": self.model or ask["model"],
             "service_tier": self.service_tier,
             "choices": [{"index": 0, "message": message, "finish_reason": reason, "logprobs": None}],
-            "usage": self.usage,
+            "usage": self.usage_of(ask),
         }
 
     def _completion_events(self, ask: Json, said: Json) -> Iterator[bytes]:
@@ -123,8 +131,8 @@ class Provider:
             "status": "completed",
             "content": [text],
         }
-        if self.tools:
-            name, arguments = self.tools.pop(0)
+        if (tool := self.next_tool(ask)) is not None:
+            name, arguments = tool
             item = {
                 "id": "fc_1",
                 "call_id": "call_1",
@@ -144,13 +152,13 @@ class Provider:
             "parallel_tool_calls": True,
             "tool_choice": "auto",
             "tools": [],
-            "usage": self.usage,
+            "usage": self.usage_of(ask),
         }
 
     def _message(self, ask: Json) -> Json:
         content: list[Json] = [{"type": "text", "text": TEXT}]
-        if self.tools:
-            name, arguments = self.tools.pop(0)
+        if (tool := self.next_tool(ask)) is not None:
+            name, arguments = tool
             content = [{"type": "tool_use", "id": "toolu_1", "name": name, "input": arguments}]
         return {
             "id": f"msg_{len(self.asked)}",
@@ -160,7 +168,7 @@ class Provider:
             "content": content,
             "stop_reason": "tool_use" if content[0]["type"] == "tool_use" else "end_turn",
             "stop_sequence": None,
-            "usage": self.usage,
+            "usage": self.usage_of(ask),
         }
 
 
@@ -189,8 +197,8 @@ def _response_events(_ask: Json, said: Json) -> Iterator[bytes]:
         yield f"event: {event['type']}\n".encode() + _data(event | {"sequence_number": number})
 
 
-def _tool_call(name: str, arguments: Mapping[str, Any]) -> Json:
-    return {"id": "call_1", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
+def _tool_call(number: int, name: str, arguments: Mapping[str, Any]) -> Json:
+    return {"id": f"call_{number}", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
 
 
 def _data(value: Json) -> bytes:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from agentgauge.gauge import AgentGauge
+from agentgauge.session import Subagent, current_scope
 
 T = TypeVar("T")
 
@@ -28,9 +30,27 @@ def error_type_of(error: BaseException) -> str:
     return next((code for code in candidates if isinstance(code, str) and not code.isdigit()), type(error).__name__)
 
 
-def at_work(gauge: AgentGauge, subagent: str | None) -> AbstractContextManager[None]:
-    """What is called inside belongs to this subagent; None is the agent itself."""
-    return nullcontext() if subagent is None else gauge.subagent(subagent)
+@dataclass(frozen=True)
+class Delegate:
+    """A subagent that a framework runs, by its name; ``around`` is the one that was in force when its run began."""
+
+    name: str
+    around: Subagent | None
+
+
+def delegate(name: str) -> Delegate:
+    """The subagent of a run that begins here."""
+    return Delegate(name, current_scope().subagent)
+
+
+def at_work(gauge: AgentGauge, subagent: Delegate | None) -> AbstractContextManager[None]:
+    """What is called inside belongs to this subagent; None is whoever is in force, the agent itself mostly.
+
+    One that came into force since the run began, by ``gauge.subagent()``, is further in, and stays.
+    """
+    if subagent is None or current_scope().subagent is not subagent.around:
+        return nullcontext()
+    return gauge.subagent(subagent.name)
 
 
 class SeenTools:

@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 from claude_agent_sdk import AssistantMessage, ResultMessage, ToolResultBlock, ToolUseBlock, UserMessage
 
-from agentgauge.adapters._shared import SeenTools, UnderWay, at_work
+from agentgauge.adapters._shared import Delegate, SeenTools, UnderWay, at_work, delegate
 from agentgauge.anthropic_middleware import usage_of
 from agentgauge.calls import LLMCall, record_tool_call
 from agentgauge.gauge import AgentGauge
@@ -70,7 +70,7 @@ class _Run:
         self._tools = SeenTools(gauge)
         self._calls: dict[str | None, _Call] = {}
         self._tool_calls: UnderWay[tuple[str, float]] = UnderWay()
-        self._subagents: UnderWay[str] = UnderWay()
+        self._subagents: UnderWay[Delegate] = UnderWay()
 
     def observe(self, message: object) -> None:
         if isinstance(message, AssistantMessage):
@@ -102,7 +102,7 @@ class _Run:
             if isinstance(block, ToolUseBlock):
                 self._tool_calls.begin(block.id, (self._tools.add(block.name), perf_counter()))
                 if isinstance(subagent := block.input.get("subagent_type"), str):
-                    self._subagents.begin(block.id, subagent)
+                    self._subagents.begin(block.id, delegate(subagent))
 
     def _tool_ended(self, block: ToolResultBlock) -> None:
         begun = self._tool_calls.end(block.tool_use_id)

@@ -9,6 +9,8 @@ One handler serves any number of runs at once, sync and async.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 from uuid import UUID
@@ -17,7 +19,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage, ToolMessage
 from langchain_core.outputs import LLMResult
 
-from agentgauge.adapters._shared import SeenTools, UnderWay, error_type_of
+from agentgauge.adapters._shared import Delegate, SeenTools, UnderWay, at_work, delegate, error_type_of
 from agentgauge.calls import LLMCall, record_tool_call
 from agentgauge.gauge import AgentGauge
 from agentgauge.pricing import Terms, TokenUsage
@@ -26,10 +28,16 @@ __all__ = ["callback_handler", "usage_of"]
 
 _TERMS: tuple[Terms, ...] = ("flex", "priority")
 
+_UNNAMED_GRAPH = "LangGraph"
 
-def callback_handler(gauge: AgentGauge) -> BaseCallbackHandler:
-    """The handler for ``config={"callbacks": […]}`` or for a model's ``callbacks=[…]``; not for both."""
-    return _Handler(gauge)
+
+def callback_handler(gauge: AgentGauge, *, subagents: Collection[str] = ()) -> BaseCallbackHandler:
+    """The handler for ``config={"callbacks": […]}`` or for a model's ``callbacks=[…]``; not for both.
+
+    A graph that runs inside another one is a subagent, by its own name or by that of the node or tool that it is in.
+    ``subagents`` are the names of nodes that are subagents though they are no graphs.
+    """
+    return _Handler(gauge, frozenset(subagents))
 
 
 def usage_of(message: Any) -> TokenUsage | None:
@@ -61,14 +69,50 @@ def usage_of(message: Any) -> TokenUsage | None:
     )
 
 
+@dataclass
+class _Run:
+    """A run that is under way: of a graph, one of its nodes, a chain or a tool.
+
+    ``inside`` is the node or tool that it is, or is inside of; None outside of all. ``subagent`` is whose work it is,
+    ``as_graph`` whose it would be if it turns out to be a graph.
+    """
+
+    inside: str | None
+    subagent: Delegate | None
+    as_graph: Delegate | None = None
+
+
 class _Handler(BaseCallbackHandler):
     run_inline = True  # in the task that works for the session, not on a thread beside it
 
-    def __init__(self, gauge: AgentGauge) -> None:
+    def __init__(self, gauge: AgentGauge, nodes: Collection[str]) -> None:
         self._gauge = gauge
+        self._nodes = nodes
         self._tools = SeenTools(gauge)
         self._calls: UnderWay[LLMCall] = UnderWay()
         self._tool_calls: UnderWay[tuple[str, float]] = UnderWay()
+        self._runs: UnderWay[_Run] = UnderWay()
+
+    def on_chain_start(
+        self, serialized: Any, inputs: Any, *, run_id: UUID, parent_run_id: UUID | None = None, **more: Any
+    ) -> None:
+        with self._gauge.swallowing("llm"):
+            name = str(more.get("name") or "unknown")
+            around = self._runs.get(parent_run_id) or _Run(None, None)
+            if any(tag.startswith("graph:step:") for tag in more.get("tags") or ()):
+                # Its first node alone tells a graph from a chain; one that is inside another is a subagent.
+                around.subagent = around.as_graph or around.subagent
+                self._runs.begin(run_id, _Run(name, delegate(name) if name in self._nodes else around.subagent))
+            else:
+                inside = around.inside
+                as_graph = None if inside is None else delegate(inside if name == _UNNAMED_GRAPH else name)
+                self._runs.begin(run_id, _Run(inside, around.subagent, as_graph))
+
+    def on_chain_end(self, outputs: Any, *, run_id: UUID, **more: Any) -> None:
+        self._runs.end(run_id)
+
+    def on_chain_error(self, error: BaseException, *, run_id: UUID, **more: Any) -> None:
+        self._runs.end(run_id)
 
     def on_chat_model_start(self, serialized: Any, messages: Any, *, run_id: UUID, **more: Any) -> None:
         self._begin(run_id, more)
@@ -81,7 +125,9 @@ class _Handler(BaseCallbackHandler):
             about = more.get("metadata") or {}
             asked = more.get("invocation_params") or {}
             model = about.get("ls_model_name") or asked.get("model") or asked.get("model_name") or "unknown"
-            self._calls.begin(run_id, LLMCall(self._gauge, str(model), about.get("ls_provider")))
+            run = self._runs.get(more.get("parent_run_id"))
+            with at_work(self._gauge, run.subagent if run is not None else None):
+                self._calls.begin(run_id, LLMCall(self._gauge, str(model), about.get("ls_provider")))
 
     def on_llm_new_token(self, token: Any, *, run_id: UUID, **more: Any) -> None:
         call = self._calls.get(run_id)
@@ -111,8 +157,10 @@ class _Handler(BaseCallbackHandler):
 
     def on_tool_start(self, serialized: Any, input_str: str, *, run_id: UUID, **more: Any) -> None:
         with self._gauge.swallowing("tool"):
-            name = more.get("name") or (serialized or {}).get("name") or "unknown"
-            self._tool_calls.begin(run_id, (self._tools.add(str(name)), perf_counter()))
+            name = str(more.get("name") or (serialized or {}).get("name") or "unknown")
+            self._tool_calls.begin(run_id, (self._tools.add(name), perf_counter()))
+            around = self._runs.get(more.get("parent_run_id"))
+            self._runs.begin(run_id, _Run(name, around.subagent if around is not None else None))
 
     def on_tool_end(self, output: Any, *, run_id: UUID, **more: Any) -> None:
         refused = isinstance(output, ToolMessage) and output.status == "error"
@@ -122,10 +170,12 @@ class _Handler(BaseCallbackHandler):
         # An interrupt of LangGraph waits for a person; the tool is run again when the graph goes on.
         if any(kind.__name__ == "GraphBubbleUp" for kind in type(error).__mro__):
             self._tool_calls.end(run_id)
+            self._runs.end(run_id)
         else:
             self._end_tool(run_id, type(error).__name__)
 
     def _end_tool(self, run_id: UUID, error_type: str | None) -> None:
+        self._runs.end(run_id)
         begun = self._tool_calls.end(run_id)
         if begun is not None:
             name, started = begun

@@ -16,7 +16,7 @@ from typing import Any
 from agents.tracing import Span, Trace, TracingProcessor
 from agents.tracing.span_data import AgentSpanData, FunctionSpanData, GenerationSpanData, ResponseSpanData
 
-from agentgauge.adapters._shared import SeenTools, UnderWay, at_work, error_type_of
+from agentgauge.adapters._shared import Delegate, SeenTools, UnderWay, at_work, delegate, error_type_of
 from agentgauge.adapters.openai import usage_of
 from agentgauge.calls import LLMCall, record_tool_call
 from agentgauge.gauge import AgentGauge
@@ -41,7 +41,7 @@ class _Processor(TracingProcessor):
         self._calls: UnderWay[LLMCall] = UnderWay()
         self._tool_calls: UnderWay[float] = UnderWay()
         self._first_agents: UnderWay[str] = UnderWay()
-        self._subagents: UnderWay[str | None] = UnderWay()
+        self._subagents: UnderWay[Delegate | None] = UnderWay()
 
     def on_span_start(self, span: Span[Any]) -> None:
         with self._gauge.swallowing("llm"):
@@ -66,7 +66,7 @@ class _Processor(TracingProcessor):
                 error_type = _error_type(span) or ("ToolError" if span.error else None)
                 record_tool_call(self._gauge, name, perf_counter() - started, error_type, 0.0)
 
-    def _subagent_of(self, span: Span[Any]) -> str | None:
+    def _subagent_of(self, span: Span[Any]) -> Delegate | None:
         """The agent at work, unless it is the one that the trace began with: one handed over to, or used as a tool."""
         if not isinstance(span.span_data, AgentSpanData):
             return self._subagents.get(span.parent_id)
@@ -74,7 +74,7 @@ class _Processor(TracingProcessor):
         first = self._first_agents.get(span.trace_id)
         if first is None:
             self._first_agents.begin(span.trace_id, name)
-        return name if first not in (None, name) else None
+        return delegate(name) if first not in (None, name) else None
 
     def _end_call(self, call: LLMCall, span: Span[Any]) -> None:
         response = getattr(span.span_data, "response", None)

@@ -8,6 +8,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from contextvars import ContextVar
 from time import perf_counter
 from typing import Any
 
@@ -21,6 +23,9 @@ from agentgauge.gauge import AgentGauge
 from agentgauge.pricing import Terms, TokenUsage
 
 __all__ = ["capability", "usage_of"]
+
+_outermost: ContextVar[tuple[AgentGauge, object] | None] = ContextVar("agentgauge_pydantic_ai_outermost", default=None)
+"""The agent that others run for here, of pydantic-ai's, and whose figures it belongs to."""
 
 _TERMS: dict[str, Terms] = {"flex": "flex", "priority": "priority"}
 
@@ -57,6 +62,18 @@ class _Capability(AbstractCapability[Any]):
     def __init__(self, gauge: AgentGauge) -> None:
         self._gauge = gauge
         self._tools = SeenTools(gauge)
+
+    async def wrap_run(self, ctx: Any, *, handler: Callable[[], Awaitable[Any]]) -> Any:
+        """An agent that runs while another one does is a subagent of that; what is set here holds for its run."""
+        outermost = _outermost.get()
+        if outermost is None or outermost[0] is not self._gauge:
+            token = _outermost.set((self._gauge, ctx.agent))
+            try:
+                return await handler()
+            finally:
+                _outermost.reset(token)
+        with nullcontext() if outermost[1] is ctx.agent else self._gauge.subagent(ctx.agent.name or "agent"):
+            return await handler()
 
     async def wrap_model_request(
         self, ctx: Any, *, request_context: Any, handler: Callable[[Any], Awaitable[ModelResponse]]
