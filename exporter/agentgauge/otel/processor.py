@@ -19,16 +19,17 @@ from opentelemetry.sdk.trace import ReadableSpan, Span
 from opentelemetry.sdk.trace import SpanProcessor as Processor
 from opentelemetry.trace import StatusCode, get_current_span
 
-from agentgauge.adapters._shared import UnderWay
+from agentgauge.adapters._shared import Delegate, UnderWay, at_work
 from agentgauge.calls import LLMCall
 from agentgauge.exemplars import exemplar_of
 from agentgauge.forks import in_forked_children
 from agentgauge.gauge import AgentGauge
 from agentgauge.otel import spellings
-from agentgauge.otel.reading import FinishedSpan, ModelCall, Owner, owner_of, read
+from agentgauge.otel.reading import FinishedSpan, ModelCall, Owner, agent_of, owner_of, read
 from agentgauge.otel.recording import IDLE_SECONDS, SWEEP_SECONDS, Conversations, SpanRecorder
 from agentgauge.otel.same_calls import Reported
 from agentgauge.pricing import TokenUsage
+from agentgauge.session import Subagent, current_scope
 
 __all__ = ["SpanProcessor"]
 
@@ -41,11 +42,12 @@ _recording: ContextVar[bool] = ContextVar("agentgauge_otel_recording", default=F
 
 
 class _Live(NamedTuple):
-    """A span that has begun: where it did, and the model of the call that was under way there."""
+    """A span that has begun: where it did, the model of the call that was under way there, and whose work it was."""
 
     span: Span
     context: Context
     within: str | None
+    subagent: Subagent | None
 
 
 class SpanProcessor(Processor):
@@ -73,7 +75,7 @@ class SpanProcessor(Processor):
             known = self._call.get()
             call = known() if known is not None else None
             within = call.model if call is not None and not call.is_finished else None
-            self._live.begin(span.context.span_id, _Live(span, copy_context(), within))
+            self._live.begin(span.context.span_id, _Live(span, copy_context(), within, current_scope().subagent))
 
     def on_end(self, span: ReadableSpan) -> None:
         """Count the span."""
@@ -97,7 +99,8 @@ class SpanProcessor(Processor):
         counted = isinstance(said, ModelCall) and within is not None and self._is_of(said, within)
         token = _recording.set(True)
         try:
-            self._recorder.record(finished, self._owner(finished), counted=counted)
+            with at_work(self._gauge, self._subagent(finished)):
+                self._recorder.record(finished, self._owner(finished), counted=counted)
         finally:
             _recording.reset(token)
 
@@ -114,21 +117,34 @@ class SpanProcessor(Processor):
         for around in self._ancestors(span.parent):
             if owner.conversation is not None:
                 break
-            owner = owner_of(around.attributes or {})
+            owner = owner_of(around.span.attributes or {})
         return owner
+
+    def _subagent(self, span: FinishedSpan) -> Delegate | None:
+        """The agent whose run is around it, if the run of another agent is around that; of one instrumentation."""
+        runs = [
+            (_scope(around.span), name, around.subagent)
+            for around in self._ancestors(span.parent)
+            if (name := agent_of(around.span.attributes or {})) is not None
+        ]
+        if not runs:
+            return None
+        scope, innermost, in_force = runs[0]
+        outermost = next(name for known, name, _ in reversed(runs) if known == scope)
+        return None if innermost == outermost else Delegate(innermost, in_force)
 
     def _is_enclosed(self, span: ReadableSpan) -> bool:
         """Whether a span of the same instrumentation is around it, so that it is a step of something larger."""
         parent = None if span.parent is None else span.parent.span_id
-        return any(_scope(around) == _scope(span) for around in self._ancestors(parent))
+        return any(_scope(around.span) == _scope(span) for around in self._ancestors(parent))
 
-    def _ancestors(self, parent: Hashable | None) -> Iterator[Span]:
+    def _ancestors(self, parent: Hashable | None) -> Iterator[_Live]:
         """The spans of this process that are around, from the nearest."""
         for _ in range(_MOST_ANCESTORS):
             live = self._live.get(parent)
             if live is None:
                 return
-            yield live.span
+            yield live
             parent = None if live.span.parent is None else live.span.parent.span_id
 
     def _call_begins(self, call: LLMCall) -> None:

@@ -114,6 +114,12 @@ def owner_of(attributes: Mapping[str, Any]) -> Owner:
     )
 
 
+def agent_of(attributes: Mapping[str, Any]) -> str | None:
+    """The name of the agent whose run the span is; None if it is something else, or nameless."""
+    spelling, kind = _spelling_of(attributes)
+    return _text(attributes, spelling.agent) if spelling is not None and kind in spelling.agents else None
+
+
 def _spelling_of(attributes: Mapping[str, Any]) -> tuple[Spelling | None, str]:
     named = False
     for spelling in spellings.SPELLINGS:
