@@ -16,6 +16,9 @@ from stack.layout import ROOT, Layout
 APP = "sample_agent.app:app"
 """The agent of the stack, as `agentgauge --app` takes it."""
 
+ESCALATE_AFTER = "15m"
+"""How long nobody may acknowledge a page before the pager prints it again; docker-compose.yml has the same."""
+
 GRAFANA_HOMES = ("/usr/share/grafana", "/usr/local/share/grafana", "/opt/homebrew/share/grafana")
 
 
@@ -76,7 +79,18 @@ def services(layout: Layout, programs: dict[str, Path], reps: int = 50, pace: fl
             folder=binaries.working_folder(programs["alertmanager"]),
         ),
         StackService(
-            "pager", [*python, "alerts", "pager", f"--port={ports.pager}"], ports.pager, f"{layout.pager}/health"
+            "pager",
+            [
+                *python,
+                "alerts",
+                "pager",
+                f"--port={ports.pager}",
+                f"--state={layout.folder / 'pager.sqlite'}",
+                f"--alertmanager={layout.alertmanager}",
+                f"--escalate-after={ESCALATE_AFTER}",
+            ],
+            ports.pager,
+            f"{layout.pager}/health",
         ),
         StackService(
             "runbooks",

@@ -17,6 +17,7 @@ import pytest
 import requests
 import yaml
 
+from alerts.pager.notification import Page, pages_in
 from alerts.rules import RenderedAlert
 from stack import config
 from stack.layout import ROOT, Layout, Ports
@@ -59,7 +60,7 @@ def title(message: Message) -> str:
         case "slack":
             return str(message.content["attachments"][0]["title"])
         case "pagerduty":
-            return str(message.content["payload"]["summary"]).partition(":")[0]
+            return str(message.content["payload"]["summary"]).partition(" UTC:")[0] + " UTC"
         case "email":
             return str(message.content["Subject"])
     return ""
@@ -104,17 +105,18 @@ def whole(message: Message) -> str:
 
 @dataclass(frozen=True)
 class Sent:
-    """What an Alertmanager, which still runs at ``url``, has sent."""
+    """What an Alertmanager, which still runs at ``url``, has sent; ``pages`` are those at the pager."""
 
     url: str
     messages: list[Message]
+    pages: list[Page]
 
     def message(self, way: Way, item: RenderedAlert, status: Status = "firing", agent: str = "") -> Message:
         """The one message of that alert."""
         what = "RESOLVED" if status == "resolved" else "PAGE" if item in PAGED else "TICKET"
         labels = labels_of(item)
-        wanted = f"{what} {item.alert.name} of {agent or labels.get('agent') or labels['job']}"
-        (found,) = (message for message in self.messages if message.way == way and title(message) == wanted)
+        wanted = f"{what} {item.alert.name} of {agent or labels.get('agent') or labels['job']} since "
+        (found,) = (message for message in self.messages if message.way == way and title(message).startswith(wanted))
         return found
 
 
@@ -139,7 +141,9 @@ def sent(tmp_path_factory: pytest.TempPathFactory, programs: dict[str, Path]) ->
         path.write_text(yaml.safe_dump(reaching(document, folder, http, smtp)), encoding="utf-8")
         with alertmanager.running(layout, programs) as url:
             post(url, resolved=False)
-            yield Sent(url, told(post(url, resolved=True)))
+            messages = post(url, resolved=True)
+            pages = [page for one in messages if one.way == "alerts" for page in pages_in(one.content)]
+            yield Sent(url, told(messages), pages)
 
 
 def reaching(document: Any, folder: Path, http: str, smtp: str) -> Any:
@@ -184,6 +188,14 @@ def test_the_end_is_told_as_well(sent: Sent, item: RenderedAlert, way: Way) -> N
     assert "No longer: " in text(message)
     assert "amtool silence" not in text(message)
     assert "<no value>" not in whole(message)
+
+
+@pytest.mark.parametrize("item", PAGED + TICKETS, ids=lambda item: item.alert.name)
+def test_every_way_begins_with_the_same_line(sent: Sent, item: RenderedAlert) -> None:
+    """What, how bad, for whom, since when: people who read it in two places know that it is one."""
+    at_the_pager = {page.first_line for page in sent.pages if page.labels.get("agent") != "hostile"}
+    ways: tuple[Way, ...] = ("slack", "pagerduty", "email") if item in PAGED else ("slack", "email")
+    assert {title(sent.message(way, item)) for way in ways} <= at_the_pager
 
 
 def test_pagerduty_closes_the_incident_that_it_opened(sent: Sent) -> None:

@@ -51,7 +51,8 @@ def test_a_page_is_printed_with_its_links_and_kept(pager: str, shown: list[str])
     """What the on-call sees: what, how much, runbook, panel."""
     assert send(pager, alert()).ok
     assert shown == [
-        "PAGE AgentSessionLooping (critical) It loops.\n"
+        "PAGE AgentSessionLooping of a since 2026-01-01 00:00 UTC\n"
+        "  It loops.\n"
         "  a: 1 session passed 15 tool calls.\n"
         "  runbook  http://127.0.0.1:8020/AgentSessionLooping/\n"
         "  panel    http://127.0.0.1:3000/d/agentgauge-tools?viewPanel=panel-4&var-agent=a"
@@ -61,10 +62,10 @@ def test_a_page_is_printed_with_its_links_and_kept(pager: str, shown: list[str])
 
 
 def test_a_warning_is_a_ticket_and_the_end_is_said(pager: str, shown: list[str]) -> None:
-    """Nobody is woken for a warning; the all-clear is one line."""
+    """Nobody is woken for a warning; the all-clear says what is over."""
     send(pager, alert(severity="warning"), alert(status="resolved"))
     assert shown[0].startswith("TICKET ")
-    assert shown[1] == "RESOLVED AgentSessionLooping (critical) It loops."
+    assert shown[1] == "RESOLVED AgentSessionLooping of a since 2026-01-01 00:00 UTC\n  It loops."
 
 
 def test_waiting_answers_as_soon_as_the_page_comes(pager: str) -> None:

@@ -1,0 +1,84 @@
+"""The list of incidents as a page: rendered here, renewed by a small script, usable without it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import jinja2
+
+from alerts.pager.incidents import Alarm, Incident
+from alerts.pager.notification import moment
+
+FOLDER = Path(__file__).parent
+STATIC = FOLDER / "static"
+SILENCE_HOURS = ("1", "4", "24")
+HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "cache-control": "no-store",
+    "referrer-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+}
+"""Nothing that somebody smuggled into a label runs, and the page is in nobody's frame."""
+KEPT_ON_PAGE = 100
+"""Ended alarms that the page shows."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What the page shows; ``ended`` has the latest first, ``heartbeat`` is None before the first one."""
+
+    now: datetime
+    incidents: list[Incident]
+    ended: list[Alarm]
+    heartbeat: str | None
+    can_silence: bool
+
+
+def page(view: View) -> str:
+    """The whole page."""
+    text, tag = fragment(view)
+    return TEMPLATES.get_template("page.html").render(list=text, tag=tag)
+
+
+def fragment(view: View) -> tuple[str, str]:
+    """The part that changes, and a tag that changes with it."""
+    text = TEMPLATES.get_template("list.html").render(view=view, hours=SILENCE_HOURS, kept=KEPT_ON_PAGE)
+    return text, f'"{hashlib.sha256(text.encode()).hexdigest()[:16]}"'
+
+
+def age(since: str, until: datetime | str) -> str:
+    """How long ago, in the two largest units: 40 s, 5 min, 3 h 20 min, 2 d 4 h."""
+    end = moment(until) if isinstance(until, str) else until
+    seconds = max(0, int((end - moment(since)).total_seconds()))
+    days, hours, minutes = seconds // 86400, seconds // 3600 % 24, seconds // 60 % 60
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min" if minutes else f"{seconds} s"
+
+
+def clock(at: str) -> str:
+    """A moment as people write it."""
+    return f"{moment(at):%Y-%m-%d %H:%M} UTC"
+
+
+def is_web_link(url: str) -> bool:
+    """Whether a link leads to a page, and not to something that is executed."""
+    return url.startswith(("http://", "https://"))
+
+
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(FOLDER / "templates"),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=jinja2.StrictUndefined,
+)
+TEMPLATES.globals |= {"age": age, "clock": clock, "is_web_link": is_web_link}
