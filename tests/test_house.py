@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "sample_agent": {"sample_agent", "agentgauge"},
 }
 LAYERS = (
-    ("argument_diff", "extras", "vocabulary", "json_schema", "forks", "workers", "exemplars", "boundary"),
+    ("argument_diff", "extras", "starting", "vocabulary", "json_schema", "forks", "workers", "exemplars", "boundary"),
     (
         "metrics", "instruments", "own_prices", "price_list", "pricing", "files", "tool", "endpoint", "in_flight",
         "live_set",

@@ -35,14 +35,15 @@ def find_app(given: str | None = None) -> AgentApp:
 def load_app(spec: str, folder: Path | None = None) -> AgentApp:
     """Load ``module:attribute``, an AgentApp or a function without parameters that returns one.
 
-    ``folder`` is put on sys.path, so that an agent need not be installed. Raises AppError if it cannot be loaded; what
-    the agent's own module raises passes through.
+    ``folder`` and ``src`` in it are put on sys.path, so that an agent need not be installed. Raises AppError if it
+    cannot be loaded; what the agent's own module raises passes through.
     """
     module_name, _, attribute = spec.partition(":")
     if not module_name or not attribute:
         raise AppError(f"{spec!r} is not of the form module:attribute, for example my_agent:app")
-    if folder is not None and str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+    for place in () if folder is None else (folder / "src", folder):
+        if place.is_dir() and str(place) not in sys.path:
+            sys.path.insert(0, str(place))
     found: Any = _imported(module_name, spec)
     for name in attribute.split("."):
         if not hasattr(found, name):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agentgauge.ledger import Ledger
 
 GROUPS = {
+    "init": "Set AgentGauge up in the repository of an agent: show what to add, and write it after a yes.",
     "approvals": "What waits for a decision, and what has no known end: list, show, approve, edit, reject, settle.",
     "autonomy": "What the agent may do on its own: show, explain, change, audit.",
     "prompts": "Versions of the prompts: list, read, compare, activate, roll back.",
