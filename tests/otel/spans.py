@@ -85,6 +85,18 @@ AI_SDK: Attributes = {
     "ai.telemetry.metadata.sessionId": "c-1",
 }
 
+CLAUDE_CODE: Attributes = {
+    "span.type": "llm_request",
+    "gen_ai.system": "anthropic",
+    "gen_ai.request.model": OPUS,
+    "input_tokens": PROMPT - READ - WRITTEN,
+    "cache_read_tokens": READ,
+    "cache_creation_tokens": WRITTEN,
+    "output_tokens": OUTPUT,
+    "session.id": "c-1",
+}
+"""Its input leaves the cache out."""
+
 MILLISECOND = 1_000_000
 
 

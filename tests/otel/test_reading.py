@@ -37,8 +37,10 @@ def call(attributes: Mapping[str, Any], **more: Any) -> ModelCall:
         (spans.OPENINFERENCE, WHOLE),
         (spans.TRACELOOP, WHOLE),
         (spans.AI_SDK, WHOLE),
+        (spans.CLAUDE_CODE, WHOLE),
+        (spans.OLDEST | {"span.type": "web"}, TokenUsage(input=PROMPT, output=OUTPUT)),
     ],
-    ids=["oldest", "second", "current", "openinference", "traceloop", "ai-sdk"],
+    ids=["oldest", "second", "current", "openinference", "traceloop", "ai-sdk", "claude-code", "another span.type"],
 )
 def test_every_spelling_of_a_call_is_read_in_disjoint_kinds(attributes: Attributes, usage: TokenUsage) -> None:
     """Every convention counts what is cached within the prompt; it is taken out of it."""
@@ -260,7 +262,7 @@ class _OnlyNamed(Mapping[str, Any]):
 
 
 @pytest.mark.parametrize(
-    "attributes", [spans.OLDEST, spans.CURRENT, spans.OPENINFERENCE, spans.TRACELOOP, spans.AI_SDK]
+    "attributes", [spans.OLDEST, spans.CURRENT, spans.OPENINFERENCE, spans.TRACELOOP, spans.AI_SDK, spans.CLAUDE_CODE]
 )
 def test_no_text_is_read(attributes: Attributes) -> None:
     """Only the names of the tables are asked for, and none of those holds one."""

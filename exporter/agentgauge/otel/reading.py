@@ -96,6 +96,8 @@ def read(span: FinishedSpan) -> ModelCall | ToolRun | AgentRun | None:
         return _model_call(span, spelling)
     if kind in spelling.tools:
         name = _first(span.attributes, spelling.tool)
+        if name in spellings.NO_TOOLS:
+            return None
         return ToolRun(_name_or(name, "unknown"), _error_type(span))
     outermost = span.parent is None if span.enclosed is None else not span.enclosed
     if outermost or (kind in spelling.agents and span.enclosed is None):
@@ -124,7 +126,8 @@ def _spelling_of(attributes: Mapping[str, Any]) -> tuple[Spelling | None, str]:
     named = False
     for spelling in spellings.SPELLINGS:
         kind = attributes.get(spelling.kind)
-        named = named or kind is not None
+        # The one of Claude Code is so common a word that a span may have it for other reasons.
+        named = named or (kind is not None and spelling is not spellings.CLAUDE_CODE)
         if kind in (*spelling.model_calls, *spelling.tools, *spelling.agents, *spelling.chains):
             return spelling, str(kind)
     if not named and all(name in attributes for name in spellings.OLDEST):

@@ -178,11 +178,34 @@ TRACELOOP_STEPS = Spelling(
 )
 """The steps around them, which it has its own names for to this day."""
 
-SPELLINGS = (AI_SDK, OPENTELEMETRY, OPENINFERENCE, TRACELOOP_CALLS, TRACELOOP_STEPS)
+CLAUDE_CODE = Spelling(
+    kind="span.type",
+    model_calls=("llm_request",),
+    tools=("tool",),
+    agents=("interaction",),
+    asked=("gen_ai.request.model", "model"),
+    answered=(),
+    provider=("gen_ai.system",),
+    prompt=(),
+    uncached=("input_tokens",),
+    read=("cache_read_tokens",),
+    written=("cache_creation_tokens",),
+    output=("output_tokens",),
+    tool=("tool_name", "tool_name_safe"),
+    conversation=("session.id",),
+    response=("gen_ai.response.id",),
+    first_token_milliseconds=("ttft_ms",),
+)
+"""Claude Code's own, of its tracing that is still in beta; a call of it has the names of the first generation, too."""
+
+SPELLINGS = (AI_SDK, OPENTELEMETRY, OPENINFERENCE, TRACELOOP_CALLS, TRACELOOP_STEPS, CLAUDE_CODE)
 """In this order: a span is read by the first whose ``kind`` says that it is something."""
 
 OLDEST = ("gen_ai.system", "gen_ai.request.model")
 """A span that has these and no kind is a model call of OpenTelemetry's first generation, which named none."""
+
+NO_TOOLS = ("(merged tools)",)
+"""What Google's ADK writes in place of a tool's name on a span around several, each of which has a span of its own."""
 
 FAILURE = "error.type"
 EXCEPTION = "exception.type"
