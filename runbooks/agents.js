@@ -2,6 +2,7 @@
    that is chosen at the top. Only names that the pages were rendered for are taken from the address. */
 (() => {
   "use strict";
+  document.querySelector(".md-search")?.setAttribute("aria-label", "Search"); // the theme gives its dialog no name
   const place = document.querySelector(".which-agent");
   if (!place) return;
   const commands = JSON.parse(place.dataset.agents);

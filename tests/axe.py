@@ -9,7 +9,7 @@ from playwright.sync_api import Page
 def serious(page: Page) -> list[str]:
     """What axe calls serious or critical, one line for each element; the rule is its first word."""
     return [
-        f"{rule['id']}: {' '.join(map(str, node['target']))}: {node['html'][:160]}"
+        f"{rule['id']}: {node['html'][:120]}: {node['failureSummary'].splitlines()[-1].strip()}"
         for rule in Axe().run(page).response["violations"]
         if rule["impact"] in ("serious", "critical")
         for node in rule["nodes"]

@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -18,7 +19,7 @@ from bundle.pages import AGENT_MARK, COMMAND_MARK
 from bundle.site import build_site
 from stack.layout import HOME
 from stack.preview import pictures
-from tests import chromium
+from tests import axe, chromium
 from tests.runbooks.pages import STRANGERS
 
 SAVED = HOME / "pictures"
@@ -106,6 +107,15 @@ def test_an_agent_that_the_pages_do_not_know_is_not_taken_from_the_address(page:
     assert 'agent="support_bot"' in code(page)
     assert "rm -rf" not in page.locator("body").inner_text()
     assert "another agent, which these pages do not know" in page.locator(".which-agent").inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["", "AgentLatencySpike/?agent=billing_bot", "AgentLLMErrorsHigh/"])
+def test_everybody_can_use_the_site(page: Page, address: str, path: str, scheme: Literal["light", "dark"]) -> None:
+    """axe finds nothing serious: colours stand out, links are seen, what can be clicked has a name."""
+    page.emulate_media(color_scheme=scheme)
+    page.goto(f"{address}/{path}")
+    assert axe.serious(page) == []
 
 
 def test_without_javascript_a_page_says_whose_queries_it_shows(browser: Browser, address: str) -> None:

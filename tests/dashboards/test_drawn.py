@@ -18,7 +18,7 @@ from stack.__main__ import app
 from stack.layout import HOME
 from stack.preview import pictures
 from stack.preview.app import create_app
-from tests import chromium
+from tests import axe, chromium
 from tests.dashboards import history
 from tests.dashboards.boards import GENERATED
 
@@ -113,6 +113,7 @@ def test_every_panel_is_drawn_with_data_and_nothing_is_cut_off(page: Page, previ
     assert page.evaluate(FAULTS) == []
     assert page.locator(".panel").count() == sum(panel["type"] != "row" for panel in GENERATED[uid]["panels"])
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert axe.serious(page) == []
 
 
 @pytest.mark.parametrize("name", ["AgentExporterDown", "AgentToolSuccessRateLow", "AgentUserDailyCostHigh"])

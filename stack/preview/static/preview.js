@@ -4,6 +4,11 @@
 const main = document.querySelector("main");
 const state = document.getElementById("state");
 const bar = document.getElementById("bar");
+function mark(shown, shade) {
+  shown.classList.add("marked");
+  shown.style.setProperty("--mark", shade);
+}
+
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 // Plotly writes times in UTC; people read their own clock.
 const local = (milliseconds) => milliseconds - new Date(milliseconds).getTimezoneOffset() * 60000;
@@ -45,7 +50,7 @@ const draw = {
     content.replaceChildren(...figure.values.map((value) => {
       const shown = element(value.link ? "a" : "div", "value", value.text);
       if (value.link) shown.href = `${value.link}?${chosen()}`;
-      shown.style.color = value.colour;
+      mark(shown, value.colour);
       shown.style.setProperty("--length", Math.max(4, value.text.length));
       return shown;
     }));
@@ -58,6 +63,7 @@ const draw = {
     const body = table.createTBody();
     for (const row of figure.rows) body.insertRow().append(...row.map(cell));
     const scroll = element("div", "scroll");
+    scroll.tabIndex = 0; // so that the keys can scroll it
     scroll.append(table);
     content.replaceChildren(scroll);
   },
@@ -140,8 +146,8 @@ function legend(box, figure, hidden, changed) {
 }
 
 function cell(value) {
-  const made = element("td", value.colour ? "marked" : "");
-  if (value.colour) made.style.color = value.colour;
+  const made = element("td");
+  if (value.colour) mark(made, value.colour);
   if (value.link) {
     const link = element("a", "", value.text);
     link.href = value.link;

@@ -32,7 +32,7 @@ from agentgauge.ledger import Ledger
 from sample_agent.serving import serving
 from stack.layout import HOME
 from stack.preview import pictures
-from tests import chromium
+from tests import axe, chromium
 
 TOKEN = "the-token-of-these-tests"
 ORIGIN = "http://127.0.0.1:8030"
@@ -680,6 +680,7 @@ def test_it_can_be_read_on_a_phone(propose: Callable[..., Action], page: Page, u
     for path in ("", f"actions/{action.id}"):
         page.goto(url + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 320
+        assert axe.serious(page) == []
     colours = page.evaluate(
         """() => {
             const style = getComputedStyle(document.documentElement);
