@@ -116,7 +116,7 @@ except ImportError as error:
     assert run(code) == f"agentgauge.{package} needs {missing}, which is not installed: {remedy}"
 
 
-def test_every_package_but_ops_and_files_has_an_extra_of_its_name() -> None:
-    """So that the remedy can be guessed; ops needs the ledger, files what their readers need."""
+def test_every_other_package_has_an_extra_of_its_name() -> None:
+    """So that the remedy can be guessed; ops needs the ledger, files what their readers need, starting is a command's."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert set(PUBLIC) - set(project["optional-dependencies"]) == {"files", "ops"}
+    assert set(PUBLIC) - set(project["optional-dependencies"]) == {"files", "ops", "starting"}
