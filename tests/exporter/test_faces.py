@@ -117,6 +117,6 @@ except ImportError as error:
 
 
 def test_every_other_package_has_an_extra_of_its_name() -> None:
-    """So that the remedy can be guessed; ops needs the ledger, files what their readers need, starting is a command's."""
+    """So that the remedy can be guessed; ops needs the ledger, files what its readers need, starting the cli."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert set(PUBLIC) - set(project["optional-dependencies"]) == {"files", "ops", "starting"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import PurePosixPath
 
 from agentgauge.starting.placing import where_models_are_asked
@@ -45,13 +45,13 @@ SESSION = "with gauge().session(user_id=…) as session, session.task() as task,
 BY_HAND = "call = gauge().llm_call(model)\ncall.finish(TokenUsage(input=…, output=…))"
 
 
-def remarks(project: Project, sources: Iterable[Source], tools: Mapping[str, object]) -> list[Remark]:
-    """What is left to people in this project; empty where everything is there."""
+def remarks(project: Project, sources: Iterable[Source], placed: Collection[str]) -> list[Remark]:
+    """What is left to people in this project; ``placed`` are the extras that the plan takes care of."""
     sources = list(sources)
     found: list[Remark] = []
     for extra, (what, code) in FRAMEWORKS.items():
         place = project.imported.get(extra)
-        if place is not None and not _uses_adapter(sources, extra):
+        if place is not None and extra not in placed and not uses_adapter(sources, extra):
             found.append(Remark(place.path, place.line, f"imports {extra}: {what}", code))
     found += [
         Remark(None, None, f"{extra} is among the requirements, but no file here imports it")
@@ -81,7 +81,8 @@ def _opens_tasks(sources: Iterable[Source]) -> bool:
     )
 
 
-def _uses_adapter(sources: Iterable[Source], extra: str) -> bool:
+def uses_adapter(sources: Iterable[Source], extra: str) -> bool:
+    """Whether a file imports the adapter of this extra already."""
     module = f"agentgauge.adapters.{extra.replace('-', '_')}"
     return any(
         (isinstance(node, ast.ImportFrom) and node.module == module)

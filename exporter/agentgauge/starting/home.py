@@ -13,6 +13,7 @@ from agentgauge.starting.project import Project, imports_of
 from agentgauge.starting.source import Source
 
 MODULE = "agentgauge_app"
+GAUGE = f"{MODULE}.gauge"
 HERE = PurePosixPath(".")
 SRC = PurePosixPath("src")
 
@@ -66,8 +67,10 @@ def best_home(project: Project, changed: Iterable[Source]) -> Home:
 
 
 def import_line(project: Project, home: Home, source: Source, names: Names) -> str | None:
-    """The line by which the file gets ``gauge``; None if it cannot be told what would work there."""
-    alias = names.free("gauge", "agent_gauge")
+    """The line by which the file gets ``gauge``; empty if it has it, None if nothing is certain to work."""
+    if names.known(GAUGE):
+        return ""
+    alias = names.name_for(GAUGE, "agent_gauge")
     what = "gauge" if alias == "gauge" else f"gauge as {alias}"
     own = home_of(project, source)
     if own == home and home.package:

@@ -24,9 +24,14 @@ class Names:
             return f"{inside}.{expression.attr}"
         return None
 
-    def free(self, name: str, other: str) -> str:
-        """``name``, or ``other`` if the file has something of that name."""
-        return other if name in self.used else name
+    def known(self, thing: str) -> str | None:
+        """The name by which the file imports ``package.module.thing`` already, also if it is imported relatively."""
+        return next((name for name, meaning in self.imported.items() if f".{meaning}".endswith(f".{thing}")), None)
+
+    def name_for(self, thing: str, other: str) -> str:
+        """The name that the file has for ``module.thing``, or can have: ``other`` if ``thing`` means something else."""
+        name = thing.rpartition(".")[2]
+        return self.known(thing) or (other if name in self.used else name)
 
 
 BINDING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)

@@ -58,6 +58,25 @@ class Placement:
     adapter: str = ""
     function: str = ""
     why: str = ""
+    extra: str = ""
+    statement: str = ""
+    """A line of its own to put below the imports, instead of ``insert``; ``needs`` are imports that it takes."""
+    needs: tuple[str, ...] = ()
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether it may be placed."""
+        return self.insert is not None or bool(self.statement)
+
+
+def name_of_gauge(names: Names) -> str:
+    """What the file calls, or will call, the function ``gauge``."""
+    return names.name_for("agentgauge_app.gauge", "agent_gauge")
+
+
+def name_of(names: Names, adapter: str, function: str) -> str:
+    """The same for a function of an adapter."""
+    return names.name_for(f"{adapter}.{function}", f"gauge_{function}")
 
 
 def clients(source: Source, names: Names, cannot: Mapping[str, str]) -> list[Placement]:
@@ -66,7 +85,7 @@ def clients(source: Source, names: Names, cannot: Mapping[str, str]) -> list[Pla
     ``cannot`` is extra → why nothing of it may be placed in this project.
     """
     found = []
-    for call, in_text in _calls(source.tree):
+    for call, in_text in calls_in(source.tree):
         hook = HOOKS.get(names.meaning(call.func) or "")
         if hook is not None:
             reason = "it stands inside an f-string" if in_text else cannot.get(hook.extra)
@@ -75,8 +94,8 @@ def clients(source: Source, names: Names, cannot: Mapping[str, str]) -> list[Pla
 
 
 def _client(source: Source, names: Names, call: ast.Call, hook: Hook, reason: str | None) -> Placement | None:
-    function = names.free(hook.function, f"gauge_{hook.function}")
-    gauge = names.free("gauge", "agent_gauge")
+    function = name_of(names, hook.adapter, hook.function)
+    gauge = name_of_gauge(names)
     code = f"{hook.keyword}={hook.value.format(function=function, gauge=gauge)}"
     given = next((keyword for keyword in call.keywords if keyword.arg == hook.keyword), None)
     if given is not None:
@@ -89,7 +108,8 @@ def _client(source: Source, names: Names, call: ast.Call, hook: Hook, reason: st
         reason = reason or "its *arguments are not known here"
     insert = None if reason else _keyword_insertion(source, call, code)
     why = reason or ("" if insert else "its parentheses are not where they usually are")
-    return Placement(call.lineno, code, insert, hook.adapter if hook.function else "", hook.function, why)
+    adapter = hook.adapter if hook.function else ""
+    return Placement(call.lineno, code, insert, adapter, hook.function, why, hook.extra)
 
 
 def _is_watched(value: ast.expr, hook: Hook) -> bool:
@@ -123,13 +143,13 @@ def _keyword_insertion(source: Source, call: ast.Call, code: str) -> Insertion |
     return Insertion(call.end_lineno, call.end_col_offset - 1, code)
 
 
-def _calls(tree: ast.AST, in_text: bool = False) -> Iterator[tuple[ast.Call, bool]]:
+def calls_in(tree: ast.AST, in_text: bool = False) -> Iterator[tuple[ast.Call, bool]]:
     """Every call, and whether it stands inside an f-string, where positions cannot be relied on."""
     for node in ast.iter_child_nodes(tree):
         inside = in_text or isinstance(node, ast.JoinedStr)
         if isinstance(node, ast.Call):
             yield node, inside
-        yield from _calls(node, inside)
+        yield from calls_in(node, inside)
 
 
 def import_insertion(source: Source, lines: Collection[str], before: int) -> Insertion | None:
@@ -160,7 +180,10 @@ def described_tools(source: Source) -> Iterator[ToolFound]:
         fields = {key.value: value for key, value in pairs if isinstance(key, ast.Constant)}
         name, schema = fields.get("name"), fields.get("input_schema") or fields.get("parameters")
         if isinstance(name, ast.Constant) and isinstance(name.value, str) and name.value and schema is not None:
-            yield ToolFound(name.value, _literal(schema))
+            written = _literal(schema)
+            # Other things have a name and parameters, too: a tool tells the model what it is for.
+            if "description" in fields or (written is not None and "properties" in written):
+                yield ToolFound(name.value, written)
 
 
 def _literal(node: ast.expr) -> Mapping[str, object] | None:
@@ -176,7 +199,7 @@ BETA_TOOLS = {"anthropic.beta_tool", "anthropic.beta_async_tool"}
 
 def tool_functions(source: Source, names: Names, described: Collection[str]) -> Iterator[tuple[str, Placement]]:
     """The functions that carry out tools, by name: those of the SDK's runner, and those named as a described tool."""
-    gauge = names.free("gauge", "agent_gauge")
+    gauge = name_of_gauge(names)
     for node in source.tree.body:
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
@@ -228,6 +251,6 @@ def _dotted(node: ast.expr) -> str:
 
 def gauges(source: Source, names: Names) -> Iterator[int]:
     """The lines where the file makes an AgentGauge of its own."""
-    for call, _ in _calls(source.tree):
+    for call, _ in calls_in(source.tree):
         if names.meaning(call.func) in ("agentgauge.AgentGauge", "agentgauge.gauge.AgentGauge"):
             yield call.lineno

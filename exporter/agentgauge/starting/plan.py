@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from agentgauge.starting import advice, files, placing
+from agentgauge.starting import advice, files, frameworks, placing
 from agentgauge.starting.home import MODULE, Home, best_home, home_of, import_line
 from agentgauge.starting.names import Names, names_of
 from agentgauge.starting.placing import Placement
@@ -68,7 +68,7 @@ def plan(project: Project, name: str | None = None, too_old: Mapping[str, str] |
         cannot = dict.fromkeys(("anthropic", "openai", "pydantic-ai"), "the project has a gauge of its own")
     found = [_File(source, names, tuple(placing.clients(source, names, cannot))) for source, names in understood]
     if not by_hand:
-        found = _with_tools(project, found, tools)
+        found = _with_frameworks(_with_tools(project, found, tools))
     home = _home(project, found)
     changes, remarks = _changed_files(project, home, found)
     if not by_hand:
@@ -76,7 +76,8 @@ def plan(project: Project, name: str | None = None, too_old: Mapping[str, str] |
         pyproject, told = _pyproject(project, home)
         changes, remarks = [*changes, *pyproject], [*remarks, *told]
     extras = tuple(sorted({*project.imported, "cli", "ledger"}))
-    more = advice.remarks(project, [file.source for file in found], tools)
+    placed = {one.extra for file in found for one in file.placements}
+    more = advice.remarks(project, [file.source for file in found], placed)
     return Plan(agent, home.app, extras, tuple(changes), (*by_hand, *project.unread, *remarks, *more))
 
 
@@ -110,11 +111,21 @@ def _with_tools(project: Project, found: list[_File], tools: Iterable[str]) -> l
     ]
 
 
+def _with_frameworks(found: list[_File]) -> list[_File]:
+    """With what a framework needs once in the project, where only one place can be meant."""
+    files = [(file.source, file.names) for file in found]
+    once = frameworks.once(files)
+    return [
+        _File(file.source, file.names, (*file.placements, *(one for path, one in once if path == file.source.path)))
+        for file in found
+    ]
+
+
 def _home(project: Project, found: list[_File]) -> Home:
     """Where `agentgauge_app.py` is, or where it goes."""
     there = [source for source in project.sources if source.path.stem == MODULE]
     if not there:
-        return best_home(project, [file.source for file in found if any(one.insert for one in file.placements)])
+        return best_home(project, [file.source for file in found if any(one.is_certain for one in file.placements)])
     home = home_of(project, there[0])
     names = names_of(there[0].tree).used
     if home.path != there[0].path or not {"app", "gauge"} <= names:
@@ -128,14 +139,15 @@ def _changed_files(project: Project, home: Home, found: list[_File]) -> tuple[li
     changes, remarks = [], []
     for file in found:
         source = file.source
-        left = [one for one in file.placements if one.insert is None]
-        placed = [one for one in file.placements if one.insert is not None]
+        left = [one for one in file.placements if not one.is_certain]
+        placed = [one for one in file.placements if one.is_certain]
         line = import_line(project, home, source, file.names)
-        known = line or f"from {home.module} import gauge"
-        imports = [known, *_adapter_imports(placed, file.names)]
-        why = "" if line else "it cannot be told from where this file would import agentgauge_app"
-        if placed and line:
-            put = placing.import_insertion(source, imports, min(one.line for one in placed))
+        known = f"from {home.module} import gauge" if line is None else line
+        statements = "".join(f"\n{one.statement}" for one in placed if one.statement)
+        below = [known, *_imports(placed, file.names), statements]
+        why = "" if line is not None else "it cannot be told from where this file would import agentgauge_app"
+        if placed and line is not None:
+            put = placing.import_insertion(source, list(filter(None, below)), min(one.line for one in placed))
             insertions = [one.insert for one in placed if one.insert is not None]
             if put is None:
                 why = "no import stands above it on a line of its own"
@@ -146,19 +158,23 @@ def _changed_files(project: Project, home: Home, found: list[_File]) -> tuple[li
                 except SourceError as error:
                     why = str(error)
         for one in (*left, *placed):
-            code = "\n".join([known, *_adapter_imports([one], file.names), one.code])
+            code = "\n".join(filter(None, [known, *_imports([one], file.names), one.code]))
             remarks.append(Remark(source.path, one.line, f"not changed: {one.why or why}. Where it fits, add", code))
     return changes, remarks
 
 
-def _adapter_imports(placements: Iterable[Placement], names: Names) -> list[str]:
+def _imports(placements: Iterable[Placement], names: Names) -> list[str]:
+    """The imports that these need besides that of the gauge, and that the file does not have."""
     wanted: dict[str, set[str]] = {}
+    needed: dict[str, None] = {}
     for one in placements:
-        if one.function:
-            free = names.free(one.function, f"gauge_{one.function}")
-            written = one.function if free == one.function else f"{one.function} as {free}"
+        needed |= dict.fromkeys(one.needs)
+        if one.function and not names.known(f"{one.adapter}.{one.function}"):
+            name = placing.name_of(names, one.adapter, one.function)
+            written = one.function if name == one.function else f"{one.function} as {name}"
             wanted.setdefault(one.adapter, set()).add(written)
-    return [f"from {module} import {', '.join(sorted(functions))}" for module, functions in sorted(wanted.items())]
+    adapters = [f"from {module} import {', '.join(sorted(functions))}" for module, functions in sorted(wanted.items())]
+    return [*needed, *adapters]
 
 
 def _own_files(
