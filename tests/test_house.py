@@ -22,7 +22,7 @@ MAY_IMPORT = {
 LAYERS = (
     ("argument_diff", "extras", "starting", "vocabulary", "json_schema", "forks", "workers", "exemplars", "boundary"),
     (
-        "metrics", "instruments", "own_prices", "price_list", "pricing", "files", "tool", "endpoint", "in_flight",
+        "metrics", "instruments", "own_prices", "price_list", "pricing", "files", "tool", "endpoint", "pushing", "in_flight",
         "live_set",
     ),
     ("ledger",),

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from agentgauge.ops.follower import Listener
     from agentgauge.ops.operated import Operated
     from agentgauge.ops.operations import Kind
+    from agentgauge.pushing import Pushing
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -81,6 +82,7 @@ class AgentGauge(Telemetry):
         self.recorder = None if self.ledger is None else _recorder(self, self.ledger, zone)
         self.control = Control(self.live)
         self._operated = _operated(self, version)
+        self._pushing: Pushing | None = None
 
     def session(self, user_id: str | None = None, *, session_id: str | None = None) -> Session:
         """Open a conversation: ``with gauge.session(user_id="rep-7") as session:``. Ids never become labels."""
@@ -223,6 +225,19 @@ class AgentGauge(Telemetry):
             if shared is not None:
                 server.when_closed(own.close)
         return server
+
+    def push(self, url: str, *, job: str, timeout: float = 10) -> bool:
+        """For a short job: add what it counted to what earlier runs left at the Pushgateway at ``url``; whether it did.
+
+        The job calls this as its last step, and may do so at its start as well, so that all its series exist before
+        they grow. Two runs of one job that overlap need two names. ``timeout`` is in seconds, for each of two requests.
+        Never raises: why it failed is logged.
+        """
+        if self._pushing is None:
+            from agentgauge.pushing import Pushing
+
+            self._pushing = Pushing(self.registry)
+        return self._pushing.push(url, job, timeout)
 
     def mount_control(self, advertise: str) -> Control:
         """The control endpoint for a server of yours: mount its ``wsgi`` or ``asgi``, and this process is registered.
