@@ -38,18 +38,26 @@ def render_pages(deployment: Deployment, rendered: list[RenderedAlert], *, marke
     by_name = {item.alert.name: item for item in rendered if not item.only_agent}
     pages = {}
     for path in sorted(TEMPLATES.glob("*.md")):
-        values = general_holes(deployment, marked=marked)
         if path.stem == "index":
-            values["alerts"] = docs.alert_table(list(by_name.values()), "")
+            values = general_holes(deployment, marked=marked)
+            pages[path.name] = _page(
+                path, values | {"alerts": docs.alert_table(list(by_name.values()), "")}, deployment
+            )
         elif path.stem in by_name:
-            values |= alert_holes(by_name[path.stem], rendered)
+            pages[path.name] = render_page(path.stem, deployment, rendered, marked=marked)
         else:
             raise TemplateError(f"runbooks/templates/{path.name}: {path.stem} is not an alert; remove the page")
-        pages[path.name] = _page(path, values, deployment)
     if missing := by_name.keys() - {Path(name).stem for name in pages}:
         names = ", ".join(f"runbooks/templates/{name}.md" for name in sorted(missing))
         raise TemplateError(f"{names} is missing: every alert has a page with its name")
     return pages
+
+
+def render_page(alert: str, deployment: Deployment, rendered: list[RenderedAlert], *, marked: bool = False) -> str:
+    """Markdown of the page of one alert, which is among those ``rendered``; raises TemplateError."""
+    item = next(item for item in rendered if item.alert.name == alert and not item.only_agent)
+    values = general_holes(deployment, marked=marked) | alert_holes(item, rendered)
+    return _page(TEMPLATES / f"{alert}.md", values, deployment)
 
 
 def general_holes(deployment: Deployment, *, marked: bool = False) -> dict[str, str]:

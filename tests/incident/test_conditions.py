@@ -21,6 +21,8 @@ def _rows(*values: float, label: str = "tool", **named: float) -> Rows:
         ("no rows", _rows(), _rows(0.0)),
         ("only NaN", _rows(math.nan), _rows(math.nan, 0.0)),
         ("only NaN", _rows(math.nan), _rows()),
+        ("any Inf", _rows(1.0, math.inf), _rows(1.0, math.nan)),
+        ("max > 2", _rows(3.0, math.inf), _rows(1.0, math.inf)),
         ("rows >= 2", _rows(0.0, 0.0), _rows(5.0)),
         ("rows == 1", _rows(math.nan), _rows(1.0, 1.0)),
         ("max > 2", _rows(1.0, 2.1, math.nan), _rows(2.0, math.nan)),
@@ -46,7 +48,7 @@ def _rows(*values: float, label: str = "tool", **named: float) -> Rows:
     ],
 )
 def test_a_condition_holds_or_does_not(condition: str, holds_for: Rows, not_for: Rows | None) -> None:
-    """NaN is no number: it is counted as a row and compared with nothing."""
+    """NaN and infinities are no numbers: they are counted as rows and compared with nothing."""
     assert parse(condition).holds(holds_for)
     assert not_for is None or not parse(condition).holds(not_for)
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from agentgauge.incident.runbook import Mitigation, Reading, Runbook, RunbookError, Step, Target, read
+from agentgauge.incident.runbook import Mitigation, Reading, RunbookError, Step, Target, read
 from alerts import catalog, thresholds
 from alerts.deployment import DEMO
 from alerts.rules import render
@@ -80,7 +80,8 @@ def test_every_page_is_read_for_agents_of_others_as_well() -> None:
     books = {name: read(text, name) for name, text in pages.items() if name != "index.md"}
     assert len(books) == len(catalog.ALERTS)
     for book in books.values():
-        assert not [line for one in book.mitigations for line in one.commands if "sample_agent" in line]
+        lines = [line for one in book.mitigations for block in one.blocks for line in block]
+        assert not [line for line in lines if "sample_agent" in line]
 
 
 PAGE = """# AgentLost
@@ -133,7 +134,7 @@ It is gone, and
 
 
 def test_a_page_is_read_from_its_words() -> None:
-    """Questions, queries, readings with where they lead; the first block of a mitigation is its command."""
+    """Questions, queries, readings with where they lead; what to type."""
     book = read(PAGE, "AgentLost.md")
     assert (book.alert, book.summary) == ("AgentLost", "It is gone, and nobody knows.")
     step, _ = book.steps
@@ -149,22 +150,22 @@ def test_a_page_is_read_from_its_words() -> None:
         Mitigation(
             1,
             "Start it, and wait. It takes a minute.",
-            ("agentgauge ops tools", "agentgauge ops enable-tool TOOL"),
+            (("agentgauge ops tools", "agentgauge ops enable-tool TOOL"), ("agentgauge ops disable-tool TOOL",)),
             32,
         ),
         Mitigation(2, "Tell its owner.", (), 46),
     )
 
 
-def test_in_the_demo_its_own_block_is_the_command() -> None:
+def test_what_only_the_demo_has_comes_first() -> None:
     """What is broken there is broken on purpose, and mended by clearing it."""
     demo = '    !!! example "In the demo"\n        ```sh\n        python -m stack status\n        ```\n'
     page = PAGE.replace("    Undo it:\n", demo)
-    assert _commands(read(page, "x")) == ("python -m stack status",)
-
-
-def _commands(book: Runbook) -> tuple[str, ...]:
-    return book.mitigations[0].commands
+    assert [block[0] for block in read(page, "x").mitigations[0].blocks] == [
+        "python -m stack status",
+        "agentgauge ops tools",
+        "agentgauge ops disable-tool TOOL",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -38,12 +38,17 @@ def bundle(context: typer.Context) -> None:
 
 def alerts_module(name: str) -> Any:
     """A module of the room `alerts`, which the wheel carries along: the library itself does not know it."""
+    return bundled_module(f"alerts.{name}")
+
+
+def bundled_module(name: str) -> Any:
+    """A module of one of the rooms that the wheel carries along."""
     folder = bundled_folder()
     if folder is None:
         stop("the alerts are not installed beside agentgauge; install it from its wheel, or run this in a checkout")
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
-    return import_module(f"alerts.{name}")
+    return import_module(name)
 
 
 def bundled_folder() -> Path | None:

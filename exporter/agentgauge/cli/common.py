@@ -24,6 +24,7 @@ GROUPS = {
     "eval": "Evaluate the agent: run a suite, read what happened, see the trend.",
     "ops": "Operate the running agent: what the runbooks ask for.",
     "check": "Say what is missing between the agent's calls and the page that they should bring.",
+    "incident": "From a page to its end: who is affected, what the runbook finds, its command, until it is over.",
     "truth": "Say what the alerts can find at your volume of traffic, and what they cannot.",
     "gateway": "Receive the spans of agents in any language, and show their metrics.",
     "bundle": "Write rules, dashboards and runbooks for your agents, ready to load.",
@@ -68,6 +69,11 @@ def group(name: str) -> typer.Typer:
 def select_app(spec: str | None) -> None:
     """Set which agent ``--app`` names for the commands of this process; None leaves it to the environment."""
     _selected[0] = spec
+
+
+def selected_app() -> str | None:
+    """What ``--app`` said, which a command of this command has to say again."""
+    return _selected[0]
 
 
 def agent() -> AgentApp:

@@ -3,7 +3,8 @@
 A condition is one test, or several joined by ``and`` and ``or``; ``and`` binds tighter::
 
     no rows                             nothing was returned
-    only NaN                            there are rows, none of them with a number
+    only NaN                            there are rows, none of them with a number; nor is an infinity one
+    any Inf                             something was divided by nought
     rows >= 2                           how many rows there are
     max > 0.5                           also min and sum, over the rows with a number
     one row < 0.9                       exactly one such row; also ``several rows`` and ``every row``
@@ -98,7 +99,7 @@ def _compared(match: re.Match[str]) -> Callable[[float], bool]:
 
 
 def _numbers(rows: Rows) -> list[float]:
-    return [row.value for row in rows if not math.isnan(row.value)]
+    return [row.value for row in rows if math.isfinite(row.value)]
 
 
 def _of_figure(match: re.Match[str]) -> Callable[[Rows], bool]:
@@ -170,6 +171,7 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Callable[[Rows], 
     (re.compile(r"otherwise"), lambda _match: lambda _rows: True),
     (re.compile(r"no rows"), lambda _match: lambda rows: not rows),
     (re.compile(r"only NaN"), lambda _match: lambda rows: bool(rows) and not _numbers(rows)),
+    (re.compile(r"any Inf"), lambda _match: lambda rows: any(math.isinf(row.value) for row in rows)),
     (re.compile(rf"rows {_COMPARED}"), lambda match: lambda rows: _compared(match)(len(rows))),
     (re.compile(rf"(?P<figure>max|min|sum) {_COMPARED}"), _of_figure),
     (re.compile(rf"(?P<how_many>one|several|every) rows? {_COMPARED}"), _of_rows),

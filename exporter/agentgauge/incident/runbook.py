@@ -3,9 +3,7 @@
 In the section Diagnosis a numbered step has a ``promql`` block and readings, the bullets below it. A reading ends in a
 comment that the page does not show, ``<!-- when max > 2 -->``: the condition under which it is taken. Where it leads is
 read from its words: "Mitigation 3", "step 3", or a link to the page of another alert; the first of them counts. In the
-section Mitigation the first ``sh`` block of a numbered step is its command; what follows undoes it, or is an
-alternative. In the demo it is the block under "In the demo", if the step has one: what is broken there is broken on
-purpose.
+section Mitigation the ``sh`` blocks of a numbered step are its commands.
 """
 
 from __future__ import annotations
@@ -65,11 +63,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Mitigation:
-    """A numbered way to mend it; ``commands`` are the lines to type, none where it is not done by a command."""
+    """A numbered way to mend it. ``blocks`` are the lines to type, those that only the demo has first."""
 
     number: int
     text: str
-    commands: tuple[str, ...]
+    blocks: tuple[tuple[str, ...], ...]
     line: int
 
 
@@ -166,9 +164,8 @@ def _target(words: str) -> Target | None:
 def _mitigation(number: int, text: str, line: int) -> Mitigation:
     prose = re.split(r"\n\s*\n", text)[0]
     in_demo = [block for _, body in _DEMO.findall(text) for block in _blocks(body, "sh")]
-    blocks = in_demo or _blocks(_DEMO.sub("", text), "sh")
-    commands = tuple(blocks[0].splitlines()) if blocks else ()
-    return Mitigation(number, _plain(prose), commands, line)
+    blocks = in_demo + _blocks(_DEMO.sub("", text), "sh")
+    return Mitigation(number, _plain(prose), tuple(tuple(filter(None, block.splitlines())) for block in blocks), line)
 
 
 def _blocks(text: str, language: str) -> list[str]:

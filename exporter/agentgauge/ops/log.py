@@ -1,8 +1,8 @@
 """Everything that people did to an agent, and what its own rules did in their place: `ops log` shows it.
 
 One fact stands in one place. Activations of prompts and changes of autonomy have their own tables, which keep every
-change with who and why, so the log reads them there. Switches, throttles, dropped caches and ended sessions have no
-such table: each is an operation.
+change with who and why, so the log reads them there. Switches, throttles, dropped caches, ended sessions and the
+commands of `agentgauge incident` have no such table: each is an operation.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ def in_words(kind: Kind, detail: Mapping[str, Any]) -> str:
             return f"user {detail['user']} {state} until {detail['until'] or 'somebody lifts it'}"
         case "unthrottle":
             return f"user {detail['user']} let go"
+        case "incident":
+            return f"{detail['alert']}: ran {detail['command']}"
     return kind  # an operation of a newer version
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, Select, func, select, text
 from agentgauge.ledger.schema import OPERATIONS
 from agentgauge.ledger.store import Ledger
 
-Kind = Literal["switches", "cache_drop", "end_session", "throttle", "unthrottle"]
+Kind = Literal["switches", "cache_drop", "end_session", "throttle", "unthrottle", "incident"]
 
 MOST_AT_ONCE = 1000
 

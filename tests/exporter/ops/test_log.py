@@ -25,6 +25,7 @@ def test_everything_is_in_one_log_with_who_and_why(ledger: Ledger, clock: Clock)
         lambda: Operations(ledger, "a").add("cache_drop", {"tool": None}, "eve", "stale"),
         lambda: Operations(ledger, "a").add("end_session", {"session": "s-1"}, "fay", "it loops"),
         lambda: Throttles(ledger, "a").lift("rep-1", "dan", "fixed"),
+        lambda: Operations(ledger, "a").add("incident", {"alert": "AgentHung", "command": "make tea"}, "eve", "step 1"),
     )
     for step in steps:
         step()
@@ -39,6 +40,7 @@ def test_everything_is_in_one_log_with_who_and_why(ledger: Ledger, clock: Clock)
         ("eve", "cache dropped: results of all tools", "stale"),
         ("fay", "session s-1 ended", "it loops"),
         ("dan", f"user {user} let go", "fixed"),
+        ("eve", "AgentHung: ran make tea", "step 1"),
     ]
     assert entries[0].at == datetime(2026, 3, 18, 12, tzinfo=UTC)
     assert "rep-1" not in str(entries)

@@ -1,0 +1,140 @@
+"""An incident in words: lines for a terminal and for the post-mortem, and what `--json` prints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from agentgauge.incident.conditions import Row
+from agentgauge.incident.diagnosis import Walked
+from agentgauge.incident.impact import Firing, Impact
+from agentgauge.incident.seen import Seen
+from agentgauge.incident.terminal import number, printable
+
+MOST_ROWS = 3
+UNKNOWN = "unknown"
+
+
+def age(seconds: float) -> str:
+    """A duration as people say it: 40 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
+    whole = max(round(seconds), 0)
+    for size, name, rest, rest_name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            left = whole % size // rest
+            return f"{whole // size} {name}" + (f" {left} {rest_name}" if left else "")
+    return f"{whole} s"
+
+
+def headline(alert: str, one: Firing | None, others: int, now: datetime) -> str:
+    """What fires, on what, and since when."""
+    if one is None:
+        return f"{alert} does not fire"
+    on = ", ".join(f"{name} {printable(value)}" for name, value in sorted(one.labels.items()) if name != "severity")
+    since = f"since {one.since:%Y-%m-%d %H:%M} UTC ({age((now - one.since).total_seconds())})" if one.since else "now"
+    more = f"; and {others} more of it" if others else ""
+    return f"{alert} ({printable(one.labels.get('severity', 'no severity'))}) fires {since}: {on}{more}"
+
+
+def who(it: Impact) -> str:
+    """Whom it hits."""
+    if it.requests_per_minute is None:
+        failing = "requests: unknown"
+    elif it.failed_share is None:
+        failing = "no requests now"
+    else:
+        failed, of = number(it.failed_per_minute or 0), number(it.requests_per_minute)
+        failing = f"{failed} of {of} requests a minute fail ({it.failed_share:.0%})"
+    users = f"{_known(it.users_today)} users in the last day"
+    return f"{failing}; {users}; {_known(it.sessions_open)} conversations open"
+
+
+def conversations(it: Impact) -> str:
+    """The conversations that passed a limit, and what everything costs."""
+    over = (
+        f"{_known(it.sessions_over_limit)} of {_known(it.sessions_opened)} conversations of the last hour over a limit"
+    )
+    spent = UNKNOWN if it.usd_per_minute is None else f"${it.usd_per_minute:.2f}"
+    return f"{over}; {spent} a minute"
+
+
+def what(it: Impact) -> str:
+    """What runs, and which error leads."""
+    versions = ", ".join(printable(one) for one in it.versions) or UNKNOWN
+    errors = [f"{printable(where)}: {printable(error)}, {number(often)} in 10 min" for where, error, often in it.errors]
+    return f"version {versions}; " + ("; ".join(errors) or "no errors of tools or models")
+
+
+def figures(rows: Sequence[Row]) -> str:
+    """The largest rows of an answer, each by the labels that tell it from the others."""
+    if not rows:
+        return "no rows"
+    same = {name for name in rows[0].labels if len(rows) > 1 and len({row.labels.get(name) for row in rows}) == 1}
+    ordered = sorted(rows, key=lambda row: (math.isnan(row.value), -row.value))
+    shown = [_row(row, same) for row in ordered[:MOST_ROWS]]
+    more = f" … {len(rows) - MOST_ROWS} more" if len(rows) > MOST_ROWS else ""
+    return ", ".join(shown) + more
+
+
+def _row(row: Row, same: set[str]) -> str:
+    hidden = same | {"__name__", "agent", "job"}
+    named = " ".join(printable(value) for name, value in sorted(row.labels.items()) if name not in hidden and value)
+    return f"{named} {number(row.value)}".strip()
+
+
+def _known(value: float | None) -> str:
+    return UNKNOWN if value is None else number(value)
+
+
+def step_lines(one: Walked, first_of_page: bool) -> list[str]:
+    """A step that was asked: question and figures, then the reading."""
+    of_page = [f"  {one.alert}"] if first_of_page else []
+    taken = "none of the readings fits" if one.reading is None else one.reading.text
+    return [*of_page, f"  {one.step.number} {one.step.question} {figures(one.rows)}", f"    → {printable(taken)}"]
+
+
+def document(seen: Seen) -> dict[str, Any]:
+    """The incident as JSON: what fires, its impact, the walk, and how it is mended."""
+    fires, found = seen.firing, seen.diagnosis
+    return {
+        "alert": seen.alert,
+        "agent": seen.agent,
+        "at": seen.at.isoformat(),
+        "firing": fires is not None,
+        "since": fires.since.isoformat() if fires and fires.since else None,
+        "labels": dict(fires.labels) if fires else {},
+        "others": max(seen.others, 0),
+        "impact": _impact(seen.impact),
+        "diagnosis": [_walked(one) for one in found.steps],
+        "ended": found.ended,
+        "runbook": found.alert,
+        "mitigation": found.mitigation
+        and {
+            "number": found.mitigation.number,
+            "text": found.mitigation.text,
+            "commands": list(seen.plan.commands),
+            "by_hand": seen.plan.by_hand,
+        },
+    }
+
+
+def _impact(it: Impact) -> Mapping[str, Any]:
+    named = {name: getattr(it, name) for name in it.__dataclass_fields__ if name not in ("versions", "errors")}
+    errors = [{"where": where, "error_type": error, "in_10_minutes": often} for where, error, often in it.errors]
+    return {**named, "failed_share": it.failed_share, "versions": list(it.versions), "errors": errors}
+
+
+def _walked(one: Walked) -> Mapping[str, Any]:
+    return {
+        "runbook": one.alert,
+        "step": one.step.number,
+        "question": one.step.question,
+        "query": one.query,
+        "rows": [
+            {"labels": dict(row.labels), "value": row.value if math.isfinite(row.value) else number(row.value)}
+            for row in one.rows
+        ],
+        "reading": None if one.reading is None else one.reading.text,
+        "because": None if one.reading is None else str(one.reading.condition),
+    }

@@ -1,0 +1,278 @@
+"""`agentgauge incident` as somebody on call types it: what it shows, what it runs, and how it ends."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import requests
+
+from agentgauge.ledger import Ledger
+from agentgauge.ops import log, switches
+from agentgauge.ops.prometheus import Prometheus
+from sample_agent.simulator import backfill, recording
+from sample_agent.simulator.backfill import Programs
+from stack import binaries
+from stack.layout import Ports
+from tests.incident.made_up import failing, model, refused, tasks, tool, versions
+
+MODULE = """
+from pathlib import Path
+from agentgauge import AgentApp, Tool
+
+here = Path(__file__).parent
+tools = [Tool("search", risk="low"), Tool("fetch", risk="low")]
+app = AgentApp("support_bot", ledger=f"sqlite:///{here / 'ledger.sqlite'}", state=here / "state", tools=tools)
+"""
+EVIL = "sea\x1b[31mrch\r\n; rm -rf /"
+FIRE = 'ALERTS{alertstate="firing"}'
+ALERTS = {
+    "AgentToolSuccessRateLow": {"tool": "search"},
+    "AgentLLMErrorsHigh": {"model": "large"},
+    "AgentToolNewErrorType": {"tool": EVIL, "error_type": "new"},
+    "AgentToolLatencyHigh": {"tool": "search"},
+}
+"""Alert → the labels with which it fires, beside the agent's."""
+
+LINES = [
+    *tool("search", success=3, error=1),
+    *tool("fetch", success=4),
+    *failing("SchemaMismatch"),
+    *tasks(failed=3, completed=9),
+    *versions("1.4.0"),
+    *model("large", error=3),
+    *refused("rate_limit_error"),
+]
+
+
+@dataclass(frozen=True)
+class Firing:
+    """A Prometheus on which alerts of support_bot fire until they are ended."""
+
+    prometheus: Prometheus
+    rules: Path
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return self.prometheus.url
+
+    def end(self, alert: str) -> None:
+        """The alert no longer fires from the next evaluation on, within a second."""
+        (self.rules / f"{alert}.yml").write_text("groups: []\n", encoding="utf-8")
+        requests.post(f"{self.url}/-/reload", timeout=30).raise_for_status()
+
+
+@pytest.fixture(scope="module")
+def prometheus(programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firing]:
+    """The real one: one of support_bot's tools fails, and four alerts fire."""
+    data, rules = tmp_path_factory.mktemp("incident"), tmp_path_factory.mktemp("rules")
+    scraped = int(time.time())  # what is evaluated has to be newer
+    samples = [one for line in LINES for one in line.samples("support_bot", scraped, minutes=40)]
+    backfill.write_blocks(Programs(programs["prometheus"], programs["promtool"]), [samples], data)
+    for alert, labels in ALERTS.items():
+        rule = {
+            "alert": alert,
+            "expr": "vector(1)",
+            "labels": {"agent": "support_bot", "severity": "critical", **labels},
+        }
+        group = {"name": alert, "interval": "1s", "rules": [rule]}
+        (rules / f"{alert}.yml").write_text(json.dumps({"groups": [group]}), encoding="utf-8")
+    config = data / "prometheus.yml"
+    config.write_text(json.dumps({"rule_files": [str(rules / "*.yml")]}), encoding="utf-8")
+    address = f"127.0.0.1:{Ports.free().prometheus}"
+    command = [
+        str(programs["prometheus"]),
+        f"--config.file={config}",
+        f"--storage.tsdb.path={data}",
+        f"--web.listen-address={address}",
+        "--web.enable-lifecycle",
+        "--storage.tsdb.retention.time=10y",
+        "--log.level=error",
+    ]
+    with subprocess.Popen(command, cwd=binaries.working_folder(programs["prometheus"])) as process:
+        try:
+            running = Prometheus(f"http://{address}")
+            _wait_until(lambda: running.is_ready() and len(running.instant(FIRE)) == len(ALERTS))
+            yield Firing(running, rules)
+        finally:
+            recording.end(process)
+
+
+def _wait_until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the agent's module lies; the command is run there."""
+    (tmp_path / "support.py").write_text(MODULE, encoding="utf-8")
+    return tmp_path
+
+
+def _run(folder: Path, prometheus: Firing, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+    with _started(folder, prometheus, *arguments) as process:
+        try:
+            out, err = process.communicate(typed, timeout=60)
+        finally:
+            process.kill()
+    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+
+def _started(folder: Path, prometheus: Firing, *arguments: str) -> subprocess.Popen[str]:
+    env = {**os.environ, "AGENTGAUGE_PROMETHEUS": prometheus.url, "USER": "ann"}
+    command = [sys.executable, "-m", "agentgauge", "--app", "support:app", "incident", *arguments]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=folder, env=env, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+
+def test_it_shows_what_fires_whom_it_hits_and_which_branch_applies(folder: Path, prometheus: Firing) -> None:
+    """All on less than a screen; nothing is run."""
+    done = _run(folder, prometheus, "AgentToolSuccessRateLow", "--label", "tool=search", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert re.match(
+        r"AgentToolSuccessRateLow \(critical\) fires since .* UTC \(.*\): agent support_bot, tool search$",
+        lines[0],
+    )
+    assert lines[2:5] == [
+        "  3 of 12 requests a minute fail (25%); unknown users in the last day; unknown conversations open",
+        "  unknown of unknown conversations of the last hour over a limit; $0.00 a minute",
+        "  version 1.4.0 with prompts v1; large: rate_limit_error, 20 in 10 min",
+    ]
+    assert "  1 Is it this tool only? fetch 1, search 0.75" in lines
+    assert "    → SchemaMismatch: the API changed its answer. Mitigation 2." in lines
+    assert lines[-2:] == [
+        "    agentgauge --app support:app ops disable-tool search",
+        "    agentgauge --app support:app ops tools",
+    ]
+    assert len(lines) <= 24
+
+
+def test_the_link_of_the_page_is_as_good_as_the_name(folder: Path, prometheus: Firing) -> None:
+    """Alert and labels are in it; JSON has what the lines have."""
+    link = "https://runbooks.example.com/AgentLLMErrorsHigh/?agent=support_bot&model=large"
+    done = _run(folder, prometheus, link, "--dry-run", "--json")
+    document = json.loads(done.stdout)
+    assert (document["alert"], document["firing"], document["labels"]["model"]) == ("AgentLLMErrorsHigh", True, "large")
+    assert document["impact"]["failed_share"] == pytest.approx(0.25)
+    assert [(one["step"], one["because"]) for one in document["diagnosis"]] == [
+        (1, "max > 0.02"),
+        (2, "top error_type in (rate_limit_error)"),
+        (3, "otherwise"),
+    ]
+    assert document["mitigation"]["commands"] == ["agentgauge --app support:app ops use-model CHEAPER_MODEL"]
+
+
+def test_what_does_not_fire_is_diagnosed_and_not_mended(folder: Path, prometheus: Firing) -> None:
+    """The page may be over before its reader is awake."""
+    done = _run(folder, prometheus, "AgentToolSuccessRateLow", "--label", "tool=other", "--label", "agent=support_bot")
+    assert done.returncode == 0
+    assert done.stdout.startswith("AgentToolSuccessRateLow does not fire\n")
+    assert "Run it?" not in done.stdout
+    assert not switches.in_force(_ledger(folder), "support_bot").disabled_tools
+
+
+def test_nothing_is_run_without_a_yes(folder: Path, prometheus: Firing) -> None:
+    """Neither a no nor the end of the input is one."""
+    for typed in ("n\n", ""):
+        done = _run(folder, prometheus, "AgentToolSuccessRateLow", "--label", "tool=search", typed=typed)
+        assert done.returncode == 1
+        assert "Run it? [y/N]" in done.stdout
+    assert not switches.in_force(_ledger(folder), "support_bot").disabled_tools
+    assert log.entries(_ledger(folder), "support_bot") == []
+
+
+def test_a_yes_runs_the_command_and_it_is_recorded_by_whom(folder: Path, prometheus: Firing) -> None:
+    """In the log of operations, and in the draft of the post-mortem; while it still fires it is not mended."""
+    file = folder / "drafts" / "one.md"
+    arguments = ("AgentToolSuccessRateLow", "--label", "tool=search", "--patience", "0", "--post-mortem", str(file))
+    done = _run(folder, prometheus, *arguments, typed="y\n")
+    assert done.returncode == 1
+    assert "not mended: it still fires" in done.stdout
+    assert switches.in_force(_ledger(folder), "support_bot").disabled_tools == ("search",)
+    ran = "AgentToolSuccessRateLow: ran agentgauge --app support:app ops disable-tool search"
+    entries = [(one.by, one.what, one.why) for one in log.entries(_ledger(folder), "support_bot")]
+    assert ("ann", ran, "runbook of AgentToolSuccessRateLow, mitigation 2") in entries
+    draft = file.read_text(encoding="utf-8")
+    assert draft.startswith(f"# AgentToolSuccessRateLow on {datetime.now(UTC):%Y-%m-%d}\n")
+    assert "ann ran agentgauge --app support:app ops disable-tool search" in draft
+    assert "3 of 12 requests a minute fail" in draft
+    assert "Still to be filled in" in draft
+
+
+def test_it_waits_until_it_is_over_and_says_how_long_that_took(folder: Path, prometheus: Firing) -> None:
+    """It is over when the alert no longer fires; the draft is in the agent's folder of state unless a file is named."""
+    with _started(folder, prometheus, "AgentToolLatencyHigh", "--yes", "--patience", "1") as process:
+        assert process.stdout is not None
+        lines = list(itertools.takewhile(lambda line: not line.startswith("watching"), process.stdout))
+        prometheus.end("AgentToolLatencyHigh")
+        lines += process.stdout.readlines()
+        assert process.wait(60) == 0, lines
+    assert re.fullmatch(r"mended after \d+ s\n", lines[-2])
+    (draft,) = (folder / "state" / "incidents").glob("*-AgentToolLatencyHigh.md")
+    assert lines[-1].startswith("post-mortem: ")
+    assert "mended after" in draft.read_text(encoding="utf-8")
+
+
+def test_a_word_that_nobody_knows_is_asked_for(folder: Path, prometheus: Firing) -> None:
+    """Or else `--yes` ends with what to say; a model's name is no label of the alert."""
+    refused = _run(folder, prometheus, "AgentLLMErrorsHigh", "--yes")
+    assert refused.returncode == 1
+    assert "what is CHEAPER_MODEL in" in refused.stderr
+    assert "Give --label cheaper_model=VALUE" in refused.stderr
+    asked = _run(folder, prometheus, "AgentLLMErrorsHigh", "--patience", "0", typed="tiny model\ny\n")
+    assert "$ agentgauge --app support:app ops use-model 'tiny model'" in asked.stdout
+    assert switches.in_force(_ledger(folder), "support_bot").model == "tiny model"
+
+
+def test_label_values_reach_neither_terminal_nor_shell_as_they_are(folder: Path, prometheus: Firing) -> None:
+    """Whoever writes to Prometheus does not write on the on-call's screen, and runs nothing."""
+    done = _run(folder, prometheus, "AgentToolNewErrorType", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout
+    assert "\r" not in done.stdout
+    assert "tool sea\N{REPLACEMENT CHARACTER}[31mrch ; rm -rf /" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["AgentToolSucessRateLow"], "did you mean AgentToolSuccessRateLow"),
+        (["AgentHung", "--json"], "--json shows what is found out and runs nothing; give --dry-run with it"),
+        (["AgentHung", "--at", "yesterday"], "expected a time such as 2026-03-01T02:14"),
+        (["AgentHung", "--label", "tool"], "expected NAME=VALUE, such as tool=search"),
+        (["AgentHung", "--label", "agent=other_bot", "--prometheus", "http://127.0.0.1:1"], "does not answer"),
+    ],
+)
+def test_what_cannot_run_says_why(arguments: list[str], message: str, folder: Path, prometheus: Firing) -> None:
+    """Status 2, and one line that says what to do."""
+    done = _run(folder, prometheus, *arguments)
+    assert done.returncode == 2
+    assert message in " ".join(re.sub(r"[│\n]", " ", done.stderr).split())
+
+
+def test_the_agent_of_the_alert_has_to_be_the_one_that_the_command_reaches(folder: Path, prometheus: Firing) -> None:
+    """Switching off a tool of another agent would mend nothing."""
+    module = folder / "support.py"
+    module.write_text(module.read_text(encoding="utf-8").replace("support_bot", "billing_bot"), encoding="utf-8")
+    done = _run(folder, prometheus, "AgentToolSuccessRateLow", "--label", "tool=search", "--yes")
+    assert done.returncode == 2
+    assert "the alert is about support_bot, and the commands would reach billing_bot; say --app" in done.stderr
+
+
+def _ledger(folder: Path) -> Ledger:
+    return Ledger.open(f"sqlite:///{folder / 'ledger.sqlite'}")
