@@ -57,7 +57,7 @@ class Incident:
 
     ``found_within`` says how soon, in minutes by volume; ``ends_within`` is how long after the mending the last alert
     may fire. Both are what is asked; what is accepted instead is in limits.py. ``draws`` is how many histories are
-    drawn of each volume, for scrapes of 15 and of 60 seconds.
+    drawn of each volume, for scrapes of 15 and of 60 seconds: one of a volume without a limit, where another has one.
     """
 
     name: str

@@ -87,7 +87,7 @@ def cases(rows: Iterable[Incident]) -> list[Case]:
         for row in rows
         for scrape, draws in zip((15, 60), row.draws, strict=True)
         for volume in row.volumes
-        for number in range(draws)
+        for number in range(draws if volume in row.found_within or not row.found_within else min(draws, 1))
     ]
 
 
