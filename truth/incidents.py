@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from truth.histories import DAY, HOUR, WEEK, Reals
-from truth.traffic import TOOLS, Change, office
+from truth.traffic import TOOLS, Change, office, promised
 
 MINUTE = 60
 
@@ -175,6 +175,9 @@ HEALTHY = (
              kind="healthy", level=0.5, draws=(1, 3), span=WEEK_WATCHED),
     Incident("half of what is promised is bad, in office hours with a peak of four times",
              kind="healthy", level=0.5, draws=(0, 1), span=WEEK_WATCHED, routine=office),
+    Incident("half of the failures that are promised of the provider, day and night", kind="healthy", level=0.5,
+             always={"llm_rate_limited": promised("AgentLLMErrorsHigh") / 2, "llm_overloaded": 0.0, "llm_timeout": 0.0},
+             draws=(0, 1), span=WEEK_WATCHED),
     Incident("four fifths of it are bad, day and night", kind="edge", level=0.8, draws=(0, 2), span=WEEK_WATCHED),
 )  # fmt: skip  # a row a history
 
@@ -252,8 +255,8 @@ INCIDENTS = (
              draws=(0, 2)),
     Incident("people approve everything", ("AgentApprovalRateHigh",), {"refused": 0.0, "expired": 0.0}, 4 * 1440,
              span=WEEKS, begins=3 * WEEK - DAY, volumes=(1, 10), draws=(0, 1)),
-    Incident("audits find a third wrong", ("AgentAuditProblems",), {"audit_problems": 0.33}, 1440, span=WEEKS,
-             draws=(0, 1), volumes=(1, 10)),
+    Incident("audits find a third wrong", ("AgentAuditProblems",), {"audit_problems": 0.33}, 3 * 1440, span=WEEKS,
+             begins=3 * WEEK - DAY, draws=(0, 1), volumes=(1, 10)),
     Incident("one session loops", ("AgentSessionLooping",), {"looping": Between(0, 60, 240)}, 10),
     Incident("many sessions loop", ("AgentSessionLooping",), {"looping": 40.0}),
     Incident("sessions take ten turns", ("AgentTurnsIncreasing",), {"task_turns": 10.0}, 120),
@@ -293,12 +296,11 @@ INCIDENTS = (
     Incident("instrumentation swallows faults", ("AgentTelemetryErrors",), {"telemetry_faults": 30.0}),
     Incident("label values folded", ("AgentLabelOverflow",), {"overflow": 30.0}),
     Incident("half of the users stay away", ("AgentActiveUsersDeclining",), {"users": 20.0}, 14 * 1440, span=WEEKS,
-             begins=3 * WEEK - 5 * DAY, draws=(0, 1), volumes=(1,)),
+             begins=3 * WEEK - 2 * DAY, draws=(0, 1), volumes=(1,)),
     Incident("people do not come back", ("AgentRetentionLow",), {"retention": 0.1}, 720, span=DAYS, draws=(0, 1),
              volumes=(1,)),
-    Incident("ledger wiped", ("AgentActiveUsersDeclining", "AgentEvalStale"), {"users": 0.0, "retention": 0.0},
-             8 * 1440, span=WEEKS, begins=3 * WEEK - 6 * DAY, brings=("AgentRetentionLow",), draws=(0, 1),
-             volumes=(1,)),
+    Incident("ledger wiped", ("AgentEvalStale",), {"ledger": 0.0}, 30 * 1440, span=WEEKS,
+             begins=3 * WEEK - 7 * DAY + 6 * HOUR, draws=(0, 1), volumes=(1,)),
     Incident("evaluations do not run", ("AgentEvalStale",), {"eval_every": 0.0}, 30 * 1440, span=WEEKS,
              begins=3 * WEEK - 7 * DAY + 6 * HOUR, draws=(0, 1), volumes=(1,)),
     Incident("an evaluation passes less than before", ("AgentEvalRegression",), {"eval_passed": 0.8}, volumes=(1,)),

@@ -44,10 +44,12 @@ HEALTHY_CRITICAL = Limit(0.25)
 HEALTHY_WARNING = Limit(1)
 """Pages a week of an agent whose bad shares are half of what is promised."""
 EDGE_CRITICAL = Limit(
-    1, 5, "an agent at the edge of all its promises at once, of which each may look broken now and then"
+    1, 3, "an agent at the edge of all its promises at once, of which each may look broken now and then"
 )
 """Critical pages a week of an agent whose bad shares are four fifths of what is promised."""
-FIRST = Limit(0, 0.05, "", share=True)
+EDGE_OF_ONE = Limit(1)
+"""The same of a single alert."""
+FIRST = Limit(0, 0.02, "a quiet agent can look bad in something else by chance before its cause shows", share=True)
 """Share of the incidents of which an alert that is neither expected nor brought pages first."""
 PAGED_ANEW = Limit(0, 0.1, "with few events after a long outage two bad ones look like a relapse", share=True)
 """Share of the incidents after whose mending somebody is paged."""
@@ -65,7 +67,7 @@ _EDGE_IS_QUIET = "a lower z finds it sooner and pages at the edge of the promise
 _WAITS_THREE = "it waits three minutes, so that a second outage within the hour pages as its root too"
 
 FOUND: Mapping[tuple[str, float], Accepted] = {
-    ("one tool dead at 10 calls an hour", 1): Accepted(35, _FIVE_FAILURES),
+    ("one tool dead at 10 calls an hour", 1): Accepted(40, _FIVE_FAILURES),
     ("one tool dead at 45 calls an hour", 1): Accepted(9, _FIVE_FAILURES),
     ("one tool dead at 240 calls an hour", 1): Accepted(4, _WAITS_TWO),
     ("one tool succeeds in 80 % at 45 calls an hour", 1): Accepted(50, _EDGE_IS_QUIET),
@@ -76,17 +78,16 @@ FOUND: Mapping[tuple[str, float], Accepted] = {
 }
 """Incident and volume → minutes until it is found."""
 
+_FEW_RATE = "four people an hour rate: it takes six hours until their thumbs show that they are happy"
+
 ENDED: Mapping[str, Accepted] = {
     "one of five replicas bad": Accepted(11, "nine minutes are looked back over, and the failures go on until then"),
-    "answers empty: one in twenty reported": Accepted(60, "people report a few times an hour: it ends with that hour"),
-    "stale cache: one answer in thirty reported": Accepted(
-        60, "people report a few times an hour: it ends with that hour"
-    ),
-    "most ratings thumbs down": Accepted(360, "four people an hour rate: six hours show that they are happy"),
+    "answers empty: one in twenty reported": Accepted(360, _FEW_RATE),
+    "stale cache: one answer in thirty reported": Accepted(360, _FEW_RATE),
+    "most ratings thumbs down": Accepted(360, _FEW_RATE),
     "feedback button broken": Accepted(1440, "it ends with the first rating, which may be given on the next day"),
     "people refuse nine proposals in ten": Accepted(60, "people decide eight times an hour: it ends with that hour"),
     "people approve everything": Accepted(1440, "it says what people have done for a day, and is no outage"),
-    "audits find a third wrong": Accepted(10080, "it says what the audits of a week have found, and is no outage"),
     "sessions take ten turns": Accepted(15, "ten minutes hold too few completed tasks for a mean"),
     "sessions abandoned": Accepted(30, "ten minutes hold four sessions, half an hour twelve"),
     "agent crashes every three minutes": Accepted(15, "the starts of the last quarter of an hour are counted"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from statistics import median
 
+from alerts import thresholds
 from alerts.catalog import ALERTS
 from truth import limits
 from truth.incidents import ALL, Incident
@@ -54,6 +56,7 @@ def known(row: Incident) -> bool:
 def verdicts(outcomes: list[Outcome]) -> Iterator[Verdict]:
     """Everything that has a limit, measured."""
     yield from _false_pages(outcomes)
+    yield from _loudest(outcomes)
     yield from _silent(outcomes)
     yield from _flaps(outcomes)
     for row in _rows(outcomes):
@@ -115,6 +118,25 @@ def _false_pages(outcomes: list[Outcome]) -> Iterator[Verdict]:
                 limit.why,
                 n / weeks > limit.most,
             )
+
+
+def _loudest(outcomes: list[Outcome]) -> Iterator[Verdict]:
+    """The critical alert that pages most at the edge: each by itself has to be quiet there."""
+    numbers = thresholds.load().alerts
+    edge = [one for one in outcomes if one.case.incident.kind == "edge"]
+    weeks = sum(one.watched for one in edge)
+    counts = Counter(name for one in edge for name in one.before if numbers[name].severity == "critical")
+    if weeks:
+        alert, n = max(counts.items(), key=lambda item: item[1], default=("none", 0))
+        limit = limits.EDGE_OF_ONE
+        yield Verdict(
+            "edge: false pages a week and agent of the critical alert that pages most",
+            limit.of(),
+            f"{n / weeks:.2f} ({alert})",
+            _poisson_at_least(n, limit.most * weeks) > SURPRISE,
+            limit.why,
+            n / weeks > limit.most,
+        )
 
 
 def _flaps(outcomes: list[Outcome]) -> Iterator[Verdict]:

@@ -42,6 +42,13 @@ LLM_ERRORS = {
 }
 """Share of the attempts that fail in this way → the error type."""
 
+OF_THE_LEDGER = frozenset({
+    metrics.ACTIVE_USERS.name, metrics.USER_DAYS.name, metrics.USER_RETENTION.name,
+    metrics.USER_RETENTION_COHORT.name, metrics.EVAL_LAST_RUN.name, metrics.EVAL_PASS_RATIO.name,
+    metrics.EVAL_BASELINE_PASS_RATIO.name,
+})  # fmt: skip  # one topic a line
+"""Gauges that an agent with an empty ledger does not show."""
+
 Change = float | Callable[[Reals], Reals]
 """A number, or what it is at each of these seconds since the change began."""
 Increments = Counts | NDArray[np.floating[Any]]
@@ -101,6 +108,7 @@ def usual(level: float) -> Mapping[str, float]:
         "ratings": 4.0,
         "down": level * promised("AgentNegativeFeedbackHigh"),
         "wrong": level * promised("AgentWrongAnswersReported"),
+        "ledger": 1.0,
         "users": 40.0,
         "users_scatter": 0.0,
         "retention": 0.7,
@@ -173,6 +181,7 @@ class _Counter:
 def series(agent: Agent, wanted: str = "") -> Iterator[Samples]:
     """All series of the agent, as scraped; only those that the text ``wanted`` (of rules, say) names, if given."""
     history = _History(agent)
+    ledger = history.value("ledger")
     for number, replica in enumerate(agent.replicas):
         target = {"job": agent.job, "instance": f"{agent.name}-{number}:9100"}
         seen = history.seen(replica)
@@ -189,7 +198,8 @@ def series(agent: Agent, wanted: str = "") -> Iterator[Samples]:
         for spec, labels, gauge in history.gauges(replica):
             if not wanted or spec.name in wanted:
                 own = {"agent": agent.name, **target, **_labels(spec, labels)}
-                yield Samples(spec.name, own, _points(agent, seen, gauge[seen.moments]))
+                there = seen.only(ledger[seen.moments] > 0) if spec.name in OF_THE_LEDGER else seen
+                yield Samples(spec.name, own, _points(agent, there, gauge[there.moments]))
 
 
 @dataclass(frozen=True)
@@ -420,6 +430,8 @@ class _History:
         users = np.round(np.maximum(self.value("users") * (1 + scatter), 0))
         for window, factor in (("1d", 1.0), ("7d", 1.5), ("28d", 2.0)):
             yield metrics.ACTIVE_USERS, (window,), np.round(users * factor)
+        for window, last in (("last_7d", 0), ("previous_7d", 7)):
+            yield metrics.USER_DAYS, (window,), self._user_days(users, last)
         yield metrics.USER_RETENTION, (), self.value("retention")
         yield metrics.USER_RETENTION_COHORT, (), ones * 40
         yield metrics.USER_COST, ("0123456789ab",), self.value("user_cost")
@@ -429,6 +441,16 @@ class _History:
         yield metrics.EVAL_LAST_RUN, ("sales",), agent.start + np.maximum.accumulate(ran)
         yield metrics.EVAL_PASS_RATIO, ("sales", "1"), self.value("eval_passed")
         yield metrics.EVAL_BASELINE_PASS_RATIO, ("sales",), ones * 0.95
+
+    def _user_days(self, users: Increments, last: int) -> Reals:
+        """The users of seven whole days (UTC), ``last`` days ago; before the history all was usual."""
+        day = ((self.agent.start + self.at) // DAY).astype(np.int64)
+        day -= day[0]
+        of_day = np.round(np.bincount(day, weights=users) / np.bincount(day))
+        before = np.full(14, usual(self.agent.level)["users"])
+        total = np.cumsum(np.concatenate([[0.0], before, of_day]))
+        ends = day + len(before) - last
+        return np.asarray(total[ends] - total[ends - 7])
 
 
 def _summed(gained: Increments) -> Increments:
