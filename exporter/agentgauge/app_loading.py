@@ -23,13 +23,18 @@ def find_app(given: str | None = None) -> AgentApp:
 
     Raises AppError if none of the three names one, or if what is named cannot be loaded.
     """
+    app = named_app(given)
+    if app is None:
+        raise AppError(WHERE_TO_SAY)
+    return app
+
+
+def named_app(given: str | None = None) -> AgentApp | None:
+    """The same, but None if none of the three names one."""
     if spec := given or os.environ.get(VARIABLE):
         return load_app(spec, Path.cwd())
     project = _project(Path.cwd())
-    if project is None:
-        raise AppError(WHERE_TO_SAY)
-    spec, folder = project
-    return load_app(spec, folder)
+    return None if project is None else load_app(*project)
 
 
 def load_app(spec: str, folder: Path | None = None) -> AgentApp:

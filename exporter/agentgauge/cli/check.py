@@ -7,16 +7,19 @@ from typing import Annotated
 
 import typer
 
+from agentgauge.agent_app import AppError
 from agentgauge.cli.bundle import alerts_module
-from agentgauge.cli.common import REFUSED, AsJson, say, stop
+from agentgauge.cli.common import REFUSED, AsJson, agent_if_named, say, stop
 from agentgauge.cli.tables import print_json
 from agentgauge.ops.fetching import NoAnswerError, shown
 from agentgauge.ops.prometheus import Prometheus
 from agentgauge.ops.setup_check import (
     TIMEOUT_SECONDS,
+    Finding,
     Scrape,
     check_agent,
     check_alertmanager,
+    check_declared,
     check_prometheus,
     has_worked,
     read_scrape,
@@ -24,13 +27,14 @@ from agentgauge.ops.setup_check import (
 
 MARKS = {"ok": "✓", "missing": "✗", "not_yet": "…"}
 LOOK_AGAIN_SECONDS = 1.0
+METRICS = "http://127.0.0.1:9464/metrics"
 
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
 def check(
-    url: Annotated[str, typer.Argument(help="The agent's metrics.")] = "http://127.0.0.1:9464/metrics",
+    url: Annotated[str, typer.Argument(help="The agent's metrics.")] = METRICS,
     prometheus: Annotated[
         str | None, typer.Option(envvar="AGENTGAUGE_PROMETHEUS", help="URL of Prometheus, to ask it too.")
     ] = None,
@@ -44,6 +48,7 @@ def check(
     """
     scrape = _scraped(url, wait, quiet=as_json)
     findings = [finding for agent in scrape.agents() for finding in check_agent(scrape, agent)]
+    findings += _declared(scrape, at_default=url == METRICS)
     if prometheus is not None:
         names = [alert.name for alert in alerts_module("catalog").ALERTS]
         findings += check_prometheus(Prometheus(prometheus, TIMEOUT_SECONDS), scrape.agents(), names)
@@ -62,6 +67,17 @@ def check(
         raise typer.Exit(REFUSED)
 
 
+def _declared(scrape: Scrape, *, at_default: bool) -> list[Finding]:
+    """What the agent of this folder says of itself, if there is one; another one's endpoint may be asked by its URL."""
+    try:
+        declared = agent_if_named()
+    except AppError as error:
+        return [Finding("missing", "the agent's app can be loaded", str(error))]
+    if declared is None or not (at_default or declared.name in scrape.agents()):
+        return []
+    return check_declared(scrape, declared.name, declared.tools)
+
+
 def _scraped(url: str, wait: float, *, quiet: bool) -> Scrape:
     """The agent's metrics, once it has worked or the time is over."""
     end = time.monotonic() + wait
@@ -75,7 +91,10 @@ def _scraped(url: str, wait: float, *, quiet: bool) -> Scrape:
                 stop(f"{error}; start the agent, which calls gauge.serve(), or give the URL of its metrics")
         else:
             if not scrape.agents():
-                stop(f"{shown(url)} shows no agent of AgentGauge; give the URL of gauge.serve() or metrics_app()")
+                stop(
+                    f"{shown(url)} shows no agent of AgentGauge: if another program has the port, give the agent "
+                    "a free one, and its URL here"
+                )
             if all(has_worked(scrape, agent) for agent in scrape.agents()) or time.monotonic() >= end:
                 return scrape
         time.sleep(LOOK_AGAIN_SECONDS)

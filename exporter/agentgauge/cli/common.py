@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from agentgauge.app_loading import find_app
+from agentgauge.app_loading import find_app, named_app
 
 if TYPE_CHECKING:
     from agentgauge.agent_app import AgentApp
@@ -79,6 +79,11 @@ def selected_app() -> str | None:
 def agent() -> AgentApp:
     """The agent that the command is about; raises AppError if none can be found."""
     return find_app(_selected[0])
+
+
+def agent_if_named() -> AgentApp | None:
+    """The same, but None if nothing names an agent."""
+    return named_app(_selected[0])
 
 
 def say(*lines: str, style: str | None = None) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +17,7 @@ from agentgauge import metrics
 from agentgauge.metrics import MetricSpec
 from agentgauge.ops.fetching import NoAnswerError, fetch, shown
 from agentgauge.ops.prometheus import Prometheus, PrometheusError
+from agentgauge.tool import Tool
 
 Verdict = Literal["ok", "missing", "not_yet"]
 TIMEOUT_SECONDS = 5.0
@@ -75,7 +76,7 @@ def read_scrape(url: str) -> Scrape:
             for sample in family.samples:
                 samples[sample.name].append((dict(sample.labels), sample.value))
     except ValueError:
-        raise NoAnswerError(f"{shown(url)} answers {status} and no metrics") from None
+        raise NoAnswerError(f"{shown(url)} answers {status} and no metrics, so another program has the port") from None
     return Scrape(samples)
 
 
@@ -180,6 +181,34 @@ def _nothing_lost(scrape: Scrape, agent: str) -> Iterable[Finding]:
         yield _one(not values, about, to_do.format(", ".join(values)), agent)
 
 
+def check_declared(scrape: Scrape, agent: str, tools: Sequence[Tool]) -> list[Finding]:
+    """Whether it is this agent's endpoint, and whether what it says of its tools is what it does."""
+    if agent not in scrape.agents():
+        to_do = (
+            f"it is that of {', '.join(scrape.agents())}, and {agent} cannot have the port: stop the other one, "
+            "or give the agent another port and this command its URL"
+        )
+        return [Finding("missing", "the endpoint is the agent's own", to_do, agent)]
+    called = set(scrape.above_zero(metrics.TOOL_CALLS, agent, "tool")) - {"other"}
+    undeclared = sorted(called - {tool.name for tool in tools})
+    without = [tool.name for tool in tools if not tool.arguments]
+    return [
+        _one(
+            not without,
+            "every tool has a schema",
+            f"{', '.join(without)}: say what the arguments are, Tool(name, {{'type': 'object', 'properties': …}}), or "
+            "nobody can check them before a call",
+            agent,
+        ),
+        _one(
+            not undeclared,
+            "every tool that is called is declared",
+            f"{', '.join(undeclared)}: add them to AgentApp(tools=[…]), or no policy and no command knows them",
+            agent,
+        ),
+    ]
+
+
 def check_prometheus(prometheus: Prometheus, agents: Collection[str], alerts: Collection[str]) -> list[Finding]:
     """Whether Prometheus scrapes these agents, has these alerts loaded, and hands them on; one line if it is silent."""
     try:
@@ -227,11 +256,11 @@ def check_alertmanager(url: str, watchdog: str) -> list[Finding]:
         return [
             Finding("missing", "Alertmanager answers", f"{shown(url)} is not an Alertmanager of version 0.20 or newer")
         ]
-    failing = sorted(name for name, (sent, failed) in notified.items() if failed)
+    failing = sorted(name for name, one in notified.items() if one.is_failing)
     about = "pages reach their receivers"
     if failing:
         reached = Finding("missing", about, f"{', '.join(failing)} failed: the log of Alertmanager says why")
-    elif not any(sent for sent, _ in notified.values()):
+    elif not any(one.sent for one in notified.values()):
         reached = Finding("not_yet", about, "none was sent so far; the watchdog's first one comes within a minute")
     else:
         reached = Finding("ok", about)
@@ -239,16 +268,36 @@ def check_alertmanager(url: str, watchdog: str) -> list[Finding]:
     return [_one(watchdog in names, "alerts reach Alertmanager", to_do), reached]
 
 
-def _by_integration(text: str) -> dict[str, tuple[float, float]]:
-    """Integration → notifications sent, and those of them that failed."""
-    counts: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+@dataclass(frozen=True)
+class _Notified:
+    """What an integration of Alertmanager has done: notifications, and the requests that it took for them."""
+
+    sent: float
+    failed: float
+    requests: float
+    failed_requests: float
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether one was given up, or no request has succeeded: Alertmanager tries for minutes before it gives up."""
+        return self.failed > 0 or 0 < self.requests == self.failed_requests
+
+
+def _by_integration(text: str) -> dict[str, _Notified]:
+    totals: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
-            if sample.name == "alertmanager_notifications_total":
-                counts[sample.labels["integration"]][0] += sample.value
-            elif sample.name == "alertmanager_notifications_failed_total":
-                counts[sample.labels["integration"]][1] += sample.value
-    return {name: (sent, failed) for name, (sent, failed) in counts.items()}
+            if sample.name.startswith("alertmanager_notification") and "integration" in sample.labels:
+                totals[sample.labels["integration"]][sample.name] += sample.value
+    return {
+        integration: _Notified(
+            total["alertmanager_notifications_total"],
+            total["alertmanager_notifications_failed_total"],
+            total["alertmanager_notification_requests_total"],
+            total["alertmanager_notification_requests_failed_total"],
+        )
+        for integration, total in totals.items()
+    }
 
 
 def _one(holds: bool, about: str, to_do: str, agent: str | None = None, *, known: bool = True) -> Finding:

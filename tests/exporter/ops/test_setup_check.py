@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
 from typer.testing import CliRunner, Result
 
 from agentgauge import AgentGauge
 from agentgauge.cli.root import app
 from agentgauge.endpoint import MetricsServer
 from agentgauge.pricing import TokenUsage
+from sample_agent.serving import serving
 from sample_agent.simulator import recording
+from stack import config
+from stack.layout import Layout, Ports
+from tests.alerts import alertmanager
 
 Verdicts = dict[str, str]
 
@@ -152,3 +162,87 @@ def test_servers_that_do_not_answer_are_a_line_each(server: MetricsServer) -> No
     found = verdicts(server.url, "--prometheus", nowhere, "--alertmanager", nowhere)
     assert found["Prometheus answers"] == found["Alertmanager answers"] == "missing"
     assert found["the version is known"] == "ok"
+
+
+APP = """
+from agentgauge import AgentApp, Tool
+
+app = AgentApp("bot", ledger="sqlite://", tools=[Tool("search"), Tool("refund", {"type": "object"})])
+"""
+
+
+@pytest.fixture
+def declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder of an agent called bot, in which the command is run."""
+    (tmp_path / "declared_bot.py").write_text(APP, encoding="utf-8")
+    (tmp_path / "pyproject.toml").write_text('[tool.agentgauge]\napp = "declared_bot:app"\n', encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AGENTGAUGE_APP", raising=False)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "declared_bot", raising=False)
+
+
+@pytest.mark.usefixtures("declared")
+def test_a_tool_without_a_schema_and_one_that_is_not_declared_are_named(
+    gauge: AgentGauge, server: MetricsServer
+) -> None:
+    """What the agent says of itself is held against what it does."""
+    gauge.register_tools(["charge"])
+    work(gauge, tool="charge")
+    done = check(server.url)
+    assert done.exit_code == 1
+    assert "✗ every tool has a schema: search: say what the arguments are" in done.stdout
+    assert "✗ every tool that is called is declared: charge: add them to AgentApp" in done.stdout
+
+
+@pytest.mark.usefixtures("declared")
+def test_an_app_that_cannot_be_loaded_is_a_line(server: MetricsServer, tmp_path: Path) -> None:
+    """The rest is looked at all the same."""
+    (tmp_path / "pyproject.toml").write_text('[tool.agentgauge]\napp = "nowhere:app"\n', encoding="utf-8")
+    found = verdicts(server.url)
+    assert found["the agent's app can be loaded"] == "missing"
+    assert found["the version is known"] == "ok"
+
+
+@pytest.mark.usefixtures("declared")
+def test_a_port_that_another_agent_has_is_said(registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the usual address, the agent of this folder is expected; whoever gives a URL may mean another one."""
+    with closing(AgentGauge("other", registry=registry).serve(port=0)) as server:
+        assert "the endpoint is the agent's own" not in verdicts(server.url)
+        monkeypatch.setattr("agentgauge.cli.check.METRICS", server.url)
+        done = check(server.url)
+    assert done.exit_code == 1
+    assert "it is that of other, and bot cannot have the port: stop the other one" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"<html><body>Hello {</body></html>", "answers 200 and no metrics, so another program has the port"),
+        (b"up 1\n", "shows no agent of AgentGauge: if another program has the port, give the agent a free one"),
+    ],
+)
+def test_a_port_that_another_program_has_is_said(body: bytes, said: str) -> None:
+    """A web server, or an exporter of something else."""
+    other = Starlette(routes=[Route("/metrics", lambda _request: Response(body))])
+    with serving(other) as url:
+        done = check(f"{url}/metrics")
+    assert done.exit_code == 2
+    assert said in done.stderr
+
+
+def test_a_receiver_that_is_not_reached_is_named(
+    server: MetricsServer, tmp_path: Path, programs: dict[str, Path]
+) -> None:
+    """The real Alertmanager on the bundle's configuration, whose pager is not there."""
+    layout = Layout(Ports.free(), tmp_path)
+    config.write(layout)
+    with alertmanager.running(layout, programs) as url:
+        alertmanager.post(url, [alertmanager.alert(alertmanager.RENDERED["AgentToolSuccessRateLow"])])
+        until = time.monotonic() + 60
+        while (verdict := verdicts(server.url, "--alertmanager", url)["pages reach their receivers"]) == "not_yet":
+            assert time.monotonic() < until, "Alertmanager tried nothing within a minute"
+            time.sleep(0.2)  # it tells nobody when it tries
+        done = check(server.url, "--alertmanager", url)
+    assert verdict == "missing"
+    assert "✗ pages reach their receivers: webhook failed: the log of Alertmanager says why" in done.stdout
