@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import sys
 from dataclasses import dataclass, field
@@ -32,11 +31,6 @@ class StackService:
     url: str | None
     env: dict[str, str] = field(default_factory=dict)
     folder: Path = ROOT
-
-    @property
-    def shell_command(self) -> str:
-        """The command as the process runner takes it."""
-        return f"exec {shlex.join(self.command)}"
 
 
 def services(layout: Layout, programs: dict[str, Path], reps: int = 50, pace: float = 1.0) -> list[StackService]:

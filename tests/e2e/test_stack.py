@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -24,8 +26,9 @@ from alerts import catalog, promql, thresholds
 from alerts.rules import render
 from sample_agent import faults
 from sample_agent.settings import AGENT
-from stack import config, story
-from stack.layout import ROOT, Layout
+from stack import binaries, config, native, story
+from stack.layout import HOME, ROOT, STATE_FILE, Layout
+from stack.services import services
 from tests.runbooks.pages import alert_pages, promql_blocks
 
 
@@ -125,6 +128,25 @@ def test_a_looping_model_pages_while_it_loops(layout: Layout) -> None:
     outcome = story.tell(layout, "looping", lambda _line: None)
     assert outcome.page["alert"] == "AgentSessionLooping"
     assert outcome.seconds_to_page < 60
+
+
+def test_a_service_that_is_killed_comes_back_and_takes_nobody_along(layout: Layout) -> None:
+    """The pager, and it still knows the pages of before; the others go on as the processes that they were."""
+
+    def pids() -> dict[str, int]:
+        state = json.loads((layout.folder / STATE_FILE).read_text(encoding="utf-8"))
+        return dict(state["services"])
+
+    pages, before = requests.get(f"{layout.pager}/pages", timeout=10).json(), pids()
+    assert pages
+    os.kill(before["pager"], signal.SIGKILL)
+    wait_until(lambda: pids()["pager"] != before["pager"], 20, "another pager")
+    pager = next(service for service in services(layout, binaries.ensure(HOME)) if service.name == "pager")
+    wait_until(lambda: native.answers(pager), 30, "answer of the pager")
+    assert requests.get(f"{layout.pager}/pages", timeout=10).json()[: len(pages)] == pages
+    assert {name: pid for name, pid in pids().items() if name != "pager"} == {
+        name: pid for name, pid in before.items() if name != "pager"
+    }
 
 
 def test_the_check_of_the_setup_misses_nothing(layout: Layout) -> None:
