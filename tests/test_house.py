@@ -22,8 +22,8 @@ MAY_IMPORT = {
 LAYERS = (
     ("argument_diff", "extras", "starting", "vocabulary", "json_schema", "forks", "workers", "exemplars", "boundary"),
     (
-        "metrics", "instruments", "own_prices", "price_list", "pricing", "files", "tool", "endpoint", "pushing", "in_flight",
-        "live_set",
+        "metrics", "instruments", "own_prices", "price_list", "pricing", "files", "tool", "endpoint", "in_flight",
+        "live_set", "pushing",
     ),
     ("ledger",),
     ("telemetry",),
