@@ -216,6 +216,22 @@ MCP = Row(
             "Of the last hour, by server.",
             Query(f"{queries.increase('mcp_init_failures', '1h', 'server')} > 0", "{{server}}"),
         ),
+        lines(
+            113,
+            "Length of connections, median",
+            SECONDS,
+            "Half of the connections to each server that ended in the last hour were shorter.",
+            Query(queries.quantile(0.5, "mcp_session", "server", over="1h"), "{{server}}"),
+            span=12,
+        ),
+        lines(
+            114,
+            "Duration of what a server of your own was asked, p95",
+            SECONDS,
+            "95 % of what its clients asked in the last 5 minutes took less, by what was asked.",
+            Query(queries.quantile(0.95, "mcp_served", "method", over="5m"), "{{method}}"),
+            span=12,
+        ),
     ),
 )
 

@@ -278,6 +278,16 @@ MCP_DURATION = _histogram(
     _closed("method", *vocabulary.MCP_METHODS),
     ERROR_TYPE,
 )
+MCP_SESSION = _histogram(
+    "agent_mcp_session_duration_seconds", "How long connections to MCP servers lasted.", _WAIT_SECONDS, SERVER
+)
+MCP_SERVED = _histogram(
+    "agent_mcp_server_operation_duration_seconds",
+    "What an MCP server of one's own was asked, until its answer; error_type is empty for a success.",
+    _FAST_SECONDS,
+    _closed("method", *vocabulary.MCP_METHODS),
+    ERROR_TYPE,
+)
 MCP_SERVER_UP = MetricSpec(
     "agent_mcp_server_up",
     "gauge",
@@ -416,7 +426,7 @@ ALL_BUT_OVERFLOW: tuple[MetricSpec, ...] = (
     LLM_CALLS, LLM_ERRORS, LLM_DURATION, LLM_TIME_TO_FIRST_TOKEN, LLM_TOKENS, LLM_INPUT_TOKENS,
     LLM_OUTPUT_TOKENS, LLM_COST, LLM_UNPRICED_TOKENS, LLM_USAGE_UNKNOWN,
     SUBAGENT_CALLS, SUBAGENT_TOKENS, SUBAGENT_COST, LLM_PRICES_TIMESTAMP,
-    MCP_DURATION, MCP_SERVER_UP, MCP_INIT_FAILURES,
+    MCP_DURATION, MCP_SESSION, MCP_SERVED, MCP_SERVER_UP, MCP_INIT_FAILURES,
     FEEDBACK, ACTIVE_USERS, USER_DAYS, USER_RETENTION, USER_RETENTION_COHORT, USER_COST,
     USERS_OVER_DAILY_COST, USER_DAILY_COST_LIMIT,
     AUTONOMY_STAGE, TOOL_AUTONOMY, ACTIONS, ACTIONS_UNRESOLVED, SHADOW_DECISIONS, AUDITS, AUTONOMY_CHANGES,

@@ -48,6 +48,8 @@ CONTRACT = [
     "agent_subagent_cost_usd_total",
     "agent_llm_prices_timestamp_seconds",
     "agent_mcp_operation_duration_seconds",
+    "agent_mcp_session_duration_seconds",
+    "agent_mcp_server_operation_duration_seconds",
     "agent_mcp_server_up",
     "agent_mcp_init_failures_total",
     "agent_feedback_total",

@@ -75,7 +75,7 @@ async def test_a_server_that_dies_is_an_error(gauge: AgentGauge, program: Client
 
 
 async def test_the_tools_of_a_server_of_ones_own_are_counted(gauge: AgentGauge) -> None:
-    """What its clients call, and nothing else that they ask."""
+    """And how long everything took that its clients asked; nobody waits for an answer to a notification."""
     server = MCPServer("orders", middleware=[server_middleware(gauge)])
 
     @server.tool()
@@ -84,7 +84,7 @@ async def test_the_tools_of_a_server_of_ones_own_are_counted(gauge: AgentGauge) 
             raise TimeoutError
         return "shipped"
 
-    async with Client(server) as client:
+    async with Client(server, mode="legacy") as client:
         await client.list_tools()
         assert not (await client.call_tool("find_order", {"number": "A-1"})).is_error
         assert (await client.call_tool("find_order", {"number": "down"})).is_error
@@ -93,6 +93,12 @@ async def test_the_tools_of_a_server_of_ones_own_are_counted(gauge: AgentGauge) 
         ("find_order", "success"): 1,
         ("find_order", "error"): 1,
         ("other", "error"): 1,
+    }
+    assert shown(gauge.registry, "agent_mcp_server_operation_duration_seconds_count") == {
+        ("initialize", ""): 1,
+        ("tools/list", ""): 1,
+        ("tools/call", ""): 1,
+        ("tools/call", "tool_error"): 2,
     }
 
 
@@ -134,6 +140,7 @@ async def test_what_is_asked_of_a_server_is_recorded(of_orders: AgentGauge, prog
         ("orders", "tools/call", "tool_error"): 1,
     }
     assert shown(of_orders.registry, "agent_tool_calls_total") == {("find_order", "success"): 1}
+    assert shown(of_orders.registry, "agent_mcp_session_duration_seconds_count") == {("orders",): 1}
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])

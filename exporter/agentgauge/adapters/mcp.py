@@ -11,8 +11,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from time import perf_counter
 from typing import Any
 
@@ -20,6 +20,7 @@ from mcp import Client, ClientSession, MCPError
 from mcp.server.context import ServerMiddleware
 from mcp.types import CONNECTION_CLOSED, REQUEST_TIMEOUT, CallToolResult, EmptyResult, PingRequest
 
+from agentgauge import metrics
 from agentgauge.adapters._shared import SeenTools
 from agentgauge.calls import record_tool_call
 from agentgauge.gauge import AgentGauge
@@ -27,6 +28,7 @@ from agentgauge.gauge import AgentGauge
 __all__ = ["call_tool", "connected", "server_middleware"]
 
 _CALL = "tools/call"
+_TOOL_ERROR = "tool_error"
 _PING_TIMEOUT = 10.0
 _OWN_CODES = {CONNECTION_CLOSED: "connection_closed", REQUEST_TIMEOUT: "timeout"}
 """What the client itself says of a server that does not answer."""
@@ -45,6 +47,7 @@ async def connected(
     await watch.counted("initialize", client.__aenter__)
     async with AsyncExitStack() as stack:
         stack.push_async_exit(client)
+        stack.callback(watch.session_ended, perf_counter())
         # The SDK has no hook on its requests: the one method that they all go through is tapped in place.
         watch.tap(client.session)
         pings = asyncio.create_task(watch.ping(client, ping_seconds))
@@ -72,16 +75,39 @@ async def call_tool(
 
 
 def server_middleware(gauge: AgentGauge) -> ServerMiddleware[Any]:
-    """The middleware for ``MCPServer(middleware=[…])`` and ``Server.middleware``: each tool that clients call."""
+    """The middleware for ``MCPServer(middleware=[…])`` and ``Server.middleware``: what clients ask, and each tool."""
     watch = _Watch(gauge)
 
     async def handle(ctx: Any, call_next: Callable[[Any], Awaitable[Any]]) -> Any:
-        if ctx.method != _CALL:
+        if ctx.request_id is None:  # a notification, which has no answer
             return await call_next(ctx)
-        name = (ctx.params or {}).get("name")
-        return await watch.counted(str(name), lambda: call_next(ctx))
+        with _served(gauge, ctx.method) as failed:
+            if ctx.method == _CALL:
+                name = (ctx.params or {}).get("name")
+                answer = await watch.counted(str(name), lambda: call_next(ctx))
+            else:
+                answer = await call_next(ctx)
+            if _is_error(answer):
+                failed.append(_TOOL_ERROR)
+        return answer
 
     return handle
+
+
+@contextmanager
+def _served(gauge: AgentGauge, method: str) -> Iterator[list[str]]:
+    """Times what a client asks; put into the list what failed, unless that is an exception."""
+    failed: list[str] = []
+    started = perf_counter()
+    try:
+        yield failed
+    except BaseException as error:
+        failed.append(str(error.code) if isinstance(error, MCPError) else type(error).__name__)
+        raise
+    finally:
+        with gauge.swallowing("tool"):
+            error_type = failed[0] if failed else ""
+            gauge.instruments.histogram(metrics.MCP_SERVED, method, error_type).observe(perf_counter() - started)
 
 
 class _Server:
@@ -99,8 +125,13 @@ class _Server:
                 operation.fail(_OWN_CODES.get(error.code, str(error.code)))
                 raise
             if _is_error(answer):
-                operation.fail("tool_error")
+                operation.fail(_TOOL_ERROR)
         return answer
+
+    def session_ended(self, began: float) -> None:
+        with self._gauge.swallowing("tool"):
+            duration = self._gauge.instruments.histogram(metrics.MCP_SESSION, self._server)
+            duration.observe(perf_counter() - began)
 
     def tap(self, session: ClientSession) -> None:
         send = session.send_request
