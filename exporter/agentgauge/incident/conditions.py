@@ -135,7 +135,7 @@ def _of_different(match: re.Match[str]) -> Callable[[Rows], bool]:
     label, how_many = match["label"], match["how_many"]
 
     def holds(rows: Rows) -> bool:
-        different = {row.labels.get(label, "") for row in rows if row.value > 0}
+        different = {row.labels[label] for row in rows if row.value > 0 and label in row.labels}
         return _is_enough(how_many, len(different), len(different))
 
     return holds
