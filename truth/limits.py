@@ -56,7 +56,8 @@ PAGED_ANEW = Limit(0, 0.1, "with few events after a long outage two bad ones loo
 FALSE_ENDS = Limit(
     0,
     0.3,
-    "an alert that ends ten minutes after the mending has to take ten lucky minutes of a quiet agent for it",
+    "an alert that ends ten minutes after the mending has to take ten lucky minutes of a quiet agent for it; "
+    "an agent that was taken away is forgotten after an hour",
     share=True,
 )
 """Share of the incidents that are said to be over while they last."""
