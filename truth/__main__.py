@@ -23,8 +23,9 @@ A share over a window is a sample: with few events, a healthy agent looks bad no
 means therefore judge by how surprising the numbers are. This page says what that costs and brings.
 
 The rules of `alerts/rules` were evaluated by {version} on made-up traffic: Poisson arrivals, binomial outcomes,
-log-normal costs, office hours, weekends, deploys that reset counters, replicas that come and go. Volume ×1 is {volume}
-an hour. Everything was drawn with the seed {seed}; `make truth SEED=7` draws other histories and says what is not kept.
+log-normal costs, office hours, weekends, deploys that reset counters, replicas that come and go. Volume ×1 is
+{volume} an hour.
+Everything was drawn with the seed {seed}; `make truth SEED=7` draws other histories and says what is not kept.
 What comes before an incident of hours is scraped as seldom as the incident itself; the days and weeks before one that
 needs them are scraped every {scrape} s and their rules evaluated every {step} s, and no alert is looked at in them.
 
@@ -37,7 +38,7 @@ lasts. `agentgauge truth --calls-per-hour 12` says what can work at your volume.
 
 "Not kept" says that it is worse than asked, beyond what chance explains; "within chance", that the number is above the
 limit, as it would be now and then if the limit were just kept. Where less is accepted than asked, the reason stands
-beside it; `truth/limits.py` has them all. A scrape of 60 s may take a minute more.
+beside it; `truth/limits.py` has them all. With scrapes of 60 s, and to end, it may take a minute more.
 """
 FEW = """
 This page holds the quick histories alone, `make truth SHORT=1`: scraped once a minute, at the agent's own volume, drawn
