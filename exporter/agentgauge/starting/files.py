@@ -40,8 +40,9 @@ def _made() -> AgentGauge:
     made = AgentGauge(app.name, tools=app.tool_names, version=app.version, ledger=app.ledger)
     try:
         made.serve(int(os.environ.get("AGENTGAUGE_PORT") or "{port}"))
-    except OSError as error:  # a second process of the agent on this machine: give it a port of its own
-        logging.getLogger(__name__).warning("the metrics of this process are not served: %s", error)
+    except OSError as error:
+        text = "the metrics of this process are not served; AGENTGAUGE_PORT gives it a port of its own: %s"
+        logging.getLogger(__name__).warning(text, error)
     return made
 '''
 

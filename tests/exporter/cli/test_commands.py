@@ -205,7 +205,13 @@ def test_the_help_lists_every_group_and_loads_none_of_them() -> None:
 
 @pytest.mark.parametrize(
     ("command", "allowed"),
-    [("ops spend", {"sqlalchemy"}), ("ops who 0", {"sqlalchemy"}), ("ops tools", {"sqlalchemy"}), ("--version", set())],
+    [
+        ("ops spend", {"sqlalchemy"}),
+        ("ops who 0", {"sqlalchemy"}),
+        ("ops tools", {"sqlalchemy"}),
+        ("--version", set()),
+        ("init --help", set()),
+    ],
 )
 def test_a_look_up_loads_only_what_it_needs(command: str, allowed: set[str], folder: Path) -> None:
     """The on-call does not wait for the model provider's SDK, a web framework or a YAML reader."""

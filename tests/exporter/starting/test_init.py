@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,6 +115,43 @@ def test_a_second_run_has_nothing_to_do(script: Path) -> None:
     assert again.exit_code == 0
     assert "there is nothing to do" in again.stdout
     assert contents(script) == after
+
+
+def test_a_later_run_adds_what_is_new(script: Path) -> None:
+    """With the names that the file has by now: no import twice."""
+    init(script, "--yes")
+    bot = script / "bot.py"
+    bot.write_text(bot.read_text(encoding="utf-8") + '\n\nother = Anthropic(api_key="k")\n', encoding="utf-8")
+    before = bot.read_text(encoding="utf-8")
+    assert init(script, "--yes").exit_code == 0
+    added = 'Anthropic(middleware=[gauge().anthropic()], api_key="k")'
+    assert bot.read_text(encoding="utf-8") == before.replace('Anthropic(api_key="k")', added)
+
+
+@pytest.mark.parametrize(("answer", "written"), [("y\n", True), ("n\n", False)])
+def test_at_a_terminal_it_asks(script: Path, answer: str, written: bool) -> None:
+    """And does what is answered."""
+    ours, theirs = os.openpty()
+    os.write(ours, answer.encode())
+    command = [sys.executable, "-m", "agentgauge", "init", str(script)]
+    done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, check=False, timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    assert "write these 4 files?" in done.stdout
+    assert (script / "agentgauge_app.py").exists() == written
+    assert (done.returncode == 0) == written
+
+
+def test_a_package_that_is_too_old_is_not_touched(
+    script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What would be added does not exist there yet."""
+    metadata = "Metadata-Version: 2.1\nName: anthropic\nVersion: 0.40.0\n"
+    repository(tmp_path / "site", {"anthropic-0.40.0.dist-info/METADATA": metadata})
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    done = init(script, "--dry-run")
+    assert "bot.py:8: not changed: anthropic 0.40.0 is installed, and its adapter needs " in done.stdout
+    assert "+    middleware=" not in done.stdout
 
 
 def test_without_a_yes_nothing_is_written(script: Path) -> None:
