@@ -9,7 +9,7 @@ HISTORY ?=
 SAMPLE ?= 1
 START ?= 0
 
-.PHONY: up down test test-engines test-mutations test-frameworks test-adoption test-real-model drill deploy-check lint generate docs page bench truth lock
+.PHONY: up down test test-engines test-mutations test-frameworks test-adoption test-real-model drill deploy-check lint generate docs page bench bench-adoption truth lock
 
 up: .venv/ready ## start everything and run until Ctrl-C (OFFSET=1000 moves the ports, NATIVE=1 ignores Docker, HISTORY=healthy makes up three weeks)
 	@exec $(PYTHON_ENV) -m stack up --offset $(OFFSET) $(if $(NATIVE),--native) $(if $(HISTORY),--history $(HISTORY))
@@ -59,6 +59,9 @@ docs: .venv/ready ## the documentation as a site, in .stack/docs
 
 truth: .venv/ready ## the real rules on made-up traffic: false pages, minutes to find and to end (SEED=7, SHORT=1, ONLY=word, WRITE=1 writes docs/truth.md)
 	$(PYTHON_ENV) -m truth --seed $(or $(SEED),1) $(if $(SHORT),--short) $(if $(ONLY),--only "$(ONLY)") $(if $(WRITE),--write)
+
+bench-adoption: .venv/ready ## from `pip install` to the first number, for each adapter and for other tools (some minutes; ONLY=word, WRITE=1 writes docs/adoption.md)
+	@$(PYTHON_ENV) -m tests.adoption.first_minutes $(if $(ONLY),--only "$(ONLY)") $(if $(WRITE),--write)
 
 bench: .venv/ready ## overhead of the instrumentation, beside the bare calls
 	$(PYTHON_ENV) -m tests.bench
