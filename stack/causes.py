@@ -67,6 +67,12 @@ def unpriced_model(layout: Layout) -> Iterator[None]:
             switches.change(ledger, AGENT, lambda now: now.with_model(before), BY, "the page was seen")
 
 
+def switch_back(layout: Layout) -> None:
+    """Undo what a runbook switched, so that the next drill finds the agent as it was."""
+    with _ledger(layout) as ledger:
+        switches.change(ledger, AGENT, lambda _now: switches.Switches(), BY, "the drill is over")
+
+
 @contextmanager
 def frozen_agent(layout: Layout) -> Iterator[None]:
     """The agent's process hangs: it keeps its ports and answers nothing."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +22,8 @@ from alerts import thresholds
 from alerts.areas.stack import WATCHDOG
 from stack import causes, native, story
 from stack.causes import Cause, fault
-from stack.layout import Layout, Ports
+from stack.layout import ROOT, Layout, Ports
+from stack.services import environment
 
 SPEED = 20.0
 """How much faster than real the clocks run: windows of an hour are three minutes."""
@@ -38,6 +41,8 @@ CONTEXT = frozenset(name for name, numbers in thresholds.load().alerts.items() i
 """Alerts of which nobody is notified: they are looked for in Prometheus."""
 WAY_OF_PAGES = frozenset({"AlertmanagerFailedToSendAlerts", "PrometheusNotConnectedToAlertmanagers"})
 """So are those that cannot page through what is broken; people hear of them late, once the way is free again."""
+MENDED_MINUTES = 5.0
+"""How long the runbook's command may take to mend it."""
 STACKS = 3
 """So many at a time keep two cores busy, and no busier."""
 
@@ -46,12 +51,16 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Drill:
-    """One row of the matrix: ``cause`` is expected to page for ``alert``, and may page for those in ``also`` too."""
+    """One row of the matrix: ``cause`` is expected to page for ``alert``, and may page for those in ``also`` too.
+
+    `agentgauge incident` mends it, along its runbook; or ``by_hand`` says why it cannot be mended from a terminal.
+    """
 
     alert: str
     what: str
     cause: Cause
     also: frozenset[str] = frozenset()
+    by_hand: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,8 @@ class DrillResult:
     ``noise`` are the other alerts that reached the pager before the mending, ``late`` what paged after it; muted ones
     do not count. ``called_off`` is True if the page was resolved while the cause went on. ``resolves`` is False where
     the alert looks back over days: nobody waits for that to end. ``heartbeat`` is True if the dead-man switch went on
-    hearing while the way of the pages was broken.
+    hearing while the way of the pages was broken. ``seconds_to_mended`` is how long `agentgauge incident` took from the
+    page until the alert was over, unless it is mended ``by_hand``.
     """
 
     alert: str
@@ -84,13 +94,16 @@ class DrillResult:
     called_off: bool = False
     late: frozenset[str] = frozenset()
     heartbeat: bool = False
+    seconds_to_mended: float | None = None
+    by_hand: str = ""
 
     @property
     def passed(self) -> bool:
-        """Paged, and nobody else; its runbook answered; resolved after the mending and not before; then silence."""
+        """Paged, and nobody else; mended by its runbook if it can be; resolved then and not before; then silence."""
         resolved = self.seconds_to_resolved is not None or not self.resolves
+        mended = self.seconds_to_mended is not None or bool(self.by_hand)
         paged = self.seconds_to_page is not None and self.runbook_answers
-        return paged and resolved and not (self.noise or self.called_off or self.late or self.heartbeat)
+        return paged and mended and resolved and not (self.noise or self.called_off or self.late or self.heartbeat)
 
 
 def _row(alert: str, name: str, *, also: frozenset[str] = frozenset()) -> Drill:
@@ -101,6 +114,13 @@ def _past(alert: str, story: str, pace: float = 1) -> Scene:
     """An alert that looks back over days, on real clocks and a made-up past that has it coming."""
     return Scene((Drill(alert, f"history {story}", causes.nothing),), speed=1, pace=pace, history=story)
 
+
+PAST = "it lies in the past"
+DEPLOY = "something has to be deployed"
+FILE = "somebody has to mend a file"
+JUDGED = "somebody has to judge it"
+PROCESS = "a process has to be started, outside of what the agent's commands reach"
+"""Why a row cannot be mended from the terminal."""
 
 A_DAYS_LIMIT = frozenset({"AgentUserDailyCostHigh"})
 """Reps who are so much busier than usual spend the limit of a day within minutes when something is dear."""
@@ -139,45 +159,66 @@ SCENES: tuple[Scene, ...] = (
             _row("AgentToolSuccessRateLow", "flaky-tool"),
             _row("AgentSessionLooping", "looping"),
             _row("AgentToolLatencyHigh", "slow-tool"),
-            Drill("AgentExporterDown", "the agent hangs", causes.frozen_agent),
+            Drill("AgentExporterDown", "the agent hangs", causes.frozen_agent, by_hand=PROCESS),
             _row("AgentAllToolCallsFailing", "crm-outage"),
             _row("AgentLatencySpike", "slow-model"),
-            Drill("AgentGone", "no target shows the agent", causes.lost_agent),
-            Drill("AgentCrashLooping", "a replica dies after each start", causes.crash_loop),
-            Drill("AgentPricesStale", "a replica has a price file of last year", causes.old_prices),
-            Drill("AgentExporterAbsent", "no target to scrape", causes.no_targets),
-            Drill("AgentUserDailyCostHigh", "a user spends $6", causes.costly_user),
+            Drill("AgentGone", "no target shows the agent", causes.lost_agent, by_hand=FILE),
+            Drill("AgentCrashLooping", "a replica dies after each start", causes.crash_loop, by_hand=DEPLOY),
+            Drill("AgentPricesStale", "a replica has a price file of last year", causes.old_prices, by_hand=DEPLOY),
+            Drill("AgentExporterAbsent", "no target to scrape", causes.no_targets, by_hand=FILE),
+            Drill("AgentUserDailyCostHigh", "a user spends $6", causes.costly_user, by_hand=JUDGED),
             _row("AgentModelGone", "model-gone"),
             _row("AgentUsageUnknown", "usage-lost"),
-            Drill("AgentActionUnresolved", "an agent is killed while it acts", causes.killed_agent),
-            Drill("AgentTelemetryErrors", "the ledger is locked", causes.locked_ledger, also=UNABLE_TO_ASK),
-            Drill("AgentEvalRegression", "a new version fails a scenario", causes.worse_version),
-            Drill("AgentEvalStale", "no evaluation for eight days", causes.forgotten_evals),
+            Drill("AgentActionUnresolved", "an agent is killed while it acts", causes.killed_agent, by_hand=JUDGED),
+            Drill(
+                "AgentTelemetryErrors",
+                "the ledger is locked",
+                causes.locked_ledger,
+                also=UNABLE_TO_ASK,
+                by_hand=PROCESS,
+            ),
+            Drill("AgentEvalRegression", "a new version fails a scenario", causes.worse_version, by_hand=DEPLOY),
+            Drill("AgentEvalStale", "no evaluation for eight days", causes.forgotten_evals, by_hand=PROCESS),
             _row("AgentWrongAnswersReported", "stale-data", also=UNHAPPY),
             _row("AgentSessionCostRunaway", "ruinous-tool", also=A_DAYS_LIMIT),
         )
     ),
     Scene(
         (
-            Drill("PrometheusRuleFailures", "a rule that matches many to many", causes.failing_rule),
-            Drill("PrometheusBadConfig", "a broken prometheus.yml is loaded", causes.bad_prometheus_config),
-            Drill("AlertmanagerFailedReload", "a broken alertmanager.yml is loaded", causes.bad_alertmanager_config),
-            Drill("AlertmanagerFailedToSendAlerts", "the pager refuses", causes.refusing_pager),
-            Drill("PrometheusNotConnectedToAlertmanagers", "Alertmanager hangs", causes.frozen_alertmanager),
+            Drill("PrometheusRuleFailures", "a rule that matches many to many", causes.failing_rule, by_hand=FILE),
+            Drill(
+                "PrometheusBadConfig", "a broken prometheus.yml is loaded", causes.bad_prometheus_config, by_hand=FILE
+            ),
+            Drill(
+                "AlertmanagerFailedReload",
+                "a broken alertmanager.yml is loaded",
+                causes.bad_alertmanager_config,
+                by_hand=FILE,
+            ),
+            Drill("AlertmanagerFailedToSendAlerts", "the pager refuses", causes.refusing_pager, by_hand=FILE),
+            Drill(
+                "PrometheusNotConnectedToAlertmanagers",
+                "Alertmanager hangs",
+                causes.frozen_alertmanager,
+                by_hand=PROCESS,
+            ),
         )
     ),
     Scene(
         (
-            Drill("AgentMCPServerDown", "an MCP server goes away (a stand-in)", causes.dead_mcp_server),
+            Drill(
+                "AgentMCPServerDown", "an MCP server goes away (a stand-in)", causes.dead_mcp_server, by_hand=PROCESS
+            ),
             Drill(
                 "AgentMCPErrorsHigh",
                 "an MCP server fails a quarter (a stand-in)",
                 causes.failing_mcp_server,
+                by_hand=PROCESS,
             ),
         )
     ),
     # Its limit is no clock, and runs at the usual speed.
-    Scene((Drill("AgentHung", "a turn does not end", causes.hung_turn),), speed=1, pace=1),
+    Scene((Drill("AgentHung", "a turn does not end", causes.hung_turn, by_hand=PROCESS),), speed=1, pace=1),
     # It is silent in an agent's first day, so the agent needs a past.
     Scene((_row("AgentToolNewErrorType", "new-error"),), speed=1, pace=1, history="healthy"),
     _past("AgentSpendOverBudget", "over-budget"),
@@ -243,9 +284,24 @@ def _drill(layout: Layout, drill: Drill, say: Say) -> DrillResult:
         say(f"{drill.alert}: paged after {paged:.0f} s")
         called_off = not happens_by_itself and _is_called_off(layout, drill.alert)
         heartbeat = drill.alert in WAY_OF_PAGES and _heard_since(layout, in_force)
-    mended, mended_at = time.monotonic(), _now()
+        by_hand = drill.by_hand or (PAST if happens_by_itself else "")
+        mended, mended_at = time.monotonic(), _now()
+        to_mended = None if by_hand else _mended_by_runbook(layout, drill.alert, page["runbook_url"], say)
+        if to_mended is None:
+            mended, mended_at = time.monotonic(), _now()
+    if not by_hand:
+        causes.switch_back(layout)
     noise = _others_since(layout, drill, since, until=mended_at)
-    result = DrillResult(drill.alert, drill.what, paged, noise, runbook_answers, resolves=not happens_by_itself)
+    result = DrillResult(
+        drill.alert,
+        drill.what,
+        paged,
+        noise,
+        runbook_answers,
+        resolves=not happens_by_itself,
+        seconds_to_mended=to_mended,
+        by_hand=by_hand,
+    )
     if happens_by_itself:
         return result
     to_resolved = None
@@ -255,6 +311,22 @@ def _drill(layout: Layout, drill: Drill, say: Say) -> DrillResult:
     _wait_until_quiet(layout, say)
     late = _paged_since(layout, mended_at) - drill.also - (WAY_OF_PAGES & {drill.alert})
     return replace(result, seconds_to_resolved=to_resolved, called_off=called_off, late=late, heartbeat=heartbeat)
+
+
+def _mended_by_runbook(layout: Layout, alert: str, link: str, say: Say) -> float | None:
+    """Seconds that `agentgauge incident` took on the link of the page, unaided; None if it did not mend it."""
+    began = time.monotonic()
+    command = [sys.executable, "-m", "agentgauge", "incident", link, f"--prometheus={layout.prometheus}", "--yes"]
+    command += [f"--speed={layout.speed:g}", f"--patience={MENDED_MINUTES:g}"]
+    env = environment(layout) | {"USER": causes.BY}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    seconds = time.monotonic() - began
+    if done.returncode == 0 and "\nmended after " in done.stdout:
+        say(f"{alert}: mended by its runbook after {seconds:.0f} s")
+        return seconds
+    said = "\n".join(f"    {line}" for line in (done.stdout + done.stderr).splitlines())
+    say(f"{alert}: NOT MENDED by its runbook:\n{said}")
+    return None
 
 
 def _is_called_off(layout: Layout, alert: str) -> bool:
@@ -354,7 +426,14 @@ def _now(in_seconds: float = 0.0) -> str:
 def table(outcomes: Sequence[DrillResult]) -> Table:
     """The matrix as people read it."""
     made = Table(
-        "alert", "cause", "to page", "runbook", "resolved after", "others that paged", "paged after the mending"
+        "alert",
+        "cause",
+        "to page",
+        "runbook",
+        "mended by its runbook",
+        "resolved after",
+        "others that paged",
+        "paged after the mending",
     )
     for one in outcomes:
         made.add_row(
@@ -362,6 +441,7 @@ def table(outcomes: Sequence[DrillResult]) -> Table:
             one.what,
             "[red]HEARTBEAT WENT ON[/red]" if one.heartbeat else _seconds(one.seconds_to_page, "MISSED"),
             "answers" if one.runbook_answers else "[red]DEAD[/red]",
+            f"by hand: {one.by_hand}" if one.by_hand else _seconds(one.seconds_to_mended, "NOT MENDED"),
             _resolved(one),
             ", ".join(sorted(one.noise)) or "none",
             ", ".join(sorted(one.late)) or "none",

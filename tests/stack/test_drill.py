@@ -10,6 +10,7 @@ from alerts.catalog import ALERTS
 from stack.drill import SCENES, DrillResult, chosen, table
 
 FINE = DrillResult("AgentSessionLooping", "fault looping", 9.0, runbook_answers=True, seconds_to_resolved=30.0)
+FINE = replace(FINE, seconds_to_mended=40.0)
 OTHER = frozenset({"AgentLatencySpike"})
 
 
@@ -31,6 +32,8 @@ def test_every_alert_has_one_drill() -> None:
         ({"called_off": True}, False),
         ({"late": OTHER}, False),
         ({"heartbeat": True}, False),
+        ({"seconds_to_mended": None}, False),
+        ({"seconds_to_mended": None, "by_hand": "a file"}, True),
     ],
 )
 def test_a_drill_passes_when_one_page_came_and_ended_with_its_cause(change: dict[str, object], passed: bool) -> None:
