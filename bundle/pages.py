@@ -57,7 +57,15 @@ def render_page(alert: str, deployment: Deployment, rendered: list[RenderedAlert
     """Markdown of the page of one alert, which is among those ``rendered``; raises TemplateError."""
     item = next(item for item in rendered if item.alert.name == alert and not item.only_agent)
     values = general_holes(deployment, marked=marked) | alert_holes(item, rendered)
+    values["facts"] += f"\n| **Follow it** | {_incident_command(item, deployment, values['agentgauge'])} |"
     return _page(TEMPLATES / f"{alert}.md", values, deployment)
+
+
+def _incident_command(item: RenderedAlert, deployment: Deployment, agentgauge: str) -> str:
+    """What walks through the page; the dead-man switch never ends, so there is nothing to wait for."""
+    dry = " --dry-run" if item.numbers.severity == "none" else ""
+    command = f"{agentgauge} incident {item.alert.name} --prometheus {deployment.prometheus}{dry}"
+    return f"`{command}` asks these queries, runs the command after a yes, and waits for the end"
 
 
 def general_holes(deployment: Deployment, *, marked: bool = False) -> dict[str, str]:
