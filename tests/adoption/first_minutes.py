@@ -75,11 +75,12 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="write docs/adoption.md")
     options = parser.parse_args()
     chosen = [one for one in (*OURS, *OTHERS) if options.only.lower() in one.name.lower()]
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         wheel = _wheel(folder)
         measured = [_measured(folder, one, wheel) for one in chosen]
-    text = page(measured)
+    text = page(measured, (load, os.getloadavg()[0]))
     if options.write:
         PAGE.write_text(text, encoding="utf-8")
     else:
@@ -268,7 +269,8 @@ first series (in brackets, what the same agent without it takes to its answer). 
 installation, in an empty environment of its own, from the wheel alone, with a model on the same machine that answers
 at once.
 
-Measured with `make bench-adoption WRITE=1` on {day}: {machine}.
+Measured with `make bench-adoption WRITE=1` on {day}: {machine},
+load {load_before:.0f} at the beginning and {load_after:.0f} at the end. With more load than cores, seconds say little beyond their order.
 
 | | versions | lines | packages | MB | first number after |
 |---|---|---|---|---|---|
@@ -282,10 +284,11 @@ What each of them counts besides is not compared here.
 """
 
 
-def page(measured: Sequence[Measured]) -> str:
-    """The page of the documentation."""
+def page(measured: Sequence[Measured], load: tuple[float, float]) -> str:
+    """The page of the documentation; ``load`` is the machine's, before and after."""
     machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}"
-    return HEAD.format(day=datetime.now(UTC).date(), machine=machine) + "".join(map(_row, measured)) + TAIL
+    head = HEAD.format(day=datetime.now(UTC).date(), machine=machine, load_before=load[0], load_after=load[1])
+    return head + "".join(map(_row, measured)) + TAIL
 
 
 def _row(one: Measured) -> str:
