@@ -44,7 +44,10 @@ HEALTHY_CRITICAL = Limit(0.25)
 HEALTHY_WARNING = Limit(1)
 """Pages a week of an agent whose bad shares are half of what is promised."""
 EDGE_CRITICAL = Limit(
-    1, 3, "an agent at the edge of all its promises at once, of which each may look broken now and then"
+    1,
+    5,
+    "an agent at the edge of all its promises at once, of which each may look broken now and then: most at ×1, where "
+    "the windows hold enough events to be surprised and few enough to scatter",
 )
 """Critical pages a week of an agent whose bad shares are four fifths of what is promised."""
 EDGE_OF_ONE = Limit(1)
