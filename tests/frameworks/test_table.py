@@ -26,6 +26,10 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
+from llama_index.core.llms import ChatMessage
+from llama_index.core.tools import FunctionTool
+from llama_index.llms.litellm import LiteLLM
+from llama_index_instrumentation import get_dispatcher
 from mcp import Client
 from mcp.server import MCPServer
 from openai import AsyncOpenAI
@@ -35,7 +39,7 @@ from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from agentgauge import AgentGauge, adapters
-from agentgauge.adapters import claude_agent_sdk, langchain, mcp, openai_agents, pydantic_ai
+from agentgauge.adapters import claude_agent_sdk, langchain, llama_index, mcp, openai_agents, pydantic_ai
 from agentgauge.adapters import litellm as litellm_adapter
 from agentgauge.adapters import openai as openai_adapter
 from tests.frameworks.bills import CHAT_USAGE, OPUS, OPUS_USAGE, SOL
@@ -192,6 +196,19 @@ async def pydantic_run(gauge: AgentGauge, url: str) -> None:
         await streamed.get_output()
 
 
+async def llama_run(gauge: AgentGauge, url: str) -> None:
+    """A call that asks for a tool, and one that streams."""
+    llama_index.watch(gauge)
+    model = LiteLLM(model=f"openai/{SOL}", api_key="k", api_base=f"{url}/v1", max_retries=2, temperature=1)
+    named = FunctionTool.from_defaults(when_renews)
+    await model.achat_with_tools([named], "When does Globex renew?")
+    await named.acall(account="Globex")
+    async for _ in await model.astream_chat([ChatMessage(role="user", content="When does Globex renew?")]):
+        pass
+    get_dispatcher().event_handlers.pop()
+    get_dispatcher().span_handlers.pop()
+
+
 async def claude_run(gauge: AgentGauge, url: str) -> None:
     """A turn of the program."""
     with tempfile.TemporaryDirectory() as home:
@@ -222,6 +239,7 @@ RUNS: dict[str, Callable[[AgentGauge, str], Awaitable[None]]] = {
     "agentgauge.adapters.litellm": litellm_run,
     "agentgauge.adapters.openai_agents": agents_run,
     "agentgauge.adapters.pydantic_ai": pydantic_run,
+    "agentgauge.adapters.llama_index": llama_run,
     "agentgauge.adapters.claude_agent_sdk": claude_run,
     "agentgauge.adapters.mcp": mcp_run,
 }
@@ -250,7 +268,16 @@ async def test_a_run_records_what_the_row_says(gauge: AgentGauge, url: str, prov
 
 def test_importing_the_library_imports_no_framework() -> None:
     """Each is loaded by its own adapter alone."""
-    frameworks = ["agents", "claude_agent_sdk", "langchain_core", "litellm", "mcp", "openai", "pydantic_ai"]
+    frameworks = [
+        "agents",
+        "claude_agent_sdk",
+        "langchain_core",
+        "litellm",
+        "llama_index",
+        "mcp",
+        "openai",
+        "pydantic_ai",
+    ]
     code = (
         "import sys, agentgauge.adapters; from agentgauge import AgentGauge; AgentGauge('a');"
         f"print([name for name in {frameworks} if name in sys.modules])"
