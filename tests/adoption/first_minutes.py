@@ -270,7 +270,8 @@ installation, in an empty environment of its own, from the wheel alone, with a m
 at once.
 
 Measured with `make bench-adoption WRITE=1` on {day}: {machine},
-load {load_before:.0f} at the beginning and {load_after:.0f} at the end. With more load than cores, seconds say little beyond their order.
+load {load_before:.0f} at the beginning and {load_after:.0f} at the end. With more load than cores, seconds say little
+beyond their order.
 
 | | versions | lines | packages | MB | first number after |
 |---|---|---|---|---|---|
