@@ -39,8 +39,8 @@ test-real-model: .venv/ready ## the same in an environment that is kept in .stac
 test-mutations: .venv/ready ## move every number of every alert: a scenario must notice (SAMPLE=3 START=1: one alert of three)
 	SAMPLE=$(SAMPLE) START=$(START) $(PYTHON_ENV) -m pytest -m mutation
 
-test-engines: .venv/ready ## every scenario on Prometheus 2 and 3 and on VictoriaMetrics: they must agree (ALERTS="AgentCostSpike …")
-	@$(PYTHON_ENV) -m tests.alerts.engines $(ALERTS)
+test-engines: .venv/ready ## every scenario on Prometheus 2 and 3 and on VictoriaMetrics: they must agree (ALERTS="AgentCostSpike …", SAMPLE=12 START=1)
+	@$(PYTHON_ENV) -m tests.alerts.engines --sample $(SAMPLE) --start $(START) $(ALERTS)
 
 deploy-check: .venv/ready ## evaluations: a scenario that is broken or regressed stops the deploy (EVAL="--model … --prompts …")
 	@$(PYTHON_ENV) -m agentgauge eval run --junit .stack/evals/junit.xml --json-file .stack/evals/run.json $(EVAL)

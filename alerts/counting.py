@@ -7,6 +7,8 @@ whatever that has counted in its life would be claimed otherwise.
 
 from __future__ import annotations
 
+from textwrap import indent
+
 OLD_STRANGER = """
 unless on (job, instance, agent)
 (
@@ -18,17 +20,26 @@ unless on (job, instance, agent)
 """After what a process has counted: not if it is older than the window and was not watched before it."""
 
 
-def newly_counted(counter: str) -> str:
+def grown(counter: str) -> str:
     """How much each series of a counter, a hole with its matchers, grew within ``<window>``; no row where it did not.
 
-    A few minutes without scrapes make nothing new: a value of up to an hour before the window is the one to go on from.
-    VictoriaMetrics takes a small first value after a gap for an increase, though nothing moved within the window.
+    VictoriaMetrics takes a small first value for an increase, though nothing moved within the window.
     """
-    before = f"last_over_time({counter}[1h] offset <window>)"
     return f"""
 increase({counter}[<window>]) > 0
 unless
 max_over_time({counter}[<window>]) == min_over_time({counter}[<window>])
+""".strip()
+
+
+def newly_counted(counter: str) -> str:
+    """The same, and what a series that was born within the window has counted.
+
+    A few minutes without scrapes make nothing new: a value of up to an hour before the window is the one to go on from.
+    """
+    before = f"last_over_time({counter}[1h] offset <window>)"
+    return f"""
+{grown(counter)}
 or
 {counter} - {before} > 0
 or
@@ -36,4 +47,14 @@ or
 unless
 {before} <= {counter}
 {OLD_STRANGER.strip()}
+"""
+
+
+def newly_over_limit(limit: str) -> str:
+    """How many sessions of an agent passed this limit within ``<window>``; no row if none did."""
+    counter = f'<sessions_over_limit>{{limit="{limit}"}}'
+    return f"""
+sum by (agent) (
+{indent(grown(counter), "  ")}
+)
 """

@@ -9,7 +9,7 @@ from agentgauge.metrics import MetricSpec
 from agentgauge.session import SessionLimits
 from agentgauge.vocabulary import SessionLimit
 from alerts import links, usual
-from alerts.counting import newly_counted
+from alerts.counting import newly_counted, newly_over_limit
 from alerts.evidence import Judged, mean_above
 from alerts.model import Alert, Record
 from alerts.usual import Spend, spike
@@ -145,9 +145,7 @@ or
         fires_when=(
             f"a live session passes the agent's limit of a runaway, ${SessionLimits().runaway_cost_usd:g} by default"
         ),
-        expr="""
-sum by (agent) (increase(<sessions_over_limit>{limit="cost_runaway"}[<window>])) > 0
-""",
+        expr=newly_over_limit("cost_runaway"),
         description=(
             '{{ $labels.agent }}: {{ $value | printf "%.0f" }} live session(s) passed '
             f"{_in_force('cost_runaway')} in the last <window>; it goes on until somebody ends it, or a budget does."
@@ -176,9 +174,7 @@ sum by (agent) (increase(<sessions_over_limit>{limit="cost_runaway"}[<window>]))
         area="cost",
         summary="A live session costs more than a conversation may.",
         fires_when=f"a live session passes the agent's limit of cost, ${SessionLimits().cost_usd:.2f} by default",
-        expr="""
-sum by (agent) (increase(<sessions_over_limit>{limit="cost"}[<window>])) > 0
-""",
+        expr=newly_over_limit("cost"),
         description=(
             '{{ $labels.agent }}: {{ $value | printf "%.0f" }} live session(s) passed '
             f"{_in_force('cost')} in the last <window>."

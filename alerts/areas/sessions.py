@@ -5,6 +5,7 @@ from __future__ import annotations
 from agentgauge import metrics
 from agentgauge.session import SessionLimits
 from alerts import links
+from alerts.counting import newly_over_limit
 from alerts.evidence import Judged, mean_below, share_above
 from alerts.model import SLOW_SHARE, Alert
 
@@ -43,9 +44,7 @@ ALERTS = (
         area="sessions",
         summary="A session makes too many tool calls: the agent is looping.",
         fires_when=f"a session passes the agent's limit of tool calls, {SessionLimits().tool_calls} by default",
-        expr="""
-sum by (agent) (increase(<sessions_over_limit>{limit="tool_calls"}[<window>])) > 0
-""",
+        expr=newly_over_limit("tool_calls"),
         description=(
             f'{{{{ $labels.agent }}}}: {{{{ $value | printf "%.0f" }}}} session(s) passed {_LIMIT_IN_FORCE} tool calls '
             "in the last <window>."

@@ -6,7 +6,7 @@ from textwrap import indent
 
 from agentgauge import metrics
 from alerts import links
-from alerts.counting import OLD_STRANGER
+from alerts.counting import OLD_STRANGER, grown
 from alerts.evidence import Judged, share_above
 from alerts.model import SLOW_SHARE, Alert, Record
 
@@ -57,7 +57,9 @@ RECORDS = (
         # An error type is born at 1, so its first error is no increase: a series that was not there counts as well.
         # Not there for an hour: a few minutes without scrapes make nothing new.
         f"""
-(sum by (agent, tool, error_type) (increase(<tool_errors>[<window>])) > 0)
+sum by (agent, tool, error_type) (
+{indent(grown("<tool_errors>"), "  ")}
+)
 or
 (
   sum by (agent, tool, error_type) (

@@ -12,7 +12,7 @@ from alerts.model import Alert
 from stack import binaries
 from stack.errors import StackError
 from stack.layout import HOME
-from tests.alerts.engines import Engine, judge, names, rules_of
+from tests.alerts.engines import Engine, in_layers, judge, names, rules_of
 from tests.alerts.promtool import RENDERED, Scenario, scenarios
 
 
@@ -56,8 +56,7 @@ def test_an_engine_that_disagrees_is_quoted(engine: Engine, scenario: Scenario, 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: str(alert.name))
 def test_an_alert_is_judged_with_the_records_below_it_and_nothing_else(alert: Alert) -> None:
     """The committed rules: what it needs, in their order, so that thousands of evaluations take seconds."""
-    _, content = rules_of(alert.name)
-    *records, alone = content["groups"][0]["rules"]
+    *records, alone = rules_of(alert.name)["rules"]
     assert alone["alert"] == alert.name
     assert alone["expr"].strip() == RENDERED[alert.name].expr.strip()
     needed = alert.expr + alert.description
@@ -65,3 +64,16 @@ def test_an_alert_is_judged_with_the_records_below_it_and_nothing_else(alert: Al
         if names(needed, record.name):
             needed += "\n" + record.expr
     assert [rule["record"] for rule in records] == [one.name for one in RECORDS if names(needed, one.name)]
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: str(alert.name))
+def test_victoriametrics_evaluates_every_record_after_those_that_it_reads(alert: Alert) -> None:
+    """In a group of its own, whose results are there when the next one begins; nothing is lost, the alert is last."""
+    group = rules_of(alert.name)
+    layers = [one["rules"] for one in in_layers(group)]
+    assert [rule["record"] for layer in layers[:-1] for rule in layer] != [] or len(group["rules"]) == 1
+    assert sorted(map(str, (rule for layer in layers for rule in layer))) == sorted(map(str, group["rules"]))
+    for place, layer in enumerate(layers):
+        later = [rule["record"] for others in layers[place:-1] for rule in others]
+        assert not [name for rule in layer for name in later if names(rule["expr"], name)]
+    assert layers[-1] == [group["rules"][-1]]
