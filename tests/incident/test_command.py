@@ -148,10 +148,11 @@ def test_it_shows_what_fires_whom_it_hits_and_which_branch_applies(folder: Path,
         r"AgentToolSuccessRateLow \(critical\) fires since .* UTC \(.*\): agent support_bot, tool search$",
         lines[0],
     )
-    assert lines[2:5] == [
-        "  3 of 12 requests a minute fail (25%); unknown users in the last day; unknown conversations open",
+    # What was scraped ends when the tests begin, so rates sink while they run; shares do not.
+    assert [re.sub(r"\b[\d.]+ of [\d.]+ requests|\b[\d.]+ in 10 min", "N", line) for line in lines[2:5]] == [
+        "  N a minute fail (25%); unknown users in the last day; unknown conversations open",
         "  unknown of unknown conversations of the last hour over a limit; $0.00 a minute",
-        "  version 1.4.0 with prompts v1; large: rate_limit_error, 20 in 10 min",
+        "  version 1.4.0 with prompts v1; large: rate_limit_error, N",
     ]
     assert "  1 Is it this tool only? fetch 1, search 0.75" in lines
     assert "    → SchemaMismatch: the API changed its answer. Mitigation 2." in lines
@@ -210,7 +211,7 @@ def test_a_yes_runs_the_command_and_it_is_recorded_by_whom(folder: Path, prometh
     draft = file.read_text(encoding="utf-8")
     assert draft.startswith(f"# AgentToolSuccessRateLow on {datetime.now(UTC):%Y-%m-%d}\n")
     assert "ann ran agentgauge --app support:app ops disable-tool search" in draft
-    assert "3 of 12 requests a minute fail" in draft
+    assert "requests a minute fail (25%)" in draft
     assert "Still to be filled in" in draft
 
 
