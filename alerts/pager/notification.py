@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -29,6 +30,12 @@ class Page:
         return self.labels.get("agent") or self.labels.get("job", "")
 
     @property
+    def command(self) -> str:
+        """The command that follows the runbook, ready to paste; empty where the page links to none."""
+        is_link = self.runbook_url.startswith(("http://", "https://"))
+        return f"agentgauge incident {shlex.quote(self.runbook_url)}" if is_link else ""
+
+    @property
     def first_line(self) -> str:
         """What, how bad, for whom, since when: the words of the messages to Slack, PagerDuty and by mail."""
         what = "RESOLVED" if self.status == "resolved" else "PAGE" if self.severity == "critical" else "TICKET"
@@ -39,6 +46,7 @@ class Page:
         lines = [self.first_line, f"  {self.summary}"]
         if self.status != "resolved":
             lines += [f"  {self.description}", f"  runbook  {self.runbook_url}", f"  panel    {self.dashboard_url}"]
+            lines += [f"  follow   {self.command}"] if self.command else []
         return "\n".join(lines)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sqlite3
 import stat
 import threading
@@ -128,6 +129,19 @@ def test_a_link_shows_the_time_around_the_breach(store: Store) -> None:
     (alarm,) = store.alarms()
     end = int((NOW + timedelta(minutes=10)).timestamp() * 1000)
     assert alarm.panel_url(NOW + timedelta(days=1)).endswith(f"&from={begin}&to={end}")
+
+
+def test_the_command_in_a_page_is_one_command() -> None:
+    """Whatever its link holds; and none where the link is no link."""
+    (page,) = pages(raw("AgentHung"))
+    assert shlex.split(page.command) == ["agentgauge", "incident", page.runbook_url]
+    evil = raw("AgentHung")
+    evil["annotations"]["runbook_url"] = "http://x/$(reboot)'; reboot #"
+    (page,) = pages(evil)
+    assert shlex.split(page.command) == ["agentgauge", "incident", page.runbook_url]
+    evil["annotations"]["runbook_url"] = "javascript:alert(1)"
+    (page,) = pages(evil)
+    assert page.command == ""
 
 
 def test_only_critical_alarms_that_nobody_took_are_escalated(store: Store) -> None:

@@ -55,7 +55,8 @@ def test_a_page_is_printed_with_its_links_and_kept(pager: str, shown: list[str])
         "  It loops.\n"
         "  a: 1 session passed 15 tool calls.\n"
         "  runbook  http://127.0.0.1:8020/AgentSessionLooping/\n"
-        "  panel    http://127.0.0.1:3000/d/agentgauge-tools?viewPanel=panel-4&var-agent=a"
+        "  panel    http://127.0.0.1:3000/d/agentgauge-tools?viewPanel=panel-4&var-agent=a\n"
+        "  follow   agentgauge incident http://127.0.0.1:8020/AgentSessionLooping/"
     ]
     (page,) = requests.get(f"{pager}/pages", timeout=5).json()
     assert (page["alert"], page["status"], page["labels"]) == ("AgentSessionLooping", "firing", {"agent": "a"})
