@@ -21,6 +21,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from agentgauge.incident.terminal import printable
 from alerts.catalog import ALERTS
 from alerts.pager import html, outward
 from alerts.pager.incidents import Alarm, Incident, incidents, to_escalate
@@ -269,11 +270,7 @@ async def _form(request: Request) -> dict[str, str] | Response:
         fields = parse_qs((await _body(request)).decode(errors="replace"), max_num_fields=20)
     except (OverflowError, ValueError):
         return PlainTextResponse("the form is too large\n", status_code=413)
-    return {name: _one_line(values[0]) for name, values in fields.items()}
-
-
-def _one_line(text: str) -> str:
-    return "".join(character if character.isprintable() else " " for character in text)[:LONGEST_TEXT]
+    return {name: printable(values[0])[:LONGEST_TEXT] for name, values in fields.items()}
 
 
 def _content_type(request: Request) -> str:

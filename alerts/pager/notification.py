@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from agentgauge.incident.terminal import printable
+
 
 @dataclass(frozen=True)
 class Page:
@@ -74,7 +76,7 @@ def _page(alert: dict[str, Any], received_at: str) -> Page:
     labels, annotations = _texts(alert["labels"]), _texts(alert.get("annotations", {}))
     is_resolved = alert["status"] == "resolved"
     return Page(
-        status=_printable(alert["status"]),
+        status=printable(str(alert["status"])),
         alert=labels["alertname"],
         severity=labels.get("severity", "none"),
         labels={name: value for name, value in labels.items() if name not in ("alertname", "severity")},
@@ -89,9 +91,4 @@ def _page(alert: dict[str, Any], received_at: str) -> Page:
 
 
 def _texts(values: dict[str, Any]) -> dict[str, str]:
-    return {_printable(name): _printable(value) for name, value in values.items()}
-
-
-def _printable(value: Any) -> str:
-    """The text without what would move a terminal's cursor, colour it, or be no Unicode."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(value))
+    return {printable(str(name)): printable(str(value)) for name, value in values.items()}

@@ -256,7 +256,7 @@ def test_a_name_with_control_characters_reaches_no_terminal() -> None:
     with serving(create_app(shown.append)) as url:
         send(url, raw("AgentHung"))
         assert post(url, "acknowledge", alarms="1", by="Kim\x1b[2J\r\nPAGE AgentGone").status_code == 303
-    assert shown[1] == "ACKNOWLEDGED by Kim [2J  PAGE AgentGone: AgentHung of a"
+    assert shown[1] == "ACKNOWLEDGED by Kim\N{REPLACEMENT CHARACTER}[2J PAGE AgentGone: AgentHung of a"
 
 
 def test_alertmanager_silences_what_the_reader_silenced(tmp_path: Path, programs: dict[str, Path]) -> None:
