@@ -193,7 +193,7 @@ SILENT = (
     Incident("used on Mondays alone", kind="silent", span=WEEKS, routine=mondays, draws=(0, 1), volumes=(1,)),
     Incident("growth of 10 % a week", kind="silent", span=WEEKS, routine=office, draws=(0, 1), volumes=(1,),
              always={"busy": Growing(1, 1.1, WEEK)}),
-    Incident("midnight in UTC: what counts by the day begins anew", kind="silent", minutes=179, span=OVER_MIDNIGHT,
+    Incident("midnight in UTC: what counts by the day starts over", kind="silent", minutes=179, span=OVER_MIDNIGHT,
              always={"user_cost": 4.5}, during={"user_cost": Growing(0, added=1e-4)}),
     Incident("clocks put back by an hour", kind="silent", span=WEEKS, routine=clocks_back, draws=(0, 1), volumes=(1,)),
 )  # fmt: skip  # a row a history

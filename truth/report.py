@@ -148,7 +148,7 @@ def _flaps(outcomes: list[Outcome]) -> Iterator[Verdict]:
     for what, n, of, limit in (
         ("incidents of which another alert pages first", sum(one.first for one in found), len(found), limits.FIRST),
         (
-            "incidents after whose mending somebody is paged anew",
+            "incidents after whose mending somebody is paged again",
             sum(bool(one.after) for one in ours),
             len(ours),
             limits.PAGED_ANEW,

@@ -161,7 +161,7 @@ def test_only_critical_alarms_that_nobody_took_are_escalated(store: Store) -> No
 
 
 def test_what_alertmanager_does_not_repeat_is_said_to_be_unknown(store: Store) -> None:
-    """It repeats every alert well within that time, unless it is away or began anew."""
+    """It repeats every alert well within that time, unless it is away or was started again."""
     (page,) = pages(raw("AgentHung"))
     alarm = Alarm(1, page, page.starts_at, page.received_at)
     heard = datetime.fromisoformat(page.received_at)

@@ -29,7 +29,7 @@ def test_every_incident_was_measured_at_each_of_its_volumes(row: Incident) -> No
 
 
 def test_limits_are_those_in_force_with_the_reason_of_each_that_is_not_what_is_asked() -> None:
-    """Whoever changes one writes the page anew."""
+    """Whoever changes one writes the page again."""
     shown = {line[0]: line for line in TABLE if len(line) == 4}
     for (name, volume), accepted in limits.FOUND.items():
         asked = next(row for row in INCIDENTS if row.name == name).found_within[volume]

@@ -47,7 +47,7 @@ def init(folder: Path, *options: str) -> Result:
 def metrics_after(folder: Path, code: str, *, path: str = "", **variables: str) -> str:
     """Run ``code`` in the repository, with ``path`` in it to import from; returns /metrics as the agent serves it.
 
-    It takes two seconds or so: what init wrote is to run in a Python that starts anew, and that loads the real SDK.
+    It takes two seconds or so: what init wrote is to run in a fresh Python, and that loads the real SDK.
     """
     port = free_port()
     env = {**os.environ, **variables, "AGENTGAUGE_PORT": str(port), "PYTHONPATH": str(folder / path)}
