@@ -9,7 +9,7 @@ HISTORY ?=
 SAMPLE ?= 1
 START ?= 0
 
-.PHONY: up down test test-engines test-mutations test-frameworks test-adoption test-real-model drill deploy-check lint generate docs page bench bench-adoption truth lock
+.PHONY: up down test test-engines test-mutations test-frameworks test-adoption test-real-model drill deploy-check lint generate docs page bench bench-adoption truth dist lock
 
 up: .venv/ready ## start everything and run until Ctrl-C (OFFSET=1000 moves the ports, NATIVE=1 ignores Docker, HISTORY=healthy makes up three weeks)
 	@exec $(PYTHON_ENV) -m stack up --offset $(OFFSET) $(if $(NATIVE),--native) $(if $(HISTORY),--history $(HISTORY))
@@ -66,13 +66,17 @@ bench-adoption: .venv/ready ## from `pip install` to the first number, for each 
 bench: .venv/ready ## overhead of the instrumentation, beside the bare calls
 	$(PYTHON_ENV) -m tests.bench
 
+dist: .venv/ready ## the wheel and the source archive, in dist
+	rm -rf dist
+	.venv/bin/uv build --quiet --no-build-isolation --python .venv/bin/python --out-dir dist
+
 lock: .venv/ready ## resolve requirements.lock and frameworks.lock anew
-	.venv/bin/uv pip compile --quiet --extra dev --no-emit-index-url --no-header --no-annotate --universal pyproject.toml -o requirements.lock
-	.venv/bin/uv pip compile --quiet --extra frameworks --no-emit-index-url --no-header --no-annotate --universal pyproject.toml -o frameworks.lock
+	.venv/bin/uv pip compile --quiet --extra dev --generate-hashes --no-emit-index-url --no-header --no-annotate --universal pyproject.toml -o requirements.lock
+	.venv/bin/uv pip compile --quiet --extra frameworks --generate-hashes --no-emit-index-url --no-header --no-annotate --universal pyproject.toml -o frameworks.lock
 
 .stack/frameworks/ready: frameworks.lock pyproject.toml | .venv/ready
 	.venv/bin/uv venv --quiet --clear --python .venv/bin/python .stack/frameworks
-	.venv/bin/uv pip install --quiet --python .stack/frameworks/bin/python -r frameworks.lock
+	.venv/bin/uv pip install --quiet --require-hashes --python .stack/frameworks/bin/python -r frameworks.lock
 	.venv/bin/uv pip install --quiet --python .stack/frameworks/bin/python --no-deps --no-build-isolation -e .
 	@touch $@
 

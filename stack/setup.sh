@@ -35,7 +35,7 @@ installing() {
 packages=$(grep -c '^[a-zA-Z]' requirements.lock)
 : >.venv/install.log
 echo "installing $packages locked Python packages (about half a minute, once)"
-installing .venv/bin/python -m pip install --progress-bar off --disable-pip-version-check -r requirements.lock ||
+installing .venv/bin/python -m pip install --progress-bar off --disable-pip-version-check --require-hashes -r requirements.lock ||
     fail "pip could not install requirements.lock ($(grep -i '^error' .venv/install.log | tail -n 1)); is the package index reachable? (all of it: .venv/install.log)"
 installing .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ||
     fail "pip could not install agentgauge itself; see .venv/install.log"
