@@ -30,7 +30,7 @@ from agentgauge.cost.budgets import BudgetPolicy, Budgets
 from agentgauge.cost.cache import ToolCache
 from agentgauge.cost.store import MemoryStore
 from agentgauge.cost.tiers import Models, Steps, Tier, TierPolicy
-from agentgauge.evals.history import Version
+from agentgauge.evals.history import Version, played
 from agentgauge.evals.scenario import Scenario
 from agentgauge.evals.transcript import TrialTranscript
 from agentgauge.ledger import Ledger
@@ -78,6 +78,7 @@ class Setup:
         models = _pinned(app.tier_policy(), Switches(model=candidate.model, tiers=candidate.tiers))
         planning, synthesis = models.model_of("planning"), models.model_of("synthesis")
         model = planning if planning == synthesis else f"{planning}/{synthesis}"
+        model = model if _has_key() else played(model)
         policy = app.policy_source()().model_copy(update={"stage": "approval_required"})
         return cls(
             Version(candidate.agent_version, prompts.version, model), prompts, models, policy, app.budget_policy()
@@ -105,10 +106,14 @@ async def on_trial(app: AgentApp, candidate: Candidate) -> AsyncIterator[Trials]
             yield Trials(setup, gauge, client, ledger, folder)
 
 
+def _has_key() -> bool:
+    return bool(os.environ.get("ANTHROPIC_API_KEY"))
+
+
 @contextlib.contextmanager
 def _provider(folder: Path) -> Iterator[Mapping[str, Any]]:
     """Where the SDK finds the model provider."""
-    if os.environ.get("ANTHROPIC_API_KEY"):
+    if _has_key():
         yield {}
     else:
         with serving(create_app(FaultFile(folder), latency=0)) as url:

@@ -55,11 +55,14 @@ def run(
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML to this file.")] = None,
     json_file: Annotated[Path | None, typer.Option(help="Write JSON to this file.")] = None,
     compare: Annotated[str | None, typer.Option(help="Show this version beside it.")] = None,
+    allow_played: Annotated[
+        bool, typer.Option("--allow-played", help="Let it pass although no model was asked.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a suite and compare it with the version before.
 
-    Exit status 0: passed; 1: a scenario is broken, or regressed; 2: it could not run.
+    Exit status 0: passed; 1: a scenario is broken, or regressed, or no model was asked; 2: it could not run.
     """
     app = agent()
     name, scenarios = scenarios_of(app, suite, folder)
@@ -114,6 +117,11 @@ def run(
         stop(f"the run broke off: {why}. What was done is kept; `agentgauge eval run --resume` goes on")
     if made is not None and made.result == "failed":
         refuse(what_failed(made))
+    if made is not None and made.run.version.is_played and not allow_played:
+        refuse(
+            "not a pass: the answers were played, because there is no key for the model (ANTHROPIC_API_KEY, for "
+            "example). Give the key, or --allow-played where the harness is what you test"
+        )
 
 
 @app.command()

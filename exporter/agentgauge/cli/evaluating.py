@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+PLAYED_BANNER = "played: no model was asked. This tests the harness and the checks; it says nothing about the prompts"
+
 Trials = Annotated[int, typer.Option(min=1, max=100, help="Trials of each scenario.")]
 Parallel = Annotated[int, typer.Option(min=1, max=64, help="Trials at a time.")]
 MaxCost = Annotated[float | None, typer.Option(min=0, help="No trial begins once so many USD are spent.")]
@@ -104,6 +106,8 @@ def summary(report: EvalReport) -> list[str]:
         f"suite {run.suite}, version {run.version}, commit {run.commit}: {passed} of {count} scenarios passed",
         f"pass^1 {report.pass_hat(1):.1%}, pass^{k} {report.pass_hat(k):.1%}; the agent cost {usd(report.cost_usd)}",
     ]
+    if run.version.is_played:
+        lines.insert(0, PLAYED_BANNER)
     if report.judge_cost_usd:
         lines.append(f"the judge cost {usd(report.judge_cost_usd)}")
     if flaky := report.named("flaky"):

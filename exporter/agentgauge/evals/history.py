@@ -23,12 +23,21 @@ RunResult = Literal["passed", "failed"]
 ScenarioStatus = Literal["passed", "flaky", "broken"]
 
 
+PLAYED = "played:"
+
+
+def played(model: str) -> str:
+    """The name of a model in whose place something else answered: a script, a server of one's own for tests."""
+    return PLAYED + model.removeprefix(PLAYED)
+
+
 @dataclass(frozen=True)
 class Version:
     """What was evaluated: the agent's own version, that of its prompts, and the model that plans.
 
     Each of the three changes what an agent does, so a change of any of them is a new version: a model upgrade is
-    compared with the model before. ``str()`` is the value of the label ``version``.
+    compared with the model before, and so is a model that answered with one that was ``played``. ``str()`` is the
+    value of the label ``version``.
     """
 
     agent: str
@@ -38,9 +47,14 @@ class Version:
     def __str__(self) -> str:
         return f"{self.agent}+{self.prompt}+{self.model}"
 
+    @property
+    def is_played(self) -> bool:
+        """Whether something answered in place of the model: what passed says nothing about the prompts then."""
+        return self.model.startswith(PLAYED)
+
     def is_called(self, name: str) -> bool:
         """Whether a person may mean this one by ``name``: all of it, or one of its three parts."""
-        return name in (str(self), self.agent, self.prompt, self.model)
+        return name in (str(self), self.agent, self.prompt, self.model, self.model.removeprefix(PLAYED))
 
 
 @dataclass(frozen=True)

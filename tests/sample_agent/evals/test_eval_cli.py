@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from contextlib import closing
 from datetime import timedelta
@@ -29,8 +30,8 @@ from sample_agent.settings import AGENT, PROMPTS, SCENARIOS, VERSION
 
 NEWEST = app().prompt_library().load().version
 LARGE, SMALL, JUDGE = "claude-opus-5-5", "claude-haiku-5-5", "claude-sonnet-5-5"
-SHIPPED, ON_SMALL = (f"{VERSION}+{NEWEST}+{model}" for model in (LARGE, SMALL))
-OTHERS = ("run", "show", "history", "forget")
+SHIPPED, ON_SMALL = (f"{VERSION}+{NEWEST}+played:{model}" for model in (LARGE, SMALL))
+OTHERS = ("show", "history", "forget")
 DAILY = Schedule(trials=1, parallel=8, every=timedelta(days=1), size=2, max_cost=None)
 
 
@@ -58,10 +59,22 @@ def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def evaluate(*arguments: str) -> Result:
-    """Run `agentgauge eval run …` in this process; the first word may be another command."""
-    return CliRunner().invoke(
-        agentgauge, ["eval", *([] if arguments[:1] and arguments[0] in OTHERS else ["run"]), *arguments]
-    )
+    """Run `agentgauge eval run …` in this process, played; the first word may be another command."""
+    is_other = bool(arguments) and arguments[0] in OTHERS
+    return CliRunner().invoke(agentgauge, ["eval", *([] if is_other else ["run", "--allow-played"]), *arguments])
+
+
+def test_played_answers_are_not_a_pass_of_the_prompts(suite: Path, tmp_path: Path) -> None:
+    """The banner, the version, JUnit and the exit status say it; nothing was wrong with the harness, which is told."""
+    junit = tmp_path / "junit.xml"
+    result = CliRunner().invoke(agentgauge, ["eval", "run", "--trials", "1", "--junit", str(junit)])
+    assert result.exit_code == 1
+    assert "played: no model was asked." in result.stdout
+    assert re.search(r"version \S+\+played:claude-\S+, commit", result.stdout)
+    assert "not a pass: the answers were played" in result.stderr
+    assert "--allow-played" in result.stderr
+    assert "+played:claude-" in junit.read_text(encoding="utf-8")
+    assert evaluate("--trials", "1").exit_code == 0
 
 
 def run_if_due(schedule: Schedule) -> bool:
@@ -100,7 +113,7 @@ def test_the_shipped_agent_passes_the_shipped_suite() -> None:
 def test_a_worse_model_fails_the_gate_and_the_message_names_the_scenarios(state: Path) -> None:
     """What it broke, since which version, and why; what it still does is not blamed."""
     assert evaluate("--trials", "3").exit_code == 0
-    worse = evaluate("run", "--trials", "3", "--model", SMALL)
+    worse = evaluate("--trials", "3", "--model", SMALL)
     assert worse.exit_code == 1
     assert f"regressed since {SHIPPED}: account look-up (" in worse.stderr
     assert "missing tool get_deal_history" in worse.output
@@ -236,7 +249,7 @@ def test_the_live_version_is_run_when_it_changes_and_when_a_day_has_passed(state
         with closing(ledger(state)) as opened:
             return [(str(run.version), run.partial) for run in EvalHistory(opened, AGENT).runs("sales")]
 
-    on_v1 = f"{VERSION}+v1+{LARGE}"
+    on_v1 = f"{VERSION}+v1+played:{LARGE}"
     assert run_if_due(DAILY)
     assert run_if_due(DAILY)
     assert versions() == [(SHIPPED, False)]

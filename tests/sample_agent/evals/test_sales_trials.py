@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from agentgauge import AgentGauge
 from agentgauge.agent_app import Candidate
 from agentgauge.cost.tiers import Models
+from agentgauge.evals.history import played
 from agentgauge.evals.scenario import Approval, Scenario
 from agentgauge.evals.transcript import Said, TrialTranscript
 from agentgauge.ledger import Ledger
@@ -133,13 +134,26 @@ async def test_a_provider_that_fails_is_no_verdict_on_the_agent(trials: Trials, 
         await trials.answer(SUITE["account look-up"])
 
 
+def test_with_a_key_the_version_is_that_of_the_model_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And another version than the played one."""
+    prompts = app().prompt_library().load()
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    without = Setup.of(app(), Candidate("1.0", prompts)).version
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
+    with_key = Setup.of(app(), Candidate("1.0", prompts)).version
+    assert (without.is_played, with_key.is_played) == (True, False)
+    assert with_key.model == "claude-opus-5-5"
+    assert with_key != without
+    assert without.is_called("claude-opus-5-5")
+
+
 def test_a_model_that_is_switched_makes_another_version_and_nothing_else_steps_in() -> None:
     """Neither for planning nor for synthesis; a trial that fell back would be one of another version."""
     prompts = app().prompt_library().load()
     shipped = Setup.of(app(), Candidate("1.0", prompts))
     switched = Setup.of(app(), Candidate("1.0", prompts, tiers={"synthesis": "small"}))
-    assert shipped.version.model == "claude-opus-5-5"
-    assert switched.version.model == "claude-opus-5-5/claude-haiku-5-5"
+    assert shipped.version.model == played("claude-opus-5-5")
+    assert switched.version.model == played("claude-opus-5-5/claude-haiku-5-5")
     assert Models(switched.models, Switches).models("planning") == ["claude-opus-5-5"]
     assert Models(switched.models, Switches).models("synthesis") == ["claude-haiku-5-5"]
 
