@@ -3,6 +3,9 @@
 (() => {
   "use strict";
   document.querySelector(".md-search")?.setAttribute("aria-label", "Search"); // the theme gives its dialog no name
+  addEventListener("load", () => {
+    for (const wrap of document.querySelectorAll(".md-typeset__scrollwrap")) wrap.tabIndex = 0; // so that the keys scroll it
+  });
   const place = document.querySelector(".which-agent");
   if (!place) return;
   const commands = JSON.parse(place.dataset.agents);

@@ -114,8 +114,10 @@ def test_an_agent_that_the_pages_do_not_know_is_not_taken_from_the_address(page:
 def test_everybody_can_use_the_site(page: Page, address: str, path: str, scheme: Literal["light", "dark"]) -> None:
     """axe finds nothing serious: colours stand out, links are seen, what can be clicked has a name."""
     page.emulate_media(color_scheme=scheme)
-    page.goto(f"{address}/{path}")
-    assert axe.serious(page) == []
+    for width in (1280, 360):
+        page.set_viewport_size({"width": width, "height": 1500})
+        page.goto(f"{address}/{path}")
+        assert axe.serious(page) == []
 
 
 def test_without_javascript_a_page_says_whose_queries_it_shows(browser: Browser, address: str) -> None:
