@@ -41,8 +41,6 @@ CONTEXT = frozenset(name for name, numbers in thresholds.load().alerts.items() i
 """Alerts of which nobody is notified: they are looked for in Prometheus."""
 WAY_OF_PAGES = frozenset({"AlertmanagerFailedToSendAlerts", "PrometheusNotConnectedToAlertmanagers"})
 """So are those that cannot page through what is broken; people hear of them late, once the way is free again."""
-MENDED_MINUTES = 5.0
-"""How long the runbook's command may take to mend it."""
 STACKS = 3
 """So many at a time keep two cores busy, and no busier."""
 
@@ -317,7 +315,7 @@ def _mended_by_runbook(layout: Layout, alert: str, link: str, say: Say) -> float
     """Seconds that `agentgauge incident` took on the link of the page, unaided; None if it did not mend it."""
     began = time.monotonic()
     command = [sys.executable, "-m", "agentgauge", "incident", link, f"--prometheus={layout.prometheus}", "--yes"]
-    command += [f"--speed={layout.speed:g}", f"--patience={MENDED_MINUTES:g}"]
+    command += [f"--speed={layout.speed:g}", f"--patience={RESOLVED_SECONDS / 60:g}"]
     env = environment(layout) | {"USER": causes.BY}
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     seconds = time.monotonic() - began
