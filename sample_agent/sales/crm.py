@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import sqlite3
 import threading
@@ -35,7 +36,15 @@ def build(path: Path) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)  # contacts and drafts; SQLite gives the files beside it the same
-    with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as connection:
+    lock_path = path.with_suffix(".lock")
+    lock_path.touch(mode=0o600)
+    # SQLite does not wait where two want to change the journal at once. The lock has a file of its own: to close the
+    # database's would end the locks that SQLite holds on it in this process.
+    with (
+        lock_path.open("rb") as lock,
+        closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as connection,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("BEGIN IMMEDIATE")
         if _is_built(connection):
