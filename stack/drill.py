@@ -120,8 +120,10 @@ JUDGED = "somebody has to judge it"
 PROCESS = "a process has to be started, outside of what the agent's commands reach"
 """Why a row cannot be mended from the terminal."""
 
-A_DAYS_LIMIT = frozenset({"AgentUserDailyCostHigh"})
-"""Reps who are so much busier than usual spend the limit of a day within minutes when something is dear."""
+DEAR = frozenset({"AgentUserDailyCostHigh", "AgentSpendOverBudget"})
+"""Reps who are so much busier than usual spend a user's limit and the agent's budget within minutes."""
+RUINOUS = DEAR | {"AgentTaskCompletionLow", "AgentSessionCostHigh"}
+"""Budgets end conversations that cost so much: requests fail, and the closed ones are dear on average for a while."""
 SLOWER = frozenset({"AgentLatencySpike"})
 """More turns of the model take longer, and it is not known which of the two a user minds."""
 UNABLE_TO_ASK = frozenset({"AgentTaskCompletionLow"})
@@ -137,8 +139,8 @@ SCENES: tuple[Scene, ...] = (
             _row("AgentTaskCompletionLow", "declining"),
             _row("AgentApprovalQueueStalled", "absent-reviewers"),
             _row("AgentLabelOverflow", "hallucinating"),
-            _row("AgentSessionCostOverLimit", "pricey-tool", also=A_DAYS_LIMIT),
-            _row("AgentSessionCostHigh", "pricey-tool", also=A_DAYS_LIMIT),
+            _row("AgentSessionCostOverLimit", "pricey-tool", also=DEAR),
+            _row("AgentSessionCostHigh", "pricey-tool", also=DEAR),
         )
     ),
     Scene(
@@ -148,7 +150,7 @@ SCENES: tuple[Scene, ...] = (
             _row("AgentSessionsAbandoned", "impatient-reps"),
             _row("AgentTurnsIncreasing", "dithering", also=SLOWER),
             Drill("AgentUnpricedModel", "ops use-model, one without a price", causes.unpriced_model),
-            _row("AgentInputTokensHigh", "bloated-tool", also=A_DAYS_LIMIT),
+            _row("AgentInputTokensHigh", "bloated-tool", also=DEAR),
         )
     ),
     Scene(
@@ -178,7 +180,7 @@ SCENES: tuple[Scene, ...] = (
             Drill("AgentEvalRegression", "a new version fails a scenario", causes.worse_version, by_hand=DEPLOY),
             Drill("AgentEvalStale", "no evaluation for eight days", causes.forgotten_evals, by_hand=PROCESS),
             _row("AgentWrongAnswersReported", "stale-data", also=UNHAPPY),
-            _row("AgentSessionCostRunaway", "ruinous-tool", also=A_DAYS_LIMIT),
+            _row("AgentSessionCostRunaway", "ruinous-tool", also=RUINOUS),
         )
     ),
     Scene(
