@@ -124,6 +124,8 @@ DEAR = frozenset({"AgentUserDailyCostHigh", "AgentSpendOverBudget"})
 """Reps who are so much busier than usual spend a user's limit and the agent's budget within minutes."""
 RUINOUS = DEAR | {"AgentTaskCompletionLow", "AgentSessionCostHigh"}
 """Budgets end conversations that cost so much: requests fail, and the closed ones are dear on average for a while."""
+HALF_FAIL = frozenset({"AgentToolSuccessRateLow"})
+"""A new error that half of the calls meet is a low success rate, too, once that has lasted."""
 SLOWER = frozenset({"AgentLatencySpike"})
 """More turns of the model take longer, and it is not known which of the two a user minds."""
 UNABLE_TO_ASK = frozenset({"AgentTaskCompletionLow"})
@@ -220,7 +222,7 @@ SCENES: tuple[Scene, ...] = (
     # Its limit is no clock, and runs at the usual speed.
     Scene((Drill("AgentHung", "a turn does not end", causes.hung_turn, by_hand=PROCESS),), speed=1, pace=1),
     # It is silent in an agent's first day, so the agent needs a past.
-    Scene((_row("AgentToolNewErrorType", "new-error"),), speed=1, pace=1, history="healthy"),
+    Scene((_row("AgentToolNewErrorType", "new-error", also=HALF_FAIL),), speed=1, pace=1, history="healthy"),
     _past("AgentSpendOverBudget", "over-budget"),
     _past("AgentNoTraffic", "traffic-stops", pace=0.01),  # next to nobody comes back
     _past("AgentPromptCacheRegression", "cache-lost"),
