@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
@@ -140,7 +139,7 @@ class _Pager:
 
     async def health(self, request: Request) -> Response:
         """How many pages are kept, and the last heartbeat."""
-        return JSONResponse({"pages": len(self._store.pages()), "last_heartbeat": self._heartbeat})
+        return JSONResponse({"pages": self._store.count_pages(), "last_heartbeat": self._heartbeat})
 
     async def pages(self, request: Request) -> Response:
         """The latest pages as they came."""
@@ -297,5 +296,4 @@ def _root(request: Request) -> str:
 
 async def _cannot_remember(request: Request, error: Exception) -> Response:
     """Alertmanager tries again; people read why."""
-    reason: Any = error
-    return PlainTextResponse(f"the pager's file cannot be used: {reason}\n", status_code=503)
+    return PlainTextResponse(f"the pager's file cannot be used: {error}\n", status_code=503)

@@ -10,7 +10,7 @@ from pathlib import Path
 import jinja2
 
 from alerts.pager.incidents import Alarm, Incident
-from alerts.pager.notification import moment
+from alerts.pager.notification import is_web_link, moment
 
 FOLDER = Path(__file__).parent
 STATIC = FOLDER / "static"
@@ -67,11 +67,6 @@ def age(since: str, until: datetime | str) -> str:
 def clock(at: str) -> str:
     """A moment as people write it."""
     return f"{moment(at):%Y-%m-%d %H:%M} UTC"
-
-
-def is_web_link(url: str) -> bool:
-    """Whether a link leads to a page, and not to something that is executed."""
-    return url.startswith(("http://", "https://"))
 
 
 TEMPLATES = jinja2.Environment(

@@ -34,8 +34,7 @@ class Page:
     @property
     def command(self) -> str:
         """The command that follows the runbook, ready to paste; empty where the page links to none."""
-        is_link = self.runbook_url.startswith(("http://", "https://"))
-        return f"agentgauge incident {shlex.quote(self.runbook_url)}" if is_link else ""
+        return f"agentgauge incident {shlex.quote(self.runbook_url)}" if is_web_link(self.runbook_url) else ""
 
     @property
     def first_line(self) -> str:
@@ -50,6 +49,11 @@ class Page:
             lines += [f"  {self.description}", f"  runbook  {self.runbook_url}", f"  panel    {self.dashboard_url}"]
             lines += [f"  follow   {self.command}"] if self.command else []
         return "\n".join(lines)
+
+
+def is_web_link(url: str) -> bool:
+    """Whether a link leads to a page, and not to something that is executed."""
+    return url.startswith(("http://", "https://"))
 
 
 def pages_in(notification: dict[str, Any]) -> list[Page]:

@@ -74,6 +74,11 @@ class Store:
         """The latest pages, the last one last."""
         return [_page(text) for (text,) in self._connection.execute("SELECT page FROM pages ORDER BY id")]
 
+    def count_pages(self) -> int:
+        """How many of them are kept."""
+        (count,) = self._connection.execute("SELECT count(*) FROM pages").fetchone()
+        return int(count)
+
     def alarms(self) -> list[Alarm]:
         """Those that are open, and the latest that have ended; in the order in which they began to be known."""
         rows = self._connection.execute(f"SELECT {', '.join(COLUMNS)} FROM alarms ORDER BY id")  # noqa: S608 - our own names
