@@ -70,7 +70,7 @@ dist: .venv/ready ## the wheel and the source archive, in dist
 	rm -rf dist
 	.venv/bin/uv build --quiet --no-build-isolation --python .venv/bin/python --out-dir dist
 
-lock: .venv/ready ## resolve requirements.lock and frameworks.lock anew
+lock: .venv/ready ## resolve requirements.lock and frameworks.lock
 	.venv/bin/uv pip compile --quiet --extra dev --generate-hashes --no-emit-index-url --no-header --no-annotate --universal pyproject.toml -o requirements.lock
 	.venv/bin/uv pip compile --quiet --extra frameworks --generate-hashes --no-emit-index-url --no-header --no-annotate --universal pyproject.toml -o frameworks.lock
 

@@ -1,4 +1,4 @@
-"""What was counted within the window, also where that is no increase: a series is born with its first event.
+"""What was counted within the window, also where that is not an increase: a series is born with its first event.
 
 Such a series is taken at its value, but only if that can be of the window: its process began within it, or was watched
 already when the series was not there. When scrapes come back after hours, or a new Prometheus meets an old process,

@@ -3,7 +3,7 @@
 All figures are USD an hour. What is usual at this hour is the median of the same hour in up to four past weeks, each
 with an hour's play, since clocks are put forward and back. While there are less than three such weeks, it is the
 dearest hour of the days before. It is never less than the mean hour of the last two weeks: a session in a quiet night
-is no spike. The last day is not part of either: it would hide what has just begun.
+is not a spike. The last day is not part of either: it would hide what has just begun.
 
 Money comes in lumps, one a session. The sum over ``T`` hours of sessions that cost ``c`` on average scatters around
 ``usual·T`` with a variance of ``scatter·c·usual·T``; a spike has to be ``z`` standard deviations above what is allowed.

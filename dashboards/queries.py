@@ -120,7 +120,7 @@ def buckets(histogram: str) -> str:
 
 
 def newly_counted(metric: str, by: str, over: str) -> str:
-    """How much counters grew that are born at their first event, which is no increase: a new one counts as it is."""
+    """How much counters grew that are born at their first event, not an increase: a new one counts as it is."""
     now = f"sum by ({by}) (<{metric}>{{<where>}})"
     return f"""
 (

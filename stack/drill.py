@@ -219,7 +219,7 @@ SCENES: tuple[Scene, ...] = (
             ),
         )
     ),
-    # Its limit is no clock, and runs at the usual speed.
+    # Its limit does not follow the clock, and runs at the usual speed.
     Scene((Drill("AgentHung", "a turn does not end", causes.hung_turn, by_hand=PROCESS),), speed=1, pace=1),
     # It is silent in an agent's first day, so the agent needs a past.
     Scene((_row("AgentToolNewErrorType", "new-error", also=HALF_FAIL),), speed=1, pace=1, history="healthy"),
@@ -383,7 +383,7 @@ def _in_prometheus(layout: Layout, alert: str, status: str, deadline: float) -> 
 
 
 def _others_since(layout: Layout, drill: Drill, since: str, until: str = "9999") -> frozenset[str]:
-    """The other alerts that reached the pager; the start of a stack is no part of the watchdog's row."""
+    """The other alerts that reached the pager; the start of a stack is not part of the watchdog's row."""
     if drill.alert == WATCHDOG:
         return frozenset()
     of_itself = {drill.alert} - CONTEXT  # a page of which would be noise, too

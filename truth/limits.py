@@ -91,7 +91,7 @@ ENDED: Mapping[str, Accepted] = {
     "most ratings thumbs down": Accepted(360, _FEW_RATE),
     "feedback button broken": Accepted(1440, "it ends with the first rating, which may be given on the next day"),
     "people refuse nine proposals in ten": Accepted(60, "people decide eight times an hour: it ends with that hour"),
-    "people approve everything": Accepted(1440, "it says what people have done for a day, and is no outage"),
+    "people approve everything": Accepted(1440, "it says what people have done for a day, and is not an outage"),
     "sessions take ten turns": Accepted(15, "ten minutes hold too few completed tasks for a mean"),
     "sessions abandoned": Accepted(30, "ten minutes hold four sessions, half an hour twelve"),
     "agent crashes every three minutes": Accepted(15, "the starts of the last quarter of an hour are counted"),

@@ -251,7 +251,7 @@ class _History:
         return starts[np.searchsorted(starts, np.arange(len(self.at)), side="right") - 1]
 
     def counted(self, gained: Increments, number: int) -> Increments:
-        """The counter of one replica, at each moment, had it never started anew."""
+        """The counter of one replica, at each moment, had it never restarted."""
         if id(gained) not in self._split:
             self._split[id(gained)] = [_summed(part) for part in self._parts(gained)]
         return self._split[id(gained)][number]

@@ -13,7 +13,7 @@ OLDEST = "agent:agent_approvals_oldest_pending_seconds:max"
 AUDITS = "agent_verdict:agent_audits:increase1h"
 
 DECIDED = 'decision=~"approved|edited|rejected"'
-"""What a person decided. What expired is no decision: nobody made it."""
+"""What a person decided. What expired is not a decision: nobody made it."""
 
 REFUSED = Judged(
     alert="AgentApprovalRateLow",

@@ -68,8 +68,9 @@ sum by (job, instance, integration) (increase(alertmanager_notifications_total[<
 > <threshold>
 """,
         description=(
-            "{{ $labels.job }}: {{ $value | humanizePercentage }} of what {{ $labels.instance }} sent by "
-            "{{ $labels.integration }} in the last <window> did not arrive; more than <threshold> is no passing fault."
+            "{{ $labels.job }}: {{ $value | humanizePercentage }} of what {{ $labels.instance }} sent "
+            "by {{ $labels.integration }} in the last <window> did not arrive; more than <threshold> is not a "
+            "passing fault."
         ),
         labels=("job", "instance", "integration"),
         panel=links.NOTIFICATIONS_FAILED,

@@ -72,7 +72,7 @@ unless on (agent)
         summary="A replica of the agent is started again and again.",
         fires_when="a replica is started more than <threshold> times, and has not lived for nine minutes since",
         # Each newer process than all before it is a start. Behind an address that leads to several replicas in turn,
-        # the start that is shown changes with each scrape and is no newer. Not changes(): on VictoriaMetrics it takes
+        # the start that is shown changes with each scrape and is not newer. Not changes(): on VictoriaMetrics it takes
         # a replica that is seen for the first time for a change.
         expr=f"""
 max by (agent, instance) (

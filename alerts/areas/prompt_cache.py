@@ -51,7 +51,7 @@ RECORDS = (
     Record(PROMPT_5M, _prompts("5m"), AREA),
     Record(CALLS_5M, _calls("5m"), AREA),
     Record(COST_5M, _cost("5m"), AREA),
-    # By model: to move calls to a model that caches less is no regression. A new agent has no day before.
+    # By model: to move calls to a model that caches less is not a regression. A new agent has no day before.
     Record(
         USUAL,
         f"""

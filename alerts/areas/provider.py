@@ -48,8 +48,8 @@ FAILED = Judged(
 
 RECORDS = (
     *FAILED.records("provider"),
-    # An error type is born at its first error, which is no increase: a type that was not there counts as it is, unless
-    # the agent was not there either, as when a new Prometheus meets an old process.
+    # An error type is born at its first error, which is not an increase: a type that was not there counts as it is,
+    # unless the agent was not there either, as when a new Prometheus meets an old process.
     Record(
         ERRORS_BY_TYPE,
         """

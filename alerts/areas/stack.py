@@ -49,7 +49,7 @@ ALERTS = (
         area="stack",
         summary="The instrumentation swallowed faults: some figures are too low.",
         fires_when="the exporter swallowed faults",
-        # A fault before the first scrape is no increase, but a change: start-up is when most of them happen.
+        # A fault before the first scrape is not an increase, but a change: start-up is when most of them happen.
         expr=f"""
 sum by (agent) (
 {indent(newly_counted("<exporter_errors>").strip(), "  ")}

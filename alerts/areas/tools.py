@@ -54,7 +54,7 @@ RECORDS = (
     *SLOW.records("tools"),
     Record(
         SEEN_ERROR_TYPES,
-        # An error type is born at 1, so its first error is no increase: a series that was not there counts as well.
+        # An error type is born at 1, so its first error is not an increase: a series that was not there counts as well.
         # Not there for an hour: a few minutes without scrapes make nothing new.
         f"""
 sum by (agent, tool, error_type) (

@@ -131,7 +131,7 @@ def _first_listed(provider: Provider, spellings: Iterable[str], providers: list[
 
 
 def newest_change(providers: Iterable[Provider], before: date) -> date | None:
-    """The newest day on which a price began; one that was still to come when the list was installed is no news."""
+    """The newest day on which a price began; one that was still to come when the list was installed is not news."""
     from genai_prices.types import StartDateConstraint
 
     began = (

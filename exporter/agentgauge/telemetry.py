@@ -84,7 +84,7 @@ class Telemetry:
             self.instruments.gauge(metrics.LLM_PRICES_TIMESTAMP).set(day.timestamp())
 
     def _start_anew(self) -> None:
-        # Not shown at once: a child that serves nobody is no start of the agent, and need not open its metrics.
+        # Not shown at once: a child that serves nobody is not a start of the agent, and need not open its metrics.
         self._started_at = time.time()
         self._start_is_shown = False
 

@@ -132,7 +132,7 @@ def test_a_link_shows_the_time_around_the_breach(store: Store) -> None:
 
 
 def test_the_command_in_a_page_is_one_command() -> None:
-    """Whatever its link holds; and none where the link is no link."""
+    """Whatever its link holds; and none where the link is not one."""
     (page,) = pages(raw("AgentHung"))
     assert shlex.split(page.command) == ["agentgauge", "incident", page.runbook_url]
     evil = raw("AgentHung")
@@ -251,7 +251,7 @@ def test_a_form_that_is_not_ours_or_not_whole_changes_nothing(
 
 
 def test_a_name_with_control_characters_reaches_no_terminal() -> None:
-    """What people write into a form is no more trusted than a label."""
+    """What people write into a form is trusted as little as a label."""
     shown: list[str] = []
     with serving(create_app(shown.append)) as url:
         send(url, raw("AgentHung"))

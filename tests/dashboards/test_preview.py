@@ -170,7 +170,7 @@ def test_a_panel_explains_itself_and_links_to_the_runbook(client: TestClient) ->
     ],
 )
 def test_what_does_not_exist_is_a_404_that_lists_what_does(client: TestClient, path: str, missing: str) -> None:
-    """A stale bookmark leads on; a row (1000) is no panel; nothing from the URL becomes HTML."""
+    """A stale bookmark leads on; a row (1000) is not a panel; nothing from the URL becomes HTML."""
     answer = client.get(path)
     assert answer.status_code == 404
     assert missing in answer.text
@@ -414,7 +414,7 @@ def test_a_limit_that_is_a_series_is_dashed_and_red(client: TestClient) -> None:
 
 
 def test_a_stat_leads_to_the_dashboard_that_explains_it(client: TestClient) -> None:
-    """The page adds what is chosen; a stat that nothing explains further is no link."""
+    """The page adds what is chosen; a stat that nothing explains further is not a link."""
     (spend,) = drawn(client, PanelRef(links.OVERVIEW, 106))["values"]
     assert spend["link"] == f"/d/{links.COST}"
     assert client.get(spend["link"]).status_code == 200

@@ -109,7 +109,7 @@ def test_an_unfinished_run_says_nothing_about_a_version(run: Runs, history: Eval
 
 
 def test_a_run_without_trials_cannot_be_finished(history: EvalHistory) -> None:
-    """Nothing passed of nothing is no result."""
+    """Nothing passed of nothing is not a result."""
     with pytest.raises(ValueError, match="has no trial"):
         history.finish(history.start("sales", V1, "abc123"), "passed")
 
@@ -121,7 +121,7 @@ def test_a_run_without_trials_cannot_be_finished(history: EvalHistory) -> None:
 def test_a_scenario_is_broken_when_a_majority_of_its_trials_fails(
     run: Runs, history: EvalHistory, trials: tuple[int, ...], status: str
 ) -> None:
-    """Fewer are flaky, and count as passed: one bad trial is no page."""
+    """Fewer are flaky, and count as passed: one bad trial is not a page."""
     made = run(V1, look_up=trials)
     assert history.results(made)["look_up"].status == status
     standing = history.standing("sales")

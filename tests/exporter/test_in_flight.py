@@ -150,7 +150,7 @@ def test_of_many_processes_the_newest_start_counts(start: Start) -> None:
 
 
 def test_a_forked_worker_began_when_it_was_forked(start: Start) -> None:
-    """It says so as soon as it serves somebody: a child that computes something is no start of the agent."""
+    """It says so as soon as it serves somebody: a child that computes something is not a start of the agent."""
     url = said(start(SCRAPER))[0]
     worker = start(FORKED_WORKER)
     forked = float(said(worker)[1])

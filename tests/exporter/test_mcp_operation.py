@@ -44,7 +44,7 @@ def test_signs_of_life_say_whether_a_server_is_there(gauge: AgentGauge, method: 
 
 
 def test_other_requests_say_nothing_of_it(gauge: AgentGauge) -> None:
-    """A tool that fails is not the server's death, and one that succeeds is no ping."""
+    """A tool that fails is not the server's death, and one that succeeds is not a ping."""
     with gauge.mcp_operation("orders", "tools/call") as operation:
         operation.fail("tool_error")
     assert is_up(gauge) is None

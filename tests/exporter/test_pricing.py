@@ -341,7 +341,7 @@ def test_the_list_is_of_the_day_of_its_newest_change() -> None:
 
 
 def test_the_list_that_comes_along_is_of_a_day() -> None:
-    """Not one to come; else its age is no figure."""
+    """Not one to come; else its age is not a figure."""
     day = PriceList().as_of
     assert day is not None
     assert date(2026, 10, 1) < day <= datetime.now(UTC).date()

@@ -149,7 +149,7 @@ def test_one_of_many_actions_that_is_undecided_keeps_its_own_request_alone(
 
 
 def test_a_poll_sees_every_change_of_a_request_without_reading_it(suspensions: Suspensions, actions: Actions) -> None:
-    """It waits for something else, or has ended; a decision alone is no change that its user is to hear of."""
+    """It waits for something else, or has ended; a decision alone is not a change that its user is to hear of."""
     assert suspensions.mark("s") is None
     kept = suspensions.suspend("s", "rep-1", STATE, [SEND])
     first = suspensions.mark("s")

@@ -62,7 +62,7 @@ def test_a_person_replaces_what_was_set_or_lifted_before(throttles: Throttles, c
 
 
 def test_a_budget_sets_a_level_once_a_day(throttles: Throttles, clock: Clock) -> None:
-    """Not again on the next refresh, not over a person's, and anew on the next day."""
+    """Not again on the next refresh, not over a person's, but again on the next day."""
     assert throttles.put_first("rep-1", "stop", MIDNIGHT, "the budget", "$20.10")
     assert not throttles.put_first("rep-1", "stop", MIDNIGHT, "the budget", "$20.30")
     assert [one.reason for one in throttles.current()] == ["$20.10"]

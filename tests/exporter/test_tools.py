@@ -119,7 +119,7 @@ def test_a_generator_tool_counts_when_it_ends(gauge: AgentGauge) -> None:
 
 
 def test_a_generator_closed_early_did_not_fail(gauge: AgentGauge) -> None:
-    """The reader had enough; that is no error of the tool."""
+    """The reader had enough; that is not an error of the tool."""
 
     @gauge.tool("t")
     def rows() -> Iterator[int]:

@@ -142,7 +142,7 @@ async def test_all_subagents_and_the_agent_itself_add_up_to_the_totals(gauge: Ag
 def test_a_graph_within_a_graph_has_its_own_name_or_that_of_its_node_or_tool(
     gauge: AgentGauge, url: str, provider: Provider
 ) -> None:
-    """A chain within a node is no subagent, and neither is a node, unless it is said to be one."""
+    """A chain within a node is not a subagent, and neither is a node, unless it is said to be one."""
     provider.usage, model = CHAT_USAGE, chat(f"{url}/v1")
     named, unnamed = graph(model, "side-1", "researcher"), graph(model, "side-1")
 

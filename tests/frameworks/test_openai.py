@@ -278,7 +278,7 @@ def test_a_call_belongs_to_its_session(gauge: AgentGauge, client: OpenAI, provid
 
 
 def test_other_endpoints_pass_through(gauge: AgentGauge, client: OpenAI) -> None:
-    """A list of models is no call of one."""
+    """A list of models is not a call of one."""
     with pytest.raises(openai.NotFoundError):
         client.models.list()
     assert total(gauge.registry, "agent_llm_calls_total") == 0

@@ -230,7 +230,7 @@ def test_it_waits_until_it_is_over_and_says_how_long_that_took(folder: Path, pro
 
 
 def test_a_word_that_nobody_knows_is_asked_for(folder: Path, prometheus: Firing) -> None:
-    """Or else `--yes` ends with what to say; a model's name is no label of the alert."""
+    """Or else `--yes` ends with what to say; a model's name is not a label of the alert."""
     refused = _run(folder, prometheus, "AgentLLMErrorsHigh", "--yes")
     assert refused.returncode == 1
     assert "what is CHEAPER_MODEL in" in refused.stderr

@@ -269,7 +269,7 @@ def test_what_an_exporter_sends_again_counts_once(door: Running) -> None:
 
 
 def test_with_a_token_only_those_who_know_it_come_in() -> None:
-    """To send and to read; whether it is alive is no secret."""
+    """To send and to read; whether it is alive is not a secret."""
     with running(TOKEN) as door:
         for wrong in ({}, {"Authorization": "Bearer no"}, {"Authorization": f"Basic {TOKEN}"}):
             assert door.post(b"", PROTOBUF | wrong).status_code == 401
@@ -361,7 +361,7 @@ def agents_of(registry: CollectorRegistry) -> dict[str, float]:
 
 
 def test_a_service_is_an_agent_and_may_have_another_name() -> None:
-    """One that says no name is called by the name of its agent, and a text is no name."""
+    """One that says no name is called by the name of its agent, and a text is not a name."""
     with running(names={"checkout-bot": "sales_companion"}) as door:
         door.send(spans.CURRENT, service="checkout-bot")
         door.send(spans.CURRENT | {"gen_ai.agent.name": "ignored"}, service="support")

@@ -177,7 +177,7 @@ def test_queries_name_only_series_and_labels_that_exist(name: str) -> None:
     ],
 )
 def test_the_check_of_queries_finds_what_does_not_exist(query: str, unknown: set[str]) -> None:
-    """The check above is no use if it lets everything pass."""
+    """The check above is useless if it lets everything pass."""
     assert unknown_words(query) == unknown
 
 

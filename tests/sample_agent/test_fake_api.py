@@ -153,7 +153,7 @@ def request_with(ttl: str, turns: int = 0) -> dict[str, Any]:
 
 
 def test_the_cache_is_kept_by_use_and_forgotten_after_its_time() -> None:
-    """Reading starts the time anew; after five idle minutes all is written again."""
+    """Reading restarts the time; after five idle minutes all is written again."""
     now = [0.0]
     cache = PromptCache(lambda: now[0])
     assert cache.account(request_with("5m")).cache_read == 0

@@ -99,7 +99,7 @@ def test_pauses_grow_and_the_right_end_of_the_log_is_shown(tmp_path: Path, monke
 def test_a_service_that_has_lived_for_a_while_dies_for_the_first_time_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One death a day is no reason to wait longer each time."""
+    """One death a day is not a reason to wait longer each time."""
     monkeypatch.setattr(supervision, "SETTLED_SECONDS", 0.0)
     runs = Run(tmp_path, shell("bad", "exit 1"))
     runs.when = lambda _line: len(runs.said) == 6

@@ -139,7 +139,7 @@ class _Run:
             tokens: dict[str, Any] = {kind: counts.get(name) or 0 for kind, name in _KINDS.items()}
             now[model] = TokenUsage(**tokens)
             earlier = before.get(model, TokenUsage())
-            if earlier.total > now[model].total:  # it was resumed by a process that begins to count anew
+            if earlier.total > now[model].total:  # it was resumed by a process that begins to count from zero
                 earlier = TokenUsage()
             since[model] = _combined(now[model], earlier, -1), _PROVIDERS.get(str(counts.get("provider")))
         kept.begin(result.session_id, now)

@@ -37,7 +37,7 @@ class Reported:
 class SameCalls:
     """The last calls that were counted, with who has reported each.
 
-    Not every framework makes its span the current one, and then the span of its SDK is no child of it. Two reports are
+    Not every framework makes its span the current one; the span of its SDK is not a child of it then. Two reports are
     of one call if the provider's id of the answer is the same; or else if they have one name and overlap in time, and
     agree on the tokens and on whether it failed. Nobody reports one call twice, so that as many are counted as each of
     them reports, even if calls that run at once are mistaken for one another.

@@ -55,7 +55,7 @@ def test_what_the_agent_left_out_can_be_filled_in() -> None:
 
 @pytest.mark.parametrize("value", ["a\r\nb\rc", ["a", "b"], {"deep": [1, None]}, 1.50, " spaces \n", "", [], None])
 def test_a_field_that_nobody_touched_is_unchanged(value: Any) -> None:
-    """A browser sends every field back, with its own line ends: that is no edit."""
+    """A browser sends every field back, with its own line ends: that is not an edit."""
     (field,) = fields_of({"x": value}, {})
     sent = field.text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
     assert edited({"x": value}, {"x": sent}, {}) == {"x": value}

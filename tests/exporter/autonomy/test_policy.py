@@ -1,4 +1,4 @@
-"""The policy file: read, checked so that a slip names file, line and field, and read anew while the agent runs."""
+"""The policy file: read, checked so that a slip names file, line and field, and read again while the agent runs."""
 
 from __future__ import annotations
 

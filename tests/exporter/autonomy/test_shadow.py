@@ -19,7 +19,7 @@ SUGGESTED = {"subject": "Renewal", "body": "Dear Jane,\n\n10 % off."}
     ("done", "match", "differing"),
     [
         (SUGGESTED, "aligned", []),
-        (SUGGESTED | {"body": "Dear Jane, 10 % off. "}, "aligned", []),  # white space is no difference
+        (SUGGESTED | {"body": "Dear Jane, 10 % off. "}, "aligned", []),  # white space does not count
         (SUGGESTED | {"body": "Hi Jane"}, "misaligned", ["body"]),
         (SUGGESTED | {"discount": 5}, "misaligned", ["discount"]),
         ({"subject": "Renewal"}, "misaligned", ["body"]),

@@ -58,7 +58,7 @@ class Tools:
         return {"tool": tool, **arguments}
 
     def refuse(self, tool: str, arguments: Mapping[str, Any]) -> None:
-        """Refuse what is no tool."""
+        """Refuse what is not a tool."""
         if tool not in TOOL_NAMES:
             raise LookupError(f"there is no tool {tool}")
 
@@ -167,7 +167,7 @@ async def test_what_acts_without_asking_is_what_the_stage_lets(
 async def test_every_decision_of_the_policy_is_counted(
     supervisor: Supervisor, gauge: AgentGauge, stage: Callable[[str], None]
 ) -> None:
-    """By tool, risk and disposition; a tool that does not exist is no action."""
+    """By tool, risk and disposition; a tool that does not exist is not an action."""
     stage("approval_required")
     calls = [*ALL, Call("5", "write", {"body": "30 %"}), Call("6", "write", {"discount": 60}), Call("7", "fly", {})]
     await supervisor.begin(calls, ORIGIN)

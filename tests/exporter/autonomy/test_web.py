@@ -67,7 +67,7 @@ def autonomy(tmp_path: Path) -> Iterator[Autonomy]:
 
     def check(tool: str, arguments: Any) -> None:
         if "@" not in arguments["to"]:
-            raise ValueError(f"{tool}: to: is no address")
+            raise ValueError(f"{tool}: to: is not an address")
 
     with closing(Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}")) as ledger:
         yield Autonomy.on(ledger, "sales_companion", lambda: POLICY, check)
@@ -392,7 +392,7 @@ def test_an_edit_that_changes_nothing_is_an_approval(
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"field.to": "nobody"}, "draft_email: to: is no address"),
+        ({"field.to": "nobody"}, "draft_email: to: is not an address"),
         ({"field.body": "We give you 30 % off."}, "would be of high risk, not of medium risk (it speaks of a large"),
         ({"field.tone": "rude"}, "tone: expected one of warm, formal"),
         ({"field.colour": "red"}, "colour: there is no such field; the fields are to, subject, body, tone"),

@@ -172,7 +172,7 @@ def test_the_exit_status_tells_no_from_could_not_run(arguments: str, status: int
 
 
 def test_a_ledger_that_cannot_be_used_is_one_line(folder: Path) -> None:
-    """Whether it is no database at all, or its tables are gone."""
+    """Whether it is not a database at all, or its tables are gone."""
     (folder / "support_bot.sqlite").write_text("this is not a database, and longer than its header would be" * 20)
     result = run("ops", "spend")
     assert result.exit_code == 2

@@ -145,7 +145,7 @@ def test_an_edited_call_is_made_with_the_edited_arguments(agent: Agent, tmp_path
 
 
 def test_a_rejected_call_is_not_made_and_the_answer_says_so(agent: Agent, tmp_path: Path) -> None:
-    """A person's no is no failure of the agent."""
+    """A person's no is not a failure of the agent."""
     session = agent.open()
     (waiting,) = agent.say(session, DRAFT)["approvals"]
     assert agent.post(session, f"approvals/{waiting['id']}", decision="reject", reason="too early").ok
@@ -234,7 +234,7 @@ def test_nobody_decides_and_the_conversation_goes_on_without(agent: Agent, tmp_p
 
 
 def test_a_request_can_wait_more_than_once(agent: Agent, tmp_path: Path) -> None:
-    """Rejected, it is proposed anew when the user asks; each proposal has its own decision."""
+    """Rejected, it is proposed again when the user asks; each proposal has its own decision."""
     session = agent.open()
     for decision in ("reject", "approve"):
         (waiting,) = agent.say(session, NOTE)["approvals"]

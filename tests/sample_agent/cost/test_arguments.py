@@ -59,7 +59,7 @@ async def test_the_action_is_the_same_whoever_writes_its_arguments(
 
 
 async def test_the_medium_tier_is_billed_to_the_step_of_the_arguments(make: Make, gauge: AgentGauge) -> None:
-    """And the call is no model turn of the request: it neither plans nor answers."""
+    """And the call is not a model turn of the request: it neither plans nor answers."""
     await proposed(make(""), gauge, DRAFT)
     assert counted(gauge, "agent_llm_calls_total", model=MEDIUM, outcome="success") == 0
     action, _ = await proposed(make("draft_email"), gauge, DRAFT)

@@ -189,6 +189,6 @@ def test_the_command_shows_rates_by_version_and_names_the_improvement(state: Pat
 
 
 def test_the_command_says_so_when_there_is_nothing(state: Path) -> None:
-    """An empty ledger is no error."""
+    """An empty ledger is not an error."""
     result = CliRunner().invoke(agentgauge, ["feedback", "report", "--days", "7"])
     assert result.output.splitlines() == ["What this points at, with prompts none in force:", "* nothing yet."]
