@@ -40,7 +40,7 @@ STAGE = "semi_autonomous"
 OLDEST_WAITS_SECONDS = 90
 EVAL_HOUR = 2
 EVAL_SUITE = "sales"
-EVAL_SCENARIOS = ("account look-up", "e-mail draft with approval")
+EVAL_SCENARIOS = ("basic_account_lookup", "email_draft_with_approval")
 BASELINE_PASS_RATIO = 0.95
 DAY_SECONDS = 86400
 

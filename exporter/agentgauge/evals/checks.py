@@ -35,14 +35,13 @@ def check(scenario: Scenario, transcript: TrialTranscript) -> list[Check]:
             _demand(phrase.casefold() in output, f"phrase absent: “{phrase}”")
             for phrase in scenario.expected_output_contains
         ),
-        _demand(transcript.turns <= scenario.max_turns, f"{transcript.turns} turns > {scenario.max_turns}"),
-        _demand(transcript.cost_usd <= scenario.max_cost, f"{usd(transcript.cost_usd)} > {usd(scenario.max_cost)}"),
+        *_limits(scenario, transcript),
     ]
 
 
 def score(checks: list[Check]) -> float:
-    """The share of demands that were met, 0 to 1."""
-    return sum(one.met for one in checks) / len(checks)
+    """The share of demands that were met, 0 to 1; 0 without a demand, because nothing was shown."""
+    return sum(one.met for one in checks) / len(checks) if checks else 0.0
 
 
 def usd(amount: float) -> str:
@@ -64,19 +63,32 @@ def _tools(scenario: Scenario, called: list[str]) -> Iterator[Check]:
             yield _demand(tool not in missing, f"missing tool {tool}")
     if scenario.match != "superset":
         yield _demand(not unexpected, f"unexpected tool {', '.join(unexpected)}")
-    sequence = expected if scenario.match == "strict" else scenario.expected_tool_sequence
-    if sequence:
+    if scenario.match == "strict" and expected:
         # Missing tools were reported above; here the order of the others counts.
-        wanted = [tool for tool in sequence if tool in called]
+        wanted = [tool for tool in expected if tool in called]
+        got = [tool for tool in called if tool in expected]
+        yield _demand(got == wanted, _wrong_order(wanted, got))
+    if sequence := scenario.expected_tool_sequence:
         got = [tool for tool in called if tool in sequence]
-        in_order = got == wanted if scenario.match == "strict" else _is_within(wanted, got)
-        yield _demand(in_order, f"wrong order: expected {' → '.join(wanted)}, got {' → '.join(got)}")
+        yield _demand(_is_within(sequence, got), _wrong_order(sequence, got))
+
+
+def _wrong_order(wanted: list[str], got: list[str]) -> str:
+    return f"wrong order: expected {' → '.join(wanted)}, got {' → '.join(got) or 'none of them'}"
 
 
 def _is_within(sequence: list[str], called: list[str]) -> bool:
-    """Whether the tools were called in this order, with any others in between."""
+    """Whether all of the tools were called, in this order, with any others in between."""
     rest = iter(called)
     return all(tool in rest for tool in sequence)
+
+
+def _limits(scenario: Scenario, transcript: TrialTranscript) -> Iterator[Check]:
+    turns, cost = scenario.max_turns, scenario.max_cost
+    if turns is not None:
+        yield _demand(transcript.turns <= turns, f"{transcript.turns} turns > {turns}")
+    if cost is not None:
+        yield _demand(transcript.cost_usd <= cost, f"{usd(transcript.cost_usd)} > {usd(cost)}")
 
 
 def _arguments(scenario: Scenario, transcript: TrialTranscript) -> Iterator[Check]:

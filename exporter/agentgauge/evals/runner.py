@@ -119,6 +119,8 @@ async def _trial(
         judgement = await judge(scenario.judge, transcript)
         judge_cost_usd = judgement.cost_usd
         checked.append(checks.Check(None if judgement.passed else f"judge: {judgement.reason}"))
+    if not checked:
+        checked.append(checks.Check("nothing was checked: its only demand is for a judge (--judge MODEL)"))
     failures = tuple(one.failure for one in checked if one.failure is not None)
     return Trial(
         scenario=scenario.name,

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from agentgauge.files.yaml_file import Block, YamlFileError, read_yaml
 from agentgauge.files.yaml_model import parsed
@@ -43,22 +43,22 @@ def _decision_alone(value: Any) -> Any:
 
 
 class Scenario(_Document):
-    """One scenario. The first six fields are required; all others may be left out.
+    """One scenario: ``name``, ``input``, and at least one demand; each demand works alone and beside the others.
 
     ``expected_output_contains`` are phrases that the agent must say, in upper or lower case. ``max_turns`` counts the
-    model's turns in the whole scenario, ``max_cost`` is USD. The tools of ``expected_tool_sequence`` must be called in
-    this order, with any others in between. ``expected_arguments`` is by tool: one of its calls must have these values
-    (a text must contain the phrase, a list the entries). ``turns`` are what the user says after the first answer.
-    ``approvals`` are the answers to the actions that wait, in order; further actions get no answer. ``fault`` is in
-    force from the start. ``judge`` is a criterion for a model that judges, where one is asked.
+    model's turns in the whole scenario, ``max_cost`` is USD. The tools of ``expected_tool_sequence`` must all be
+    called, in this order, with any others in between. ``expected_arguments`` is by tool: one of its calls must have
+    these values (a text must contain the phrase, a list the entries). ``turns`` are what the user says after the first
+    answer. ``approvals`` are the answers to the actions that wait, in order; further actions get no answer. ``fault``
+    is in force from the start. ``judge`` is a criterion for a model that judges, where one is asked.
     """
 
     name: Name
     input: Text
-    expected_tools: list[Name]
-    expected_output_contains: list[Text]
-    max_turns: int = Field(ge=1)
-    max_cost: float = Field(gt=0)
+    expected_tools: list[Name] = []
+    expected_output_contains: list[Text] = []
+    max_turns: int | None = Field(default=None, ge=1)
+    max_cost: float | None = Field(default=None, gt=0)
     expected_tool_sequence: list[Name] = []
     expected_arguments: dict[Name, dict[str, Any]] = {}
     forbidden_tools: list[Name] = []
@@ -69,6 +69,24 @@ class Scenario(_Document):
     judge: Text | None = None
     trials: int | None = Field(default=None, ge=1, le=100)
     tags: list[Name] = []
+
+    @model_validator(mode="after")
+    def _demands_something(self) -> Scenario:
+        # Without a demand every answer would pass. With any match but superset, no tool at all is a demand, too.
+        demands = (
+            self.expected_tools,
+            self.match != "superset",
+            self.expected_output_contains,
+            self.max_turns,
+            self.max_cost,
+            self.expected_tool_sequence,
+            self.expected_arguments,
+            self.forbidden_tools,
+            self.judge,
+        )
+        if not any(demands):
+            raise ValueError("demands nothing, so every answer would pass; add expected_tools, for example")
+        return self
 
 
 def load(folder: Path, tools: Collection[str], faults: Collection[str] = ()) -> list[Scenario]:
@@ -110,8 +128,9 @@ def _problems(
             place = (field, tool if field == "expected_arguments" else number)
             if tool not in tools:
                 yield place, f"there is no tool {tool!r}; the tools are {', '.join(sorted(tools))}"
-            if field == "forbidden_tools" and tool in scenario.expected_tools:
-                yield place, f"{tool} is in expected_tools as well; it can only be one of the two"
+            for other in ("expected_tools", "expected_tool_sequence"):
+                if field == "forbidden_tools" and tool in getattr(scenario, other):
+                    yield place, f"{tool} is in {other} as well; it can only be one of the two"
     if scenario.fault is not None and scenario.fault not in faults:
         yield ("fault",), f"there is no fault {scenario.fault!r}; the faults are {', '.join(sorted(faults)) or 'none'}"
     for number, approval in enumerate(scenario.approvals):

@@ -56,11 +56,26 @@ def test_tools_match_as_the_mode_says(match: ToolMatch, called: list[str], wrong
 
 
 @pytest.mark.parametrize(
-    ("called", "wrong"), [(["a", "x", "b"], []), (["b", "x", "a"], ["wrong order: expected a → b, got b → a"])]
+    ("called", "wrong"),
+    [
+        (["a", "x", "b"], []),
+        (["b", "a", "b"], []),
+        (["b", "x", "a"], ["wrong order: expected a → b, got b → a"]),
+        (["a"], ["wrong order: expected a → b, got a"]),
+        ([], ["wrong order: expected a → b, got none of them"]),
+    ],
 )
-def test_a_sequence_allows_others_in_between(called: list[str], wrong: list[str]) -> None:
-    """Order matters, company does not."""
-    assert failures(called, expected_tools=["a", "b"], expected_tool_sequence=["a", "b"]) == wrong
+def test_a_sequence_is_all_of_its_tools_in_this_order_with_others_in_between(
+    called: list[str], wrong: list[str]
+) -> None:
+    """It stands alone: nothing else has to demand the same tools."""
+    assert failures(called, expected_tool_sequence=["a", "b"]) == wrong
+
+
+def test_a_tool_that_the_sequence_holds_twice_must_be_called_twice() -> None:
+    """As with the expected tools."""
+    assert failures(["a", "b", "a"], expected_tool_sequence=["a", "a"]) == []
+    assert failures(["a", "b"], expected_tool_sequence=["a", "a"]) == ["wrong order: expected a → a, got a"]
 
 
 def test_a_tool_expected_twice_must_be_called_twice() -> None:

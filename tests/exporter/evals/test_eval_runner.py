@@ -99,6 +99,14 @@ async def test_what_keeps_an_agent_from_answering_is_no_verdict_on_it() -> None:
     assert ended.errors[0] == "alpha: ConnectionError: no route"
 
 
+async def test_a_scenario_that_only_a_judge_can_judge_does_not_pass_unjudged() -> None:
+    """It says what is missing."""
+    kept: list[Trial] = []
+    await run(attempts([Scenario(name="n", input="i", judge="Is polite.")], 1), right, kept.append)
+    assert [(trial.passed, trial.score) for trial in kept] == [(False, 0)]
+    assert "--judge" in kept[0].failures[0]
+
+
 async def test_a_run_that_breaks_off_keeps_what_it_has_and_is_resumed(history: EvalHistory) -> None:
     """Trial by trial, in a run that is finished once, when it is whole."""
     first = plan(history, "suite", VERSION, [A, B], trials=2)

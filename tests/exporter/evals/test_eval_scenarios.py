@@ -32,11 +32,22 @@ def test_a_file_holds_one_scenario_or_a_list_of_them(tmp_path: Path) -> None:
     assert read(tmp_path, RIGHT + RIGHT.replace("look-up", "another"), alone) == ["alone", "another", "look-up"]
 
 
-def test_everything_but_the_first_fields_may_be_left_out(tmp_path: Path) -> None:
-    """As in a scenario of the spec."""
-    read(tmp_path, RIGHT)
-    (scenario,) = load(tmp_path, TOOLS)
-    assert (scenario.match, scenario.expected_tool_sequence, scenario.approvals) == ("superset", [], [])
+@pytest.mark.parametrize(
+    "demand",
+    [
+        "expected_tools: [look_up]",
+        "expected_tool_sequence: [look_up, send]",
+        "expected_output_contains: [Globex]",
+        "max_turns: 4",
+        "max_cost: 0.10",
+        "forbidden_tools: [send]",
+        "match: subset",
+        "judge: Is polite.",
+    ],
+)
+def test_one_demand_is_enough_and_any_may_be_the_one(tmp_path: Path, demand: str) -> None:
+    """All others may be left out."""
+    assert read(tmp_path, f"name: alone\ninput: hello\n{demand}\n") == ["alone"]
 
 
 def test_the_scripted_approver_says_a_word_or_more(tmp_path: Path) -> None:
@@ -54,7 +65,8 @@ def test_the_scripted_approver_says_a_word_or_more(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (RIGHT.replace("  max_cost: 0.10\n", ""), ":1: 0.max_cost: is missing"),
+        (RIGHT.replace("  input: Tell me about Globex\n", ""), ":1: 0.input: is missing"),
+        ("name: x\ninput: y\nexpected_tools: []\n", ":1: the file: demands nothing, so every answer would pass"),
         (RIGHT.replace("max_turns: 4", "max_turns: four"), ":5: 0.max_turns: Input should be a valid integer"),
         (RIGHT.replace("max_turns: 4", "max_turns: 0"), ":5: 0.max_turns: Input should be greater than or equal to 1"),
         (RIGHT + "  max_cots: 1\n", ":7: 0.max_cots: there is no such field"),
@@ -64,6 +76,10 @@ def test_the_scripted_approver_says_a_word_or_more(tmp_path: Path) -> None:
             ":5: 0.expected_tools.1: there is no tool 'sned'; the tools",
         ),
         (RIGHT + "  forbidden_tools: [look_up]\n", ":7: 0.forbidden_tools.0: look_up is in expected_tools as well"),
+        (
+            RIGHT.replace("expected_tools", "expected_tool_sequence") + "  forbidden_tools: [look_up]\n",
+            ":7: 0.forbidden_tools.0: look_up is in expected_tool_sequence as well",
+        ),
         (RIGHT + "  expected_arguments: {fetch: {}}\n", ":7: 0.expected_arguments.fetch: there is no tool 'fetch'"),
         (RIGHT + "  fault: flood\n", ":7: 0.fault: there is no fault 'flood'; the faults are outage"),
         (RIGHT + "  match: exact\n", ":7: 0.match: Input should be 'strict', 'unordered', 'subset' or 'superset'"),

@@ -50,7 +50,7 @@ def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A suite of three shipped scenarios, as quick as a test should be."""
     folder = tmp_path / "sales"
     folder.mkdir()
-    wanted = {"account look-up", "renewal date", "a poem is declined"}
+    wanted = {"basic_account_lookup", "renewal date", "a poem is declined"}
     found = [one for path in SCENARIOS.glob("*.yml") for one in yaml.safe_load(path.read_text(encoding="utf-8"))]
     document = yaml.safe_dump([one for one in found if one["name"] in wanted])
     (folder / "some.yml").write_text(document, encoding="utf-8")
@@ -115,7 +115,7 @@ def test_a_worse_model_fails_the_gate_and_the_message_names_the_scenarios(state:
     assert evaluate("--trials", "3").exit_code == 0
     worse = evaluate("--trials", "3", "--model", SMALL)
     assert worse.exit_code == 1
-    assert f"regressed since {SHIPPED}: account look-up (" in worse.stderr
+    assert f"regressed since {SHIPPED}: basic_account_lookup (" in worse.stderr
     assert "missing tool get_deal_history" in worse.output
     assert shown(state, "agent_eval_pass_ratio") == {("sales", ON_SMALL): pytest.approx(2 / 3)}
     assert shown(state, "agent_eval_baseline_pass_ratio") == {("sales",): 1}
@@ -134,7 +134,7 @@ def test_a_worse_prompt_fails_the_gate(tmp_path: Path, monkeypatch: pytest.Monke
     assert evaluate("--trials", "1", "--prompts", NEWEST).exit_code == 0
     result = evaluate("--trials", "1", "--prompts", worse)
     assert result.exit_code == 1
-    assert f"regressed since {SHIPPED}: account look-up, renewal date (" in result.stderr
+    assert f"regressed since {SHIPPED}: basic_account_lookup, renewal date (" in result.stderr
 
 
 @pytest.mark.usefixtures("suite")
@@ -147,7 +147,7 @@ def test_ci_gets_junit_and_json_and_people_two_versions_side_by_side(tmp_path: P
     assert result.exit_code == 1
     assert "broken 0/1" in result.output
     assert 'type="regressed"' in junit.read_text(encoding="utf-8")
-    assert json.loads(said.read_text(encoding="utf-8"))["regressed"] == ["account look-up"]
+    assert json.loads(said.read_text(encoding="utf-8"))["regressed"] == ["basic_account_lookup"]
 
 
 @pytest.mark.usefixtures("suite")
@@ -188,22 +188,22 @@ def test_what_cannot_be_run_is_one_line_and_status_2(arguments: list[str], says:
 
 def test_a_bad_scenario_is_told_with_file_line_and_field(suite: Path) -> None:
     """By the command as by the loader."""
-    (suite / "bad.yml").write_text("name: x\ninput: y\nexpected_tools: [fly]\n", encoding="utf-8")
+    (suite / "bad.yml").write_text("name: x\nexpected_tools: [fly]\n", encoding="utf-8")
     result = evaluate()
     assert result.exit_code == 2
-    assert f"{suite / 'bad.yml'}:1: expected_output_contains: is missing" in result.stderr
+    assert f"{suite / 'bad.yml'}:1: input: is missing" in result.stderr
 
 
 @pytest.mark.usefixtures("suite")
 def test_a_kept_transcript_is_shown_word_for_word() -> None:
     """The first trial that failed, of the last run with that scenario; or the one asked for."""
     evaluate("--trials", "2", "--model", SMALL)
-    shown_trial = evaluate("show", "account look-up")
+    shown_trial = evaluate("show", "basic_account_lookup")
     assert "trial 1" in shown_trial.output
     assert "missing tool get_deal_history" in shown_trial.output
     assert "Tell me about the Globex account" in shown_trial.output
     assert '"jane.cooper@globex.example.com"' in shown_trial.output
-    assert "trial 2" in evaluate("show", "account look-up", "--trial", "2").output
+    assert "trial 2" in evaluate("show", "basic_account_lookup", "--trial", "2").output
     assert "holds a scenario 'nonsense'" in evaluate("show", "nonsense").stderr
 
 

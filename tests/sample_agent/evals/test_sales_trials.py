@@ -26,7 +26,20 @@ from sample_agent.settings import AGENT, POLICY
 from sample_agent.trials.trials import ProviderFailedError, Setup, Trials
 
 SUITE = {scenario.name: scenario for scenario in app().scenarios("sales")}
-DRAFT = SUITE["e-mail draft with approval"]
+DRAFT = SUITE["email_draft_with_approval"]
+
+
+def test_the_two_scenarios_of_the_promise_have_its_values() -> None:
+    """Under their names; what stands beside these fields only adds to them."""
+    look_up, draft = SUITE["basic_account_lookup"], SUITE["email_draft_with_approval"]
+    assert look_up.input == "Tell me about the Globex account"
+    assert look_up.expected_tools == ["search_crm_contacts", "get_deal_history"]
+    assert look_up.expected_output_contains == ["Globex", "ARR", "renewal"]
+    assert (look_up.max_turns, look_up.max_cost) == (4, 0.10)
+    assert draft.input == "Draft a renewal proposal email to Jane at Globex"
+    assert draft.expected_tools == ["search_crm_contacts", "get_deal_history", "draft_email"]
+    assert draft.expected_output_contains == ["approval", "send"]
+    assert (draft.max_turns, draft.max_cost) == (6, 0.15)
 
 
 @pytest.fixture
@@ -104,7 +117,7 @@ async def test_trials_do_not_see_each_others_notes(trials: Trials) -> None:
     """Each has a CRM of its own; what one writes, the same one reads."""
     own = await trials.answer(SUITE["what was noted is seen at once"])
     other = await trials.answer(
-        SUITE["account look-up"].model_copy(update={"input": "Tell me about the Wonka account"})
+        SUITE["basic_account_lookup"].model_copy(update={"input": "Tell me about the Wonka account"})
     )
     assert "no answer to two e-mails" in own.output
     assert "Noted" in own.output
@@ -114,7 +127,7 @@ async def test_trials_do_not_see_each_others_notes(trials: Trials) -> None:
 async def test_a_fault_is_in_force_for_its_scenario_alone(trials: Trials) -> None:
     """The others run beside it."""
     broken = await trials.answer(SUITE["the CRM is down"])
-    well = await trials.answer(SUITE["account look-up"])
+    well = await trials.answer(SUITE["basic_account_lookup"])
     assert all(not call.ok for call in broken.calls)
     assert all(call.ok for call in well.calls)
 
@@ -122,7 +135,7 @@ async def test_a_fault_is_in_force_for_its_scenario_alone(trials: Trials) -> Non
 async def test_a_loop_without_an_answer_is_written_down_by_its_tools(trials: Trials, tmp_path: Path) -> None:
     """The conversation keeps nothing of it, but it may have called forbidden tools."""
     inject(tmp_path, Fault("looping"))
-    transcript = await trials.answer(SUITE["account look-up"])
+    transcript = await trials.answer(SUITE["basic_account_lookup"])
     assert transcript.turns > 20
     assert len(transcript.calls) > 20
 
@@ -131,7 +144,7 @@ async def test_a_provider_that_fails_is_no_verdict_on_the_agent(trials: Trials, 
     """The trial stays undone."""
     inject(tmp_path, Fault("provider-error"))
     with pytest.raises(ProviderFailedError):
-        await trials.answer(SUITE["account look-up"])
+        await trials.answer(SUITE["basic_account_lookup"])
 
 
 def test_with_a_key_the_version_is_that_of_the_model_itself(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +195,7 @@ def test_the_suite_holds_what_it_promises() -> None:
     """Every tool, and the two scenarios that must exist, with their limits."""
     expected = {tool for scenario in SUITE.values() for tool in scenario.expected_tools}
     assert expected == set(TOOLS_BY_NAME)
-    look_up = SUITE["account look-up"]
+    look_up = SUITE["basic_account_lookup"]
     assert (look_up.input, look_up.expected_tools) == (
         "Tell me about the Globex account",
         ["search_crm_contacts", "get_deal_history"],
