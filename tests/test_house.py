@@ -39,7 +39,7 @@ LAYERS = (
     ("adapters", "cost", "autonomy", "ops"),
     ("otel",),
     ("prompts", "feedback", "evals"),
-    ("agent_app", "app_loading", "trials"),
+    ("agent_app", "app_loading", "bundled", "trials"),
     ("incident",),
     ("cli", "__main__"),
 )  # fmt: skip  # a line for what the gauge stands on reads better than one name a line

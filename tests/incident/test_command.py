@@ -240,6 +240,16 @@ def test_a_word_that_nobody_knows_is_asked_for(folder: Path, prometheus: Firing)
     assert switches.in_force(_ledger(folder), "support_bot").model == "tiny model"
 
 
+def test_what_only_a_command_needs_can_be_given_as_well(folder: Path, prometheus: Firing) -> None:
+    """As the errors say; it does not narrow what fires, and is never an option of the command."""
+    arguments = ("AgentLLMErrorsHigh", "--dry-run", "--label", "cheaper_model=")
+    given = _run(folder, prometheus, *arguments[:-1], f"{arguments[-1]}tiny")
+    assert given.stdout.splitlines()[-1].endswith("ops use-model tiny")
+    assert "fires since" in given.stdout
+    option = _run(folder, prometheus, *arguments[:-1], f"{arguments[-1]}--default")
+    assert option.stdout.splitlines()[-1].endswith("ops use-model CHEAPER_MODEL")
+
+
 def test_label_values_reach_neither_terminal_nor_shell_as_they_are(folder: Path, prometheus: Firing) -> None:
     """Whoever writes to Prometheus does not write on the on-call's screen, and runs nothing."""
     done = _run(folder, prometheus, "AgentToolNewErrorType", "--dry-run")

@@ -5,18 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import typer
 
+from agentgauge.bundled import NotBundledError, bundled_folder, bundled_module
 from agentgauge.cli.common import stop
-
-PACKAGE = Path(__file__).resolve().parents[1]
-IN_WHEEL = PACKAGE / "_bundle"
-IN_CHECKOUT = PACKAGE.parents[1]
 
 app = typer.Typer(add_completion=False)
 
@@ -37,23 +32,8 @@ def bundle(context: typer.Context) -> None:
 
 
 def alerts_module(name: str) -> Any:
-    """A module of the room `alerts`, which the wheel carries along: the library itself does not know it."""
-    return bundled_module(f"alerts.{name}")
-
-
-def bundled_module(name: str) -> Any:
-    """A module of one of the rooms that the wheel carries along."""
-    folder = bundled_folder()
-    if folder is None:
-        stop("the alerts are not installed beside agentgauge; install it from its wheel, or run this in a checkout")
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-    return import_module(name)
-
-
-def bundled_folder() -> Path | None:
-    """The folder that holds the rooms `bundle` and `alerts`: in the wheel, or in a checkout; None if there is none."""
-    for folder in (IN_WHEEL, IN_CHECKOUT):
-        if (folder / "bundle" / "__main__.py").is_file():
-            return folder
-    return None
+    """A module of the room `alerts`; ends the command if it is not installed."""
+    try:
+        return bundled_module(f"alerts.{name}")
+    except NotBundledError as error:
+        stop(str(error))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -11,14 +10,13 @@ from urllib.parse import parse_qsl, urlsplit
 import typer
 
 from agentgauge.agent_app import AppError
-from agentgauge.cli.common import REFUSED, AsJson, By, agent, out, say, stop
+from agentgauge.bundled import NotBundledError
+from agentgauge.cli.common import REFUSED, AsJson, By, agent, out, say, selected_app, stop
 from agentgauge.cli.mending import mend
-from agentgauge.cli.runbooks import declared, faster, job_of, pages_of
 from agentgauge.cli.tables import print_json
-from agentgauge.incident import mending, words
-from agentgauge.incident.conditions import Row
-from agentgauge.incident.diagnosis import Diagnosis, walk
-from agentgauge.incident.impact import firing, impact
+from agentgauge.incident import words
+from agentgauge.incident.looking import look
+from agentgauge.incident.place import Place
 from agentgauge.incident.runbook import RunbookError
 from agentgauge.incident.seen import Seen
 from agentgauge.incident.terminal import cut, printable
@@ -66,7 +64,8 @@ def incident(
     labels |= _labels(label or [])
     then = _time(at or linked_at)
     try:
-        seen = _look(name, labels, then, Prometheus(prometheus, TIMEOUT_SECONDS), thresholds, job, speed)
+        place = Place(Prometheus(prometheus, TIMEOUT_SECONDS), thresholds, job, selected_app(), speed)
+        seen = look(name, labels, place, then, _agents_name)
         if as_json:
             print_json(words.document(seen))
         else:
@@ -74,45 +73,10 @@ def incident(
         if dry_run or seen.firing is None:
             return
         is_mended = mend(seen, yes=yes, by=by, patience=patience * MINUTE, file=post_mortem)
-    except (PrometheusError, RunbookError) as error:
+    except (PrometheusError, RunbookError, NotBundledError) as error:
         stop(str(error))
     if not is_mended:
         raise typer.Exit(REFUSED)
-
-
-def _look(
-    alert: str,
-    labels: dict[str, str],
-    at: datetime | None,
-    prometheus: Prometheus,
-    thresholds: Path | None,
-    job: str | None,
-    speed: float,
-) -> Seen:
-    needs_agent = "agent" in declared(alert).labels
-
-    def ask(query: str) -> tuple[Row, ...]:
-        answer = prometheus.instant(query, None if at is None else at.timestamp())
-        return tuple(Row(series.labels, series.points[0][1]) for series in answer)
-
-    fires = firing(alert, labels, ask)
-    first = fires[0] if fires else None
-    of = {**labels, **(first.labels if first else {})}
-    name = of.get("agent") or _agents_name(needed=needs_agent)
-    page = pages_of(name, job or of.get("job") or job_of(name, ask), prometheus.url, thresholds, speed)
-    found = walk(alert, page, of, ask)
-    return Seen(
-        alert=alert,
-        agent=name,
-        at=at or datetime.now(UTC),
-        summary=page(alert).summary,
-        firing=first,
-        others=len(fires) - 1,
-        impact=impact(name, ask, lambda query: faster(query, speed)),
-        diagnosis=found,
-        plan=_plan(found, of, name),
-        prometheus=prometheus,
-    )
 
 
 def _page(given: str) -> tuple[str, dict[str, str], str | None]:
@@ -143,19 +107,13 @@ def _time(written: str | None) -> datetime | None:
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
-def _agents_name(*, needed: bool) -> str:
+def _agents_name(needed: bool) -> str:
     try:
         return agent().name
     except AppError as error:
         if needed:
             stop(f"of which agent? Give --label agent=NAME, or {error}")
         return "unknown"
-
-
-def _plan(found: Diagnosis, labels: Mapping[str, str], agent_name: str) -> mending.Plan:
-    if found.mitigation is None:
-        return mending.Plan((), by_hand=True)
-    return mending.plan(found.mitigation, mending.known_words(found.mitigation, found, labels))
 
 
 def _show(seen: Seen) -> None:

@@ -53,6 +53,11 @@ def draft(it: Incident, log: Sequence[LogEntry]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def file_name(seen: Seen) -> str:
+    """What the draft is called: when it was looked at, and the alert."""
+    return f"{seen.at:%Y-%m-%dT%H%M}-{seen.alert}.md"
+
+
 def _timeline(it: Incident, log: Sequence[LogEntry]) -> list[tuple[datetime, str]]:
     lines = [(it.seen.at, f"{it.by} looked: the runbook led to {_end(it.seen.diagnosis)}")]
     if it.seen.firing is not None and it.seen.firing.since is not None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from agentgauge.incident.diagnosis import Diagnosis
 from agentgauge.incident.impact import Firing, Impact
 from agentgauge.incident.mending import Plan
-from agentgauge.ops.prometheus import Prometheus
+from agentgauge.incident.place import Place
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Seen:
     """An alert of an agent as it was at a time (UTC).
 
     ``firing`` is the one that has fired for longest, None if none does; ``others`` is how many more there are.
-    ``plan`` is how the diagnosis mends it.
+    ``plan`` is how the diagnosis mends it, ``place`` is where it was looked at.
     """
 
     alert: str
@@ -28,4 +28,4 @@ class Seen:
     impact: Impact
     diagnosis: Diagnosis
     plan: Plan
-    prometheus: Prometheus
+    place: Place

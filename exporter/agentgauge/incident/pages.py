@@ -10,21 +10,26 @@ from pathlib import Path
 from typing import Any
 
 from agentgauge import metrics
-from agentgauge.cli.bundle import bundled_module
-from agentgauge.cli.common import selected_app, stop
+from agentgauge.bundled import bundled_module
 from agentgauge.incident.diagnosis import Ask, quoted
-from agentgauge.incident.runbook import Runbook, read
+from agentgauge.incident.mending import LISTS
+from agentgauge.incident.runbook import Runbook, RunbookError, read
 from agentgauge.incident.terminal import printable
 
 
 def declared(name: str) -> Any:
-    """The alert of this name, as the catalog declares it; ends the command if there is none."""
+    """The alert of this name, as the catalog declares it; raises RunbookError if there is none."""
     by_name = {one.name: one for one in bundled_module("alerts.catalog").ALERTS}
     if name not in by_name:
         near = get_close_matches(name, by_name, n=3)
         hint = f"did you mean {', '.join(near)}?" if near else "the page at the pager names it"
-        stop(f"there is no alert {printable(name)!r}; {hint}")
+        raise RunbookError(f"there is no alert {printable(name)!r}; {hint}")
     return by_name[name]
+
+
+def words_of_commands() -> frozenset[str]:
+    """The words in capitals that stand in commands for what only a list or the agent's owner knows."""
+    return frozenset([*LISTS, *(name.upper() for name in bundled_module("bundle.pages").EXAMPLES)])
 
 
 def job_of(agent_name: str, ask: Ask) -> str:
@@ -37,17 +42,21 @@ def _demo() -> Any:
     return bundled_module("alerts.deployment").DEMO
 
 
-def pages_of(agent_name: str, job: str, url: str, thresholds: Path | None, speed: float) -> Callable[[str], Runbook]:
-    """What gives the runbook of an alert, for this agent and Prometheus; ``speed`` shortens the queries' windows."""
+def pages_of(
+    agent_name: str, job: str, url: str, thresholds: Path | None, speed: float, app: str | None
+) -> Callable[[str], Runbook]:
+    """What gives the runbook of an alert, for this agent and Prometheus; ``speed`` shortens the queries' windows.
+
+    ``app`` is what the commands on the pages say as ``--app``.
+    """
     pages, rules = bundled_module("bundle.pages"), bundled_module("alerts.rules")
     demo = _demo()
-    spec = selected_app()
     deployment = replace(
         demo,
         agents=(agent_name,),
         job=job,
         prometheus=url,
-        apps={agent_name: spec} if spec else {},
+        apps={agent_name: app} if app else {},
         # The alert says which tool is meant, where it is one.
         examples={name: value for name, value in demo.examples.items() if not name.endswith("tool")},
         demo=agent_name in demo.agents,
