@@ -21,7 +21,7 @@ from starlette.routing import Mount, Route
 from agentgauge import AgentGauge
 from agentgauge.autonomy import shadow
 from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError
-from agentgauge.autonomy.approvals import InvalidEditError, RiskRaisedError
+from agentgauge.autonomy.approvals import InvalidEditError, NotPermittedError, RiskRaisedError
 from agentgauge.vocabulary import RATINGS, REASONS
 from sample_agent.assembly import allowed_hosts
 from sample_agent.conversations import Conversations, LiveConversation
@@ -170,6 +170,8 @@ class Service:
             decided = await asyncio.to_thread(deciding)
         except AlreadyDecidedError as error:
             raise HTTPException(409, str(error)) from None
+        except NotPermittedError as error:
+            raise HTTPException(403, str(error)) from None
         except (InvalidEditError, RiskRaisedError) as error:
             raise HTTPException(400, f"arguments: {error}") from None
         live.last_used = time.monotonic()

@@ -215,6 +215,10 @@ STEPS: tuple[tuple[str, ...], ...] = (
         WHERE started_at IS NOT NULL AND finished_at IS NULL AND settled_at IS NULL
         """,
     ),
+    (
+        "ALTER TABLE agentgauge_action ADD COLUMN own INTEGER",
+        "CREATE INDEX agentgauge_action_record ON agentgauge_action (agent, tool, decided_at, decision, own)",
+    ),
 )
 
 

@@ -15,9 +15,9 @@ from tests.imports import ROOT
 
 PUBLIC: dict[str, set[str]] = {
     "autonomy": {
-        "Action", "AlreadyDecidedError", "Approvals", "Autonomy", "Call", "CallOutcome", "InvalidEditError", "Policy",
-        "Resumed", "RiskRaisedError", "Settled", "Supervisor", "Suspension", "ToolRequests", "UnknownActionError",
-        "Waiting", "describe_interruption",
+        "Action", "AlreadyDecidedError", "Approvals", "Autonomy", "Call", "CallOutcome", "InvalidEditError",
+        "NotPermittedError", "Person", "Policy", "Resumed", "RiskRaisedError", "Settled", "Supervisor", "Suspension",
+        "ToolRequests", "UnknownActionError", "Waiting", "describe_interruption",
     },
     "cli": {"main"},
     "cost": {

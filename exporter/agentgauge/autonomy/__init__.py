@@ -13,7 +13,7 @@ from agentgauge.extras import on_demand
 
 if TYPE_CHECKING:
     from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError
-    from agentgauge.autonomy.approvals import Approvals, InvalidEditError, RiskRaisedError
+    from agentgauge.autonomy.approvals import Approvals, InvalidEditError, NotPermittedError, Person, RiskRaisedError
     from agentgauge.autonomy.parts import Autonomy
     from agentgauge.autonomy.policy import Policy
     from agentgauge.autonomy.supervisor import Call, CallOutcome, Supervisor, describe_interruption
@@ -28,6 +28,8 @@ __all__ = [
     "Call",
     "CallOutcome",
     "InvalidEditError",
+    "NotPermittedError",
+    "Person",
     "Policy",
     "Resumed",
     "RiskRaisedError",
@@ -45,7 +47,7 @@ __getattr__ = on_demand(
     "autonomy",
     {
         "actions": ["Action", "AlreadyDecidedError", "UnknownActionError"],
-        "approvals": ["Approvals", "InvalidEditError", "RiskRaisedError"],
+        "approvals": ["Approvals", "InvalidEditError", "NotPermittedError", "Person", "RiskRaisedError"],
         "parts": ["Autonomy"],
         "policy": ["Policy"],
         "supervisor": ["Call", "CallOutcome", "Supervisor", "describe_interruption"],

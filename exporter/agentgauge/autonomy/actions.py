@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, select, update
 
 from agentgauge import metrics
 from agentgauge.ledger.outbox import Measurement, put
@@ -101,17 +101,22 @@ class Action:
 
 @dataclass(frozen=True)
 class TrackRecord:
-    """How people decided on a tool's proposals in a period, and how many audits found a problem."""
+    """How people decided on a tool's proposals in a period, and how many audits found a problem.
+
+    ``approved`` and ``edited`` are decisions of others than the user who had asked; ``own`` is how often that user
+    approved or edited what they had asked for, which says nothing about the agent.
+    """
 
     approved: int = 0
     edited: int = 0
     rejected: int = 0
     expired: int = 0
     problems: int = 0
+    own: int = 0
 
     @property
     def decisions(self) -> int:
-        """How often a person decided; expired proposals do not count."""
+        """How often somebody else than the user decided; expired proposals do not count."""
         return self.approved + self.edited + self.rejected
 
 
@@ -208,10 +213,13 @@ class Actions:
 
     def track_record(self, tool: str, since: datetime) -> TrackRecord:
         """A tool's decided proposals and audited actions from then on, counted."""
+        # Nobody vetted what the user approved who had asked for it; a rejection counts whoever made it.
+        own = and_(ACTIONS.c.decision.in_(("approved", "edited")), func.coalesce(ACTIONS.c.own, 1) == 1)
+        counted_as = case((own, "own"), else_=ACTIONS.c.decision).label("counted_as")
         decisions = (
-            select(ACTIONS.c.decision, func.count().label("number"))
+            select(counted_as, func.count().label("number"))
             .where(self._of(tool), ACTIONS.c.decided_at >= since.timestamp(), ACTIONS.c.decision.is_not(None))
-            .group_by(ACTIONS.c.decision)
+            .group_by(counted_as)
         )
         problems = (
             select(func.count())
@@ -219,7 +227,7 @@ class Actions:
             .where(self._of(tool), ACTIONS.c.audited_at >= since.timestamp(), ACTIONS.c.verdict == "problem")
         )
         with self._ledger.reading() as connection:
-            counts = {row.decision: row.number for row in connection.execute(decisions)}
+            counts = {row.counted_as: row.number for row in connection.execute(decisions)}
             return TrackRecord(**counts, problems=connection.execute(problems).scalar_one())
 
     def to_audit(self) -> list[Action]:
@@ -355,7 +363,8 @@ class Actions:
         """Decide those that wait, and put what that measures with it; returns how many waited."""
         now = self._ledger.now().timestamp()
         # One statement: of two people at once, the database lets one find the action waiting.
-        deciding = update(ACTIONS).where(which, WAITING).values(**values, decided_at=now)
+        own = case((ACTIONS.c.user_id == values["decided_by"], 1), else_=0)
+        deciding = update(ACTIONS).where(which, WAITING).values(**values, decided_at=now, own=own)
         decided = connection.execute(deciding.returning(ACTIONS.c.tool, ACTIONS.c.risk, ACTIONS.c.at)).all()
         for row in decided:
             put(

@@ -7,6 +7,7 @@ from typing import Any
 
 from agentgauge.argument_diff import differences
 from agentgauge.autonomy.actions import Action, Actions, AlreadyDecidedError, UnknownActionError
+from agentgauge.autonomy.permission import NotPermittedError, Person, check_permission
 from agentgauge.autonomy.policy import Policy, is_higher
 from agentgauge.autonomy.standing import AutonomyStandings
 from agentgauge.vocabulary import AuditVerdict
@@ -16,6 +17,8 @@ __all__ = [
     "AlreadyDecidedError",
     "Approvals",
     "InvalidEditError",
+    "NotPermittedError",
+    "Person",
     "RiskRaisedError",
     "UnknownActionError",
 ]
@@ -33,7 +36,8 @@ class Approvals:
     """The approvals of one agent. Every decision is committed, and may demote the tool, before the call returns.
 
     ``policy`` returns the one in force. ``check`` raises ValueError, with a message that names the field, for arguments
-    that do not fit a tool. All methods raise SQLAlchemyError when the database cannot; those that decide raise
+    that do not fit a tool. ``by`` is the Person who decides, or the name of one without roles; the caller has
+    authenticated them. All methods raise SQLAlchemyError when the database cannot; those that decide raise
     UnknownActionError, and AlreadyDecidedError when somebody was faster or it expired.
     """
 
@@ -57,16 +61,19 @@ class Approvals:
         """One action, waiting or not; UnknownActionError if there is none."""
         return self._actions.as_due(self._actions.get(action_id))
 
-    def approve(self, action_id: str, by: str) -> Action:
-        """Let it happen as proposed."""
-        return self._actions.decide(action_id, "approved", by)
+    def approve(self, action_id: str, by: Person | str) -> Action:
+        """Let it happen as proposed; raises NotPermittedError if the policy does not let this person."""
+        person = self._permitted(self._actions.get(action_id), by)
+        return self._actions.decide(action_id, "approved", person.name)
 
-    def edit(self, action_id: str, arguments: Mapping[str, Any], by: str, reason: str | None = None) -> Action:
+    def edit(self, action_id: str, arguments: Mapping[str, Any], by: Person | str, reason: str | None = None) -> Action:
         """Let it happen with these arguments; with the proposed ones, that is an approval.
 
-        Raises InvalidEditError if they do not fit the tool, RiskRaisedError if they make it riskier than proposed.
+        Raises NotPermittedError if the policy does not let this person, InvalidEditError if the arguments do not fit
+        the tool, RiskRaisedError if they make it riskier than proposed.
         """
         action = self._actions.get(action_id)
+        person = self._permitted(action, by)
         proposal = action.proposal
         if not differences(proposal.arguments, arguments):
             return self.approve(action_id, by)
@@ -80,19 +87,33 @@ class Approvals:
                 f"with these arguments {action_id} would be {_in_words(risk)}, not of {proposal.risk} risk ({why}); "
                 "an edit cannot raise the risk: reject it, and let the agent propose it again with these arguments"
             )
-        return self._actions.decide(action_id, "edited", by, arguments, reason)
+        return self._actions.decide(action_id, "edited", person.name, arguments, reason)
 
-    def reject(self, action_id: str, by: str, reason: str) -> Action:
-        """Do not let it happen; the agent reads the reason. A promoted tool is demoted at once."""
-        action = self._actions.decide(action_id, "rejected", by, reason=reason)
+    def reject(self, action_id: str, by: Person | str, reason: str) -> Action:
+        """Do not let it happen; the agent reads the reason. A promoted tool is demoted at once.
+
+        Whoever can log in may reject: that does no harm, and the user may always take back what they asked for.
+        """
+        action = self._actions.decide(action_id, "rejected", _person(by).name, reason=reason)
         self._standings.demote_where_due(self._policy(), action.proposal.tool)
         return action
 
-    def audit(self, action_id: str, verdict: AuditVerdict, by: str) -> Action:
+    def audit(self, action_id: str, verdict: AuditVerdict, by: Person | str) -> Action:
         """Judge an action that ran unasked and was sampled for an audit; a problem can demote the tool at once."""
-        action = self._actions.audit(action_id, verdict, by)
+        action = self._actions.audit(action_id, verdict, _person(by).name)
         self._standings.demote_where_due(self._policy(), action.proposal.tool)
         return action
+
+    def _permitted(self, action: Action, by: Person | str) -> Person:
+        """The person, if the action waits and the policy lets them approve it."""
+        person = _person(by)
+        if self._actions.as_due(action).decision is None:
+            check_permission(self._policy().approvals, action.proposal, person, self._actions.now().date())
+        return person
+
+
+def _person(by: Person | str) -> Person:
+    return Person(by) if isinstance(by, str) else by
 
 
 def _in_words(risk: str) -> str:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from agentgauge.files.watched_file import WatchedFile
 from agentgauge.files.yaml_file import read_yaml
@@ -95,10 +96,56 @@ class ToolPolicy(ToolRules):
     side_effect: bool = True
 
 
+class Approvers(_Part):
+    """Who may let calls of one risk happen: those with one of the ``roles``, or everybody who can log in.
+
+    ``own`` says whether the user who asked for a call may approve it as well.
+    """
+
+    roles: list[Text] = Field(default_factory=list)
+    own: bool
+
+
+class Delegation(_Part):
+    """Somebody stands in for those with a role, up to and including the day ``until`` (UTC)."""
+
+    role: Text
+    to: Text
+    until: Text
+    why: Text
+
+    @field_validator("until")
+    @classmethod
+    def _is_a_day(cls, value: str) -> str:
+        try:
+            date.fromisoformat(value)
+        except ValueError:
+            raise ValueError(f"expected a day such as 2026-12-31, not {value!r}") from None
+        return value
+
+    def holds(self, today: date) -> bool:
+        """Whether it is in force on that day."""
+        return today <= date.fromisoformat(self.until)
+
+
 class ApprovalRules(_Part):
-    """How long a call waits for a person."""
+    """How long a call waits for a person, and who may let it happen, by its risk."""
 
     expire_after_hours: float = Field(default=24.0, gt=0, strict=False)
+    low: Approvers = Approvers(own=True)
+    medium: Approvers = Approvers(own=True)
+    high: Approvers = Approvers(own=False)
+    delegations: list[Delegation] = Field(default_factory=list)
+
+    @field_validator("low", "medium", "high", mode="before")
+    @classmethod
+    def _completed(cls, value: Any, field: ValidationInfo) -> Any:
+        """What a file leaves out is as for the risk: nobody approves their own call of high risk."""
+        return {"own": field.field_name != "high"} | value if isinstance(value, dict) else value
+
+    def approvers(self, risk: Risk) -> Approvers:
+        """Who may let calls of this risk happen."""
+        return {"low": self.low, "medium": self.medium, "high": self.high}[risk]
 
 
 class Audit(_Part):

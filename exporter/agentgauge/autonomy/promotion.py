@@ -46,9 +46,10 @@ def approved_share(record: TrackRecord) -> float:
 
 def figures(record: TrackRecord) -> str:
     """A record as a sentence."""
+    own = f"; {record.own} more by the user who had asked do not count" if record.own else ""
     return (
         f"{_times(record.decisions, 'decision')}: {record.approved} approved ({approved_share(record):.1%}), "
-        f"{record.edited} edited, {record.rejected} rejected; {record.expired} expired undecided"
+        f"{record.edited} edited, {record.rejected} rejected; {record.expired} expired undecided{own}"
     )
 
 

@@ -31,7 +31,7 @@ from starlette.templating import Jinja2Templates
 
 from agentgauge.autonomy.access import Guard, SecureHeaders, from_our_page
 from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError
-from agentgauge.autonomy.approvals import InvalidEditError, RiskRaisedError
+from agentgauge.autonomy.approvals import InvalidEditError, NotPermittedError, RiskRaisedError
 from agentgauge.autonomy.edits import FieldError, edited, fields_of
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.showing import ago, changes, decided_by, gist, too_late, until, visible
@@ -266,6 +266,8 @@ class _Page:
             action = await asyncio.to_thread(decide, request.path_params["id"], by=request.session["reviewer"])
         except AlreadyDecidedError as late:
             return self._action(request, late.action, 409, too_late(late.action))
+        except NotPermittedError as error:
+            return self._action(request, await self._asked_for(request), 403, f"Not decided: {error}.")
         request.session["said"] = f"{action.proposal.tool}: {action.decision or action.verdict}."
         return _redirect(request, "/")
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from agentgauge.agent_app import AgentApp
 from agentgauge.autonomy.actions import Action, AlreadyDecidedError, NotUnresolvedError, UnknownActionError
-from agentgauge.autonomy.approvals import Approvals, InvalidEditError, RiskRaisedError
+from agentgauge.autonomy.approvals import Approvals, InvalidEditError, NotPermittedError, RiskRaisedError
 from agentgauge.autonomy.edits import FieldError, edited, text_of
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.showing import ago, decided_by, gist, too_late, until, visible
@@ -207,6 +207,8 @@ def _autonomy(app: AgentApp) -> Iterator[Autonomy]:
             refuse(too_late(late.action))
         except UnknownActionError as error:
             refuse(f"{error}; `agentgauge approvals list` shows those that wait")
+        except NotPermittedError as error:
+            refuse(str(error))
 
 
 @contextlib.contextmanager

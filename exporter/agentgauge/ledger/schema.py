@@ -11,7 +11,7 @@ import secrets
 from sqlalchemy import DOUBLE_PRECISION, Column, Connection, Index, Integer, MetaData, Table, Text, inspect, text
 from sqlalchemy.schema import CreateColumn
 
-VERSION = 6
+VERSION = 7
 """Raise it by one with every change of the tables below: it makes ledgers of before catch up when they are opened.
 
 Tables, columns and indexes can be added; a new column comes last and can be null. What is there is never changed or
@@ -93,9 +93,11 @@ ACTIONS = Table(
     Column("settled_by", Text),
     Column("settled_why", Text),
     Column("happened", Integer),
+    Column("own", Integer),  # decided by the user who had asked for it; null where that was not written down
     Index("agentgauge_action_agent_at", "agent", "at"),
     # These hold all that a track record needs: the rows themselves are long, with whole conversations in them.
     Index("agentgauge_action_decisions", "agent", "tool", "decided_at", "decision"),
+    Index("agentgauge_action_record", "agent", "tool", "decided_at", "decision", "own"),
     Index("agentgauge_action_audits", "agent", "tool", "audited_at", "verdict"),
     # What waits is few among many.
     _partial_index("agentgauge_action_waiting", "agent", "disposition = 'approval' AND decision IS NULL"),

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from agentgauge.autonomy.actions import Action, Proposal
-from agentgauge.autonomy.approvals import AlreadyDecidedError, InvalidEditError, RiskRaisedError, UnknownActionError
+from agentgauge.autonomy.approvals import (
+    AlreadyDecidedError,
+    InvalidEditError,
+    NotPermittedError,
+    Person,
+    RiskRaisedError,
+    UnknownActionError,
+)
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.ledger import Ledger
 from agentgauge.ledger.outbox import take
@@ -135,3 +142,64 @@ def test_a_decision_counts_by_the_policy_of_now(
     written(tmp_path, TEXT.replace("above: 20", "above: 12"))
     with pytest.raises(RiskRaisedError):
         autonomy.approvals.edit(action.id, LETTER | {"body": "Dear Jane, 15 % off."}, "ann")
+
+
+@pytest.fixture
+def send(propose: Callable[..., Action]) -> Callable[[], Action]:
+    """Let the agent propose, for rep-1, to send a draft: that is of high risk."""
+    return lambda: propose(tool="send", risk="high", arguments={"draft_id": 6}, user_id="rep-1")
+
+
+def test_nobody_approves_their_own_call_of_high_risk(
+    autonomy: Autonomy, propose: Callable[..., Action], send: Callable[[], Action]
+) -> None:
+    """Nor do they edit it; they may take it back, and approve what is of medium risk."""
+    action, approvals = send(), autonomy.approvals
+    deciding: list[Callable[[], Action]] = [
+        lambda: approvals.approve(action.id, "rep-1"),
+        lambda: approvals.edit(action.id, {"draft_id": 7}, "rep-1"),
+    ]
+    for own in deciding:
+        with pytest.raises(NotPermittedError, match="you asked for this yourself, and a call of high risk is approved"):
+            own()
+    assert approvals.waiting() == [action]
+    assert approvals.reject(action.id, "rep-1", "changed my mind").decision == "rejected"
+    assert approvals.approve(propose(user_id="rep-1").id, "rep-1").decision == "approved"
+
+
+def test_a_policy_may_let_people_approve_their_own_calls_of_high_risk(
+    autonomy: Autonomy, send: Callable[[], Action], tmp_path: Path
+) -> None:
+    """In so many words: what else it says of that risk does not."""
+    written(tmp_path, TEXT + "approvals: { high: { roles: [lead] } }")
+    with pytest.raises(NotPermittedError, match="you asked for this yourself"):
+        autonomy.approvals.approve(send().id, Person("rep-1", ["lead"]))
+    written(tmp_path, TEXT + "approvals: { high: { own: true } }")
+    assert autonomy.approvals.approve(send().id, "rep-1").decision == "approved"
+
+
+def test_a_policy_names_the_roles_that_approve_by_risk(
+    autonomy: Autonomy, propose: Callable[..., Action], send: Callable[[], Action], tmp_path: Path
+) -> None:
+    """Whoever lacks them is told which it takes; rejecting is open to all."""
+    written(tmp_path, TEXT + "approvals: { high: { roles: [lead, legal] } }")
+    action, approvals = send(), autonomy.approvals
+    says = "a call of high risk is approved by lead or legal, and ann has rep; you can reject it"
+    with pytest.raises(NotPermittedError, match=says):
+        approvals.approve(action.id, Person("ann", ["rep"]))
+    assert approvals.approve(action.id, Person("bob", ["legal"])).decided_by == "bob"
+    assert approvals.approve(propose().id, "ann").decision == "approved"
+    assert approvals.reject(send().id, "ann", "not now").decision == "rejected"
+
+
+def test_somebody_stands_in_for_a_role_until_a_day(
+    autonomy: Autonomy, send: Callable[[], Action], tmp_path: Path, clock: Clock
+) -> None:
+    """That day included; afterwards it takes the role again."""
+    until = clock().date()
+    rules = f"{{ high: {{ roles: [lead] }}, delegations: [{{ role: lead, to: ann, until: {until}, why: holiday }}] }}"
+    written(tmp_path, f"{TEXT}approvals: {rules}")
+    assert autonomy.approvals.approve(send().id, "ann").decision == "approved"
+    clock.forward(days=1)
+    with pytest.raises(NotPermittedError, match="approved by lead, and ann has no role"):
+        autonomy.approvals.approve(send().id, "ann")

@@ -84,6 +84,34 @@ def test_a_tool_is_promoted_when_it_has_earned_it_and_demoted_at_the_first_rejec
     assert ("agent_autonomy_changes_total", ("write", "demoted")) in counted
 
 
+def test_a_hundred_approvals_of_ones_own_calls_promote_nothing(autonomy: Autonomy, tmp_path: Path) -> None:
+    """They say that the user wanted it, not that it was right; a hundred of somebody else do."""
+    put(tmp_path, SEMI)
+    policy = autonomy.policy()
+    for by in ("rep-1", "jane"):
+        for _ in range(100):
+            autonomy.actions.decide(autonomy.actions.propose(replace(WRITE, user_id="rep-1")).id, "approved", by)
+        autonomy.standings.promote_where_earned(policy)
+        if by == "rep-1":
+            assert disposition(autonomy) == "approval"
+            explained = autonomy.standings.explain(policy, "write")
+            assert explained.missing == ("100 more decisions: 0 of 100 were made",)
+            assert explained.record.own == 100
+    assert disposition(autonomy) == "auto"
+
+
+def test_a_rejection_of_ones_own_call_counts_against_the_tool(
+    autonomy: Autonomy, tmp_path: Path, decided: Callable[[Decision, int], None]
+) -> None:
+    """The agent got it wrong, whoever noticed."""
+    put(tmp_path, SEMI)
+    decided("approved", 100)
+    autonomy.standings.promote_where_earned(autonomy.policy())
+    asked = autonomy.actions.propose(replace(WRITE, user_id="rep-1"))
+    autonomy.approvals.reject(asked.id, "rep-1", "not what I asked for")
+    assert disposition(autonomy) == "approval"
+
+
 def test_a_rejection_counts_before_anybody_has_recorded_the_demotion(
     autonomy: Autonomy, tmp_path: Path, decided: Callable[[Decision, int], None]
 ) -> None:

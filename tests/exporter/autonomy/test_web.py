@@ -422,6 +422,16 @@ def test_a_rejection_needs_a_reason(ann: Reviewer, autonomy: Autonomy, propose: 
     assert (decided.decision, decided.decided_by, decided.reason) == ("rejected", "Ann", "too formal")
 
 
+def test_nobody_approves_their_own_call_of_high_risk(
+    app: Starlette, autonomy: Autonomy, propose: Callable[..., Action]
+) -> None:
+    """The page says why, and what they can do; it still waits."""
+    action = propose(risk="high", user_id="Ann")
+    answer = Reviewer(app, "Ann").post(f"/actions/{action.id}/approve")
+    assert (answer.status_code, "Not decided: you asked for this yourself" in text_of(answer)) == (403, True)
+    assert autonomy.approvals.waiting() == [action]
+
+
 def test_of_two_reviewers_at_once_one_wins_and_the_other_is_told(
     app: Starlette, autonomy: Autonomy, propose: Callable[..., Action]
 ) -> None:
