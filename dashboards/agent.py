@@ -8,43 +8,43 @@ from alerts.areas.tasks import TURNS_COUNT, TURNS_SUM
 from dashboards import queries, shared
 from dashboards.annotations import EVERYWHERE
 from dashboards.model import Dashboard, Limit, Query, Row
-from dashboards.shapes import heatmap, lines, percentiles, stack, stat
+from dashboards.shapes import headline, heatmap, lines, percentiles, stack
 from dashboards.style import COUNT, PER_MINUTE, RATIO, SECONDS, TOKENS
 
 AT_A_GLANCE = Row(
     "At a glance",
     (
         shared.tasks_completed(100),
-        stat(
+        headline(
             101,
             "Fallbacks",
             RATIO,
             "Share of the user requests that the agent said it cannot help with; of the worst agent.",
-            queries.highest(queries.share("tasks", 'outcome="fallback"', "agent")),
+            lambda over: queries.highest(queries.share("tasks", 'outcome="fallback"', "agent", over=over)),
             limit=Limit("AgentFallbackRateHigh", "above"),
         ),
-        stat(
+        headline(
             102,
             "Model turns a task",
             COUNT,
             "Mean LLM calls that plan or answer, to a completed task; of the worst agent.",
-            queries.highest(queries.mean("task_turns", "agent")),
+            lambda over: queries.highest(queries.mean("task_turns", "agent", over)),
             limit=Limit("AgentTurnsIncreasing", "above"),
         ),
         shared.answer_p95(103),
-        stat(
+        headline(
             104,
             "LLM p95",
             SECONDS,
-            "95 % of the LLM calls of the last 5 minutes were faster than this; of the slowest model.",
-            queries.highest(queries.quantile(0.95, "llm_duration", "model", over="5m")),
+            "95 % of the LLM calls were faster than this, to their last byte; of the slowest model.",
+            lambda over: queries.highest(queries.quantile(0.95, "llm_duration", "model", over)),
         ),
-        stat(
+        headline(
             105,
             "LLM attempts failed",
             RATIO,
-            "Failed share of the HTTP attempts of the last 5 minutes, also those a retry made good.",
-            queries.share("llm_calls", 'outcome="error"', over="5m"),
+            "Failed share of the HTTP attempts, also those a retry made good.",
+            lambda over: queries.share("llm_calls", 'outcome="error"', over=over),
         ),
     ),
 )

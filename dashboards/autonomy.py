@@ -7,7 +7,7 @@ from alerts.areas.approvals import DECIDED, FOUND_WRONG
 from dashboards import queries, shared
 from dashboards.annotations import AUTONOMY_CHANGES, EVERYWHERE
 from dashboards.model import Dashboard, Limit, Query, Row
-from dashboards.shapes import heatmap, lines, stack, stat, table, timeline
+from dashboards.shapes import WINDOWS_OF_THE_RARE, headline, heatmap, lines, stack, table, timeline
 from dashboards.style import AMBER, COUNT, PER_HOUR, RATIO, SECONDS
 
 NO_SHADOW = "Nothing was suggested in shadow"
@@ -20,27 +20,28 @@ AT_A_GLANCE = Row(
         shared.stage(100),
         shared.approved(101),
         shared.approvals_waiting(102),
-        stat(
+        headline(
             103,
             "Shadow agrees",
             RATIO,
-            "Share of the shadow suggestions of the last 24 hours that people did as well; of the worst agent.",
-            queries.lowest(queries.share("shadow_decisions", 'match="aligned"', "agent", over="24h")),
+            "Share of the shadow suggestions that people did as well; of the worst agent.",
+            lambda over: queries.lowest(queries.share("shadow_decisions", 'match="aligned"', "agent", over=over)),
             empty=NO_SHADOW,
         ),
-        stat(
+        headline(
             104,
             "Acted by itself",
             RATIO,
-            "Share of the proposed actions of the last hour that ran without being asked for.",
-            queries.share("actions", 'disposition="auto"', over="1h"),
+            "Share of the proposed actions that ran without being asked for.",
+            lambda over: queries.share("actions", 'disposition="auto"', over=over),
         ),
-        stat(
+        headline(
             105,
             "Audits with a problem",
             RATIO,
-            "Share of the audited actions of the alert's window that were wrong; of the worst agent.",
-            queries.highest(queries.share_judged(FOUND_WRONG)),
+            "Share of the audited actions that were wrong; of the worst agent.",
+            lambda over: queries.highest(queries.share("audits", 'verdict="problem"', "agent", over=over)),
+            windows=WINDOWS_OF_THE_RARE,
             limit=Limit("AgentAuditProblems", "above"),
         ),
     ),

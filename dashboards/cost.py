@@ -10,13 +10,13 @@ from alerts.usual import Spend
 from dashboards import queries, shared
 from dashboards.annotations import EVERYWHERE
 from dashboards.model import Dashboard, Limit, Panel, Query, Row
-from dashboards.shapes import heatmap, lines, stack, stat, table
+from dashboards.shapes import headline, heatmap, lines, stack, stat, table
 from dashboards.style import COUNT, DAYS, FACTOR, RATIO, TOKENS, USD
 
 AT_A_GLANCE = Row(
     "At a glance",
     (
-        shared.spend_of_a_day(100),
+        shared.spend(100),
         shared.spend_against_usual(101),
         stat(
             102,
@@ -26,28 +26,28 @@ AT_A_GLANCE = Row(
             shared.against_usual(TOOL_SPEND),
             limit=Limit("AgentToolSpendAnomaly", "above"),
         ),
-        stat(
+        headline(
             103,
             "Cost of a session",
             USD,
-            "Mean LLM and tool cost of the sessions closed in the alert's window; of the dearest agent.",
-            queries.highest(queries.mean("session_cost", "agent")),
+            "Mean LLM and tool cost of a closed session; of the dearest agent.",
+            lambda over: queries.highest(queries.mean("session_cost", "agent", over)),
             limit=Limit("AgentSessionCostHigh", "above"),
         ),
-        stat(
+        headline(
             104,
             "Prompt of a call",
             TOKENS,
-            "Mean tokens of a prompt in the alert's window, the cached part included; of the worst agent.",
-            queries.highest(queries.mean("llm_input_tokens", "agent")),
+            "Mean tokens of a prompt, the cached part included; of the worst agent.",
+            lambda over: queries.highest(queries.mean("llm_input_tokens", "agent", over)),
             limit=Limit("AgentInputTokensHigh", "above"),
         ),
-        stat(
+        headline(
             105,
             "Prompt read from cache",
             RATIO,
-            "Share of the prompt tokens of the last hour that the provider read from its cache.",
-            queries.share("llm_tokens", 'kind="cache_read"', of='kind!="output"', over="1h"),
+            "Share of the prompt tokens that the provider read from its cache.",
+            lambda over: queries.share("llm_tokens", 'kind="cache_read"', of='kind!="output"', over=over),
         ),
     ),
 )

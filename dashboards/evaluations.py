@@ -6,7 +6,7 @@ from alerts import links
 from dashboards import queries, shared
 from dashboards.annotations import EVERYWHERE
 from dashboards.model import Dashboard, Limit, Query, Row
-from dashboards.shapes import lines, stack, stat, table
+from dashboards.shapes import WINDOWS_OF_THE_RARE, headline, lines, stack, stat, table
 from dashboards.style import AMBER, COUNT, DAYS, RATIO
 
 # Every replica shows the same ledger: its gauges are queried with max, never sum.
@@ -58,13 +58,14 @@ AT_A_GLANCE = Row(
             queries.highest(AGE),
             limit=Limit("AgentEvalStale", "above"),
         ),
-        stat(
+        headline(
             105,
-            "Runs failed, 24 h",
+            "Runs failed",
             COUNT,
-            "Evaluation runs of the last 24 hours that failed or could not be finished.",
-            queries.counted("eval_runs", "24h", having='result!="passed"'),
+            "Evaluation runs that failed or could not be finished.",
+            lambda over: queries.counted("eval_runs", over, having='result!="passed"'),
             limit=Limit(1, "above", AMBER),
+            windows=WINDOWS_OF_THE_RARE,
         ),
     ),
 )

@@ -26,20 +26,21 @@ def arrange(dashboard: Dashboard) -> Iterator[tuple[Row | Panel, Place]]:
         yield row, Place(0, y, GRID_WIDTH, 1)
         y += 1
         for line in _lines(dashboard, row):
-            x = 0
+            x, height = 0, max(panel.height for panel in line)
             for panel in line:
-                yield panel, Place(x, y, panel.span, panel.height)
+                yield panel, Place(x, y, panel.span, height)
                 x += panel.span
-            y += line[0].height
+            y += height
 
 
 def _lines(dashboard: Dashboard, row: Row) -> Iterator[list[Panel]]:
-    """The row's panels in lines of exactly 24 columns and one height."""
+    """The row's panels in lines of exactly 24 columns and one height; numbers take that of their line."""
     line: list[Panel] = []
     for panel in row.panels:
         line.append(panel)
         width = sum(panel.span for panel in line)
-        if width == GRID_WIDTH and len({panel.height for panel in line}) == 1:
+        heights = {panel.height for panel in line if panel.kind != "stat"}
+        if width == GRID_WIDTH and len(heights) <= 1:
             yield line
             line = []
         elif width >= GRID_WIDTH:

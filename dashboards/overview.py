@@ -6,8 +6,8 @@ from alerts import links
 from dashboards import queries, shared
 from dashboards.annotations import EVERYWHERE, GENERATED_VERSION
 from dashboards.model import Dashboard, Limit, Query, Row, State
-from dashboards.shapes import lines, stack, stat, table, timeline
-from dashboards.style import AGO, AMBER, BLUE, COUNT, GREEN, RATIO, SECONDS, USD
+from dashboards.shapes import headline, lines, stat, table, timeline
+from dashboards.style import AGO, AMBER, BLUE, COUNT, GREEN, RATIO, SECONDS
 
 HEALTH = Row(
     "Is it well?",
@@ -40,22 +40,8 @@ HEALTH = Row(
             limit=Limit(1, "below"),
             opens=links.STACK,
         ),
-        shared.tasks_completed(102, span=3, opens=links.AGENT),
-        stat(
-            104,
-            "Tool success",
-            RATIO,
-            "Successful share of the tool calls in the alert's window, all tools together.",
-            queries.share("tool_calls", 'outcome="success"'),
-            span=3,
-            limit=Limit("AgentToolSuccessRateLow", "below"),
-            opens=links.TOOLS,
-        ),
-        shared.answer_p95(103, span=3, opens=links.AGENT),
         shared.scenarios_passed(120, span=3, opens=links.EVALUATIONS),
-        shared.thumbs_down(121, span=3, opens=links.USERS),
         shared.stage(122, span=3, opens=links.AUTONOMY),
-        shared.approved(123, span=3, opens=links.AUTONOMY),
         shared.approvals_waiting(124, span=3, opens=links.AUTONOMY),
         shared.active_users(125, "Users today", "1d", "24 hours", span=3, opens=links.USERS),
         stat(
@@ -67,7 +53,21 @@ HEALTH = Row(
             span=3,
             opens=links.USERS,
         ),
-        shared.spend_of_a_day(106, span=3, opens=links.COST),
+        shared.tasks_completed(102, span=3, opens=links.AGENT),
+        headline(
+            104,
+            "Tool success",
+            RATIO,
+            "Successful share of the tool calls, all tools together.",
+            lambda over: queries.share("tool_calls", 'outcome="success"', over=over),
+            span=3,
+            limit=Limit("AgentToolSuccessRateLow", "below"),
+            opens=links.TOOLS,
+        ),
+        shared.answer_p95(103, span=3, opens=links.AGENT),
+        shared.thumbs_down(121, span=3, opens=links.USERS),
+        shared.approved(123, span=3, opens=links.AUTONOMY),
+        shared.spend(106, span=3, opens=links.COST),
         shared.spend_against_usual(126, span=3, opens=links.COST),
         stat(
             127,
@@ -151,22 +151,15 @@ USE = Row(
 )
 
 MODELS = Row(
-    "Models and money",
+    "Models",
     (
-        stack(
-            110,
-            "Spend per hour",
-            USD,
-            "What LLM calls and the external APIs behind the tools cost at the current rate.",
-            Query(queries.per_hour("llm_cost"), "LLM"),
-            Query(queries.per_hour("tool_cost"), "tools"),
-        ),
         lines(
             113,
             "LLM p95",
             SECONDS,
             "95 % of the LLM calls were faster than this, to their last byte, by model.",
             Query(queries.quantile(0.95, "llm_duration", "model", over="5m"), "{{model}}"),
+            span=12,
         ),
         lines(
             114,
@@ -175,6 +168,7 @@ MODELS = Row(
             "Failed share of the HTTP attempts of 5 minutes by model, also those that a retry made good.",
             Query(queries.share("llm_calls", 'outcome="error"', "model", over="5m"), "{{model}}"),
             near_zero=True,
+            span=12,
         ),
     ),
 )

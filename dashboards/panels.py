@@ -113,12 +113,15 @@ def _styled(panel: Panel, exprs: list[str], thresholds: Thresholds, deployment: 
 
 def _stat(panel: Panel, thresholds: Thresholds) -> stat.Panel:
     plain = panel.queries[0].instant or panel.states
+    one = len(panel.queries) == 1
     built = (
         stat.Panel()
         .thresholds(_steps(limits.colours(panel.limits, thresholds)))
         .color_scheme(dashboard_builder.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
         .color_mode(common.BigValueColorMode.VALUE)
         .graph_mode(common.BigValueGraphMode.NONE if plain else common.BigValueGraphMode.AREA)
+        .text_mode(common.BigValueTextMode.VALUE if one else common.BigValueTextMode.VALUE_AND_NAME)
+        .orientation(common.VizOrientation.AUTO if one else common.VizOrientation.HORIZONTAL)
         .reduce_options(common_builder.ReduceDataOptions().calcs(["lastNotNull"]))
     )
     if panel.states:
@@ -129,7 +132,7 @@ def _stat(panel: Panel, thresholds: Thresholds) -> stat.Panel:
 def _timeseries(panel: Panel, exprs: list[str], thresholds: Thresholds) -> timeseries.Panel:
     built = (
         timeseries.Panel()
-        .color_scheme(dashboard_builder.FieldColor().mode(models.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
+        .color_scheme(_series_colours(panel))
         .line_width(style.LINE_WIDTH if panel.drawn == "lines" else 0)
         .fill_opacity(style.FAINT_FILL if panel.drawn == "lines" else style.STACKED_FILL)
         .show_points(common.VisibilityMode.NEVER)
@@ -179,6 +182,14 @@ def _timeseries(panel: Panel, exprs: list[str], thresholds: Thresholds) -> times
                 ],
             )
     return built
+
+
+def _series_colours(panel: Panel) -> dashboard_builder.FieldColor:
+    """Of series whose colour has no meaning: Grafana's palette has reds, so beside a red limit they are blues."""
+    colours = dashboard_builder.FieldColor()
+    if panel.limits or any(query.is_limit for query in panel.queries):
+        return colours.mode(models.FieldColorModeId.SHADES).fixed_color(style.BLUE)
+    return colours.mode(models.FieldColorModeId.PALETTE_CLASSIC_BY_NAME)
 
 
 def _table(panel: Panel, thresholds: Thresholds, deployment: Deployment) -> table.Panel:

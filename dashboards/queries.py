@@ -11,6 +11,7 @@ import re
 from agentgauge import metrics
 from agentgauge.metrics import MetricSpec
 from alerts import promql
+from alerts.areas.cost import SPEND
 from alerts.evidence import Judged
 from alerts.promql import PromqlError
 
@@ -95,6 +96,13 @@ def per_hour(metric: str, by: str = "", having: str = "") -> str:
 def share(metric: str, part: str, by: str = "", of: str = "", over: str = "<window>") -> str:
     """The share of a counter's growth that the matcher ``part`` selects, of all or of what ``of`` selects."""
     return f"{increase(metric, over, by, part)}\n/\n({increase(metric, over, by, of)} > 0)"
+
+
+def spend(over: str) -> str:
+    """What LLM and tools cost over a window: what the alerts on spend add up, of all agents that are chosen."""
+    of_each_agent = SPEND.spent.replace("<window>", over)
+    narrowed = re.sub(r"(<[a-z_]+>)", r"\1{<where>}", of_each_agent)
+    return f"sum({narrowed})"
 
 
 def share_judged(judged: Judged) -> str:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from dashboards import queries
 from dashboards.model import Drawn, Limit, Panel, Query, State
-from dashboards.style import CHART_HEIGHT, COUNT, NO_DATA, STAT_HEIGHT
+from dashboards.style import CHART_HEIGHT, COUNT, HEADLINE_HEIGHT, NO_DATA, STAT_HEIGHT
+
+WINDOWS = {"5 min": "5m", "1 h": "1h", "24 h": "24h"}
+"""What a headline looks back over: minutes must not hide in the mean of a day, nor a bad day in a good hour."""
+
+WINDOWS_OF_THE_RARE = {"24 h": "24h", "7 d": "7d", "28 d": "28d"}
+"""The same of what happens a few times a day."""
 
 
 def stat(
@@ -35,6 +43,30 @@ def stat(
         opens=opens,
         states=states,
         empty=empty,
+    )
+
+
+def headline(
+    id: int,
+    title: str,
+    unit: str,
+    description: str,
+    over: Callable[[str], str],
+    *,
+    span: int = 4,
+    limit: Limit | None = None,
+    opens: str = "",
+    empty: str = NO_DATA,
+    windows: dict[str, str] = WINDOWS,
+) -> Panel:
+    """One measure over several windows, each in its own colour; ``over`` gives the query for a window such as ``5m``.
+
+    A window in which nothing happened is left out.
+    """
+    shown = tuple(Query(over(window), name, instant=True) for name, window in windows.items())
+    limits = (limit,) if limit else ()
+    return Panel(
+        id, title, description, "stat", unit, span, HEADLINE_HEIGHT, shown, limits=limits, opens=opens, empty=empty
     )
 
 

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from alerts.areas.approvals import DECIDED, WAVED_THROUGH
 from alerts.areas.cost import SPEND
-from alerts.areas.users import DOWN
 from alerts.usual import Spend
 from dashboards import queries
 from dashboards.model import Limit, Panel, Query, State
-from dashboards.shapes import lines, percentiles, stack, stat, table
-from dashboards.style import AMBER, BLUE, COUNT, FACTOR, GREEN, GREY, PER_MINUTE, PURPLE, RATIO, SECONDS, USD, YELLOW
+from dashboards.shapes import headline, lines, percentiles, stack, stat, table
+from dashboards.style import (
+    AMBER,
+    BLUE,
+    COUNT,
+    FACTOR,
+    GREEN,
+    GREY,
+    PER_MINUTE,
+    PURPLE,
+    RATIO,
+    SECONDS,
+    USD,
+    YELLOW,
+)
 
 STAGES = (
     State("shadow", GREY),
@@ -24,13 +36,13 @@ MODES = (State("suggests", GREY), State("asks first", PURPLE), State("acts by it
 
 
 def tasks_completed(id: int, span: int = 4, opens: str = "") -> Panel:
-    """Completed share of the tasks, now."""
-    return stat(
+    """Completed share of the tasks."""
+    return headline(
         id,
         "Tasks completed",
         RATIO,
-        "Completed share of the user requests in the alert's window; of the worst agent.",
-        queries.lowest(queries.share("tasks", 'outcome="completed"', "agent")),
+        "Completed share of the user requests; of the worst agent.",
+        lambda over: queries.lowest(queries.share("tasks", 'outcome="completed"', "agent", over=over)),
         span=span,
         limit=Limit("AgentTaskCompletionLow", "below"),
         opens=opens,
@@ -38,13 +50,13 @@ def tasks_completed(id: int, span: int = 4, opens: str = "") -> Panel:
 
 
 def answer_p95(id: int, span: int = 4, opens: str = "") -> Panel:
-    """Time to answer, now."""
-    return stat(
+    """Time to answer."""
+    return headline(
         id,
         "Answer p95",
         SECONDS,
-        "95 % of the answers came faster than this in the alert's window; of the slowest agent.",
-        queries.highest(queries.quantile(0.95, "turn_duration", "agent")),
+        "95 % of the answers came faster than this; of the slowest agent.",
+        lambda over: queries.highest(queries.quantile(0.95, "turn_duration", "agent", over)),
         span=span,
         limit=Limit("AgentLatencySpike", "above"),
         opens=opens,
@@ -77,18 +89,9 @@ def tasks_by_outcome(id: int, span: int) -> Panel:
     )
 
 
-def spend_of_a_day(id: int, span: int = 4, opens: str = "") -> Panel:
-    """What 24 hours cost."""
-    return stat(
-        id,
-        "Spend, last 24 h",
-        USD,
-        "LLM and tool spend of the last 24 hours.",
-        "sum(increase(<llm_cost>{<where>}[24h]) or increase(<tool_cost>{<where>}[24h]))",
-        span=span,
-        opens=opens,
-        instant=True,
-    )
+def spend(id: int, span: int = 4, opens: str = "") -> Panel:
+    """What it cost."""
+    return headline(id, "Spend", USD, "LLM and tool spend, of all agents.", queries.spend, span=span, opens=opens)
 
 
 def against_usual(spend: Spend) -> str:
@@ -113,12 +116,12 @@ def spend_against_usual(id: int, span: int = 4, opens: str = "") -> Panel:
 
 def thumbs_down(id: int, span: int = 4, opens: str = "") -> Panel:
     """The unhappy share of the ratings."""
-    return stat(
+    return headline(
         id,
         "Thumbs down",
         RATIO,
-        "Share of thumbs down among all ratings in the alert's window; of the worst agent.",
-        queries.highest(queries.share_judged(DOWN)),
+        "Share of thumbs down among all ratings; of the worst agent.",
+        lambda over: queries.highest(queries.share("feedback", 'rating="down"', "agent", over=over)),
         span=span,
         limit=Limit("AgentNegativeFeedbackHigh", "above"),
         opens=opens,
@@ -166,14 +169,13 @@ def stage(id: int, span: int = 4, opens: str = "") -> Panel:
 
 
 def approved(id: int, span: int = 4, opens: str = "") -> Panel:
-    """Approval rate, now."""
-    return stat(
+    """Approval rate."""
+    return headline(
         id,
         "Approved",
         RATIO,
-        "Share of the decisions in the alert's window that approved what the agent proposed, unchanged; of the worst "
-        "agent.",
-        queries.lowest(queries.share("approvals", 'decision="approved"', "agent", of=DECIDED)),
+        "Share of the decisions that approved what the agent proposed, unchanged; of the worst agent.",
+        lambda over: queries.lowest(queries.share("approvals", 'decision="approved"', "agent", of=DECIDED, over=over)),
         span=span,
         limit=Limit("AgentApprovalRateLow", "below"),
         opens=opens,

@@ -6,7 +6,7 @@ from alerts import links
 from dashboards import queries
 from dashboards.annotations import EVERYWHERE
 from dashboards.model import Dashboard, Limit, Panel, Query, Row
-from dashboards.shapes import lines, stat
+from dashboards.shapes import headline, lines, stat
 from dashboards.style import BYTES, CORES, COUNT, PER_MINUTE, RATIO, SECONDS
 
 OF_TARGET = "{{job}} {{instance}}"
@@ -17,10 +17,14 @@ def _by_group(series: str) -> str:
     return f'max by (group) (label_replace({series}, "group", "$1", "rule_group", ".*;(.*)"))'
 
 
-def _lost(id: int, title: str, description: str, *counters: str, over: str = "1h") -> Panel:
+def _lost(id: int, title: str, description: str, *counters: str) -> Panel:
     """A count of what should not happen."""
-    grown = "\n  +\n  ".join(f"sum(increase({counter}{{<where>}}[{over}]))" for counter in counters)
-    return stat(id, title, COUNT, description, f"round(\n  {grown}\n)", limit=Limit(1, "above"))
+
+    def grown(over: str) -> str:
+        each = "\n  +\n  ".join(f"sum(increase({counter}{{<where>}}[{over}]))" for counter in counters)
+        return f"round(\n  {each}\n)"
+
+    return headline(id, title, COUNT, description, grown, limit=Limit(1, "above"))
 
 
 AT_A_GLANCE = Row(
@@ -44,25 +48,24 @@ AT_A_GLANCE = Row(
         _lost(
             102,
             "Rule failures",
-            "Evaluations of rules that failed or were skipped in the last hour.",
+            "Evaluations of rules that failed or were skipped.",
             "prometheus_rule_evaluation_failures_total",
             "prometheus_rule_group_iterations_missed_total",
         ),
         _lost(
             103,
             "Notifications failed",
-            "Alerts that did not reach Alertmanager, and pages that did not leave it, in the last hour.",
+            "Alerts that did not reach Alertmanager, and pages that did not leave it.",
             "prometheus_notifications_dropped_total",
             "alertmanager_notifications_failed_total",
         ),
         _lost(
             104,
             "Telemetry errors",
-            "Faults that the exporter swallowed in the last 15 minutes; the agent never saw them.",
+            "Faults that the exporter swallowed; the agent never saw them.",
             "<exporter_errors>",
-            over="15m",
         ),
-        _lost(105, "Label overflow", "Label values folded into `other` in the last hour.", "<label_overflow>"),
+        _lost(105, "Label overflow", "Label values folded into `other`.", "<label_overflow>"),
     ),
 )
 

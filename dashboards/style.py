@@ -49,6 +49,7 @@ COLOURS = {
 
 GRID_WIDTH = 24
 STAT_HEIGHT = 4
+HEADLINE_HEIGHT = 5
 CHART_HEIGHT = 8
 """Grid rows of Grafana, 38 pixels each."""
 

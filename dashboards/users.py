@@ -9,14 +9,14 @@ from alerts.areas.users import DOWN, LAST_WEEK, RATINGS_1H, TASKS_1H, WEEK_BEFOR
 from dashboards import queries, shared
 from dashboards.annotations import EVERYWHERE
 from dashboards.model import Dashboard, Limit, Query, Row
-from dashboards.shapes import heatmap, lines, stack, stat
+from dashboards.shapes import headline, heatmap, lines, stack, stat
 from dashboards.style import COUNT, PER_MINUTE, RATIO
 
 
-def _without_turn(by: str = "") -> str:
-    """Share of the sessions closed in the last hour in the histogram's bucket of no turn at all."""
-    none = queries.increase("session_turns.bucket", "1h", by, f'le="{metrics.SESSION_TURNS.le(0.0)}"')
-    return f"{none}\n/\n({queries.increase('session_turns.count', '1h', by)} > 0)"
+def _without_turn(by: str = "", over: str = "1h") -> str:
+    """Share of the closed sessions in the histogram's bucket of no turn at all."""
+    none = queries.increase("session_turns.bucket", over, by, f'le="{metrics.SESSION_TURNS.le(0.0)}"')
+    return f"{none}\n/\n({queries.increase('session_turns.count', over, by)} > 0)"
 
 
 AT_A_GLANCE = Row(
@@ -34,12 +34,12 @@ AT_A_GLANCE = Row(
             limit=Limit("AgentRetentionLow", "below"),
         ),
         shared.thumbs_down(104),
-        stat(
+        headline(
             105,
             "Left without a word",
             RATIO,
-            "Share of the sessions closed in the last hour that had no turn.",
-            _without_turn(),
+            "Share of the closed sessions that had no turn.",
+            lambda over: _without_turn(over=over),
         ),
     ),
 )

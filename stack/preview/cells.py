@@ -40,7 +40,6 @@ def heatmap(panel: dict[str, Any], results: list[list[Series]], time: TimeRange)
         "z": rows,
         "colorscale": HEAT,
         "zmin": 0,
-        "xgap": 1,
         "ygap": 1,
         "showscale": False,
         "hovertemplate": "%{y}: %{z:.2~f}/min<extra></extra>",

@@ -57,12 +57,14 @@ def _stat(panel: dict[str, Any], results: list[list[Series]], time: TimeRange) -
     values = []
     settings = settings_of(panel)
     sparkline = panel["options"]["graphMode"] != "none"
-    for found in results:
+    named = panel["options"]["textMode"] == "value_and_name"
+    for target, found in zip(panel["targets"], results, strict=True):
         for series in (item for item in found if item.points):
             last = series.points[-1][1]
             state = states_of(settings).get(last)
             values.append(
                 {
+                    "name": legend(target["legendFormat"], series.labels) if named else "",
                     "text": state["text"] if state else units.written(last, settings["unit"], time.end),
                     "colour": state["color"] if state else step_colour(settings["thresholds"]["steps"], last),
                     "link": next((link["url"].partition("?")[0] for link in settings.get("links", [])), ""),

@@ -11,7 +11,7 @@ import math
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,13 +126,13 @@ def lines(end: float) -> Iterator[SeriesOverTime]:
     yield from _of_targets()
 
 
-def write(path: Path, end: float) -> None:
-    """Write the history up to ``end`` (Unix seconds) as OpenMetrics, for ``promtool tsdb create-blocks-from``."""
+def write(path: Path, end: float, series: Iterable[SeriesOverTime]) -> None:
+    """Write what happened up to ``end`` (Unix seconds) as OpenMetrics, for ``promtool tsdb create-blocks-from``."""
     coarse = range(int(COARSE_SPAN), int(FINE_SPAN), -COARSE_SECONDS)
     fine = range(int(FINE_SPAN), -1, -FINE_SECONDS)
     moments = [float(before) for before in (*coarse, *fine)]
     with path.open("w", encoding="utf-8") as file:
-        for line in lines(end):
+        for line in series:
             labels = ",".join(f'{name}="{value}"' for name, value in line.labels.items())
             head = f"{line.name}{{{labels}}}"
             values = ((before, line.at(before)) for before in moments)
@@ -141,9 +141,11 @@ def write(path: Path, end: float) -> None:
 
 
 @contextmanager
-def served(programs: dict[str, Path], folder: Path, end: float) -> Iterator[str]:
-    """The URL of a Prometheus that holds this history up to ``end`` and scrapes nothing."""
-    write(folder / "history.txt", end)
+def served(
+    programs: dict[str, Path], folder: Path, end: float, series: Iterable[SeriesOverTime] | None = None
+) -> Iterator[str]:
+    """The URL of a Prometheus that scrapes nothing and holds these series up to ``end``: all ``lines`` if not given."""
+    write(folder / "history.txt", end, lines(end) if series is None else series)
     data = folder / "data"
     # One block for all: promtool reads the whole file again for each.
     backfill = ["tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=1440h", "--quiet"]

@@ -43,7 +43,8 @@ FAULTS = """
   const [message, value, table, plot, legend] = [".message", ".value", "table", ".plot", ".legend"]
     .map((name) => panel.querySelector(name));
   if (message) faults.push(message.textContent);
-  if (value) inside(value, panel.querySelector(".content"), value.textContent);
+  for (const one of panel.querySelectorAll(".value")) inside(one, panel.querySelector(".content"), one.textContent);
+  for (const one of panel.querySelectorAll(".several .value")) fits(one, one.textContent);
   if (table && !table.tBodies[0].rows.length) faults.push("no rows");
   if (table && table.scrollWidth > table.parentElement.clientWidth) faults.push("table is cut at the side");
   if (plot && !plot.querySelector(".js-line, .barlayer path, .heatmaplayer image")) faults.push("no data drawn");

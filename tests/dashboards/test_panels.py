@@ -34,7 +34,7 @@ def test_every_stat_of_overview_that_another_dashboard_explains_leads_there() ->
         "Approvals open": [f"/d/{links.AUTONOMY}"],
         "Users today": [f"/d/{links.USERS}"],
         "Sessions open": [f"/d/{links.USERS}"],
-        "Spend, last 24 h": [f"/d/{links.COST}"],
+        "Spend": [f"/d/{links.COST}"],
         "Spend ÷ usual": [f"/d/{links.COST}"],
     }
     for found in opened.values():

@@ -281,7 +281,7 @@ def test_the_rate_interval_spans_four_scrapes_at_least() -> None:
 
 def test_rates_are_never_taken_over_less_than_four_minutes(client: TestClient, canned: CannedPrometheus) -> None:
     """Nor asked for more often than every minute: the query's own least step holds in the preview as in Grafana."""
-    (trace, _) = drawn(client, PanelRef(links.OVERVIEW, 110))["data"]
+    (trace,) = drawn(client, PanelRef(links.TOOLS, 103))["data"]
     assert {query["step"] for query in canned.asked} == {"60"}
     assert all("[240s]" in query["query"] for query in canned.asked)
     assert trace["x"][2] - trace["x"][1] == 60_000
@@ -415,7 +415,7 @@ def test_a_limit_that_is_a_series_is_dashed_and_red(client: TestClient) -> None:
 
 def test_a_stat_leads_to_the_dashboard_that_explains_it(client: TestClient) -> None:
     """The page adds what is chosen; a stat that nothing explains further is not a link."""
-    (spend,) = drawn(client, PanelRef(links.OVERVIEW, 106))["values"]
+    spend, *_ = drawn(client, PanelRef(links.OVERVIEW, 106))["values"]
     assert spend["link"] == f"/d/{links.COST}"
     assert client.get(spend["link"]).status_code == 200
     (critical,) = drawn(client, PanelRef(links.OVERVIEW, 100))["values"]

@@ -47,8 +47,11 @@ const draw = {
   },
 
   stat(content, figure) {
+    content.classList.toggle("several", figure.values.length > 1 || figure.values[0].name !== "");
     content.replaceChildren(...figure.values.map((value) => {
-      const shown = element(value.link ? "a" : "div", "value", value.text);
+      const shown = element(value.link ? "a" : "div", "value");
+      if (value.name) shown.append(element("span", "name", value.name));
+      shown.append(element("span", "number", value.text));
       if (value.link) shown.href = `${value.link}?${chosen()}`;
       mark(shown, value.colour);
       shown.style.setProperty("--length", Math.max(4, value.text.length));
