@@ -29,6 +29,7 @@ LAYERS = (
     ("telemetry",),
     ("session", "body_tap"),
     ("calls", "mcp_operation", "own_metrics",),
+    ("tool_decorator",),
     ("anthropic_middleware",),
     (
         "evals.history", "evals.gauges",

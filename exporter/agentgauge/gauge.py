@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import functools
-import inspect
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, tzinfo
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from agentgauge import metrics, workers
 from agentgauge.boundary import LONGEST_LABEL, amount, label_text
-from agentgauge.calls import LLMCall, ToolCall, record_tool_call, tool_error_type
+from agentgauge.calls import LLMCall, ToolCall
 from agentgauge.endpoint import MetricsServer, own_address, serve_metrics
 from agentgauge.mcp_operation import MCPOperation
 from agentgauge.ops.control import Control
 from agentgauge.own_metrics import OwnCounter, declare_counter
 from agentgauge.session import Session, SessionLimits, current_scope, subagent_at_work
 from agentgauge.telemetry import Telemetry
+from agentgauge.tool_decorator import instrumented
 from agentgauge.vocabulary import CacheResult
 
 if TYPE_CHECKING:
@@ -111,11 +110,7 @@ class AgentGauge(Telemetry):
         """
 
         def decorate(function: F) -> F:
-            if _is_tool_of_sdk(function):
-                return cast(F, _instrumented_tool(self, name, cost_usd, function))
-            tool_name = name or function.__name__
-            self.register_tools([tool_name])
-            return cast(F, _instrumented(self, tool_name, cost_usd, function))
+            return cast(F, instrumented(self, name, cost_usd, function))
 
         return decorate
 
@@ -324,62 +319,3 @@ def _operated(gauge: AgentGauge, version: str) -> Operated | None:
     from agentgauge.ops.operated import Operated
 
     return Operated(gauge, gauge.ledger, gauge.recorder, gauge.control, version)
-
-
-def _is_tool_of_sdk(function: object) -> bool:
-    """Whether it is what ``@beta_tool`` makes of a function: its ``call`` checks the arguments and calls it."""
-    return isinstance(getattr(function, "name", None), str) and callable(getattr(function, "call", None))
-
-
-def _instrumented_tool(gauge: AgentGauge, name: str | None, cost_usd: float, tool: Any) -> Any:
-    tool_name = name or tool.name
-    gauge.register_tools([tool_name])
-    tool.call = _instrumented(gauge, tool_name, cost_usd, tool.call)
-    return tool
-
-
-def _instrumented(gauge: AgentGauge, tool: str, cost_usd: float, function: Callable[..., Any]) -> Callable[..., Any]:
-    if inspect.isasyncgenfunction(function):
-
-        @functools.wraps(function)
-        async def over_async_generator(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-            with ToolCall(gauge, tool, cost_usd):
-                async for item in function(*args, **kwargs):
-                    yield item
-
-        return over_async_generator
-    if inspect.isgeneratorfunction(function):
-
-        @functools.wraps(function)
-        def over_generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-            with ToolCall(gauge, tool, cost_usd):
-                return (yield from function(*args, **kwargs))
-
-        return over_generator
-    if inspect.iscoroutinefunction(function):
-
-        @functools.wraps(function)
-        async def over_coroutine(*args: Any, **kwargs: Any) -> Any:
-            started = perf_counter()
-            try:
-                result = await function(*args, **kwargs)
-            except BaseException as error:
-                record_tool_call(gauge, tool, perf_counter() - started, tool_error_type(type(error)), cost_usd)
-                raise
-            record_tool_call(gauge, tool, perf_counter() - started, None, cost_usd)
-            return result
-
-        return over_coroutine
-
-    @functools.wraps(function)
-    def over_function(*args: Any, **kwargs: Any) -> Any:
-        started = perf_counter()
-        try:
-            result = function(*args, **kwargs)
-        except BaseException as error:
-            record_tool_call(gauge, tool, perf_counter() - started, tool_error_type(type(error)), cost_usd)
-            raise
-        record_tool_call(gauge, tool, perf_counter() - started, None, cost_usd)
-        return result
-
-    return over_function
