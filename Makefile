@@ -9,7 +9,7 @@ HISTORY ?=
 SAMPLE ?= 1
 START ?= 0
 
-.PHONY: up down test test-engines test-mutations test-frameworks test-adoption test-real-model drill deploy-check lint generate docs page bench bench-adoption truth dist lock
+.PHONY: up down test test-engines test-mutations test-frameworks test-adoption test-real-model test-fuzz drill deploy-check lint generate docs page bench bench-adoption truth dist lock
 
 up: .venv/ready ## start everything and run until Ctrl-C (OFFSET=1000 moves the ports, NATIVE=1 ignores Docker, HISTORY=healthy makes up three weeks)
 	@exec $(PYTHON_ENV) -m stack up --offset $(OFFSET) $(if $(NATIVE),--native) $(if $(HISTORY),--history $(HISTORY))
@@ -38,6 +38,9 @@ test-real-model: .venv/ready ## the same in an environment that is kept in .stac
 
 test-mutations: .venv/ready ## move every number of every alert: a scenario must notice (SAMPLE=3 START=1: one alert of three)
 	SAMPLE=$(SAMPLE) START=$(START) $(PYTHON_ENV) -m pytest -m mutation
+
+test-fuzz: .venv/ready ## anything at all handed to the library, with faults beneath it: nothing raises, every scrape can be read (an hour; EXAMPLES=20000)
+	EXAMPLES=$(or $(EXAMPLES),100000) $(PYTHON_ENV) -m pytest -q tests/exporter/test_boundary.py
 
 test-engines: .venv/ready ## every scenario on Prometheus 2 and 3 and on VictoriaMetrics: they must agree (ALERTS="AgentCostSpike …", SAMPLE=12 START=1)
 	@$(PYTHON_ENV) -m tests.alerts.engines --sample $(SAMPLE) --start $(START) $(ALERTS)

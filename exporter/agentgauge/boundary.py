@@ -34,3 +34,8 @@ def amount(value: object) -> float:
     if not 0 <= number <= MOST:  # nor is NaN
         raise NotAnAmountError(f"an amount is from 0 to {MOST:g}")
     return number
+
+
+def elapsed(began: float, now: float) -> float:
+    """Seconds between two readings of a clock; 0 if it went back, as a clock of a test does that is set."""
+    return now - began if now > began else 0.0

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from agentgauge import metrics
-from agentgauge.boundary import LONGEST_LABEL, NotAnAmountError, amount
+from agentgauge.boundary import LONGEST_LABEL, NotAnAmountError, amount, elapsed
 from agentgauge.exemplars import current_trace
 from agentgauge.pricing import TokenUsage
 from agentgauge.session import current_scope
@@ -39,7 +39,7 @@ class ToolCall:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        seconds = perf_counter() - self._started
+        seconds = elapsed(self._started, perf_counter())
         error_type = tool_error_type(kind) or self._error_type
         record_tool_call(self._telemetry, self._tool, seconds, error_type, self._cost_usd, self._items)
 
@@ -160,7 +160,7 @@ class LLMCall:
     def first_token(self) -> None:
         """Note the arrival of the first token of a stream; later calls do nothing."""
         if self._first_token_seconds is None:
-            self._first_token_seconds = perf_counter() - self._started
+            self._first_token_seconds = elapsed(self._started, perf_counter())
 
     def served_by(self, provider: str) -> None:
         """Say who serves the call, where that shows only in the response: prices differ by it."""
@@ -220,7 +220,7 @@ class LLMCall:
         if usage is None or not (usage.total or error_type):
             instruments.counter(metrics.LLM_USAGE_UNKNOWN, label).inc()
             usage = TokenUsage()
-        seconds = perf_counter() - self._started if self._seconds is None else self._seconds
+        seconds = elapsed(self._started, perf_counter()) if self._seconds is None else self._seconds
         if self._telemetry.on_llm_call_end is not None:
             told = usage if usage.total else None
             self._telemetry.on_llm_call_end(self, told, seconds, error_type is not None)

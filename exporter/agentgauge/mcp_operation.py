@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from agentgauge import metrics
+from agentgauge.boundary import elapsed
 from agentgauge.telemetry import Telemetry
 
 CONNECTING = "initialize"
@@ -37,7 +38,7 @@ class MCPOperation:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        seconds = perf_counter() - self._started
+        seconds = elapsed(self._started, perf_counter())
         if kind is not None and not self._error_type:
             self._error_type = kind.__name__
         with self._telemetry.swallowing("tool"):

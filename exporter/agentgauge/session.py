@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
 from agentgauge import metrics
-from agentgauge.boundary import NotAnAmountError, amount
+from agentgauge.boundary import NotAnAmountError, amount, elapsed
 from agentgauge.exemplars import current_trace
 from agentgauge.telemetry import Telemetry
 from agentgauge.vocabulary import Rating, Reason, SessionLimit, StepLabel, TaskOutcome
@@ -221,7 +221,7 @@ class Session:
             self.tool_calls += 1
             crossed = self.tool_calls > self._limits.tool_calls and self._crosses_first("tool_calls")
         if crossed:
-            self._telemetry.instruments.counter(metrics.SESSIONS_OVER_LIMIT, "tool_calls").inc()
+            self._count_over("tool_calls")
 
     @property
     def is_over_tool_calls(self) -> bool:
@@ -240,10 +240,14 @@ class Session:
             crossed = self.cost_usd > self._limits.cost_usd and self._crosses_first("cost")
             ran_away = self.cost_usd > self._limits.runaway_cost_usd and self._crosses_first("cost_runaway")
         if crossed:
-            self._telemetry.instruments.counter(metrics.SESSIONS_OVER_LIMIT, "cost").inc()
+            self._count_over("cost")
         if ran_away:
-            self._telemetry.instruments.counter(metrics.SESSIONS_OVER_LIMIT, "cost_runaway").inc()
+            self._count_over("cost_runaway")
         self._record(cost_usd=usd)
+
+    def _count_over(self, limit: SessionLimit) -> None:
+        with self._telemetry.swallowing("session"):
+            self._telemetry.instruments.counter(metrics.SESSIONS_OVER_LIMIT, limit).inc()
 
     def _crosses_first(self, limit: SessionLimit) -> bool:
         """Whether it crosses this limit for the first time; to be called with the lock held."""
@@ -328,7 +332,7 @@ class Task:
                 self._telemetry.turns.end(in_flight)
                 self.session.add_turn()
                 duration = self._telemetry.instruments.histogram(metrics.TURN_DURATION)
-                duration.observe(perf_counter() - started, current_trace())
+                duration.observe(elapsed(started, perf_counter()), current_trace())
 
     def _end(self, outcome: TaskOutcome) -> None:
         if self._ended or self._suspended:

@@ -9,6 +9,7 @@ from time import perf_counter
 from types import CodeType, coroutine
 from typing import Any
 
+from agentgauge.boundary import elapsed
 from agentgauge.calls import ToolCall, record_tool_call, tool_error_type
 from agentgauge.telemetry import Telemetry
 
@@ -118,9 +119,9 @@ def _over_coroutine(
         try:
             result = await function(*args, **kwargs)
         except BaseException as error:
-            record_tool_call(telemetry, tool, perf_counter() - started, tool_error_type(type(error)), cost_usd)
+            record_tool_call(telemetry, tool, elapsed(started, perf_counter()), tool_error_type(type(error)), cost_usd)
             raise
-        record_tool_call(telemetry, tool, perf_counter() - started, None, cost_usd)
+        record_tool_call(telemetry, tool, elapsed(started, perf_counter()), None, cost_usd)
         return result
 
     return over_coroutine
@@ -135,9 +136,9 @@ def _over_function(
         try:
             result = function(*args, **kwargs)
         except BaseException as error:
-            record_tool_call(telemetry, tool, perf_counter() - started, tool_error_type(type(error)), cost_usd)
+            record_tool_call(telemetry, tool, elapsed(started, perf_counter()), tool_error_type(type(error)), cost_usd)
             raise
-        record_tool_call(telemetry, tool, perf_counter() - started, None, cost_usd)
+        record_tool_call(telemetry, tool, elapsed(started, perf_counter()), None, cost_usd)
         return result
 
     return over_function

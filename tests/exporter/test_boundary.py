@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from decimal import Decimal
+from itertools import cycle
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,10 +18,12 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from agentgauge import AgentGauge
+from agentgauge import AgentGauge, carry_session
 from agentgauge.boundary import LONGEST_LABEL
 from agentgauge.pricing import TokenUsage
 from agentgauge.session import llm_step
+
+Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 EXAMPLES = int(os.environ.get("EXAMPLES", "100"))
 LARGEST_SCRAPE = 3_000_000
@@ -49,7 +55,7 @@ USAGE: st.SearchStrategy[Any] = st.one_of(
 )
 
 
-def tool(gauge: AgentGauge, draw: Callable[[st.SearchStrategy[Any]], Any]) -> None:
+def tool(gauge: AgentGauge, draw: Draw) -> None:
     """A call of some tool."""
     with gauge.tool_call(draw(ANYTHING), cost_usd=draw(ANYTHING)) as call:
         call.add_cost(draw(ANYTHING))
@@ -58,7 +64,7 @@ def tool(gauge: AgentGauge, draw: Callable[[st.SearchStrategy[Any]], Any]) -> No
             call.fail(draw(ANYTHING))
 
 
-def model(gauge: AgentGauge, draw: Callable[[st.SearchStrategy[Any]], Any]) -> None:
+def model(gauge: AgentGauge, draw: Draw) -> None:
     """A call of some model, by some step."""
     with llm_step(draw(ANYTHING)):
         call = gauge.llm_call(draw(ANYTHING), provider=draw(ANYTHING))
@@ -72,7 +78,7 @@ def model(gauge: AgentGauge, draw: Callable[[st.SearchStrategy[Any]], Any]) -> N
             call.fail(draw(ANYTHING), draw(USAGE))
 
 
-def conversation(gauge: AgentGauge, draw: Callable[[st.SearchStrategy[Any]], Any]) -> None:
+def conversation(gauge: AgentGauge, draw: Draw) -> None:
     """A session with a task, and all that can be said in it."""
     with gauge.session(draw(ANYTHING), session_id=draw(ANYTHING)) as session:
         with session.task(model_turns=draw(ANYTHING)) as task, task.turn(), gauge.subagent(draw(ANYTHING)):
@@ -82,10 +88,85 @@ def conversation(gauge: AgentGauge, draw: Callable[[st.SearchStrategy[Any]], Any
         session.feedback(draw(ANYTHING), draw(ANYTHING))
 
 
-def around(gauge: AgentGauge, draw: Callable[[st.SearchStrategy[Any]], Any]) -> None:
+def around(gauge: AgentGauge, draw: Draw) -> None:
     """What is said outside of conversations."""
     gauge.cache_lookup(draw(ANYTHING), draw(ANYTHING), draw(ANYTHING))
     gauge.set_build_info(draw(ANYTHING), draw(ANYTHING))
+    gauge.counter("sent", labels={"kind": ("mail",)}).inc(draw(ANYTHING), kind=draw(ANYTHING))
+    with gauge.mcp_operation(draw(ANYTHING), draw(ANYTHING)) as operation:
+        operation.fail(draw(ANYTHING))
+
+
+def open_session(gauge: AgentGauge, draw: Draw) -> None:
+    """A session that is kept between requests, and used further after it was closed."""
+    session = gauge.session(draw(ANYTHING))
+    with session.attach():
+        carry_session(tool)(gauge, draw)
+    for say in draw(st.lists(st.sampled_from(["add_tool_call", "add_turn", "close", "end_by_operator"]), max_size=20)):
+        getattr(session, say)()
+
+
+def decorated(gauge: AgentGauge, draw: Draw) -> None:
+    """A tool that returns, and one that fails with an error of its own class."""
+
+    @gauge.tool("search", cost_usd=draw(ANYTHING))
+    def search() -> None:
+        if kind is not None:
+            raise kind
+
+    name = draw(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=300))
+    kind = draw(st.sampled_from([None, type(name, (Exception,), {})]))
+    with suppress(Exception if kind is None else kind):
+        search()
+
+
+def provider(gauge: AgentGauge, draw: Draw) -> None:
+    """What a provider's batch says of one result."""
+    usage = SimpleNamespace(
+        **{name: draw(ANYTHING) for name in ("input_tokens", "output_tokens", "cache_creation", "server_tool_use")}
+    )
+    message = SimpleNamespace(model=draw(ANYTHING), usage=draw(st.sampled_from([usage, None])))
+    error = SimpleNamespace(error=SimpleNamespace(type=draw(ANYTHING)))
+    kind = draw(st.sampled_from(["succeeded", "errored", "expired", None]))
+    gauge.count_batch_result(draw(st.sampled_from([Result(kind, message, error), Result(message, kind, kind)])))
+
+
+def Result(kind: Any, message: Any, error: Any) -> Any:  # noqa: N802 - it stands for a class of the SDK
+    """As `client.messages.batches.results()` yields them."""
+    return SimpleNamespace(result=SimpleNamespace(type=kind, message=message, error=error))
+
+
+@contextmanager
+def no_fault(_gauge: AgentGauge, _draw: Draw) -> Iterator[None]:
+    """All is well but for what is handed over."""
+    yield
+
+
+@contextmanager
+def broken_registry(gauge: AgentGauge, draw: Draw) -> Iterator[None]:
+    """Nothing, or only some things, can be counted."""
+    broken = draw(st.lists(st.sampled_from(["counter", "gauge", "histogram"]), min_size=1, unique=True))
+    with ExitStack() as patches:
+        for name in broken:
+            patches.enter_context(patch.object(gauge.instruments, name, side_effect=RuntimeError("broken")))
+        yield
+
+
+@contextmanager
+def broken_ledger(gauge: AgentGauge, draw: Draw) -> Iterator[None]:
+    """The database has gone, or its clock."""
+    with patch.object(gauge.ledger, draw(st.sampled_from(["now", "add_feedback"])), side_effect=OSError("gone")):
+        yield
+
+
+@contextmanager
+def broken_clock(_gauge: AgentGauge, draw: Draw) -> Iterator[None]:
+    """It jumps, also backwards, as the clock of a frozen test or of a machine that slept does."""
+    with ExitStack() as patches:
+        for module in ("calls", "session", "tool_decorator", "mcp_operation"):
+            now = draw(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=9))
+            patches.enter_context(patch(f"agentgauge.{module}.perf_counter", cycle(now).__next__))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -95,9 +176,12 @@ def registry() -> CollectorRegistry:
 
 
 @pytest.fixture(scope="module")
-def gauge(registry: CollectorRegistry) -> AgentGauge:
-    """An agent that knows a tool."""
-    return AgentGauge("a", tools=["search"], registry=registry)
+def gauge(registry: CollectorRegistry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentGauge]:
+    """An agent that knows a tool, and keeps usage by user."""
+    ledger = f"sqlite:///{tmp_path_factory.mktemp('fuzz') / 'ledger.sqlite'}"
+    gauge = AgentGauge("a", tools=["search"], registry=registry, ledger=ledger)
+    yield gauge
+    gauge.close()
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
@@ -105,8 +189,11 @@ def gauge(registry: CollectorRegistry) -> AgentGauge:
 def test_nothing_raises_and_every_scrape_can_be_read(
     gauge: AgentGauge, registry: CollectorRegistry, data: st.DataObject
 ) -> None:
-    """Run longer with `EXAMPLES=100000`."""
-    data.draw(st.sampled_from([tool, model, conversation, around]))(gauge, data.draw)
+    """Whatever is handed over, and whatever fails at that moment; `make test-fuzz` asks much longer."""
+    fault = data.draw(st.sampled_from([no_fault, broken_registry, broken_ledger, broken_clock]))
+    use = data.draw(st.sampled_from([tool, model, conversation, around, open_session, decorated, provider]))
+    with fault(gauge, data.draw):
+        use(gauge, data.draw)
     text = generate_latest(registry).decode()
     assert len(text) < LARGEST_SCRAPE
     for family in text_string_to_metric_families(text):

@@ -180,7 +180,7 @@ def test_methods_of_every_kind_are_bound_as_the_bare_ones(gauge: AgentGauge) -> 
 
     assert Tools.of_class() == Tools().of_class() == "tools"
     assert Tools.static("x") == Tools().static("x") == "x"
-    assert Tools().greet() == "hello tools"  # type: ignore[operator]  # as above
+    assert Tools().greet() == "hello tools"
     assert Crm(gauge).find_again("Globex") == "crm Globex"
     assert [calls(gauge, tool) for tool in ("of_class", "static", "greet", "bound")] == [2, 2, 1, 1]
 
@@ -239,7 +239,7 @@ def test_inspect_sees_what_it_saw(gauge: AgentGauge) -> None:
             inspect.signature, inspect.getdoc, inspect.iscoroutinefunction, inspect.isgeneratorfunction,
             inspect.isasyncgenfunction, inspect.isfunction, inspect.unwrap, inspect.getsource,
         ):  # fmt: skip  # they are one list
-            assert see(decorated) == see(bare)  # type: ignore[operator]  # of a list of several kinds
+            assert see(decorated) == see(bare)
 
 
 def test_what_cannot_be_called_is_refused_where_it_is_decorated(gauge: AgentGauge) -> None:
