@@ -27,8 +27,9 @@ test-frameworks: .stack/frameworks/ready ## the adapters, on the real packages o
 	.stack/frameworks/bin/python -m pytest -m frameworks -W ignore::ResourceWarning -W ignore::pytest.PytestUnraisableExceptionWarning tests/frameworks
 	.stack/frameworks/bin/python -m mypy exporter/agentgauge/adapters tests/frameworks
 
-drill: .venv/ready ## cause every alert there is on the real programs, and print who was paged and when (SAMPLE=3 START=1: one of three)
-	@$(PYTHON_ENV) -m stack drill --sample $(SAMPLE) --start $(START) $(ALERTS)
+drill: .venv/ready ## cause every alert there is on the real programs, and print who was paged and when (SAMPLE=3 START=1: one of three; WRITE=1 keeps the results for the docs)
+	@$(PYTHON_ENV) -m stack drill --sample $(SAMPLE) --start $(START) $(if $(WRITE),--write) $(ALERTS)
+	@$(if $(WRITE),$(PYTHON_ENV) -m stack.reference)
 
 test-adoption: .venv/ready ## the example agent on the wheel alone: an empty environment, a real model on this machine (some minutes)
 	$(PYTHON_ENV) -m pytest -m adoption -s -v tests/adoption

@@ -170,9 +170,11 @@ def drill(
     alerts: Annotated[list[str] | None, typer.Argument(help="Only these; default: every alert there is.")] = None,
     sample: Annotated[int, typer.Option(help="Only one of so many.", min=1)] = 1,
     start: Annotated[int, typer.Option(help="Which of the sample is the first.", min=0)] = 0,
+    write: Annotated[bool, typer.Option("--write", help="Keep the results: the docs show them.")] = False,
 ) -> None:
     """Cause every alert on the real programs; table of who was paged, how soon, and for what else."""
     from stack import drill as matrix  # loads the agent and its SDK, which nothing else here needs
+    from stack import drill_results
 
     known = [one.alert for scene in matrix.SCENES for one in scene.drills]
     for name in alerts or ():
@@ -187,7 +189,9 @@ def drill(
         outcomes = matrix.run(matrix.chosen(alerts or (), sample, start), say)
     except StackError as error:
         _fail(str(error))
-    Console(width=None if sys.stdout.isatty() else 160).print(matrix.table(outcomes))
+    if write:
+        drill_results.keep(outcomes, known)
+    Console(width=None if sys.stdout.isatty() else 160).print(drill_results.table(outcomes))
     wrong = [one.alert for one in outcomes if not one.passed]
     if wrong:
         _fail(f"{len(wrong)} of {len(outcomes)} drills went wrong: {', '.join(wrong)}")

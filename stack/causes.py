@@ -10,18 +10,21 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
-from agentgauge.autonomy.actions import Actions, Proposal
-from agentgauge.evals.history import EvalHistory, Trial, Version
+from sqlalchemy import update
+
+from agentgauge.evals.history import EvalHistory, Trial, Version, VersionStanding
 from agentgauge.ledger import Ledger, Usage
+from agentgauge.ledger.schema import EVAL_RUNS
 from agentgauge.ops import switches
-from agentgauge.vocabulary import AuditVerdict
 from sample_agent import faults
 from sample_agent.settings import AGENT
+from stack.errors import StackError
 from stack.layout import ROOT, STATE_FILE, Layout, Ports
 from stack.services import environment
 
@@ -31,7 +34,8 @@ Cause = Callable[[Layout], AbstractContextManager[None]]
 BY = "the drill"
 UNPRICED_MODEL = "claude-mythos-preview"
 SPENDER = "rep-1"
-LOST_USERS = [f"lost-{number}" for number in range(20)]
+SUITE = "sales"
+EVALUATED_SECONDS = 180.0
 
 
 def fault(name: str, tool: str | None = None) -> Cause:
@@ -342,68 +346,52 @@ def costly_user(layout: Layout) -> Iterator[None]:
 
 
 @contextmanager
-def lost_users(layout: Layout) -> Iterator[None]:
-    """Of those who used the agent the week before last, nobody came back; mended when they do."""
+def disturbed_evaluation(layout: Layout) -> Iterator[None]:
+    """The live version fails a scenario in two trials of three, by chance; mended by evaluating it again."""
     with _ledger(layout) as ledger:
-        ten_days_ago = ledger.today() - timedelta(days=10)
-        ledger.add_usage(AGENT, {(ten_days_ago, user): Usage(turns=1) for user in LOST_USERS})
-    try:
-        yield
-    finally:
-        with _ledger(layout) as ledger:
-            ledger.add_usage(AGENT, {(ledger.today(), user): Usage(turns=1) for user in LOST_USERS})
+        history = EvalHistory(ledger, AGENT)
+        live = _evaluated(history)
+        passed = dict.fromkeys(live.results, 3)
+        _add_run(layout, Version("before", live.version.prompt, live.version.model), passed, days_ago=1)
+        _add_run(layout, live.version, passed | {min(passed): 1})
+    yield
 
 
 @contextmanager
-def bad_audits(layout: Layout) -> Iterator[None]:
-    """Auditors find a fifth of the sampled actions wrong; mended when the next eighty are fine."""
-    _audit(layout, {"ok": 20, "problem": 5})
-    try:
-        yield
-    finally:
-        _audit(layout, {"ok": 80})
+def forgotten_evaluations(layout: Layout) -> Iterator[None]:
+    """The job that evaluates hangs, and its last run was eight days ago; mended by running the suite by hand."""
+    with _ledger(layout) as ledger:
+        _evaluated(EvalHistory(ledger, AGENT))
+        with _frozen(layout, "evals"):
+            ago = timedelta(days=8).total_seconds()
+            at = {name: EVAL_RUNS.c[name] - ago for name in ("started_at", "finished_at")}
+            with ledger.writing() as connection:
+                connection.execute(update(EVAL_RUNS).values(at))
+            yield
 
 
-@contextmanager
-def worse_version(layout: Layout) -> Iterator[None]:
-    """A new version fails a scenario that the one before it passed; mended when it passes."""
-    _evaluate(layout, "1", {"look-up": True, "draft": True})
-    _evaluate(layout, "2", {"look-up": True, "draft": False})
-    try:
-        yield
-    finally:
-        _evaluate(layout, "2", {"look-up": True, "draft": True})
+def _evaluated(history: EvalHistory) -> VersionStanding:
+    """How the live version stands, once the nightly job has run for the first time."""
+    deadline = time.monotonic() + EVALUATED_SECONDS
+    while (standing := history.standing(SUITE)) is None:
+        if time.monotonic() > deadline:
+            raise StackError(f"the nightly evaluations did not finish within {EVALUATED_SECONDS:.0f} s")
+        time.sleep(1)
+    return standing
 
 
-@contextmanager
-def forgotten_evals(layout: Layout) -> Iterator[None]:
-    """The evaluations ran eight days ago for the last time; mended when they run again."""
-    _evaluate(layout, "1", {"look-up": True}, suite="forgotten", days_ago=8)
-    try:
-        yield
-    finally:
-        _evaluate(layout, "1", {"look-up": True}, suite="forgotten")
-
-
-def _evaluate(layout: Layout, version: str, passed: dict[str, bool], suite: str = "drill", days_ago: float = 0) -> None:
+def _add_run(layout: Layout, version: Version, passed: dict[str, int], days_ago: float = 0) -> None:
+    """A run of three trials each, of which so many passed."""
     then = datetime.now(UTC) - timedelta(days=days_ago)
     with closing(Ledger.open(f"sqlite:///{layout.ledger}", now=lambda: then)) as ledger:
         history = EvalHistory(ledger, AGENT)
-        run = history.start(suite, Version(version, "v1", "drill"), "drill")
-        for scenario, fine in passed.items():
-            failures = () if fine else ("missing tool",)
-            history.add(run, Trial(scenario, 1, float(fine), fine, 2, 0.01, 0.0, 1.0, failures, {}))
-        history.finish(run, "passed" if all(passed.values()) else "failed")
-
-
-def _audit(layout: Layout, verdicts: dict[AuditVerdict, int]) -> None:
-    with _ledger(layout) as ledger:
-        actions = Actions(ledger, AGENT)
-        for verdict, times in verdicts.items():
-            for _ in range(times):
-                action = actions.propose(Proposal("update_crm", "medium", "auto", {}, {}, sampled=True))
-                actions.finish(action.id, {"status": "done", "content": "{}"})
-                actions.audit(action.id, verdict, "drill")
+        run = history.start(SUITE, version, "drill")
+        for scenario, often in passed.items():
+            for number in range(1, 4):
+                fine = number <= often
+                failures = () if fine else ("missing tool",)
+                history.add(run, Trial(scenario, number, float(fine), fine, 2, 0.01, 0.0, 1.0, failures, {}))
+        history.finish(run, "passed" if all(often == 3 for often in passed.values()) else "failed")
 
 
 def _ledger(layout: Layout) -> closing[Ledger]:

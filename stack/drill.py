@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from rich.table import Table
 
 from agentgauge.ops.prometheus import Prometheus
 from alerts import thresholds
 from alerts.areas.stack import WATCHDOG
-from stack import causes, native, story
+from stack import causes, drill_results, native, story
 from stack.causes import Cause, fault
+from stack.drill_results import DrillResult
 from stack.layout import ROOT, Layout, Ports
 from stack.services import environment
 
@@ -71,49 +71,18 @@ class Scene:
     history: str | None = None
 
 
-@dataclass(frozen=True)
-class DrillResult:
-    """How a row went, in seconds since the cause began or was mended; None if it did not happen in time.
-
-    ``noise`` are the other alerts that reached the pager before the mending, ``late`` what paged after it; muted ones
-    do not count. ``called_off`` is True if the page was resolved while the cause went on. ``resolves`` is False where
-    the alert looks back over days: nobody waits for that to end. ``heartbeat`` is True if the dead-man switch went on
-    hearing while the way of the pages was broken. ``seconds_to_mended`` is how long `agentgauge incident` took from the
-    page until the alert was over, unless it is mended ``by_hand``.
-    """
-
-    alert: str
-    what: str
-    seconds_to_page: float | None
-    noise: frozenset[str] = frozenset()
-    runbook_answers: bool = False
-    seconds_to_resolved: float | None = None
-    resolves: bool = True
-    called_off: bool = False
-    late: frozenset[str] = frozenset()
-    heartbeat: bool = False
-    seconds_to_mended: float | None = None
-    by_hand: str = ""
-
-    @property
-    def passed(self) -> bool:
-        """Paged, and nobody else; mended by its runbook if it can be; resolved then and not before; then silence."""
-        resolved = self.seconds_to_resolved is not None or not self.resolves
-        mended = self.seconds_to_mended is not None or bool(self.by_hand)
-        paged = self.seconds_to_page is not None and self.runbook_answers
-        return paged and mended and resolved and not (self.noise or self.called_off or self.late or self.heartbeat)
-
-
 def _row(alert: str, name: str, *, also: frozenset[str] = frozenset()) -> Drill:
     return Drill(alert, f"fault {name}", fault(name), also)
 
 
 def _past(alert: str, story: str, pace: float = 1) -> Scene:
     """An alert that looks back over days, on real clocks and a made-up past that has it coming."""
-    return Scene((Drill(alert, f"history {story}", causes.nothing),), speed=1, pace=pace, history=story)
+    drill = Drill(alert, f"history {story}", causes.nothing, by_hand=PAST)
+    return Scene((drill,), speed=1, pace=pace, history=story)
 
 
-PAST = "it lies in the past"
+PAST = "what fires it is days old, and nothing done now changes it"
+ALWAYS = "nothing is broken: it fires for ever"
 DEPLOY = "something has to be deployed"
 FILE = "somebody has to mend a file"
 JUDGED = "somebody has to judge it"
@@ -157,17 +126,21 @@ SCENES: tuple[Scene, ...] = (
     ),
     Scene(
         (
-            Drill(WATCHDOG, "nothing: it always fires", causes.nothing),
+            Drill(WATCHDOG, "nothing", causes.nothing, by_hand=ALWAYS),
             _row("AgentToolSuccessRateLow", "flaky-tool"),
             _row("AgentSessionLooping", "looping"),
             _row("AgentToolLatencyHigh", "slow-tool"),
-            Drill("AgentExporterDown", "the agent hangs", causes.frozen_agent, by_hand=PROCESS),
+            Drill("AgentExporterDown", "the agent hangs", causes.frozen_agent),
             _row("AgentAllToolCallsFailing", "crm-outage"),
             _row("AgentLatencySpike", "slow-model"),
             Drill("AgentGone", "no target shows the agent", causes.lost_agent, by_hand=FILE),
             Drill("AgentCrashLooping", "a replica dies after each start", causes.crash_loop, by_hand=DEPLOY),
             Drill("AgentPricesStale", "a replica has a price file of last year", causes.old_prices, by_hand=DEPLOY),
             Drill("AgentExporterAbsent", "no target to scrape", causes.no_targets, by_hand=FILE),
+        )
+    ),
+    Scene(
+        (
             Drill("AgentUserDailyCostHigh", "a user spends $6", causes.costly_user, by_hand=JUDGED),
             _row("AgentModelGone", "model-gone"),
             _row("AgentUsageUnknown", "usage-lost"),
@@ -179,8 +152,8 @@ SCENES: tuple[Scene, ...] = (
                 also=UNABLE_TO_ASK,
                 by_hand=PROCESS,
             ),
-            Drill("AgentEvalRegression", "a new version fails a scenario", causes.worse_version, by_hand=DEPLOY),
-            Drill("AgentEvalStale", "no evaluation for eight days", causes.forgotten_evals, by_hand=PROCESS),
+            Drill("AgentEvalRegression", "a run fails a scenario in two trials of three", causes.disturbed_evaluation),
+            Drill("AgentEvalStale", "the job hangs; no evaluation for eight days", causes.forgotten_evaluations),
             _row("AgentWrongAnswersReported", "stale-data", also=UNHAPPY),
             _row("AgentSessionCostRunaway", "ruinous-tool", also=RUINOUS),
         )
@@ -198,12 +171,7 @@ SCENES: tuple[Scene, ...] = (
                 by_hand=FILE,
             ),
             Drill("AlertmanagerFailedToSendAlerts", "the pager refuses", causes.refusing_pager, by_hand=FILE),
-            Drill(
-                "PrometheusNotConnectedToAlertmanagers",
-                "Alertmanager hangs",
-                causes.frozen_alertmanager,
-                by_hand=PROCESS,
-            ),
+            Drill("PrometheusNotConnectedToAlertmanagers", "Alertmanager hangs", causes.frozen_alertmanager),
         )
     ),
     Scene(
@@ -222,7 +190,7 @@ SCENES: tuple[Scene, ...] = (
     # Its limit does not follow the clock, and runs at the usual speed.
     Scene((Drill("AgentHung", "a turn does not end", causes.hung_turn, by_hand=PROCESS),), speed=1, pace=1),
     # It is silent in an agent's first day, so the agent needs a past.
-    Scene((_row("AgentToolNewErrorType", "new-error", also=HALF_FAIL),), speed=1, pace=1, history="healthy"),
+    Scene((_row("AgentToolNewErrorType", "new-error", also=HALF_FAIL),), speed=5, pace=1, history="healthy"),
     _past("AgentSpendOverBudget", "over-budget"),
     _past("AgentNoTraffic", "traffic-stops", pace=0.01),  # next to nobody comes back
     _past("AgentPromptCacheRegression", "cache-lost"),
@@ -255,9 +223,17 @@ def chosen(only: Sequence[str] = (), sample: int = 1, start: int = 0) -> list[Sc
 
 def run(scenes: Sequence[Scene], say: Say) -> list[DrillResult]:
     """Drill the alerts of these scenes, some stacks at a time; in their order."""
+    last = drill_results.load()
+    longest_first = sorted(scenes, key=lambda scene: _expected_seconds(scene, last), reverse=True)
     with ThreadPoolExecutor(STACKS) as pool:
-        played = pool.map(lambda scene: _play(scene, say), scenes)
-        return [outcome for outcomes in played for outcome in outcomes]
+        playing = {scene: pool.submit(_play, scene, say) for scene in longest_first}
+        return [outcome for scene in scenes for outcome in playing[scene].result()]
+
+
+def _expected_seconds(scene: Scene, last: Mapping[str, DrillResult]) -> float:
+    """As long as its drills took when they were played last: a long scene that begins late keeps the others waiting."""
+    rows = [last[drill.alert] for drill in scene.drills if drill.alert in last]
+    return sum((one.seconds_to_page or 0) + (one.seconds_to_resolved or 0) + HOLD_SECONDS for one in rows)
 
 
 def _play(scene: Scene, say: Say) -> list[DrillResult]:
@@ -281,28 +257,28 @@ def _drill(layout: Layout, drill: Drill, say: Say) -> DrillResult:
         paged = time.monotonic() - began
         if page is None:
             say(f"{drill.alert}: NOT PAGED within {PAGE_SECONDS:.0f} s")
-            return DrillResult(drill.alert, drill.what, None, _others_since(layout, drill, since))
+            return DrillResult(drill.alert, drill.what, None, _others_since(layout, drill, since) - drill.also)
         runbook_answers = _answers(page["runbook_url"])
         say(f"{drill.alert}: paged after {paged:.0f} s")
         called_off = not happens_by_itself and _is_called_off(layout, drill.alert)
         heartbeat = drill.alert in WAY_OF_PAGES and _heard_since(layout, in_force)
-        by_hand = drill.by_hand or (PAST if happens_by_itself else "")
         mended, mended_at = time.monotonic(), _now()
-        to_mended = None if by_hand else _mended_by_runbook(layout, drill.alert, page["runbook_url"], say)
+        to_mended = None if drill.by_hand else _mended_by_runbook(layout, drill.alert, page["runbook_url"], say)
         if to_mended is None:
             mended, mended_at = time.monotonic(), _now()
-    if not by_hand:
+    if not drill.by_hand:
         causes.switch_back(layout)
     noise = _others_since(layout, drill, since, until=mended_at)
     result = DrillResult(
         drill.alert,
         drill.what,
         paged,
-        noise,
+        noise - drill.also,
         runbook_answers,
         resolves=not happens_by_itself,
         seconds_to_mended=to_mended,
-        by_hand=by_hand,
+        expected=noise & drill.also,
+        by_hand=drill.by_hand,
     )
     if happens_by_itself:
         return result
@@ -320,7 +296,7 @@ def _mended_by_runbook(layout: Layout, alert: str, link: str, say: Say) -> float
     began = time.monotonic()
     command = [sys.executable, "-m", "agentgauge", "incident", link, f"--prometheus={layout.prometheus}", "--yes"]
     command += [f"--speed={layout.speed:g}", f"--patience={RESOLVED_SECONDS / 60:g}"]
-    env = environment(layout) | {"USER": causes.BY}
+    env = environment(layout) | {"USER": causes.BY, "AGENTGAUGE_HOME": str(layout.folder)}
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     seconds = time.monotonic() - began
     if done.returncode == 0 and "\nmended after " in done.stdout:
@@ -387,7 +363,7 @@ def _others_since(layout: Layout, drill: Drill, since: str, until: str = "9999")
     if drill.alert == WATCHDOG:
         return frozenset()
     of_itself = {drill.alert} - CONTEXT  # a page of which would be noise, too
-    return _paged_since(layout, since, until) - drill.also - of_itself
+    return _paged_since(layout, since, until) - of_itself
 
 
 def _paged_since(layout: Layout, since: str, until: str = "9999") -> frozenset[str]:
@@ -423,39 +399,3 @@ def _stirring(layout: Layout) -> set[str]:
 
 def _now(in_seconds: float = 0.0) -> str:
     return (datetime.now(UTC) + timedelta(seconds=in_seconds)).isoformat(timespec="milliseconds")
-
-
-def table(outcomes: Sequence[DrillResult]) -> Table:
-    """The matrix as people read it."""
-    made = Table(
-        "alert",
-        "cause",
-        "to page",
-        "runbook",
-        "mended by its runbook",
-        "resolved after",
-        "others that paged",
-        "paged after the mending",
-    )
-    for one in outcomes:
-        made.add_row(
-            one.alert,
-            one.what,
-            "[red]HEARTBEAT WENT ON[/red]" if one.heartbeat else _seconds(one.seconds_to_page, "MISSED"),
-            "answers" if one.runbook_answers else "[red]DEAD[/red]",
-            f"by hand: {one.by_hand}" if one.by_hand else _seconds(one.seconds_to_mended, "NOT MENDED"),
-            _resolved(one),
-            ", ".join(sorted(one.noise)) or "none",
-            ", ".join(sorted(one.late)) or "none",
-        )
-    return made
-
-
-def _resolved(one: DrillResult) -> str:
-    if one.called_off:
-        return "[red]CALLED OFF[/red]"
-    return _seconds(one.seconds_to_resolved, "NOT RESOLVED") if one.resolves else "not awaited"
-
-
-def _seconds(value: float | None, otherwise: str) -> str:
-    return f"[red]{otherwise}[/red]" if value is None else f"{value:.0f} s"

@@ -19,6 +19,8 @@ from alerts.catalog import ALERTS
 from alerts.docs import alert_table
 from alerts.rules import render
 from bundle.__main__ import app as bundle_app
+from stack import drill_results
+from stack.drill import SCENES
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "reference"
@@ -58,6 +60,7 @@ def pages() -> dict[str, str]:
         "alerts.md": _alerts(),
         "commands.md": _commands(),
         "python.md": _python(),
+        "drill.md": _drill(),
     }
     return {name: f"{GENERATED}{text.rstrip()}\n" for name, text in made.items()}
 
@@ -151,6 +154,11 @@ def _option(option: Any) -> str:
 
 def _paragraphs(text: str) -> list[str]:
     return inspect.cleandoc(text).replace("\f", "").splitlines()
+
+
+def _drill() -> str:
+    rows = [(drill.alert, drill.what) for scene in SCENES for drill in scene.drills]
+    return drill_results.page(rows, drill_results.load())
 
 
 def _python() -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from alerts.catalog import ALERTS
-from stack.drill import SCENES, DrillResult, chosen, table
+from stack import causes, drill_results
+from stack.drill import SCENES, chosen
+from stack.drill_results import DrillResult
 
 FINE = DrillResult("AgentSessionLooping", "fault looping", 9.0, runbook_answers=True, seconds_to_resolved=30.0)
 FINE = replace(FINE, seconds_to_mended=40.0)
@@ -48,6 +51,35 @@ def test_the_samples_of_all_starts_are_the_whole_drill() -> None:
     assert all(scene.drills for scene in chosen(sample=3))
 
 
+def test_half_of_the_drills_are_mended_by_their_runbook() -> None:
+    """A runbook is worth its page if following it ends the alert, with nobody thinking along."""
+    drills = [drill for scene in SCENES for drill in scene.drills]
+    by_hand = [drill for drill in drills if drill.by_hand]
+    assert len(drills) - len(by_hand) >= 25
+    assert all(drill.by_hand for drill in drills if drill.cause is causes.nothing), "what is past cannot be mended"
+
+
 def test_the_table_has_a_row_for_each_drill() -> None:
     """What went wrong is there as well as what went right."""
-    assert table([FINE, replace(FINE, seconds_to_page=None)]).row_count == 2
+    assert drill_results.table([FINE, replace(FINE, seconds_to_page=None)]).row_count == 2
+
+
+def test_what_was_played_again_replaces_its_row_and_keeps_the_others(tmp_path: Path) -> None:
+    """The file holds the last result of each alert, in the order of the drills, and none of an alert that is gone."""
+    file, other = tmp_path / "results.json", replace(FINE, alert="AgentLatencySpike", noise=OTHER)
+    drill_results.keep([FINE, other, replace(FINE, alert="Gone")], ["AgentLatencySpike", FINE.alert, "Gone"], file)
+    drill_results.keep([replace(FINE, seconds_to_page=12.4)], ["AgentLatencySpike", FINE.alert], file)
+    kept = drill_results.load(file)
+    assert list(kept) == ["AgentLatencySpike", FINE.alert]
+    assert kept == {"AgentLatencySpike": other, FINE.alert: replace(FINE, seconds_to_page=12)}
+
+
+def test_the_page_says_of_each_drill_how_it_went() -> None:
+    """A row that failed says so, one that was never played as well, and the sum counts what passed."""
+    rows = [(FINE.alert, "looping"), ("AgentLatencySpike", "slow"), ("AgentGone", "lost")]
+    missed = DrillResult("AgentLatencySpike", "slow", None)
+    page = drill_results.page(rows, {FINE.alert: FINE, "AgentLatencySpike": missed})
+    assert "3 drills: 1 passed, 1 of them mended by following the runbook unaided." in page
+    assert "| `AgentSessionLooping` | fault looping | 9 s | 40 s | 30 s | – | passed |" in page
+    assert "| `AgentLatencySpike` | slow | MISSED | NOT MENDED | NOT RESOLVED | – | **failed** |" in page
+    assert "| `AgentGone` | lost | | | | | not played yet |" in page
