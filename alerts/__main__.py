@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvicorn
 
+from agentgauge import http_server
 from alerts import pager as pager_app
 from alerts.promql import Duration
 
@@ -55,7 +55,7 @@ def pager(
         )
     except (sqlite3.Error, OSError) as error:
         raise typer.BadParameter(f"{state}: {error}", param_hint="--state") from error
-    uvicorn.run(served, host=host, port=port, log_level="warning")
+    http_server.run(served, host, port)
 
 
 def _show(text: str) -> None:

@@ -14,7 +14,7 @@ from agentgauge.autonomy.access import token_in
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.supervisor import Supervisor
 from agentgauge.autonomy.tool_requests import ToolRequests
-from agentgauge.autonomy.web import LOOPBACK, approvals_app
+from agentgauge.autonomy.web import approvals_app
 from agentgauge.cost import cache
 from agentgauge.cost.batching import Batcher
 from agentgauge.cost.cache import ToolCache
@@ -22,6 +22,7 @@ from agentgauge.cost.redis_store import RedisStore
 from agentgauge.cost.store import MemoryStore
 from agentgauge.cost.tiers import Models
 from agentgauge.files.yaml_file import YamlFileError
+from agentgauge.http_guard import LOOPBACK
 from agentgauge.ledger import Ledger
 from agentgauge.ops.switches import FollowedSwitches
 from agentgauge.ops.transcripts import Transcripts

@@ -7,13 +7,13 @@ import contextlib
 import functools
 import time
 from collections.abc import AsyncIterator, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
@@ -22,6 +22,7 @@ from agentgauge import AgentGauge
 from agentgauge.autonomy import shadow
 from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError
 from agentgauge.autonomy.approvals import InvalidEditError, NotPermittedError, RiskRaisedError
+from agentgauge.http_guard import FORM, JSON, AsgiApp, RequestGuard, Scope, decoded_json
 from agentgauge.vocabulary import RATINGS, REASONS
 from sample_agent.assembly import allowed_hosts
 from sample_agent.conversations import Conversations, LiveConversation
@@ -57,8 +58,8 @@ class Service:
         """The ASGI app."""
         return Starlette(
             lifespan=self._lifespan,
-            # A website whose name was made to lead here must not talk to the agent through its reader's browser.
-            middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts(), www_redirect=False)],
+            # The approvals page has forms.
+            middleware=[Middleware(RequestGuard, hosts=allowed_hosts(), types=(JSON, FORM), answer=_refused_as_json)],
             exception_handlers={HTTPException: _error_as_json, SQLAlchemyError: _ledger_error_as_json},
             routes=[
                 Route("/health", self._health),
@@ -272,16 +273,19 @@ async def _disconnected(request: Request) -> None:
 
 
 async def _json_object(request: Request) -> dict[str, Any]:
-    # Browsers cannot send this type across sites without asking first, which nothing here answers.
-    if request.headers.get("content-type", "").partition(";")[0] != "application/json":
-        raise HTTPException(415, "expected content-type: application/json")
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+        raise HTTPException(415, f"expected content-type: {JSON}")
     try:
-        body = await request.json()
-    except ValueError:
-        raise HTTPException(400, "the body is not JSON") from None
+        body = decoded_json(await request.body())
+    except ValueError as error:
+        raise HTTPException(400, str(error)) from None
     if not isinstance(body, dict):
         raise HTTPException(400, "the body is not a JSON object")
     return body
+
+
+def _refused_as_json(_scope: Scope, status: HTTPStatus, reason: str) -> AsgiApp:
+    return JSONResponse({"error": reason}, status)
 
 
 async def _error_as_json(request: Request, error: Exception) -> Response:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.applications import Starlette
 
+from agentgauge.http_server import config
+
 
 class _Server(uvicorn.Server):
     """A server that says when it is listening."""
@@ -26,7 +28,7 @@ class _Server(uvicorn.Server):
 @contextlib.contextmanager
 def serving(app: Starlette) -> Iterator[str]:
     """Serve the app on a free port of loopback for as long as the block runs; yields its URL."""
-    server = _Server(uvicorn.Config(app, log_level="critical", ws="none"))
+    server = _Server(config(app))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

@@ -20,7 +20,10 @@ MAY_IMPORT = {
     "sample_agent": {"sample_agent", "agentgauge"},
 }
 LAYERS = (
-    ("argument_diff", "extras", "starting", "vocabulary", "json_schema", "forks", "workers", "exemplars", "boundary"),
+    (
+        "argument_diff", "extras", "starting", "vocabulary", "json_schema", "forks", "workers", "exemplars", "boundary",
+        "http_guard", "http_server",
+    ),
     (
         "metrics", "instruments", "own_prices", "price_list", "pricing", "files", "tool", "endpoint", "in_flight",
         "live_set", "pushing",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -14,12 +13,12 @@ from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from agentgauge.http_guard import FORM, JSON, LOOPBACK, RequestGuard, decoded_json
 from agentgauge.incident.terminal import printable
 from alerts.catalog import ALERTS
 from alerts.pager import html, outward
@@ -27,11 +26,9 @@ from alerts.pager.incidents import Alarm, Incident, incidents, to_escalate
 from alerts.pager.notification import Page, in_iso, pages_in
 from alerts.pager.store import Store
 
-LARGEST_BODY = 1_000_000
-"""Bytes of a notification; Alertmanager's are some thousand."""
 LONGEST_TEXT = 200
 """Characters of a name or reason that somebody writes into a form."""
-HOSTS = ("127.0.0.1", "localhost", "[::1]", "pager")
+HOSTS = (*LOOPBACK, "pager")
 """The names that it is asked by: on loopback, and by Alertmanager in the Compose network."""
 ESCALATION_CHECK_SECONDS = 5.0
 INHIBITS = {alert.name: alert.inhibits for alert in ALERTS}
@@ -78,7 +75,7 @@ def create_app(
             Route("/health", pager.health),
             Mount("/static", StaticFiles(directory=html.STATIC)),
         ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))],
+        middleware=[Middleware(RequestGuard, hosts=hosts, types=(JSON, FORM))],
         exception_handlers={sqlite3.Error: _cannot_remember},
         lifespan=pager.lifespan,
     )
@@ -110,16 +107,9 @@ class _Pager:
 
     async def receive(self, request: Request) -> Response:
         """What Alertmanager sends: printed first, because a full disk must not hide a page."""
-        refused = _refused(request)
-        if refused is not None:
-            return refused
         try:
-            body = await _body(request)
-        except OverflowError:
-            return PlainTextResponse(f"more than {LARGEST_BODY} bytes\n", status_code=413)
-        try:
-            received = pages_in(json.loads(body))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+            received = pages_in(decoded_json(await request.body()))
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             reason = f"not a webhook of Alertmanager: {type(error).__name__}: {error}\n"
             return PlainTextResponse(reason, status_code=400)
         for page in received:
@@ -131,9 +121,6 @@ class _Pager:
 
     async def heartbeat(self, request: Request) -> Response:
         """Remember that the alerting chain is alive."""
-        refused = _refused(request)
-        if refused is not None:
-            return refused
         self._heartbeat = datetime.now(UTC).isoformat(timespec="seconds")
         return PlainTextResponse("ok\n")
 
@@ -249,41 +236,13 @@ def _names(alarms: Sequence[Alarm]) -> str:
     return ", ".join(dict.fromkeys(lines)) or "nothing that is still open"
 
 
-def _refused(request: Request) -> Response | None:
-    """The answer to whoever is not Alertmanager: a browser says where a form or script comes from."""
-    if "origin" in request.headers:
-        return PlainTextResponse("pages come from Alertmanager, not from a website\n", status_code=403)
-    if _content_type(request) != "application/json":
-        return PlainTextResponse("send application/json\n", status_code=415)
-    return None
-
-
 async def _form(request: Request) -> dict[str, str] | Response:
-    """The fields of our own page's form; otherwise the answer to whoever sent something else."""
-    origin = request.headers.get("origin")
-    if origin is not None and origin != f"{request.url.scheme}://{request.url.netloc}":
-        return PlainTextResponse("this form belongs to another website\n", status_code=403)
-    if _content_type(request) != "application/x-www-form-urlencoded":
-        return PlainTextResponse("send a form\n", status_code=415)
+    """The fields of our own page's form; otherwise the answer to whoever sent more than it has."""
     try:
-        fields = parse_qs((await _body(request)).decode(errors="replace"), max_num_fields=20)
-    except (OverflowError, ValueError):
+        fields = parse_qs((await request.body()).decode(errors="replace"), max_num_fields=20)
+    except ValueError:
         return PlainTextResponse("the form is too large\n", status_code=413)
     return {name: printable(values[0])[:LONGEST_TEXT] for name, values in fields.items()}
-
-
-def _content_type(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-async def _body(request: Request) -> bytes:
-    """The whole body; OverflowError if it is larger than LARGEST_BODY."""
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > LARGEST_BODY:
-            raise OverflowError
-    return bytes(body)
 
 
 def _bad(text: str) -> Response:

@@ -25,9 +25,9 @@ def serve(
     import asyncio
     import logging
 
-    import uvicorn
     from anthropic import APIError, AuthenticationError
 
+    from agentgauge import http_server
     from agentgauge.autonomy.access import TokenError
     from agentgauge.files.yaml_file import YamlFileError
     from agentgauge.ledger import LedgerError
@@ -60,7 +60,7 @@ def serve(
     except ValueError as error:
         stop(str(error))
     web = service.Service(gauge, companion, approvals_page=page).app()
-    uvicorn.run(web, host=host, port=port, log_level="warning")
+    http_server.run(web, host, port)
 
 
 def fake_api(
@@ -69,14 +69,11 @@ def fake_api(
     latency: Annotated[float, typer.Option(help="1 answers at a model's pace, 0 at once.")] = 1.0,
 ) -> None:
     """Run the local server that speaks the Messages API, for use without an API key."""
-    import uvicorn
-
+    from agentgauge import http_server
     from sample_agent import faults
     from sample_agent.fake_api.app import create_app
 
-    uvicorn.run(
-        create_app(faults.FaultFile(state_directory()), latency=latency), host=host, port=port, log_level="warning"
-    )
+    http_server.run(create_app(faults.FaultFile(state_directory()), latency=latency), host, port)
 
 
 def simulate(

@@ -9,15 +9,18 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from agentgauge.http_guard import JSON, LOOPBACK, AsgiApp, RequestGuard, Scope, decoded_json
 from sample_agent.fake_api.events import Message, encode, events_of
 from sample_agent.fake_api.model import begins_a_turn, reply
 from sample_agent.fake_api.schema import ApiError, check, invalid
@@ -25,6 +28,8 @@ from sample_agent.fake_api.usage import InputUsage, PromptCache, output_tokens
 from sample_agent.faults import Behaviour, FaultFile, ModelFault
 
 KEY_PREFIX = "fake-"
+HOSTS = (*LOOPBACK, "fake-api")
+"""The names that it is asked by: on loopback, and by the agent in the Compose network."""
 RETRY_AFTER_SECONDS = 1
 USUAL_SECONDS = (0.15, 0.9)
 FIRST_CHUNK_AT = 0.4
@@ -37,7 +42,7 @@ PROVIDER_ERRORS = {
     500: ("api_error", "Internal server error"),
     529: ("overloaded_error", "Overloaded"),
 }
-HTTP_ERROR_TYPES = {404: "not_found_error", 405: "invalid_request_error"}
+HTTP_ERROR_TYPES = {404: "not_found_error", 405: "invalid_request_error", 413: "request_too_large"}
 
 
 def create_app(
@@ -54,6 +59,7 @@ def create_app(
             Route("/v1/messages", api.messages, methods=["POST"]),
             Route("/health", health),
         ],
+        middleware=[Middleware(RequestGuard, hosts=HOSTS, types=(JSON,), answer=_refused)],
         exception_handlers={ApiError: on_api_error, HTTPException: on_http_error, Exception: on_crash},
     )
 
@@ -147,14 +153,22 @@ async def _body(http: HttpRequest) -> Any:
     if "anthropic-version" not in http.headers:
         raise invalid("anthropic-version: header is required")
     try:
-        return json.loads(await http.body())
+        return decoded_json(await http.body())
     except ValueError as error:
-        raise invalid(f"The request body is not valid JSON: {error}") from None
+        raise invalid(f"The request body cannot be used: {error}") from None
+
+
+def _refused(_scope: Scope, status: HTTPStatus, reason: str) -> AsgiApp:
+    return _error(ApiError(status, HTTP_ERROR_TYPES.get(status, "invalid_request_error"), reason))
 
 
 async def on_api_error(_: HttpRequest, error: Exception) -> Response:
     """Answer with the API's error body; a rate limit says when to come back."""
     assert isinstance(error, ApiError)  # noqa: S101 - Starlette calls it for nothing else
+    return _error(error)
+
+
+def _error(error: ApiError) -> Response:
     request_id = _request_id()
     headers = {"request-id": request_id}
     if error.status == 429:

@@ -8,16 +8,19 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]  # plotly ships no types
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from agentgauge.http_guard import LOOPBACK, RequestGuard
 from agentgauge.ops.prometheus import Prometheus, PrometheusError
 from stack.preview import page
 from stack.preview.figures import figure, marks_of, message
@@ -56,8 +59,11 @@ def load(folder: Path) -> dict[str, dict[str, Any]]:
     return dict(sorted(dashboards.items(), key=lambda item: item[0] != HOME))
 
 
-def create_app(folder: Path, prometheus: Prometheus) -> Starlette:
-    """The preview of the dashboards in a folder with the data of a Prometheus; LibraryError as in ``load``."""
+def create_app(folder: Path, prometheus: Prometheus, hosts: Sequence[str] = LOOPBACK) -> Starlette:
+    """The preview of the dashboards in a folder with the data of a Prometheus; LibraryError as in ``load``.
+
+    ``hosts`` are the names that it answers to.
+    """
     dashboards = load(folder)
 
     def home(request: Request) -> Response:
@@ -150,7 +156,8 @@ def create_app(folder: Path, prometheus: Prometheus) -> Starlette:
             Route("/health", health),
             Route("/plotly.js", plotly_js),
             Mount("/static", StaticFiles(directory=STATIC)),
-        ]
+        ],
+        middleware=[Middleware(RequestGuard, hosts=hosts)],
     )
 
 

@@ -19,18 +19,19 @@ def preview(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     prometheus: Annotated[str, typer.Option(help="Base URL of Prometheus.")] = PROMETHEUS,
     dashboards: Annotated[Path, typer.Option(help="Folder of the dashboards' JSON.")] = GENERATED,
+    name: Annotated[list[str] | None, typer.Option(help="A host name by which people ask it; repeatable.")] = None,
 ) -> None:
     """Serve the generated dashboards where there is no Grafana, drawn with live data, at the same URLs."""
-    import uvicorn
-
+    from agentgauge import http_server
+    from agentgauge.http_guard import LOOPBACK
     from agentgauge.ops.prometheus import Prometheus
     from stack.preview.app import LibraryError, create_app
 
     try:
-        application = create_app(dashboards, Prometheus(prometheus))
+        application = create_app(dashboards, Prometheus(prometheus), [*LOOPBACK, host, *(name or [])])
     except LibraryError as error:
         _fail(error)
-    uvicorn.run(application, host=host, port=port, log_level="warning")
+    http_server.run(application, host, port)
 
 
 def pictures(

@@ -30,6 +30,7 @@ from stack.preview.query import Choices, TimeRange, annotation_step, substitute
 
 DASHBOARDS = load(GENERATED)
 LAST_HOUR = TimeRange(7200.0, 10800.0)
+ORIGIN = "http://127.0.0.1"
 SELECTED = "?var-agent=sales_companion&var-tool=send_email&from=now-15m&to=now"
 
 
@@ -90,7 +91,7 @@ def canned() -> CannedPrometheus:
 @pytest.fixture
 def client(canned: CannedPrometheus) -> Iterator[TestClient]:
     """The preview in front of the canned Prometheus."""
-    with serving(canned.app) as url, TestClient(create_app(GENERATED, Prometheus(url))) as made:
+    with serving(canned.app) as url, TestClient(create_app(GENERATED, Prometheus(url)), base_url=ORIGIN) as made:
         yield made
 
 
@@ -99,7 +100,8 @@ def client_without_prometheus() -> Iterator[TestClient]:
     """The preview where nothing answers."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))  # a port that is taken but not listened on: connections are refused
-        with TestClient(create_app(GENERATED, Prometheus(f"http://127.0.0.1:{bound.getsockname()[1]}"))) as made:
+        prometheus = Prometheus(f"http://127.0.0.1:{bound.getsockname()[1]}")
+        with TestClient(create_app(GENERATED, prometheus), base_url=ORIGIN) as made:
             yield made
 
 
@@ -545,7 +547,7 @@ def test_something_else_at_prometheus_address_is_named() -> None:
         return PlainTextResponse("hello")
 
     with serving(Starlette(routes=[Route("/{path:path}", hello)])) as url:
-        answer = TestClient(create_app(GENERATED, Prometheus(url))).get("/panel/agentgauge-overview/3")
+        answer = TestClient(create_app(GENERATED, Prometheus(url)), base_url=ORIGIN).get("/panel/agentgauge-overview/3")
     assert answer.json()["text"] == f"{url} answered 200 without JSON: not Prometheus?"
 
 

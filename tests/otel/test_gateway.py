@@ -21,7 +21,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from prometheus_client import CollectorRegistry
 
-from agentgauge.otel import gateway as module
+from agentgauge import http_guard
 from agentgauge.otel.agents import Agents
 from agentgauge.otel.gateway import GatewayError, Inbox, check_exposure, gateway
 from agentgauge.otel.payload import LONGEST_VALUE, MOST_BYTES, MOST_SPANS, Received, spans_of
@@ -340,11 +340,12 @@ class _Held(Agents):
 
 def test_who_does_not_send_its_body_is_let_go(door: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a few clients cannot hold every place."""
-    monkeypatch.setattr(module, "SECONDS_FOR_A_BODY", 0.05)
+    monkeypatch.setattr(http_guard, "SECONDS_FOR_A_BODY", 0.05)
     at = door.client.base_url
     with socket.create_connection((at.host, at.port or 0), timeout=10) as client:
         client.sendall(
-            b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: 9\r\n\r\n."
+            b"POST /v1/traces HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Type: application/x-protobuf\r\nContent-Length: 9\r\n\r\n."
         )
         assert client.recv(100).startswith(b"HTTP/1.1 408")
     assert shown(door.registry, "agent_gateway_refused_total") == {("too_slow",): 1}

@@ -258,7 +258,7 @@ def test_a_request_that_does_not_fit_is_refused_in_the_words_of_the_api(
 @pytest.mark.parametrize("body", [b"{", b"", b"\xff", b"[]"])
 def test_a_body_that_is_no_request_is_refused(fake_api: str, body: bytes) -> None:
     """Malformed JSON is a 400, not a crash."""
-    headers = {"x-api-key": "fake-test", "anthropic-version": "2023-06-01"}
+    headers = {"x-api-key": "fake-test", "anthropic-version": "2023-06-01", "content-type": "application/json"}
     response = requests.post(f"{fake_api}/v1/messages", data=body, headers=headers, timeout=10)
     assert response.status_code == 400
     assert response.json()["error"]["type"] == "invalid_request_error"

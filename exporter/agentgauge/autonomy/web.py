@@ -20,9 +20,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.sessions import SessionMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
@@ -35,11 +33,10 @@ from agentgauge.autonomy.approvals import InvalidEditError, NotPermittedError, R
 from agentgauge.autonomy.edits import FieldError, edited, fields_of
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.showing import ago, changes, decided_by, gist, too_late, until, visible
+from agentgauge.http_guard import FORM, LOOPBACK, RequestGuard
 from agentgauge.vocabulary import AuditVerdict
 
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 SESSION_SECONDS = 12 * 3600
-LARGEST_FORM = 1_000_000
 LONGEST_NAME = 60
 LONGEST_REASON = 500
 DECIDED_SHOWN = 20
@@ -93,9 +90,7 @@ def approvals_app(
         ],
         middleware=[
             Middleware(SecureHeaders),
-            # A site can point its own name at this address; the browser then still says that name.
-            Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False),
-            Middleware(RequestBodyLimitMiddleware, max_body_size=LARGEST_FORM),
+            Middleware(RequestGuard, hosts=hosts, types=(FORM,)),
             Middleware(
                 SessionMiddleware,
                 secret_key=token,

@@ -29,11 +29,11 @@ def gateway(
     ] = None,
 ) -> None:
     """Receive the spans of agents in any language at /v1/traces, and show their metrics at /metrics, until Ctrl-C."""
-    import uvicorn
     from prometheus_client import CollectorRegistry
 
+    from agentgauge import http_server
     from agentgauge.otel.agents import Agents
-    from agentgauge.otel.gateway import MOST_CONNECTIONS, GatewayError, Inbox, check_exposure
+    from agentgauge.otel.gateway import GatewayError, Inbox, check_exposure
     from agentgauge.otel.gateway import gateway as make_gateway
     from agentgauge.own_prices import PriceError
 
@@ -46,15 +46,7 @@ def gateway(
     served = make_gateway(agents, Inbox(agents), registry, token)
     at = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     say(f"spans go to {at}/v1/traces, metrics are at {at}/metrics")
-    uvicorn.run(
-        served,
-        host=host,
-        port=port,
-        log_level="warning",
-        ws="none",
-        limit_concurrency=MOST_CONNECTIONS,
-        server_header=False,
-    )
+    http_server.run(served, host, port)
 
 
 def _names(pairs: list[str]) -> dict[str, str]:

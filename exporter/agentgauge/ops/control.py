@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 from time import monotonic
 from typing import Any
-from urllib.parse import urlsplit
 
 from agentgauge.forks import in_forked_children
+from agentgauge.http_guard import LOOPBACK, host_name
 from agentgauge.live_set import LiveSet
 from agentgauge.ops.transcripts import Transcripts, UnknownTranscriptError, without_messages
 from agentgauge.session import Session
@@ -27,8 +27,6 @@ PREFIX = "/control/"
 MOST_SESSIONS = 1000
 MOST_AT_ONCE = 8
 """Requests that are answered at a time; more get 503."""
-
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 CacheRows = Callable[[], Sequence[Mapping[str, Any]]]
 Scope = MutableMapping[str, Any]
@@ -68,7 +66,7 @@ class Control:
     cache: CacheRows | None = None
     transcripts: Transcripts | None = None
     token: str | None = None
-    hosts: frozenset[str] = LOOPBACK
+    hosts: frozenset[str] = frozenset(LOOPBACK)
     _free: threading.BoundedSemaphore = field(init=False)
 
     def __post_init__(self) -> None:
@@ -118,8 +116,7 @@ class Control:
             self._free.release()
 
     def _check(self, method: str, headers: Mapping[str, str]) -> None:
-        host = headers.get("host", "")
-        if host_name(f"//{host}") not in self.hosts:
+        if host_name(headers.get("host", "")) not in self.hosts:
             raise _RefusedError(HTTPStatus.MISDIRECTED_REQUEST, "this agent is not registered under that host")
         expected = f"Bearer {self.token}".encode()
         given = headers.get("authorization", "").encode()
@@ -167,14 +164,6 @@ class Control:
         except Exception as error:
             says = f"the cache cannot be reached: {error or type(error).__name__}"
             raise _RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, says) from None
-
-
-def host_name(url: str) -> str | None:
-    """The host in a URL, without its port; None if there is none, or it is not a URL."""
-    try:
-        return urlsplit(url).hostname
-    except ValueError:
-        return None
 
 
 def _encoded(reply: Reply) -> tuple[bytes, list[tuple[str, str]]]:

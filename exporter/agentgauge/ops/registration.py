@@ -6,9 +6,11 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic
+from urllib.parse import urlsplit
 
 from agentgauge.forks import in_forked_children
-from agentgauge.ops.control import LOOPBACK, Control, host_name
+from agentgauge.http_guard import LOOPBACK
+from agentgauge.ops.control import Control
 from agentgauge.ops.replicas import Replica, Replicas
 
 RENEW_SECONDS = 5.0
@@ -55,7 +57,7 @@ class Registration:
 
     def _take(self, replica: Replica) -> None:
         self._replica = replica
-        self._control.hosts = LOOPBACK | {host_name(replica.address) or ""}
+        self._control.hosts = frozenset(LOOPBACK) | {urlsplit(replica.address).hostname or ""}
         self._control.token = self._replicas.token(replica.id)
 
     def _begin_in_child(self) -> None:

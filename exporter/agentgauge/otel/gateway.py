@@ -13,33 +13,30 @@ import queue
 import threading
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from agentgauge.endpoint import metrics_app
+from agentgauge.http_guard import JSON, LOOPBACK, AsgiApp, RequestGuard, Scope
 from agentgauge.otel.agents import Agents
 from agentgauge.otel.payload import MOST_BYTES, MOST_SPANS, PayloadError, Received, TooLargeError, inflated, spans_of
 from agentgauge.otel.recording import SWEEP_SECONDS
 from agentgauge.vocabulary import Refusal
 
-PROTOBUF, JSON = "application/x-protobuf", "application/json"
+PROTOBUF = "application/x-protobuf"
 
 MOST_WAITING = 50_000
 """Spans that wait to be counted: some seconds of work."""
 
-MOST_BODIES = 32
-"""Bodies of requests that are in memory at once; further requests wait until one is done."""
-
-MOST_CONNECTIONS = 1000
-"""Each exporter keeps one open."""
-
-SECONDS_FOR_A_BODY = 10
 SHORTEST_TOKEN = 16
 
 RETRY_AFTER_SECONDS = 5
@@ -128,6 +125,16 @@ def gateway(agents: Agents, inbox: Inbox, registry: CollectorRegistry, token: st
             Route("/metrics", door.metrics, methods=["GET"]),
             Route("/health", door.health, methods=["GET"]),
         ],
+        # Without a token it is for this machine alone: check_exposure sees to the address, this to names.
+        middleware=[
+            Middleware(
+                RequestGuard,
+                hosts=LOOPBACK if token is None else None,
+                types=(PROTOBUF, JSON),
+                answer=door.refused,
+                largest=MOST_BYTES,
+            )
+        ],
         lifespan=door.open,
     )
 
@@ -138,7 +145,6 @@ class _Door:
         self._inbox = inbox
         self._metrics = metrics_app(registry)
         self._expected = None if token is None else f"Bearer {token}".encode()
-        self._bodies = asyncio.Semaphore(MOST_BODIES)
         self._decoding = asyncio.Semaphore(1)  # a request takes many times its size while it is decoded
 
     @asynccontextmanager
@@ -170,30 +176,32 @@ class _Door:
         return Response(body, status, headers)
 
     async def traces(self, request: Request) -> Response:
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        kind = _content_type(request.scope)
         as_json = kind == JSON
         if not self._is_known(request):
             return self._refuse("unauthorized", 401, "the token is missing or wrong", as_json)
-        if kind not in (PROTOBUF, JSON):
+        if kind not in (PROTOBUF, JSON):  # the guard asks only those who send a body
             return self._refuse("unsupported", 415, f"send {PROTOBUF} or {JSON}", as_json)
         encoding = request.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("gzip", "identity"):
             return self._refuse("unsupported", 415, "send the body with gzip or as it is", as_json)
         try:
-            async with self._bodies:
-                async with asyncio.timeout(SECONDS_FOR_A_BODY):
-                    body = await _body(request)
-                async with self._decoding:
-                    spans = await run_in_threadpool(_decoded, body, gzipped=encoding == "gzip", as_json=as_json)
+            body = await request.body()
+            async with self._decoding:
+                spans = await run_in_threadpool(_decoded, body, gzipped=encoding == "gzip", as_json=as_json)
         except TooLargeError:
             return self._refuse("too_large", 413, f"more than {MOST_BYTES} bytes, or {MOST_SPANS} spans", as_json)
         except PayloadError as error:
             return self._refuse("malformed", 400, str(error), as_json)
-        except (TimeoutError, ClientDisconnect):
-            return self._refuse("too_slow", 408, f"the body did not arrive in {SECONDS_FOR_A_BODY} s", as_json)
+        except ClientDisconnect:
+            return self._refuse("too_slow", 408, "the body did not arrive", as_json)
         if not self._inbox.put(spans):
             return self._refuse("busy", 503, "too many spans wait to be counted", as_json)
         return Response(b"{}" if as_json else b"", media_type=JSON if as_json else PROTOBUF)
+
+    def refused(self, scope: Scope, status: HTTPStatus, reason: str) -> AsgiApp:
+        """The answer to what the guard refuses."""
+        return self._refuse(_REFUSALS[status], status, reason, _content_type(scope) == JSON)
 
     def _is_known(self, request: Request) -> bool:
         sent = request.headers.get("authorization", "").encode()
@@ -210,7 +218,16 @@ class _Door:
         return Response(body, status, headers, JSON if as_json else PROTOBUF)
 
 
-_CODES = {400: 3, 401: 16, 408: 4, 413: 8, 415: 3, 503: 14}
+_REFUSALS: dict[int, Refusal] = {
+    400: "malformed",
+    403: "unauthorized",
+    408: "too_slow",
+    413: "too_large",
+    415: "unsupported",
+    431: "too_large",
+    503: "busy",
+}
+_CODES = {400: 3, 401: 16, 403: 7, 408: 4, 413: 8, 415: 3, 431: 8, 503: 14}
 """HTTP status → the code of gRPC, which an error of OTLP has."""
 
 
@@ -220,13 +237,8 @@ def _status(status: int, message: str) -> bytes:
     return bytes([0x08, _CODES[status], 0x12, len(text)]) + text
 
 
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MOST_BYTES:
-            raise TooLargeError
-    return bytes(body)
+def _content_type(scope: Scope) -> str:
+    return Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _decoded(body: bytes, *, gzipped: bool, as_json: bool) -> Sequence[Received]:

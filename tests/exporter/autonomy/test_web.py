@@ -657,9 +657,11 @@ def test_it_all_works_without_scripts(propose: Callable[..., Action], browser: B
 
 
 def test_another_site_can_link_to_the_page_but_not_decide(
-    propose: Callable[..., Action], page: Page, autonomy: Autonomy, url: str
+    propose: Callable[..., Action], browser: Browser, page: Page, autonomy: Autonomy, url: str
 ) -> None:
     """The browser itself keeps the cookie from its form; who follows its link is still logged in."""
+    context = browser.new_context(storage_state=page.context.storage_state())  # this one complains of the refusal
+    page = context.new_page()
     action = propose()
     target = f"{url}actions/{action.id}"
 
@@ -676,8 +678,10 @@ def test_another_site_can_link_to_the_page_but_not_decide(
         with page.expect_response(f"{target}/approve") as refused:
             page.get_by_role("button").click()
     headers = refused.value.request.all_headers()
+    assert refused.value.status == 403
     assert headers["sec-fetch-site"] == "cross-site"
     assert "cookie" not in headers
+    context.close()
     assert autonomy.approvals.waiting() == [action]
 
 
