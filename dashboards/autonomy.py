@@ -10,9 +10,7 @@ from dashboards.model import Dashboard, Limit, Query, Row
 from dashboards.shapes import WINDOWS_OF_THE_RARE, headline, heatmap, lines, stack, table, timeline
 from dashboards.style import AMBER, COUNT, PER_HOUR, RATIO, SECONDS
 
-NO_SHADOW = "Nothing was suggested in shadow"
-
-DECIDED_TODAY = f"{queries.counted('approvals', '24h', 'tool, risk', DECIDED)} > 0"
+DECIDED_IN_RANGE = f"{queries.counted('approvals', '$__range', 'tool, risk', DECIDED)} > 0"
 
 AT_A_GLANCE = Row(
     "At a glance",
@@ -26,7 +24,6 @@ AT_A_GLANCE = Row(
             RATIO,
             "Share of the shadow suggestions that people did as well; of the worst agent.",
             lambda over: queries.lowest(queries.share("shadow_decisions", 'match="aligned"', "agent", over=over)),
-            empty=NO_SHADOW,
         ),
         headline(
             104,
@@ -138,22 +135,22 @@ POLICY = Row(
             RATIO,
             "Share of the shadow suggestions of the last hour that people did as well, by tool.",
             Query(queries.share("shadow_decisions", 'match="aligned"', "tool", over="1h"), "{{tool}}"),
-            empty=NO_SHADOW,
         ),
         table(
             113,
-            "Record per tool, last 24 h",
-            "Decisions on each tool's actions, and what a promotion asks for: many decisions, nearly all approved, "
-            "none rejected.",
+            "Record per tool",
+            "Decisions on each tool's actions in the range, and what a promotion asks for: many decisions, "
+            "nearly all approved, none rejected.",
             ("tool", "risk"),
-            Query(DECIDED_TODAY, "decisions", COUNT),
+            Query(DECIDED_IN_RANGE, "decisions", COUNT),
             Query(
-                queries.share("approvals", 'decision="approved"', "tool, risk", of=DECIDED, over="24h"),
+                queries.share("approvals", 'decision="approved"', "tool, risk", of=DECIDED, over="$__range"),
                 "approved",
                 RATIO,
             ),
             Query(
-                queries.counted("approvals", "24h", "tool, risk", 'decision="rejected"') + f"\nand {DECIDED_TODAY}",
+                queries.counted("approvals", "$__range", "tool, risk", 'decision="rejected"')
+                + f"\nand {DECIDED_IN_RANGE}",
                 "rejected",
                 COUNT,
                 limit=Limit(1, "above", AMBER),

@@ -11,7 +11,7 @@ from dashboards import queries, shared
 from dashboards.annotations import EVERYWHERE
 from dashboards.model import Dashboard, Limit, Panel, Query, Row
 from dashboards.shapes import headline, heatmap, lines, stack, stat, table
-from dashboards.style import COUNT, DAYS, FACTOR, RATIO, TOKENS, USD
+from dashboards.style import COUNT, FACTOR, RATIO, SECONDS, TOKENS, USD
 
 AT_A_GLANCE = Row(
     "At a glance",
@@ -25,6 +25,7 @@ AT_A_GLANCE = Row(
             "The same for what the external APIs behind the tools charge.",
             shared.against_usual(TOOL_SPEND),
             limit=Limit("AgentToolSpendAnomaly", "above"),
+            empty=shared.NO_USUAL,
         ),
         headline(
             103,
@@ -121,15 +122,15 @@ WHERE_IT_GOES = Row(
         ),
         table(
             108,
-            "Spend per tool, last 24 h",
-            "What the external API behind each tool charged in the last 24 hours, and per call.",
+            "Spend per tool",
+            "What the external API behind each tool charged in the range, and per call.",
             ("agent", "tool"),
-            Query(f"{queries.increase('tool_cost', '24h', 'agent, tool')} > 0", "spend", USD),
+            Query(f"{queries.increase('tool_cost', '$__range', 'agent, tool')} > 0", "spend", USD),
             Query(
                 f"""
-({queries.increase("tool_cost", "24h", "agent, tool")} > 0)
+({queries.increase("tool_cost", "$__range", "agent, tool")} > 0)
 /
-({queries.increase("tool_calls", "24h", "agent, tool")} > 0)
+({queries.increase("tool_calls", "$__range", "agent, tool")} > 0)
 """,
                 "per call",
                 USD,
@@ -288,10 +289,10 @@ PROMPTS = Row(
         lines(
             links.AGE_OF_PRICES.panel_id,
             "Age of the prices",
-            DAYS,
+            SECONDS,
             "Time since the newest change on the price list, or since the day of the agent's own price file if that is "
             "older; of the replica with the oldest prices.",
-            Query("(time() - min by (agent) (<llm_prices_timestamp>{<where>})) / 86400", "{{agent}}"),
+            Query("time() - min by (agent) (<llm_prices_timestamp>{<where>})", "{{agent}}"),
             span=8,
             limits=(Limit("AgentPricesStale", "above"),),
         ),

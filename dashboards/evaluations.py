@@ -7,11 +7,11 @@ from dashboards import queries, shared
 from dashboards.annotations import EVERYWHERE
 from dashboards.model import Dashboard, Limit, Query, Row
 from dashboards.shapes import WINDOWS_OF_THE_RARE, headline, lines, stack, stat, table
-from dashboards.style import AMBER, COUNT, DAYS, RATIO
+from dashboards.style import AMBER, COUNT, RATIO, SECONDS
 
 # Every replica shows the same ledger: its gauges are queried with max, never sum.
 
-AGE = f"(time() - {queries.ledger_gauge('eval_last_run', 'agent, suite')}) / 86400"
+AGE = f"time() - {queries.ledger_gauge('eval_last_run', 'agent, suite')}"
 
 # The pass ratio is there for the current version only: it tells which scores are current.
 SCORE = """
@@ -53,7 +53,7 @@ AT_A_GLANCE = Row(
         stat(
             104,
             "Last run",
-            DAYS,
+            SECONDS,
             "Age of the last run; of the suite that was run longest ago.",
             queries.highest(AGE),
             limit=Limit("AgentEvalStale", "above"),
@@ -90,7 +90,7 @@ VERDICT = Row(
         lines(
             links.EVAL_AGE.panel_id,
             "Age of the last run",
-            DAYS,
+            SECONDS,
             "Time since each suite was last run; a deploy should run them all.",
             Query(AGE, "{{suite}}"),
             limits=(Limit("AgentEvalStale", "above"),),
@@ -113,15 +113,15 @@ SCENARIOS = Row(
         ),
         table(
             107,
-            "Score against the best of 7 days",
-            "Each scenario's score in its last run, and how far that is from its best in 7 days; red where it fell.",
+            "Score against the best",
+            "Each scenario's score in its last run, and how far that is from its best in the range; red where it fell.",
             ("agent", "suite", "scenario", "version"),
             Query(SCORE, "score", RATIO),
             Query(
                 f"""
 {SCORE.strip()}
 - on (agent, suite, scenario) group_left ()
-max by (agent, suite, scenario) (max_over_time(<eval_score>{{<where>}}[7d]))
+max by (agent, suite, scenario) (max_over_time(<eval_score>{{<where>}}[$__range]))
 """,
                 "change",
                 RATIO,

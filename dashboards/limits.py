@@ -10,7 +10,7 @@ from alerts.model import Alert
 from alerts.thresholds import Threshold, Thresholds
 from dashboards import queries
 from dashboards.model import Dashboard, Limit, Panel, PanelError, Query
-from dashboards.style import BLUE, GREEN, RATIO, UNIT_OF_THRESHOLD
+from dashboards.style import BLUE, GREEN, RATIO, SIZE_OF_THRESHOLD, UNIT_OF_THRESHOLD
 
 Steps = list[tuple[float | None, str]]
 """Colours from a value upwards; the first has no value and holds from below."""
@@ -136,4 +136,7 @@ def _threshold(alert: str, thresholds: Thresholds) -> Threshold:
 
 
 def _value(limit: Limit, thresholds: Thresholds) -> float:
-    return _threshold(limit.at, thresholds).value if isinstance(limit.at, str) else limit.at
+    if not isinstance(limit.at, str):
+        return limit.at
+    threshold = _threshold(limit.at, thresholds)
+    return threshold.value * SIZE_OF_THRESHOLD.get(threshold.unit, 1.0)

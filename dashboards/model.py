@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from dashboards.style import NO_DATA, RED
+from dashboards.style import RED
 
 PanelKind = Literal["stat", "timeseries", "table", "heatmap", "state-timeline"]
 """Grafana's names of the kinds of panels in use."""
@@ -50,7 +50,8 @@ class Query:
 
     ``is_limit`` draws a limit that moves, such as a multiple of a usual day, as a threshold is drawn. ``<threshold>``
     in it is the factor of the alert that watches the panel, ``<hour>`` and ``<day>`` are its budgets. ``judged_by`` is
-    the alert whose window is meant by ``<window>``, where several alerts watch the panel.
+    the alert whose window is meant by ``<window>``, where several alerts watch the panel. ``states`` are what the
+    values 0, 1, 2… of a column stand for.
     """
 
     expr: str
@@ -61,11 +62,13 @@ class Query:
     instant: bool = False
     is_limit: bool = False
     judged_by: str = ""
+    states: tuple[State, ...] = ()
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel. ``span`` is of 24 columns, ``height`` in grid rows; ``empty`` is what it says where there is no data.
+    """One panel. ``span`` is of 24 columns, ``height`` in grid rows; ``empty`` is what it says where there is no data,
+    by default what ``silence`` says of its first query.
 
     Of a table, ``columns`` are the label columns in order and ``most_first`` the heading that its rows are sorted by.
     Of a stat, ``opens`` is the uid of the dashboard that a click leads to. ``states`` are what the values 0, 1, 2… of a
@@ -87,7 +90,7 @@ class Panel:
     limits: tuple[Limit, ...] = ()
     drawn: Drawn = "lines"
     near_zero: bool = False
-    empty: str = NO_DATA
+    empty: str = ""
     columns: tuple[str, ...] = ()
     most_first: str = ""
     opens: str = ""

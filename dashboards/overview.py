@@ -7,7 +7,10 @@ from dashboards import queries, shared
 from dashboards.annotations import EVERYWHERE, GENERATED_VERSION
 from dashboards.model import Dashboard, Limit, Query, Row, State
 from dashboards.shapes import headline, lines, stat, table, timeline
-from dashboards.style import AGO, AMBER, BLUE, COUNT, GREEN, RATIO, SECONDS
+from dashboards.style import AGO, AMBER, BLUE, COLOURS, COUNT, GREEN, RATIO, SECONDS
+
+OF = ("agent", "tool", "error_type", "model", "suite", "server", "file", "instance")
+"""The labels that say what an alert is of, in the order in which the table of firing alerts writes them."""
 
 HEALTH = Row(
     "Is it well?",
@@ -83,26 +86,44 @@ HEALTH = Row(
     ),
 )
 
+SEVERITIES = tuple(State(name, COLOURS[name]) for name in ("none", "info", "warning", "critical"))
+
+_SEVERITY = "\n  or\n".join(
+    f'  {rank} * ALERTS{{<where>, alertstate="firing", severity="{state.text}"}}'
+    for rank, state in enumerate(SEVERITIES)
+)
+_SINCE = '  ALERTS_FOR_STATE{<where>} and ignoring (alertstate) ALERTS{<where>, alertstate="firing"}'
+
+
+def _firing(alerts: str, times: int = 1) -> str:
+    """What alerts say, by name and by what they are of: agent, tool, model or whatever else their labels name."""
+    names = ", ".join(f'"{name}"' for name in OF)
+    joined = f'label_join(\n{alerts},\n  "of", " ", {names})'
+    return f"""
+{times} * max by (alertname, of) (
+  label_replace({joined}, "of", "$1", "of", " *(.*?) *")
+)
+"""
+
+
 ALERTS_AND_TASKS = Row(
     "What is wrong",
     (
         table(
             links.FIRING_ALERTS.panel_id,
             "Firing alerts",
-            "Alerts firing now; the name opens the runbook. The Watchdog always fires: if it is missing, Prometheus "
-            "evaluates no rules.",
-            ("severity", "alertname", "agent", "tool", "error_type", "model", "suite", "instance"),
+            "Alerts firing now, critical first; the name opens its runbook. The Watchdog always fires: "
+            "if it is missing, Prometheus evaluates no rules.",
+            ("alertname", "of"),
+            Query(_firing(_SEVERITY), "severity", COUNT, states=SEVERITIES),
             Query(
-                """
-1000 * max by (severity, alertname, agent, tool, error_type, model, suite, instance) (
-  ALERTS_FOR_STATE{<where>} and ignoring (alertstate) ALERTS{<where>, alertstate="firing"}
-)
-""",
+                _firing(_SINCE, times=1000),
                 "since",
                 AGO,
             ),
             span=12,
             unit=AGO,
+            most_first="severity",
             empty="No alert fires, not even the Watchdog: Prometheus evaluates no rules",
         ),
         lines(
@@ -158,15 +179,15 @@ MODELS = Row(
             "LLM p95",
             SECONDS,
             "95 % of the LLM calls were faster than this, to their last byte, by model.",
-            Query(queries.quantile(0.95, "llm_duration", "model", over="5m"), "{{model}}"),
+            Query(queries.quantile(0.95, "llm_duration", "model", over=queries.RATE), "{{model}}"),
             span=12,
         ),
         lines(
             114,
             "LLM attempts failed",
             RATIO,
-            "Failed share of the HTTP attempts of 5 minutes by model, also those that a retry made good.",
-            Query(queries.share("llm_calls", 'outcome="error"', "model", over="5m"), "{{model}}"),
+            "Failed share of the HTTP attempts by model, also those that a retry made good.",
+            Query(queries.share("llm_calls", 'outcome="error"', "model", over=queries.RATE), "{{model}}"),
             near_zero=True,
             span=12,
         ),

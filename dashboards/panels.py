@@ -23,7 +23,7 @@ from alerts.deployment import DEMO, Deployment
 from alerts.model import Alert
 from alerts.promql import metrics_named
 from alerts.thresholds import Thresholds
-from dashboards import limits, queries, style
+from dashboards import limits, queries, silence, style
 from dashboards.layout import Place, arrange
 from dashboards.model import Annotation, Dashboard, Panel, Query, Row, State
 from dashboards.style import COLOURS, RATIO, RED
@@ -40,7 +40,7 @@ def to_json(dashboard: Dashboard, thresholds: Thresholds, deployment: Deployment
         .description(f"{dashboard.description} Generated from {dashboard.source} by `make generate`; do not edit.")
         .tags(["agentgauge"])
         .readonly()
-        .refresh(style.REFRESH)
+        .refresh(style.REFRESH[dashboard.since])
         .time(dashboard.since, "now")
         .timezone("browser")
         .tooltip(models.DashboardCursorSync.CROSSHAIR)
@@ -91,7 +91,7 @@ def _panel(dashboard: Dashboard, panel: Panel, thresholds: Thresholds, deploymen
         .description(" ".join([panel.description, *limits.in_words(dashboard, panel, thresholds)]))
         .datasource(DATASOURCE)
         .unit(panel.unit)
-        .no_value(panel.empty)
+        .no_value(panel.empty or silence.words_for(exprs[0]))
         .targets(cast(list[Any], targets))  # the SDK types them by a base class that its builders do not share
         .links([_runbook_link(alert, deployment) for alert in limits.watchers(dashboard, panel)])
     )
@@ -193,19 +193,18 @@ def _series_colours(panel: Panel) -> dashboard_builder.FieldColor:
 
 
 def _table(panel: Panel, thresholds: Thresholds, deployment: Deployment) -> table.Panel:
-    """Label columns first, then one column a query; Grafana names the latter ``Value`` or ``Value #A``, ``#B``…"""
+    """States, label columns, then one column a query; Grafana names a query's ``Value``, or ``Value #A``, ``#B``…"""
     built = table.Panel().show_header(True).filterable(False)
     hidden = {"Time": True}
-    order = {name: index for index, name in enumerate(panel.columns)}
+    states = [f"Value #{_ref_id(index)}" for index, query in enumerate(panel.queries) if query.states]
+    order = {name: index for index, name in enumerate([*states, *panel.columns])}
     for index, query in enumerate(panel.queries):
         field = "Value" if len(panel.queries) == 1 else f"Value #{_ref_id(index)}"
         if not query.legend:
             hidden[field] = True
             continue
-        order[field] = len(order)
+        order.setdefault(field, len(order))
         built = built.override_by_name(field, _column(query, thresholds))
-    if "severity" in panel.columns:
-        built = built.override_by_name("severity", _severity_column())
     if "alertname" in panel.columns:
         built = built.override_by_name("alertname", _alertname_column(deployment))
     if panel.most_first:
@@ -223,6 +222,12 @@ def _column(query: Query, thresholds: Thresholds) -> list[models.DynamicConfigVa
         models.DynamicConfigValue("displayName", query.legend),
         models.DynamicConfigValue("unit", query.unit),
     ]
+    if query.states:
+        properties += [
+            models.DynamicConfigValue("mappings", [_plain(mapping) for mapping in _mappings(query.states)]),
+            models.DynamicConfigValue("custom.cellOptions", {"type": "color-text"}),
+            models.DynamicConfigValue("custom.width", 90),
+        ]
     if query.limit:
         steps = _steps(limits.colours((query.limit,), thresholds))
         properties += [
@@ -232,17 +237,13 @@ def _column(query: Query, thresholds: Thresholds) -> list[models.DynamicConfigVa
     return properties
 
 
-def _severity_column() -> list[models.DynamicConfigValue]:
-    options = {name: {"color": COLOURS[name]} for name in ("critical", "warning", "info", "none")}
-    return [
-        models.DynamicConfigValue("mappings", [{"type": "value", "options": options}]),
-        models.DynamicConfigValue("custom.cellOptions", {"type": "color-text"}),
-    ]
-
-
 def _alertname_column(deployment: Deployment) -> list[models.DynamicConfigValue]:
     url = links.runbook_url(deployment.runbooks, "${__value.text}")
-    return [models.DynamicConfigValue("links", [{"title": "Runbook", "url": url, "targetBlank": True}])]
+    return [
+        models.DynamicConfigValue("displayName", "alert"),
+        models.DynamicConfigValue("custom.minWidth", 180),
+        models.DynamicConfigValue("links", [{"title": "Runbook", "url": url, "targetBlank": True}]),
+    ]
 
 
 def _heatmap(panel: Panel) -> heatmap.Panel:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from dashboards import queries
 from dashboards.model import Drawn, Limit, Panel, Query, State
-from dashboards.style import CHART_HEIGHT, COUNT, HEADLINE_HEIGHT, NO_DATA, STAT_HEIGHT
+from dashboards.style import CHART_HEIGHT, COUNT, HEADLINE_HEIGHT, STAT_HEIGHT
 
 WINDOWS = {"5 min": "5m", "1 h": "1h", "24 h": "24h"}
 """What a headline looks back over: minutes must not hide in the mean of a day, nor a bad day in a good hour."""
@@ -27,7 +27,7 @@ def stat(
     opens: str = "",
     instant: bool = False,
     states: tuple[State, ...] = (),
-    empty: str = NO_DATA,
+    empty: str = "",
 ) -> Panel:
     """One number in a colour, with its history faintly behind it."""
     return Panel(
@@ -56,7 +56,7 @@ def headline(
     span: int = 4,
     limit: Limit | None = None,
     opens: str = "",
-    empty: str = NO_DATA,
+    empty: str = "",
     windows: dict[str, str] = WINDOWS,
 ) -> Panel:
     """One measure over several windows, each in its own colour; ``over`` gives the query for a window such as ``5m``.
@@ -80,7 +80,7 @@ def lines(
     height: int = CHART_HEIGHT,
     limits: tuple[Limit, ...] = (),
     near_zero: bool = False,
-    empty: str = NO_DATA,
+    empty: str = "",
 ) -> Panel:
     """Values over time, with their limits."""
     return Panel(
@@ -97,7 +97,7 @@ def stack(
     span: int = 8,
     height: int = CHART_HEIGHT,
     drawn: Drawn = "stack",
-    empty: str = NO_DATA,
+    empty: str = "",
 ) -> Panel:
     """Parts of a whole over time, one on top of the other; as bars where they are few and far between."""
     return Panel(id, title, description, "timeseries", unit, span, height, shown, drawn=drawn, empty=empty)
@@ -120,7 +120,7 @@ def table(
     height: int = CHART_HEIGHT,
     unit: str = COUNT,
     most_first: str = "",
-    empty: str = NO_DATA,
+    empty: str = "",
 ) -> Panel:
     """What is true now, a row for each set of labels and a column for each query."""
     return Panel(

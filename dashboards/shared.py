@@ -94,6 +94,9 @@ def spend(id: int, span: int = 4, opens: str = "") -> Panel:
     return headline(id, "Spend", USD, "LLM and tool spend, of all agents.", queries.spend, span=span, opens=opens)
 
 
+NO_USUAL = "Needs three days of history"
+
+
 def against_usual(spend: Spend) -> str:
     """The current spend by what is usual at this hour, of the agent furthest from it."""
     return queries.highest(f"{spend.now('fast')}{{<where>}} / ({spend.usual('fast')}{{<where>}} > 0)")
@@ -111,6 +114,7 @@ def spend_against_usual(id: int, span: int = 4, opens: str = "") -> Panel:
         span=span,
         limit=Limit("AgentCostSpike", "above"),
         opens=opens,
+        empty=NO_USUAL,
     )
 
 

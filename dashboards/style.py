@@ -13,7 +13,6 @@ USD = "currencyUSD"
 COUNT = "short"
 TOKENS = "short"  # 50 K; Grafana has no unit for them
 FACTOR = "suffix: ×"
-DAYS = "d"
 BYTES = "decbytes"
 CORES = "suffix: cores"
 AGO = "dateTimeFromNow"
@@ -27,9 +26,12 @@ UNIT_OF_THRESHOLD = {
     "usd": USD,
     "tokens": TOKENS,
     "factor": FACTOR,
-    "days": DAYS,
+    "days": SECONDS,
 }
 """The panel unit that fits a unit of thresholds.yml."""
+
+SIZE_OF_THRESHOLD = {"days": 86400.0}
+"""How many of the panel's units one of thresholds.yml is, where that is not 1. Grafana writes 86400 s as 1 day."""
 
 GREEN, AMBER, RED = "#56a64b", "#ff780a", "#e02f44"
 BLUE, PURPLE, YELLOW, GREY = "#3274d9", "#a352cc", "#e0b400", "#808a94"
@@ -64,5 +66,5 @@ RATE_STEP = "1m"
 """The least step of rates, and so four minutes their least window: on shorter ones a quiet agent is a row of spikes."""
 
 HEATMAP_SCHEME = "Blues"
-NO_DATA = "No data in this range"
-REFRESH = "10s"
+REFRESH = {"now-1h": "10s", "now-24h": "1m", "now-7d": "5m", "now-28d": "15m"}
+"""How often a dashboard is drawn again, by the time range that it opens with."""

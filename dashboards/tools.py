@@ -60,20 +60,19 @@ RELIABILITY = Row(
                 queries.newly_counted("tool_errors", "agent, tool, error_type", "<window>"), "{{tool}} {{error_type}}"
             ),
             span=12,
-            empty="No call failed",
             drawn="bars",
         ),
     ),
 )
 
 
-def _latency(id: int, q: float, window: str = "5m", limits: tuple[Limit, ...] = ()) -> Panel:
+def _latency(id: int, q: float, window: str = queries.RATE, limits: tuple[Limit, ...] = ()) -> Panel:
     """One of the three latency panels; they differ in nothing but the quantile, and the alert's line on p95."""
     return lines(
         id,
         f"Latency p{100 * q:.0f}",
         SECONDS,
-        f"{100 * q:.0f} % of a tool's calls were faster than this, over 5 minutes or the alert's window.",
+        f"{100 * q:.0f} % of a tool's calls were faster than this.",
         Query(queries.quantile(q, "tool_duration", "agent, tool", over=window), "{{tool}}"),
         limits=limits,
     )
@@ -165,7 +164,7 @@ SPEND = Row(
             "Batch size",
             COUNT,
             "Mean number of items per batched call; 1 means that nothing was batched.",
-            Query(queries.mean("tool_batch_size", "tool", over="5m"), "{{tool}}"),
+            Query(queries.mean("tool_batch_size", "tool", over=queries.RATE), "{{tool}}"),
             span=12,
         ),
     ),
@@ -199,8 +198,8 @@ MCP = Row(
             110,
             "Duration of operations, p95",
             SECONDS,
-            "95 % of what was asked of each server in the last 5 minutes took less.",
-            Query(queries.quantile(0.95, "mcp_duration", "server", over="5m"), "{{server}}"),
+            "95 % of what was asked of each server took less.",
+            Query(queries.quantile(0.95, "mcp_duration", "server", over=queries.RATE), "{{server}}"),
         ),
         stack(
             111,
@@ -228,8 +227,8 @@ MCP = Row(
             114,
             "Duration of what a server of your own was asked, p95",
             SECONDS,
-            "95 % of what its clients asked in the last 5 minutes took less, by what was asked.",
-            Query(queries.quantile(0.95, "mcp_served", "method", over="5m"), "{{method}}"),
+            "95 % of what its clients asked took less, by what was asked.",
+            Query(queries.quantile(0.95, "mcp_served", "method", over=queries.RATE), "{{method}}"),
             span=12,
         ),
     ),

@@ -21,6 +21,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from agentgauge.http_guard import LOOPBACK, RequestGuard
+from agentgauge.ops.fetching import shown
 from agentgauge.ops.prometheus import Prometheus, PrometheusError
 from stack.preview import page
 from stack.preview.figures import figure, marks_of, message
@@ -29,6 +30,7 @@ from stack.preview.query import (
     Choices,
     TimeRange,
     annotation_step,
+    link_to_prometheus,
     query_variables,
     run_annotation,
     run_panel,
@@ -89,13 +91,14 @@ def create_app(folder: Path, prometheus: Prometheus, hosts: Sequence[str] = LOOP
         if dashboard is None or panel is None:
             return JSONResponse(message("This panel does not exist (any more)."), status_code=404)
         try:
-            span = _time_range(dashboard, request)
-            results = run_panel(panel, prometheus, span, _choices(dashboard, request))
+            span, choices = _time_range(dashboard, request), _choices(dashboard, request)
+            results = run_panel(panel, prometheus, span, choices)
         except ValueError as error:
             return JSONResponse(message(f"Cannot draw this: {error}"), status_code=400)
         except PrometheusError as error:
             return JSONResponse(message(str(error)), status_code=502)
-        return JSONResponse(figure(panel, results, span))
+        link = link_to_prometheus(panel, shown(prometheus.url), span, choices)
+        return JSONResponse(figure(panel, results, span) | {"query": link})
 
     def marks(request: Request) -> Response:
         dashboard = dashboards.get(request.path_params["uid"])

@@ -155,7 +155,9 @@ def _panel(panel: dict[str, Any], view: View) -> str:
     return (
         f'<section class="panel {escape(panel["type"])}" style="{place}" data-panel="{panel["id"]}">'
         f'<header><a class="title" href="{alone}">{escape(panel["title"])}</a>'
-        f'<span class="help" tabindex="0" title="{escape(panel["description"])}">i</span>{links}</header>'
+        f'<span class="help" tabindex="0" title="{escape(panel["description"])}">i</span>'
+        f'<a class="query" href="#" target="_blank" rel="noopener" title="The query in Prometheus" '
+        f'aria-label="{escape(panel["title"])}: the query in Prometheus">≡</a>{links}</header>'
         '<div class="content"><p class="message">…</p></div></section>'
     )
 

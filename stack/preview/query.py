@@ -7,7 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from agentgauge.ops.prometheus import Prometheus, Series
 from alerts.promql import Duration
@@ -123,6 +125,17 @@ def substitute(expr: str, time: TimeRange, step: int, choices: Choices, least_st
         return own[name] if name in own else choices.matcher(name)
 
     return _VARIABLE.sub(value, expr)
+
+
+def link_to_prometheus(panel: dict[str, Any], url: str, time: TimeRange, choices: Choices) -> str:
+    """Prometheus' own page with the panel's queries, filled in, over the same time."""
+    asked: list[tuple[str, str]] = []
+    for index, target in enumerate(panel["targets"]):
+        expr = substitute(target["expr"], time, step_of(target, time), choices, least_step_of(target))
+        end = datetime.fromtimestamp(time.end, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        shown = {"expr": expr.strip(), "tab": "0", "range_input": f"{time.end - time.start:.0f}s", "end_input": end}
+        asked += [(f"g{index}.{name}", value) for name, value in shown.items()]
+    return f"{url.rstrip('/')}/graph?{urlencode(asked)}"
 
 
 def run_panel(panel: dict[str, Any], prometheus: Prometheus, time: TimeRange, choices: Choices) -> list[list[Series]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from agentgauge.ops.prometheus import Series
 from stack.preview import units
-from stack.preview.fields import Figure, settings_of, step_colour
+from stack.preview.fields import Figure, settings_of, states_of, step_colour
 from stack.preview.query import TimeRange
 
 
@@ -38,14 +38,13 @@ def _cell(settings: dict[str, Any], value: str | float | None, time: TimeRange) 
     if value is None:
         return {"text": ""}
     if not isinstance(value, str):
+        if state := states_of(settings).get(value):
+            return {"text": state["text"], "colour": state["color"]}
         cell = {"text": units.written(value, settings["unit"], time.end)}
-        if "custom.cellOptions" in settings:
+        if "thresholds" in settings and "custom.cellOptions" in settings:
             cell["colour"] = step_colour(settings["thresholds"]["steps"], value)
         return cell
     cell = {"text": value}
-    for mapping in settings.get("mappings", []):
-        if value in mapping["options"]:
-            cell["colour"] = mapping["options"][value]["color"]
     for link in settings.get("links", []):
         cell["link"] = link["url"].replace("${__value.text}", value)
     return cell

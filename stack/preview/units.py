@@ -6,7 +6,8 @@ from typing import Any
 
 _TIME_STEPS = (
     *(digit * 10.0**power for power in range(-6, 1) for digit in (1, 2, 5)),
-    *(10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0, 21600.0, 43200.0, 86400.0),
+    *(10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0, 21600.0, 43200.0),
+    *(86400.0 * days for days in (1, 2, 5, 10, 20, 50)),
 )
 MOST_TICKS = 6
 
@@ -28,8 +29,6 @@ def written(value: float, unit: str, now: float) -> str:
         return f"${value:,.2f}" if value == 0 or abs(value) >= 1 else f"${value:.3g}"
     if unit == "dateTimeFromNow":
         return f"{_seconds(max(0.0, round(now - value / 1000)), decimals=0)} ago"
-    if unit == "d":
-        return f"{_rounded(value)} d"
     if unit == "decbytes":
         return _scaled(value, _BYTES_SCALE) or f"{_rounded(value)} B"
     if unit.startswith("suffix:"):
@@ -46,8 +45,6 @@ def axis(unit: str, highest: float) -> dict[str, Any]:
         return _time_ticks(highest)
     if unit == "currencyUSD":
         return {"tickformat": plain, "tickprefix": "$"}
-    if unit == "d":
-        return {"tickformat": "~g", "ticksuffix": " d"}
     if unit == "decbytes":
         return {"tickformat": "~s", "ticksuffix": "B"}
     if unit.startswith("suffix:"):

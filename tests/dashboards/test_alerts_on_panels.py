@@ -16,7 +16,7 @@ from alerts.links import PanelRef
 from alerts.model import Alert
 from dashboards import catalog as dashboards
 from dashboards.panels import to_json
-from dashboards.style import RED, UNIT_OF_THRESHOLD
+from dashboards.style import RED, SIZE_OF_THRESHOLD, UNIT_OF_THRESHOLD
 from tests.dashboards.boards import GENERATED, panel_of
 
 NUMBERS = thresholds.load()
@@ -66,7 +66,8 @@ def test_the_panel_of_an_alert_draws_its_threshold(alert: Alert) -> None:
             for step in column["thresholds"]["steps"]
         ]
     else:
-        assert threshold.value in [step["value"] for step in defaults["thresholds"]["steps"]]
+        size = SIZE_OF_THRESHOLD.get(threshold.unit, 1)
+        assert threshold.value * size in [step["value"] for step in defaults["thresholds"]["steps"]]
         assert defaults["custom"]["thresholdsStyle"]["mode"] == "dashed"
         assert defaults["unit"] == unit
 

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from starlette.applications import Starlette
@@ -376,16 +377,26 @@ def test_bars_are_drawn_against_the_right_axis(client: TestClient) -> None:
 
 
 def test_the_alert_table_links_each_alert_to_its_runbook(client: TestClient, canned: CannedPrometheus) -> None:
-    """Columns in the order of the dashboard, severity in its colour, and since when."""
-    canned.labels = [{"alertname": "AgentLatencySpike", "severity": "critical", "agent": "sales_companion"}]
-    canned.value = "0"
+    """Four columns, which a phone has room for: severity in its colour, the name, of what, and since when."""
+    canned.labels = [{"alertname": "AgentLatencySpike", "of": "sales_companion"}]
+    canned.value = "3"
     shown = drawn(client, links.FIRING_ALERTS)
-    assert shown["columns"] == ["severity", "alertname", "agent", "since"]
-    severity, name, agent, since = shown["rows"][0]
+    assert shown["columns"] == ["severity", "alert", "of", "since"]
+    severity, name, of, since = shown["rows"][0]
     assert severity == {"text": "critical", "colour": "#e02f44"}
     assert name["link"] == f"{DEMO.runbooks}/AgentLatencySpike/"
-    assert agent["text"] == "sales_companion"
+    assert of["text"] == "sales_companion"
     assert since["text"].endswith(" d ago")
+
+
+def test_a_panel_leads_to_its_query_in_prometheus(client: TestClient) -> None:
+    """Filled in as it was asked, over the same time."""
+    url = urlsplit(drawn(client, links.TOOL_SUCCESS)["query"])
+    asked = dict(parse_qsl(url.query))
+    assert url.path == "/graph"
+    assert 'agent=~"sales_companion"' in asked["g0.expr"]
+    assert "$" not in asked["g0.expr"]
+    assert asked["g0.range_input"] == "900s"
 
 
 def test_a_table_joins_its_queries_by_labels_and_colours_cells_beyond_a_limit(client: TestClient) -> None:
@@ -486,9 +497,10 @@ def test_a_single_band_does_not_fill_a_timeline() -> None:
 def test_a_panel_without_data_says_so(client: TestClient, canned: CannedPrometheus, ref: PanelRef, value: str) -> None:
     """No series, or nothing but NaN."""
     canned.value = value
-    assert drawn(client, ref) == {"kind": "message", "text": "No data in this range"}
+    nothing = panel_of(ref)["fieldConfig"]["defaults"]["noValue"]
+    assert drawn(client, ref) | {"query": ""} == {"kind": "message", "text": nothing, "query": ""}
     canned.labels = []
-    assert drawn(client, ref) == {"kind": "message", "text": "No data in this range"}
+    assert drawn(client, ref) | {"query": ""} == {"kind": "message", "text": nothing, "query": ""}
 
 
 def test_where_no_data_is_good_or_bad_news_the_panel_says_which(client: TestClient, canned: CannedPrometheus) -> None:
@@ -583,7 +595,8 @@ def test_a_folder_without_dashboards_is_an_error(tmp_path: Path) -> None:
         (1.5e6, "short", "1.5 M"),
         (12.34, "suffix:/min", "12.3/min"),
         (2.345, "suffix: ×", "2.35 ×"),
-        (7, "d", "7 d"),
+        (604_800, "s", "7 d"),
+        (960, "s", "16 min"),
         (85_868_544, "decbytes", "85.9 MB"),
         (512, "decbytes", "512 B"),
         (820_000, "dateTimeFromNow", "3 min ago"),

@@ -20,14 +20,14 @@ from alerts import links, promql
 from alerts.catalog import ALERTS, RECORDS
 from alerts.links import PanelRef
 from alerts.promql import Duration
-from dashboards import style
+from dashboards import silence, style
 from stack.preview import units
 from stack.preview.query import SCRAPE_SECONDS, Choices, TimeRange, substitute
 from tests.dashboards.boards import EACH_PANEL, GENERATED, PANELS, expressions
 
 DASHBOARDS = pytest.mark.parametrize("dashboard", GENERATED.values(), ids=GENERATED.keys())
 
-GRAFANAS_UNITS = {"percentunit", "s", "currencyUSD", "short", "d", "decbytes", "dateTimeFromNow"}
+GRAFANAS_UNITS = {"percentunit", "s", "currencyUSD", "short", "decbytes", "dateTimeFromNow"}
 """Those in use, of the list in Grafana's valueFormats/categories.ts; ``suffix:`` makes one's own."""
 
 RECORDED = r"\b[a-z]\w*(?::\w+)+"
@@ -80,7 +80,7 @@ def test_dashboards_are_not_edited_by_hand_refresh_and_link_to_each_other(dashbo
     """uneditable-dashboard, and the settings that every dashboard shares."""
     since = {links.COST: "now-24h", links.AUTONOMY: "now-24h", links.USERS: "now-7d", links.EVALUATIONS: "now-7d"}
     assert dashboard["editable"] is False
-    assert dashboard["refresh"] == "10s"
+    assert dashboard["refresh"] == style.REFRESH[dashboard["time"]["from"]]
     assert dashboard["time"] == {"from": since.get(dashboard["uid"], "now-1h"), "to": "now"}
     assert dashboard["tags"] == ["agentgauge"]
     assert "by `make generate`; do not edit." in dashboard["description"]
@@ -157,10 +157,10 @@ def test_every_query_parses(uid: str, tmp_path: Path, programs: dict[str, Path])
 
 @EACH_PANEL
 def test_rates_have_windows_with_enough_scrapes(uid: str, panel: dict[str, Any]) -> None:
-    """target-rate-interval-rule: ``$__rate_interval``, or a fixed window of four scrapes at least."""
+    """target-rate-interval-rule: ``$__rate_interval``, the whole range, or a fixed window of four scrapes at least."""
     for target in panel["targets"]:
         for window in re.findall(r"\b(?:rate|increase)\([^[]*\[([^\]]+)\]", target["expr"]):
-            assert window == "$__rate_interval" or Duration.parse(window).seconds >= 4 * SCRAPE_SECONDS
+            assert window in ("$__rate_interval", "$__range") or Duration.parse(window).seconds >= 4 * SCRAPE_SECONDS
         assert target.get("interval") == (style.RATE_STEP if "$__rate_interval" in target["expr"] else None)
 
 
@@ -214,11 +214,32 @@ def test_every_series_that_a_panel_names_is_declared(uid: str, panel: dict[str, 
         if re.search(r"\b(?:prometheus|alertmanager)_", expr):
             carried |= SELF_LABELS
         if "ALERTS" in expr:
-            carried |= {label for alert in ALERTS for label in alert.labels}
+            carried |= {label for alert in ALERTS for label in alert.labels} | {"of"}  # which the query makes
         for group in re.findall(r"(?:by|on|ignoring) \(([^)]*)\)", expr):
             assert {label.strip() for label in group.split(",")} <= carried
         for inside in re.findall(r"\{([^}]*)\}", expr):
             assert set(re.findall(r"(\w+)\s*=", inside)) <= carried
+
+
+@EACH_PANEL
+def test_a_panel_without_data_says_what_that_means(uid: str, panel: dict[str, Any]) -> None:
+    """Never that there is no data: on a healthy agent nothing failed, nobody waits, and nobody has rated yet."""
+    words = panel["fieldConfig"]["defaults"]["noValue"]
+    assert words
+    assert "no data" not in words.lower()
+    asked = panel["targets"][0]["expr"]
+    assert words != silence.OTHERWISE or not metrics_of(asked)
+
+
+@pytest.mark.parametrize("spec", metrics.ALL, ids=str)
+def test_there_are_words_for_a_metric_that_shows_nothing(spec: metrics.MetricSpec) -> None:
+    """So that every panel has some."""
+    assert silence.OF_METRIC[spec.name]
+
+
+def metrics_of(expr: str) -> list[tuple[str, str]]:
+    """The agent's series and the recording rules in a query."""
+    return agent_series(expr) + [(name, "") for name in re.findall(RECORDED, expr)]
 
 
 # The house

@@ -199,6 +199,7 @@ async function load(panel, marks) {
     const answer = await fetch(`/panel/${main.dataset.uid}/${panel.dataset.panel}${location.search}`);
     const figure = await answer.json();
     if (!answer.ok) figure.bad = true;
+    panel.querySelector(".query").href = figure.query ?? "#";
     await draw[figure.kind](content, figure, marks);
     return true;
   } catch (error) {
