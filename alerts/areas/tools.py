@@ -11,6 +11,7 @@ from alerts.evidence import Judged, share_above
 from alerts.model import SLOW_SHARE, Alert, Record
 
 SEEN_ERROR_TYPES = "agent_tool_error_type:agent_tool_errors:seen10m"
+CALLS_10M = "agent_tool:agent_tool_calls:increase10m"
 
 FAILED = Judged(
     alert="AgentToolSuccessRateLow",
@@ -73,6 +74,12 @@ or
         area="tools",
         of="AgentToolNewErrorType",
     ),
+    Record(
+        CALLS_10M,
+        "sum by (agent, tool) (increase(<tool_calls>[<window>]))",
+        area="tools",
+        of="AgentToolNewErrorType",
+    ),
 )
 
 ALERTS = (
@@ -131,7 +138,11 @@ ALERTS = (
         name="AgentToolNewErrorType",
         area="tools",
         summary="A tool fails in a way not seen in the last 7 days.",
-        fires_when="an error type not seen for that tool in the 7 days before; silent in the agent's first 24 h",
+        fires_when=(
+            "an error type not seen for that tool in the 7 days before; silent in the agent's first 24 h, and while "
+            "the tool is called twenty times as often as in those 7 days"
+        ),
+        # After a week of holidays the usual errors have not been seen for a week: that makes none of them new.
         expr=f"""
 (
   {SEEN_ERROR_TYPES}
@@ -140,6 +151,8 @@ ALERTS = (
 )
 and on (agent)
 max by (agent) (count_over_time(<build_info>[7d:1h] offset 1d))
+unless on (agent, tool)
+avg_over_time({CALLS_10M}[7d:10m] offset <window>) < {CALLS_10M} / 20
 """,
         description=(
             "{{ $labels.agent }}: {{ $labels.tool }} failed with {{ $labels.error_type }}, not seen for this tool in "

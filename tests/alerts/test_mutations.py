@@ -46,6 +46,7 @@ CONSTANTS = (
     ("AgentFeedbackSilent", "[7d:1h]", ("[5d:1h]", "[10d:1h]")),
     ("AgentToolNewErrorType", "[7d:10m]", ("[5d:10m]", "[9d:10m]")),
     ("AgentToolNewErrorType", "offset 1d", ("offset 18h", "offset 30h")),
+    ("AgentToolNewErrorType", "/ 20", ("/ 10", "/ 40")),
     ("AgentTurnsIncreasing", "[1d:5m]", ("[12h:5m]", "[2d:5m]")),
     ("AgentCostSpike", "quantile by (agent) (0.5,", ("quantile by (agent) (0,", "quantile by (agent) (1,")),
     ("AgentCostSpike", ">= 3", (">= 2", ">= 4")),
