@@ -32,7 +32,8 @@ needs them are scraped every {scrape} s and their rules evaluated every {step} s
 "Found" is the share of the incidents for which one of the expected alerts paged while they lasted. The minutes are
 medians: from the beginning of the incident, and from its end until no alert of the agent fires any more. What
 Alertmanager mutes because its cause fires is not a page. An alert resolves falsely when it ends although the incident
-lasts. `agentgauge truth --calls-per-hour 12` says what can work at your volume.
+lasts. A cost that creeps up looks usual beside its own weeks: only the budget of `AgentSpendOverBudget` finds it, on
+the day that it is spent. `agentgauge truth --calls-per-hour 12` says what can work at your volume.
 
 ## What is asked, and kept
 
