@@ -13,7 +13,7 @@ from dashboards.style import AMBER, COUNT, RATIO, SECONDS
 
 AGE = f"time() - {queries.ledger_gauge('eval_last_run', 'agent, suite')}"
 
-# The pass ratio is there for the current version only: it tells which scores are current.
+# The pass ratio is there for the live version only: it tells which scores are those.
 SCORE = """
 max by (agent, suite, scenario, version) (
   <eval_score>{<where>} and on (job, instance, agent, suite, version) <eval_pass_ratio>{<where>}
@@ -77,7 +77,7 @@ VERDICT = Row(
             links.EVAL_PASS_RATIO.panel_id,
             "Scenarios passed",
             RATIO,
-            "Share passed by the current version in its last run. Dashed line: that of the version before, the "
+            "Share passed by the live version in its last run. Dashed line: that of the version before, the "
             "baseline of AgentEvalRegression.",
             Query(queries.ledger_gauge("eval_pass_ratio", "agent, suite, version"), "{{suite}} {{version}}"),
             Query(
@@ -106,7 +106,7 @@ SCENARIOS = Row(
             106,
             "Score per scenario",
             RATIO,
-            "Score of each scenario in the last run of the current version; 1 is everything right.",
+            "Score of each scenario in the last run of the live version; 1 is everything right.",
             Query(f"min by (suite, scenario) ({SCORE})", "{{scenario}}"),
             span=12,
             height=10,

@@ -151,7 +151,7 @@ def scenarios_passed(id: int, span: int = 4, opens: str = "") -> Panel:
         id,
         "Scenarios passed",
         RATIO,
-        "Share of the evaluation's scenarios that the current version passed in its last run; of the worst suite.",
+        "Share of the evaluation's scenarios that the live version passed in its last run; of the worst suite.",
         queries.lowest(queries.ledger_gauge("eval_pass_ratio", "agent, suite")),
         span=span,
         opens=opens,

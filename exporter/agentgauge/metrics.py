@@ -374,22 +374,29 @@ AUTONOMY_CHANGES = _counter(
 SUITE = _first("suite", 20)
 EVAL_SCORE = _shared_gauge(
     "agent_eval_score",
-    "Score (0 to 1) of a scenario in the last run.",
+    "Score (0 to 1) of a scenario in the last run of the live version.",
     SUITE,
     _first("scenario", 500),
     _first("version", 50),
 )
 EVAL_PASS_RATIO = _shared_gauge(
     "agent_eval_pass_ratio",
-    "Share of scenarios passed in the last run of the current version.",
+    "Share of scenarios passed in the last run of the live version; candidates are not exported.",
     SUITE,
     _first("version", 50),
 )
 EVAL_BASELINE_PASS_RATIO = _shared_gauge(
-    "agent_eval_baseline_pass_ratio", "Pass ratio of the last run of the version before.", SUITE
+    "agent_eval_baseline_pass_ratio", "Pass ratio of the last run of the version that was live before.", SUITE
 )
-EVAL_RUNS = _counter("agent_eval_runs_total", "Evaluation runs.", SUITE, _closed("result", "passed", "failed", "error"))
-EVAL_LAST_RUN = _shared_gauge("agent_eval_last_run_timestamp_seconds", "Unix time of the last evaluation run.", SUITE)
+EVAL_RUNS = _counter(
+    "agent_eval_runs_total",
+    "Evaluation runs of the live version.",
+    SUITE,
+    _closed("result", "passed", "failed", "error"),
+)
+EVAL_LAST_RUN = _shared_gauge(
+    "agent_eval_last_run_timestamp_seconds", "Unix time of the last evaluation run of the live version.", SUITE
+)
 
 # AgentGauge itself
 BUILD_INFO = MetricSpec(

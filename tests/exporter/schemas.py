@@ -219,6 +219,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE agentgauge_action ADD COLUMN own INTEGER",
         "CREATE INDEX agentgauge_action_record ON agentgauge_action (agent, tool, decided_at, decision, own)",
     ),
+    ("ALTER TABLE agentgauge_eval_run ADD COLUMN live INTEGER",),
 )
 
 

@@ -32,7 +32,7 @@ def trial(scenario: str, number: int, passed: bool) -> Trial:
 
 
 class Runs:
-    """Makes finished runs, one a minute."""
+    """Makes finished runs, one a minute, of what was live then unless it says otherwise."""
 
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger = ledger
@@ -45,12 +45,13 @@ class Runs:
         agent: str = "a",
         suite: str = "sales",
         partial: bool = False,
+        live: bool = True,
         **trials: tuple[int, ...],
     ) -> Run:
         """A run that holds, per scenario, these trials."""
         self._clock.forward(minutes=1)
         history = EvalHistory(self._ledger, agent)
-        started = history.start(suite, version, "abc123", partial=partial)
+        started = history.start(suite, version, "abc123", partial=partial, live=live)
         for scenario, passed in trials.items():
             for number, one in enumerate(passed, start=1):
                 history.add(started, trial(scenario, number, bool(one)))
@@ -201,6 +202,54 @@ def test_the_gauges_show_the_current_version_and_the_one_before(
         assert shown(gauge, "agent_eval_last_run_timestamp_seconds") == {("sales",): clock().timestamp()}
 
 
+def test_a_candidate_moves_no_gauge_and_no_counter(
+    run: Runs, history: EvalHistory, ledger: Ledger, registry: CollectorRegistry
+) -> None:
+    """An experiment on the ledger that production uses cannot look like production, whatever it is called."""
+    run(V1, look_up=GOOD, draft=GOOD)
+    with closing(AgentGauge("a", registry=registry, ledger=ledger)) as gauge:
+        names = ("pass_ratio", "baseline_pass_ratio", "score", "runs_total", "last_run_timestamp_seconds")
+        before = [shown(gauge, f"agent_eval_{name}") for name in names]
+        run(V2, live=False, look_up=BAD, draft=BAD)
+        run(V1, live=False, look_up=BAD, draft=BAD)
+        run(V1, live=False, suite="experiment", look_up=BAD)
+        history.count_error(history.start("sales", V1, "abc123"))
+        assert [shown(gauge, f"agent_eval_{name}") for name in names] == before
+
+
+def test_a_candidate_is_compared_with_the_live_version(run: Runs, history: EvalHistory) -> None:
+    """Not with the candidate before it; what is live is compared with what was live before."""
+    run(V1, look_up=GOOD)
+    run(V2, live=False, look_up=BAD)
+    candidate = replace(V1, prompt="v9")
+    baseline = history.baseline("sales", candidate)
+    assert baseline is not None
+    assert baseline.version == V1
+    assert history.baseline("sales", V1) is None, "V2 was never live"
+    run(V2, look_up=GOOD)
+    for version, against in ((candidate, V2), (V2, V1)):
+        baseline = history.baseline("sales", version)
+        assert baseline is not None
+        assert (baseline.version, baseline.pass_ratio) == (against, 1)
+
+
+def test_where_nothing_is_evaluated_live_the_version_before_is_the_baseline(run: Runs, history: EvalHistory) -> None:
+    """As in a pipeline that only knows what it deployed."""
+    run(V1, live=False, look_up=GOOD)
+    run(V2, live=False, look_up=BAD)
+    baseline = history.baseline("sales", V2)
+    assert baseline is not None
+    assert baseline.version == V1
+    assert history.standing("sales") is None
+
+
+def test_a_candidates_run_is_not_resumed_as_the_live_versions(history: EvalHistory) -> None:
+    """Its trials would count as production's."""
+    started = history.start("sales", V1, "abc123")
+    assert history.broken_off("sales", V1, "abc123", live=True) is None
+    assert history.broken_off("sales", V1, "abc123") == started
+
+
 def test_every_replica_shows_the_same_also_right_after_a_restart(url: str, clock: Clock) -> None:
     """The ledger remembers, not the process."""
     with closing(Ledger.open(url, now=clock)) as ledger:
@@ -221,7 +270,7 @@ def test_runs_are_counted_by_how_they_ended_once(
     """Also those that ran while no agent did; a suite that could not run is an error."""
     run(V1, look_up=GOOD)
     run(V1, look_up=BAD)
-    history.count_error("sales")
+    history.count_error(history.start("sales", V1, "abc123", live=True))
     with closing(AgentGauge("a", registry=registry, ledger=ledger)) as gauge:
         counted = {("sales", "passed"): 1, ("sales", "failed"): 1, ("sales", "error"): 1}
         assert shown(gauge, "agent_eval_runs_total") == counted

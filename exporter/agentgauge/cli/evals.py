@@ -17,6 +17,7 @@ from agentgauge.cli.evaluating import (
     Trials,
     candidate_of,
     execute,
+    live_candidate,
     on_trial,
     scenarios_of,
     suite_name,
@@ -50,6 +51,9 @@ def run(
     max_cost: MaxCost = None,
     size: Sample = None,
     tag: Annotated[str | None, typer.Option(help="Only the scenarios with this tag.")] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Evaluate what runs in production, and show that on its metrics.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that broke off.")] = False,
     judge: Annotated[str | None, typer.Option(metavar="MODEL", help="Have this model judge the criteria, too.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML to this file.")] = None,
@@ -65,13 +69,18 @@ def run(
     Exit status 0: passed; 1: a scenario is broken, or regressed, or no model was asked; 2: it could not run.
     """
     app = agent()
+    if live and (folder, version, prompts, model) != (None, None, None, None):
+        stop("--live evaluates what runs in production; leave out --scenarios, --version, --prompts and --model")
     name, scenarios = scenarios_of(app, suite, folder)
     chosen = [one for one in scenarios if tag is None or tag in one.tags]
     if not chosen:
         stop(f"no scenario of the suite {name} has the tag {tag!r}")
     with opened_ledger(app) as ledger:
         history = EvalHistory(ledger, app.name)
-        candidate = candidate_of(app, ledger, prompts=prompts, version=version, model=model)
+        if live:
+            candidate = live_candidate(app, ledger)
+        else:
+            candidate = candidate_of(app, ledger, prompts=prompts, version=version, model=model)
         chosen = chosen if size is None else sample(chosen, size, ledger.today())
         partial = len(chosen) < len(scenarios)
 
@@ -79,7 +88,9 @@ def run(
             other = None if compare is None else history.standing_of(name, compare, runner.version)
             if compare is not None and other is None:
                 stop(f"no other version called {compare!r} ran the suite {name}; see `agentgauge eval history`")
-            begun = plan(history, name, runner.version, chosen, trials=trials, partial=partial, resume=resume)
+            begun = plan(
+                history, name, runner.version, chosen, trials=trials, partial=partial, resume=resume, live=live
+            )
             judgements = app.state / "judgements"
             evaluated = await execute(
                 runner,

@@ -6,6 +6,7 @@ import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -19,6 +20,7 @@ from agentgauge.evals.history import EvalHistory, Trial
 from agentgauge.evals.judge import Judge
 from agentgauge.evals.report import EvalReport
 from agentgauge.evals.scenario import Scenario
+from agentgauge.ops.switches import in_force
 from agentgauge.prompts.activations import PromptActivations
 
 if TYPE_CHECKING:
@@ -62,6 +64,12 @@ def candidate_of(
         in_force = PromptActivations(ledger, app.name).active()
         loaded = app.prompt_library().load(prompts or (in_force.version if in_force else None))
     return Candidate(version or app.version, loaded, model)
+
+
+def live_candidate(app: AgentApp, ledger: Ledger) -> Candidate:
+    """The agent as it runs now: the prompts in force, on the models that the on-call switched to."""
+    switches = in_force(ledger, app.name)
+    return replace(candidate_of(app, ledger, model=switches.model), tiers=switches.tiers)
 
 
 def on_trial(app: AgentApp, candidate: Candidate, work: Callable[[TrialRunner], Awaitable[T]]) -> T:

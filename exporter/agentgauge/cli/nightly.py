@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated
 
@@ -12,12 +12,11 @@ import typer
 
 from agentgauge.agent_app import AgentApp, Candidate, TrialRunner
 from agentgauge.cli.common import agent, opened_ledger, say, stop, warn
-from agentgauge.cli.evaluating import MaxCost, Parallel, Sample, Trials, candidate_of, execute, on_trial, summary
+from agentgauge.cli.evaluating import MaxCost, Parallel, Sample, Trials, execute, live_candidate, on_trial, summary
 from agentgauge.evals.evaluation import Evaluated, plan, sample
 from agentgauge.evals.history import EvalHistory, Version
 from agentgauge.evals.scenario import Scenario
 from agentgauge.ledger import Ledger
-from agentgauge.ops.switches import in_force
 
 POLL_SECONDS = 10.0
 RETRY_SECONDS = 3600.0
@@ -92,7 +91,7 @@ class Watch:
 
     def _run_if_due(self, suite: str, ledger: Ledger) -> Evaluated | None:
         history = EvalHistory(ledger, self.app.name)
-        candidate = self._live(ledger)
+        candidate = live_candidate(self.app, ledger)
         version = self._version_of(candidate)
         standing = history.standing(suite)
         is_new = standing is None or standing.version != version
@@ -107,13 +106,10 @@ class Watch:
         self, runner: TrialRunner, history: EvalHistory, suite: str, chosen: list[Scenario], count: int
     ) -> Evaluated:
         schedule, partial = self.schedule, len(chosen) < count
-        begun = plan(history, suite, runner.version, chosen, trials=schedule.trials, partial=partial, resume=True)
+        begun = plan(
+            history, suite, runner.version, chosen, trials=schedule.trials, partial=partial, resume=True, live=True
+        )
         return await execute(runner, history, begun, parallel=schedule.parallel, max_cost=schedule.max_cost)
-
-    def _live(self, ledger: Ledger) -> Candidate:
-        """The agent as it runs now."""
-        switches = in_force(ledger, self.app.name)
-        return replace(candidate_of(self.app, ledger, model=switches.model), tiers=switches.tiers)
 
     def _version_of(self, candidate: Candidate) -> Version:
         """Its version; getting it ready to hear that is done once for each."""

@@ -40,11 +40,15 @@ def plan(
     trials: int,
     partial: bool = False,
     resume: bool = False,
+    live: bool = False,
 ) -> Plan:
-    """Begin a run, or with ``resume`` go on with an interrupted one of exactly this version, if there is one."""
+    """Begin a run, or with ``resume`` go on with an interrupted one of exactly this version, if there is one.
+
+    ``live``: this is the version in production, and the agent's metrics shall show how it does.
+    """
     at = commit()
-    broken_off = history.broken_off(suite, version, at, partial=partial) if resume else None
-    begun = broken_off or history.start(suite, version, at, partial=partial)
+    broken_off = history.broken_off(suite, version, at, partial=partial, live=live) if resume else None
+    begun = broken_off or history.start(suite, version, at, partial=partial, live=live)
     done = [(trial.scenario, trial.number) for trial in history.trials(begun)]
     return Plan(begun, attempts(scenarios, trials, done))
 
@@ -73,7 +77,7 @@ async def evaluate(
     trials = history.trials(planned.run)
     baseline = history.baseline(suite, version)
     if not ended.complete:
-        history.count_error(suite)
+        history.count_error(planned.run)
         return Evaluated(report(planned.run, trials, baseline) if trials else None, ended)
     result = report(planned.run, trials, baseline).result
     return Evaluated(report(history.finish(planned.run, result), trials, baseline), ended)

@@ -1,4 +1,7 @@
-"""The gauges of evaluations: what the last runs in the ledger say, the same on every replica and after a restart."""
+"""The gauges of evaluations: what the last runs of the live version say, the same on every replica.
+
+Candidates are not shown: an experiment on a shared ledger must not look like what is in production.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ Series = tuple[MetricSpec, tuple[str, ...]]
 
 
 class EvalGauges:
-    """Shows one agent's suites as gauges, each with its current version alone."""
+    """Shows one agent's suites as gauges, each with its live version alone."""
 
     def __init__(self, ledger: Ledger, agent: str, instruments: Instruments) -> None:
         self._history = EvalHistory(ledger, agent)

@@ -61,6 +61,7 @@ class Version:
 class Run:
     """One evaluation run. ``partial`` says that it ran only some scenarios of the suite; times are UTC.
 
+    ``live`` says that the version in production was evaluated; other runs are candidates, which no gauge shows.
     ``finished_at`` and ``result`` are None while it runs, and if it was interrupted.
     """
 
@@ -72,6 +73,7 @@ class Run:
     started_at: datetime
     finished_at: datetime | None = None
     result: RunResult | None = None
+    live: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,9 +137,9 @@ class EvalHistory:
         self._ledger = ledger
         self._agent = agent
 
-    def start(self, suite: str, version: Version, commit: str, *, partial: bool = False) -> Run:
-        """Begin a run."""
-        run = Run(uuid.uuid4().hex[:12], suite, version, commit, partial, self._ledger.now())
+    def start(self, suite: str, version: Version, commit: str, *, partial: bool = False, live: bool = False) -> Run:
+        """Begin a run, of the version in production if ``live``, else of a candidate."""
+        run = Run(uuid.uuid4().hex[:12], suite, version, commit, partial, self._ledger.now(), live=live)
         row = {
             "id": run.id,
             "agent": self._agent,
@@ -148,15 +150,19 @@ class EvalHistory:
             "source_commit": commit,
             "partial": int(partial),
             "started_at": run.started_at.timestamp(),
+            "live": int(live),
         }
         with self._ledger.writing() as connection:
             connection.execute(EVAL_RUNS.insert(), row)
         return run
 
-    def broken_off(self, suite: str, version: Version, commit: str, *, partial: bool = False) -> Run | None:
+    def broken_off(
+        self, suite: str, version: Version, commit: str, *, partial: bool = False, live: bool = False
+    ) -> Run | None:
         """The run to resume: the suite's last one, if it has the same version and commit and did not finish."""
+        wanted = (version, commit, partial, live)
         runs = self.runs(suite, limit=1)
-        alike = [one for one in runs if (one.version, one.commit, one.partial) == (version, commit, partial)]
+        alike = [one for one in runs if (one.version, one.commit, one.partial, one.live) == wanted]
         return next((one for one in alike if one.result is None), None)
 
     def add(self, run: Run, trial: Trial) -> None:
@@ -178,19 +184,21 @@ class EvalHistory:
             connection.execute(EVAL_TRIALS.insert(), row)
 
     def finish(self, run: Run, result: RunResult) -> Run:
-        """Commit how the run ended, and count it; ValueError if it has no trial."""
+        """Commit how the run ended, and count it if it was live; ValueError if it has no trial."""
         with self._ledger.writing() as connection:
             if connection.execute(select(EVAL_TRIALS.c.run_id).where(EVAL_TRIALS.c.run_id == run.id)).first() is None:
                 raise ValueError(f"run {run.id} of suite {run.suite} has no trial, so it has no result")
             values = {"finished_at": self._ledger.now().timestamp(), "result": result}
             connection.execute(update(EVAL_RUNS).where(EVAL_RUNS.c.id == run.id).values(values))
-            put(connection, self._agent, Measurement(metrics.EVAL_RUNS, (run.suite, result)))
+            if run.live:
+                put(connection, self._agent, Measurement(metrics.EVAL_RUNS, (run.suite, result)))
             return _run(connection.execute(select(EVAL_RUNS).where(EVAL_RUNS.c.id == run.id)).one())
 
-    def count_error(self, suite: str) -> None:
-        """Count a run of the suite that could not be finished."""
-        with self._ledger.writing() as connection:
-            put(connection, self._agent, Measurement(metrics.EVAL_RUNS, (suite, "error")))
+    def count_error(self, run: Run) -> None:
+        """Count a run that could not be finished, if it was live."""
+        if run.live:
+            with self._ledger.writing() as connection:
+                put(connection, self._agent, Measurement(metrics.EVAL_RUNS, (run.suite, "error")))
 
     def suites(self) -> list[str]:
         """The suites that were ever run, by name."""
@@ -218,15 +226,19 @@ class EvalHistory:
             return _results(connection, [run.id]).get(run.id, {})
 
     def standing(self, suite: str) -> VersionStanding | None:
-        """The standing of the current version, that of the last finished run; None before the first."""
-        finished = self._finished(suite)
-        return self._standing(finished, finished[0].version) if finished else None
+        """The standing of the live version, from its runs as such; None before the first."""
+        live = _live(self._finished(suite))
+        return self._standing(live, live[0].version) if live else None
 
     def baseline(self, suite: str, version: Version) -> VersionStanding | None:
-        """The standing of the version before ``version``: the last other one that ran; None without one."""
+        """What ``version`` is compared with: the live version, or the one before it if that is ``version`` itself.
+
+        Where none was ever evaluated as live, the last other version that ran; None without one.
+        """
         finished = self._finished(suite)
-        before = next((run.version for run in finished if run.version != version), None)
-        return None if before is None else self._standing(finished, before)
+        pool = _live(finished) or finished
+        before = next((run.version for run in pool if run.version != version), None)
+        return None if before is None else self._standing(pool, before)
 
     def standing_of(self, suite: str, name: str, other_than: Version) -> VersionStanding | None:
         """The standing of the last other version that ``name`` means, by ``Version.is_called``; None without one."""
@@ -288,6 +300,13 @@ def _results(connection: Connection, run_ids: Iterable[str]) -> dict[str, dict[s
     return by_run
 
 
+def _live(runs: list[Run]) -> list[Run]:
+    """The runs of versions that were live then, without parts of versions of which no whole one is among them."""
+    live = [run for run in runs if run.live]
+    whole = {run.version for run in live if not run.partial}
+    return [run for run in live if run.version in whole]
+
+
 def _end(run: Run) -> datetime:
     return run.finished_at or run.started_at
 
@@ -302,6 +321,7 @@ def _run(row: Row[Any]) -> Run:
         started_at=_utc(row.started_at),
         finished_at=None if row.finished_at is None else _utc(row.finished_at),
         result=row.result,
+        live=bool(row.live),
     )
 
 

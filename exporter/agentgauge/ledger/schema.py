@@ -11,7 +11,7 @@ import secrets
 from sqlalchemy import DOUBLE_PRECISION, Column, Connection, Index, Integer, MetaData, Table, Text, inspect, text
 from sqlalchemy.schema import CreateColumn
 
-VERSION = 7
+VERSION = 8
 """Raise it by one with every change of the tables below: it makes ledgers of before catch up when they are opened.
 
 Tables, columns and indexes can be added; a new column comes last and can be null. What is there is never changed or
@@ -163,6 +163,7 @@ EVAL_RUNS = Table(
     Column("started_at", DOUBLE_PRECISION, nullable=False),
     Column("finished_at", DOUBLE_PRECISION),
     Column("result", Text),
+    Column("live", Integer),  # 1: the version in production was evaluated; 0 or null: a candidate
 )
 
 EVAL_TRIALS = Table(

@@ -362,7 +362,7 @@ def _delete_expired_evals(connection: Connection, agent: str, oldest: float) -> 
     kept = (
         select(func.max(run.finished_at))
         .where(run.agent == agent, run.partial == 0, run.finished_at.is_not(None))
-        .group_by(run.suite, run.version, run.prompt_version, run.model)
+        .group_by(run.suite, run.version, run.prompt_version, run.model, run.live)
     )
     gone = run.finished_at.is_(None) | run.finished_at.not_in(kept)
     expired = select(run.id).where(run.agent == agent, run.started_at < oldest, gone)

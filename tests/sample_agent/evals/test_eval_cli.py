@@ -112,11 +112,15 @@ def test_the_shipped_agent_passes_the_shipped_suite() -> None:
 @pytest.mark.usefixtures("suite")
 def test_a_worse_model_fails_the_gate_and_the_message_names_the_scenarios(state: Path) -> None:
     """What it broke, since which version, and why; what it still does is not blamed."""
-    assert evaluate("--trials", "3").exit_code == 0
+    assert evaluate("--trials", "3", "--live").exit_code == 0
     worse = evaluate("--trials", "3", "--model", SMALL)
     assert worse.exit_code == 1
     assert f"regressed since {SHIPPED}: basic_account_lookup (" in worse.stderr
     assert "missing tool get_deal_history" in worse.output
+    assert shown(state, "agent_eval_pass_ratio") == {("sales", SHIPPED): 1}, "the candidate is not in production"
+    with closing(ledger(state)) as opened:
+        switches.change(opened, AGENT, lambda now: now.with_model(SMALL), "ann", "cheaper")
+    assert evaluate("--trials", "3", "--live").exit_code == 1
     assert shown(state, "agent_eval_pass_ratio") == {("sales", ON_SMALL): pytest.approx(2 / 3)}
     assert shown(state, "agent_eval_baseline_pass_ratio") == {("sales",): 1}
 
@@ -153,7 +157,7 @@ def test_ci_gets_junit_and_json_and_people_two_versions_side_by_side(tmp_path: P
 @pytest.mark.usefixtures("suite")
 def test_a_spent_budget_breaks_the_run_off_and_it_can_be_resumed(state: Path) -> None:
     """Status 2, since nothing was proven; then only the rest is run."""
-    broke = evaluate("--trials", "2", "--parallel", "1", "--max-cost", "0.005")
+    broke = evaluate("--live", "--trials", "2", "--parallel", "1", "--max-cost", "0.005")
     assert broke.exit_code == 2
     assert "the budget is spent" in broke.stderr
     with closing(ledger(state)) as opened:
@@ -162,7 +166,7 @@ def test_a_spent_budget_breaks_the_run_off_and_it_can_be_resumed(state: Path) ->
         kept = len(history.trials(run))
         assert run.result is None
         assert 0 < kept < 6
-        assert evaluate("--trials", "2", "--resume").exit_code == 0
+        assert evaluate("--live", "--trials", "2", "--resume").exit_code == 0
         assert [one.result for one in history.runs("sales")] == ["passed"]
         assert len(history.trials(run)) == 6
     assert shown(state, "agent_eval_runs_total")["sales", "error"] == 1
@@ -176,6 +180,7 @@ def test_a_spent_budget_breaks_the_run_off_and_it_can_be_resumed(state: Path) ->
         (["--tag", "nonsense"], "no scenario of the suite sales has the tag 'nonsense'"),
         (["--compare", "v99"], "no other version called 'v99' ran the suite sales"),
         (["--scenarios", "nowhere"], "there is no folder nowhere"),
+        (["--live", "--prompts", "v1"], "--live evaluates what runs in production; leave out"),
     ],
 )
 def test_what_cannot_be_run_is_one_line_and_status_2(arguments: list[str], says: str) -> None:
