@@ -26,9 +26,9 @@ PUBLIC: dict[str, set[str]] = {
         "ToolCache",
     },
     "evals": {
-        "Approval", "Called", "EvalHistory", "EvalReport", "Evaluated", "Judge", "JudgeError", "Judgement", "Plan",
-        "Run", "Said", "Scenario", "ScenarioError", "ScenarioReport", "ScenarioResult", "Trial", "TrialTranscript",
-        "Version", "VersionStanding", "evaluate", "plan",
+        "Approval", "Called", "Comparison", "Drift", "EvalHistory", "EvalReport", "Evaluated", "Judge", "JudgeError",
+        "Judgement", "Limits", "Plan", "Run", "Said", "Scenario", "ScenarioChange", "ScenarioError", "ScenarioReport",
+        "ScenarioResult", "Trial", "TrialTranscript", "Version", "VersionStanding", "compare", "evaluate", "plan",
     },
     "feedback": {"EditHabit", "FeedbackReport", "scenarios_of", "theme_of", "thumbs_since"},
     "files": {"WatchedFile", "YamlFileError"},

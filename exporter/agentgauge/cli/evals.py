@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +27,7 @@ from agentgauge.cli.evaluating import (
 )
 from agentgauge.cli.tables import print_json, print_wide
 from agentgauge.evals import report, tables
+from agentgauge.evals.comparison import DEFAULT_LIMITS
 from agentgauge.evals.evaluation import plan, sample
 from agentgauge.evals.history import EvalHistory
 
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
 
 app = group("eval")
 app.command()(nightly.nightly)
+
+NOT_ENOUGH_EVIDENCE = 3
+"""The exit status of a run whose trials are too few."""
 
 Suite = Annotated[str | None, typer.Option(help="Name of the suite; default: the only one, or that of the folder.")]
 
@@ -58,15 +63,19 @@ def run(
     judge: Annotated[str | None, typer.Option(metavar="MODEL", help="Have this model judge the criteria, too.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML to this file.")] = None,
     json_file: Annotated[Path | None, typer.Option(help="Write JSON to this file.")] = None,
+    margin: Annotated[
+        float, typer.Option(min=0, max=100, help="So many points less of the trials may pass than on the live version.")
+    ] = 100 * DEFAULT_LIMITS.margin,
     compare: Annotated[str | None, typer.Option(help="Show this version beside it.")] = None,
     allow_played: Annotated[
         bool, typer.Option("--allow-played", help="Let it pass although no model was asked.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run a suite and compare it with the version before.
+    """Run a suite and compare it with the live version.
 
-    Exit status 0: passed; 1: a scenario is broken, or regressed, or no model was asked; 2: it could not run.
+    Exit status 0: passed, and not worse; 1: a scenario is broken or regressed, the version is worse or costs too much,
+    or no model was asked; 2: it could not run; 3: not enough evidence that it is not worse.
     """
     app = agent()
     if live and (folder, version, prompts, model) != (None, None, None, None):
@@ -100,6 +109,7 @@ def run(
                 max_cost=max_cost,
                 judging_model=judge,
                 judgements=judgements,
+                limits=replace(DEFAULT_LIMITS, margin=margin / 100),
             )
             return other, evaluated
 
@@ -133,6 +143,9 @@ def run(
             "not a pass: the answers were played, because there is no key for the model (ANTHROPIC_API_KEY, for "
             "example). Give the key, or --allow-played where the harness is what you test"
         )
+    if made is not None and made.comparison is not None and made.lacks_evidence:
+        warn(f"{report.evidence_missing(made.comparison)} (--trials; `eval run --live --trials` for the live version)")
+        raise typer.Exit(NOT_ENOUGH_EVIDENCE)
 
 
 @app.command()

@@ -15,10 +15,12 @@ import typer
 from agentgauge.agent_app import AgentApp, Candidate, TrialRunner
 from agentgauge.cli.common import problems, stop
 from agentgauge.evals.checks import usd
+from agentgauge.evals.comparison import DEFAULT_LIMITS, Comparison, Limits
 from agentgauge.evals.evaluation import Evaluated, Plan, evaluate
 from agentgauge.evals.history import EvalHistory, Trial
+from agentgauge.evals.intervals import Interval
 from agentgauge.evals.judge import Judge
-from agentgauge.evals.report import EvalReport
+from agentgauge.evals.report import EvalReport, points, times, why_worse
 from agentgauge.evals.scenario import Scenario
 from agentgauge.ops.switches import in_force
 from agentgauge.prompts.activations import PromptActivations
@@ -91,6 +93,7 @@ async def execute(
     max_cost: float | None,
     judging_model: str | None = None,
     judgements: Path | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Evaluated:
     """Run the trials under a progress bar, which only a terminal shows.
 
@@ -101,7 +104,14 @@ async def execute(
         judge = Judge(functools.partial(runner.judge, judging_model), judging_model, judgements)
     with _progress(len(begun.todo)) as on_trial_end:
         return await evaluate(
-            history, begun, runner.answer, on_trial_end, parallel=parallel, max_cost_usd=max_cost, judge=judge
+            history,
+            begun,
+            runner.answer,
+            on_trial_end,
+            parallel=parallel,
+            max_cost_usd=max_cost,
+            judge=judge,
+            limits=limits,
         )
 
 
@@ -112,7 +122,8 @@ def summary(report: EvalReport) -> list[str]:
     k = max(one.result.trials for one in report.scenarios)
     lines = [
         f"suite {run.suite}, version {run.version}, commit {run.commit}: {passed} of {count} scenarios passed",
-        f"pass^1 {report.pass_hat(1):.1%}, pass^{k} {report.pass_hat(k):.1%}; the agent cost {usd(report.cost_usd)}",
+        f"pass^1 {_percent(report.pass_hat(1))}, pass^{k} {_percent(report.pass_hat(k))}; "
+        f"the agent cost {usd(report.cost_usd)}",
     ]
     if run.version.is_played:
         lines.insert(0, PLAYED_BANNER)
@@ -120,10 +131,26 @@ def summary(report: EvalReport) -> list[str]:
         lines.append(f"the judge cost {usd(report.judge_cost_usd)}")
     if flaky := report.named("flaky"):
         lines.append(f"flaky, passed in most trials: {', '.join(flaky)}")
+    if any(one.is_unsure for one in report.scenarios):
+        lines.append("“?”: too few trials to tell flaky from broken, because the 95 % interval holds one half")
     if report.baseline is not None:
         before = report.baseline
         lines.append(f"the version before, {before.version}, passed {before.pass_ratio:.1%} of {len(before.results)}")
+    if report.comparison is not None:
+        lines += _compared(report.comparison)
     return lines
+
+
+def _compared(comparison: Comparison) -> list[str]:
+    drifts = ", ".join(f"{drift.name} {times(drift.ratio)}" for drift in comparison.drifts)
+    return [
+        f"compared with it: {comparison.verdict}; trials passed {points(comparison.difference)}",
+        f"{drifts}; all intervals are of 95 %",
+    ]
+
+
+def _percent(share: Interval) -> str:
+    return f"{share.estimate:.1%} ({share.low:.1%} to {share.high:.1%})"
 
 
 def what_failed(report: EvalReport) -> str:
@@ -134,6 +161,8 @@ def what_failed(report: EvalReport) -> str:
         parts.append(f"regressed since {report.baseline.version}: {', '.join(report.regressed)}")
     if others:
         parts.append(f"broken: {', '.join(others)}")
+    if report.comparison is not None and report.is_worse:
+        parts.append(f"worse: {why_worse(report.comparison)}")
     return f"{'; '.join(parts)} (`agentgauge eval show NAME` prints what happened)"
 
 

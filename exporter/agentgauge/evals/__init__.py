@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from agentgauge.extras import on_demand
 
 if TYPE_CHECKING:
+    from agentgauge.evals.comparison import Comparison, Drift, Limits, ScenarioChange, compare
     from agentgauge.evals.evaluation import Evaluated, Plan, evaluate, plan
     from agentgauge.evals.history import EvalHistory, Run, ScenarioResult, Trial, Version, VersionStanding
     from agentgauge.evals.judge import Judge, JudgeError, Judgement
@@ -20,16 +21,20 @@ if TYPE_CHECKING:
 __all__ = [
     "Approval",
     "Called",
+    "Comparison",
+    "Drift",
     "EvalHistory",
     "EvalReport",
     "Evaluated",
     "Judge",
     "JudgeError",
     "Judgement",
+    "Limits",
     "Plan",
     "Run",
     "Said",
     "Scenario",
+    "ScenarioChange",
     "ScenarioError",
     "ScenarioReport",
     "ScenarioResult",
@@ -37,6 +42,7 @@ __all__ = [
     "TrialTranscript",
     "Version",
     "VersionStanding",
+    "compare",
     "evaluate",
     "plan",
 ]
@@ -45,6 +51,7 @@ __getattr__ = on_demand(
     __name__,
     "evals",
     {
+        "comparison": ["Comparison", "Drift", "Limits", "ScenarioChange", "compare"],
         "evaluation": ["Evaluated", "Plan", "evaluate", "plan"],
         "history": ["EvalHistory", "Run", "ScenarioResult", "Trial", "Version", "VersionStanding"],
         "judge": ["Judge", "JudgeError", "Judgement"],

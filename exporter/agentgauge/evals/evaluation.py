@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
+from agentgauge.evals.comparison import DEFAULT_LIMITS, Limits
 from agentgauge.evals.history import EvalHistory, Run, Trial, Version
 from agentgauge.evals.judge import Judge
 from agentgauge.evals.report import EvalReport, report
@@ -62,10 +63,12 @@ async def evaluate(
     parallel: int = 8,
     max_cost_usd: float | None = None,
     judge: Judge | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Evaluated:
     """Run the trials of a plan and store each as it ends; ``on_trial`` is called with it.
 
-    A run is finished once every trial has a result. Otherwise it counts as an error and can be resumed.
+    ``limits`` are what the version may lose against its baseline. A run is finished once every trial has a result.
+    Otherwise it counts as an error and can be resumed.
     """
 
     def keep(trial: Trial) -> None:
@@ -76,11 +79,12 @@ async def evaluate(
     ended = await run(planned.todo, answer, keep, parallel=parallel, max_cost_usd=max_cost_usd, judge=judge)
     trials = history.trials(planned.run)
     baseline = history.baseline(suite, version)
+    before = [] if baseline is None else history.trials_behind(baseline)
     if not ended.complete:
         history.count_error(planned.run)
-        return Evaluated(report(planned.run, trials, baseline) if trials else None, ended)
-    result = report(planned.run, trials, baseline).result
-    return Evaluated(report(history.finish(planned.run, result), trials, baseline), ended)
+        return Evaluated(report(planned.run, trials, baseline, before, limits) if trials else None, ended)
+    made = report(planned.run, trials, baseline, before, limits)
+    return Evaluated(replace(made, run=history.finish(planned.run, made.result)), ended)
 
 
 def sample(scenarios: Sequence[Scenario], size: int, day: date) -> list[Scenario]:

@@ -118,11 +118,15 @@ class ScenarioResult:
 
 @dataclass(frozen=True)
 class VersionStanding:
-    """The latest result of each scenario of a suite for one version; ``at`` is when its last run ended."""
+    """The latest result of each scenario of a suite for one version; ``at`` is when its last run ended.
+
+    ``runs`` are those that it comes from, newest first.
+    """
 
     version: Version
     at: datetime
     results: Mapping[str, ScenarioResult]
+    runs: tuple[Run, ...] = ()
 
     @property
     def pass_ratio(self) -> float:
@@ -220,6 +224,16 @@ class EvalHistory:
             rows = connection.execute(own.order_by(EVAL_TRIALS.c.scenario, EVAL_TRIALS.c.trial)).all()
         return [_trial(row) for row in rows]
 
+    def trials_behind(self, standing: VersionStanding) -> list[Trial]:
+        """The trials that a standing comes from: of each scenario, those of the last run that held it."""
+        by_scenario: dict[str, list[Trial]] = {}
+        for run in reversed(standing.runs):
+            trials = self.trials(run)
+            by_scenario |= {
+                name: [one for one in trials if one.scenario == name] for name in {t.scenario for t in trials}
+            }
+        return [trial for name in sorted(by_scenario) for trial in by_scenario[name]]
+
     def results(self, run: Run) -> dict[str, ScenarioResult]:
         """The result of each scenario in a run."""
         with self._ledger.reading() as connection:
@@ -233,9 +247,10 @@ class EvalHistory:
     def baseline(self, suite: str, version: Version) -> VersionStanding | None:
         """What ``version`` is compared with: the live version, or the one before it if that is ``version`` itself.
 
-        Where none was ever evaluated as live, the last other version that ran; None without one.
+        Where none was ever evaluated as live, the last other version that ran; None without one. Played answers are
+        compared with played ones alone, and those of a model with those of a model.
         """
-        finished = self._finished(suite)
+        finished = [run for run in self._finished(suite) if run.version.is_played == version.is_played]
         pool = _live(finished) or finished
         before = next((run.version for run in pool if run.version != version), None)
         return None if before is None else self._standing(pool, before)
@@ -273,7 +288,7 @@ class EvalHistory:
         results: dict[str, ScenarioResult] = {}
         for run in reversed(runs):
             results |= by_run.get(run.id, {})
-        return VersionStanding(version, _end(runs[0]), results)
+        return VersionStanding(version, _end(runs[0]), results, tuple(runs))
 
 
 def _results(connection: Connection, run_ids: Iterable[str]) -> dict[str, dict[str, ScenarioResult]]:

@@ -21,15 +21,16 @@ BARS = "▁▂▃▄▅▆▇█"
 
 def of_run(report: EvalReport) -> Table:
     """Each scenario with its status and figures, and under its name the reason if it did not pass."""
-    table = _table("scenario", "scenario", "status", "passed", "score", "turns", "cost")
+    table = _table("scenario", "scenario", "status", "passed", "95 %", "score", "turns", "cost")
     for one in report.scenarios:
         result = one.result
         style = COLOURS[result.status]
         name = Text(one.name) if not one.why else Text.assemble(one.name, "\n", (f"  {one.why}", style))
         table.add_row(
             name,
-            Text("regressed" if one.regressed else result.status, style=style),
+            Text(("regressed" if one.regressed else result.status) + "?" * one.is_unsure, style=style),
             f"{result.passed}/{result.trials}",
+            f"{one.passing.low:.0%}–{one.passing.high:.0%}",
             f"{result.score:.2f}",
             f"{result.turns:.1f}",
             usd(result.cost_usd),

@@ -63,8 +63,34 @@ def test_pass_hat_k_falls_with_k_for_what_is_not_reliable(made: EvalReport) -> N
     """With k = all trials, it is the share of scenarios in which every trial passed."""
     shaky = ScenarioResult(5, 4, 0.9, 3, 0.02, 0.5)
     assert [round(pass_hat(shaky, k), 2) for k in (1, 2, 5)] == [0.8, 0.6, 0.0]
-    assert made.pass_hat(3) == 0.25
-    assert made.pass_hat(1) == pytest.approx((1 + 2 / 3) / 4)
+    assert made.pass_hat(3).estimate == 0.25
+    assert made.pass_hat(1).estimate == pytest.approx((1 + 2 / 3) / 4)
+    assert made.pass_hat(1).low < (1 + 2 / 3) / 4 < made.pass_hat(1).high
+
+
+def test_flaky_and_broken_are_told_apart_by_numbers(made: EvalReport) -> None:
+    """A scenario is one of them for certain only when the whole interval lies on one side of one half."""
+    few = report(made.run, [*trials("a", "x", "x", ""), *trials("b", "", "", "x"), *trials("c", "", "")], None)
+    assert [(one.result.status, one.is_unsure) for one in few.scenarios] == [
+        ("broken", True),
+        ("flaky", True),
+        ("passed", False),
+    ]
+    many = report(made.run, [*trials("a", *["x"] * 9, ""), *trials("b", *[""] * 9, "x")], None)
+    assert [(one.result.status, one.is_unsure) for one in many.scenarios] == [("broken", False), ("flaky", False)]
+
+
+def test_what_is_worse_than_the_baseline_fails_although_nothing_is_broken(made: EvalReport, tmp_path: Path) -> None:
+    """Every scenario fell from 5 of 5 to 3 of 5: each is only flaky, all together are not."""
+    before = [trial for name in "abc" for trial in trials(name, *[""] * 5)]
+    after = [trial for name in "abc" for trial in trials(name, "", "x", "", "x", "")]
+    fell = report(made.run, after, made.baseline, before)
+    assert (fell.named("broken"), fell.result) == ([], "failed")
+    write_junit(fell, tmp_path / "junit.xml")
+    assert 'type="worse"' in (tmp_path / "junit.xml").read_text(encoding="utf-8")
+    write_json(fell, tmp_path / "run.json")
+    assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["comparison"]["verdict"] == "worse"
+    assert report(made.run, before, made.baseline, before).result == "passed"
 
 
 def test_junit_names_failures_and_what_was_not_run(made: EvalReport, tmp_path: Path) -> None:

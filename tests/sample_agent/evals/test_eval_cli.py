@@ -115,7 +115,7 @@ def test_a_worse_model_fails_the_gate_and_the_message_names_the_scenarios(state:
     assert evaluate("--trials", "3", "--live").exit_code == 0
     worse = evaluate("--trials", "3", "--model", SMALL)
     assert worse.exit_code == 1
-    assert f"regressed since {SHIPPED}: basic_account_lookup (" in worse.stderr
+    assert f"regressed since {SHIPPED}: basic_account_lookup; worse: " in worse.stderr
     assert "missing tool get_deal_history" in worse.output
     assert shown(state, "agent_eval_pass_ratio") == {("sales", SHIPPED): 1}, "the candidate is not in production"
     with closing(ledger(state)) as opened:
@@ -123,6 +123,19 @@ def test_a_worse_model_fails_the_gate_and_the_message_names_the_scenarios(state:
     assert evaluate("--trials", "3", "--live").exit_code == 1
     assert shown(state, "agent_eval_pass_ratio") == {("sales", ON_SMALL): pytest.approx(2 / 3)}
     assert shown(state, "agent_eval_baseline_pass_ratio") == {("sales",): 1}
+
+
+@pytest.mark.usefixtures("suite")
+def test_too_few_trials_are_neither_a_pass_nor_a_failure() -> None:
+    """Status 3, with the number of trials that would decide; that many do, and then it passes."""
+    assert evaluate("--trials", "1", "--live").exit_code == 0
+    few = evaluate("--trials", "1", "--prompts", "v1")
+    assert (few.exit_code, "compared with it: no evidence" in few.output) == (3, True)
+    needed = re.search(r"(\d+) trials of each scenario, in both, would decide", few.stderr)
+    assert needed is not None
+    assert evaluate("--trials", needed[1], "--live").exit_code == 0
+    enough = evaluate("--trials", needed[1], "--prompts", "v1")
+    assert (enough.exit_code, "compared with it: as good" in enough.output) == (0, True)
 
 
 @pytest.mark.usefixtures("suite")
