@@ -10,8 +10,9 @@ from anthropic import AsyncAnthropic
 from starlette.applications import Starlette
 
 from agentgauge import AgentGauge
-from agentgauge.autonomy.access import token_in
+from agentgauge.autonomy.access import Door
 from agentgauge.autonomy.parts import Autonomy
+from agentgauge.autonomy.people import People
 from agentgauge.autonomy.supervisor import Supervisor
 from agentgauge.autonomy.tool_requests import ToolRequests
 from agentgauge.autonomy.web import approvals_app
@@ -89,12 +90,20 @@ def allowed_hosts() -> list[str]:
     return list(LOOPBACK) if not hosts else [name.strip() for name in hosts.split(",")]
 
 
-def build_approvals_page(autonomy: Autonomy, state: Path) -> Starlette:
-    """The page on which people decide, to be mounted at /approvals.
+def build_door(state: Path) -> Door:
+    """What says who decides; the owner of the state folder can from the start.
 
-    Raises TokenError if the login token cannot be used.
+    Raises TokenError if the file of people, or the owner's token, cannot be used.
     """
-    return approvals_app(autonomy, app().argument_schemas(), token_in(state), settings.AGENT, hosts=allowed_hosts())
+    people = People.of(state)
+    if people.owner_file is not None:
+        people.owner()
+    return Door.of(people)
+
+
+def build_approvals_page(autonomy: Autonomy, door: Door) -> Starlette:
+    """The page on which people decide, to be mounted at /approvals."""
+    return approvals_app(autonomy, app().argument_schemas(), door, settings.AGENT, hosts=allowed_hosts())
 
 
 def build_supervisor(gauge: AgentGauge, toolbox: Toolbox, state: Path) -> Supervisor:

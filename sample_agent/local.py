@@ -35,4 +35,4 @@ def _own_agent() -> Iterator[str]:
             os.environ["AGENTGAUGE_FAKE_API"] = fake
         gauge = assembly.build_gauge(state)
         companion = assembly.build_companion(gauge, assembly.build_client(gauge), state)
-        yield stack.enter_context(serving(service.Service(gauge, companion).app()))
+        yield stack.enter_context(serving(service.Service(gauge, companion, assembly.build_door(state)).app()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 from http import HTTPStatus
@@ -20,8 +21,10 @@ from starlette.routing import Mount, Route
 
 from agentgauge import AgentGauge
 from agentgauge.autonomy import shadow
+from agentgauge.autonomy.access import Door, TooManyGuessesError
 from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError
-from agentgauge.autonomy.approvals import InvalidEditError, NotPermittedError, RiskRaisedError
+from agentgauge.autonomy.approvals import InvalidEditError, NotPermittedError, Person, RiskRaisedError
+from agentgauge.autonomy.people import FRONT_END, TokenError
 from agentgauge.http_guard import FORM, JSON, AsgiApp, RequestGuard, Scope, decoded_json
 from agentgauge.vocabulary import RATINGS, REASONS
 from sample_agent.assembly import allowed_hosts
@@ -30,9 +33,12 @@ from sample_agent.sales.companion import SalesCompanion, WaitsForDecisionError
 from sample_agent.sales.requests import Answer, answer_of
 from sample_agent.settings import AGENT
 
+log = logging.getLogger(__name__)
+
 LONGEST_MESSAGE = 20_000
 LONGEST_WAIT = 60.0
 NO_SESSION = "no such session; it may have been closed or idle for too long: please start a new one"
+WHO = "say who you are, with a header Authorization: Bearer TOKEN; `agentgauge approvals people add` makes a token"
 NO_LEDGER = "the ledger cannot be reached; please try again in a minute"
 WAITS = "this conversation waits for a decision: approve, edit or reject what it asked for, then go on"
 
@@ -44,10 +50,12 @@ class Service:
         self,
         gauge: AgentGauge,
         companion: SalesCompanion,
+        door: Door,
         idle_seconds: float = 300.0,
         approvals_page: Starlette | None = None,
     ) -> None:
         self._gauge = gauge
+        self._door = door
         self._companion = companion
         self._autonomy = companion.supervisor.autonomy
         self._approvals_page = approvals_page
@@ -79,10 +87,12 @@ class Service:
         return JSONResponse({"agent": AGENT, "sessions": len(self._conversations)})
 
     async def _open(self, request: Request) -> Response:
-        body = await _json_object(request)
-        user_id = body.get("user_id")
+        body, person = await _json_object(request), await self._sender(request)
+        user_id = body.get("user_id", person.name)
         if not isinstance(user_id, str) or not user_id:
             raise HTTPException(400, "user_id: expected who is asking, as a text")
+        if user_id != person.name and FRONT_END not in person.roles:
+            raise HTTPException(403, f"user_id: {person.name} asks in their own name; a {FRONT_END} names its users")
         return JSONResponse({"session_id": self._conversations.open(user_id).id}, status_code=201)
 
     async def _message(self, request: Request) -> Response:
@@ -148,13 +158,16 @@ class Service:
         return JSONResponse([] if newest is None else [_shown(action) for action in newest.undecided])
 
     async def _decide(self, request: Request) -> Response:
-        """A decision of the chatting user on an action of this conversation."""
+        """A decision of somebody who has logged in, on an action of this conversation."""
+        person = await self._sender(request)
         live = await self._find(request)
         body = await _json_object(request)
         decision, arguments, reason = body.get("decision"), body.get("arguments"), body.get("reason")
         if not isinstance(reason, str | None):
             raise HTTPException(400, "reason: expected a text")
-        approvals, by = self._autonomy.approvals, live.conversation.session.user_id or "the user"
+        approvals, by = self._autonomy.approvals, person
+        if FRONT_END in person.roles:  # its users decide, and it has logged them in
+            by = Person(live.conversation.session.user_id or person.name)
         action = await self._action_of(live, request)
         match decision:
             case "approve":
@@ -202,6 +215,18 @@ class Service:
             raise HTTPException(404, NO_SESSION)
         self._conversations.close(live)
         return Response(status_code=204)
+
+    async def _sender(self, request: Request) -> Person:
+        try:
+            person = await asyncio.to_thread(self._door.sender, request)
+        except TooManyGuessesError as error:
+            raise HTTPException(429, str(error)) from None
+        except TokenError as error:
+            log.error("nobody can log in: %s", error)
+            raise HTTPException(503, "it cannot be read who may log in; the agent's log says why") from None
+        if person is None:
+            raise HTTPException(401, WHO)
+        return person
 
     async def _find(self, request: Request) -> LiveConversation:
         live = await self._conversations.find(request.path_params["id"])

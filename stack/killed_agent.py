@@ -15,7 +15,7 @@ import requests
 from anthropic import AsyncAnthropic
 
 from agentgauge import AgentGauge
-from sample_agent.assembly import build_companion
+from sample_agent.assembly import build_companion, build_door
 from sample_agent.sales.crm import Crm
 from sample_agent.sales.tools import SALES_TOOLS
 from sample_agent.service import Service
@@ -38,14 +38,16 @@ def main(state: Path, api: str) -> None:
     Crm.add_note = add_note_and_die  # type: ignore[method-assign]  # the moment between the effect and its record
     gauge = AgentGauge(AGENT, tools=[tool.name for tool in SALES_TOOLS], ledger=ledger_url(state))
     client = AsyncAnthropic(api_key="fake-key", base_url=api, middleware=[gauge.anthropic()])
-    with serving(Service(gauge, build_companion(gauge, client, state)).app()) as url:
-        opened = requests.post(f"{url}/sessions", json={"user_id": "rep-1"}, timeout=SECONDS).json()
+    door = build_door(state)
+    me = {"Authorization": f"Bearer {door.people.owner()[1]}"}
+    with serving(Service(gauge, build_companion(gauge, client, state), door).app()) as url:
+        opened = requests.post(f"{url}/sessions", json={"user_id": "rep-1"}, headers=me, timeout=SECONDS).json()
         session = f"{url}/sessions/{opened['session_id']}"
         sys.stdout.write(opened["session_id"])
         sys.stdout.flush()
         (waiting,) = requests.post(f"{session}/messages", json={"text": ASK}, timeout=SECONDS).json()["approvals"]
         approval = f"{session}/approvals/{waiting['id']}"
-        requests.post(approval, json={"decision": "approve"}, timeout=SECONDS).raise_for_status()
+        requests.post(approval, json={"decision": "approve"}, headers=me, timeout=SECONDS).raise_for_status()
         requests.get(f"{session}/answer", params={"wait": SECONDS}, timeout=2 * SECONDS)
 
 

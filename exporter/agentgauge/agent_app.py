@@ -93,7 +93,7 @@ class AgentApp:
     """An agent as AgentGauge knows it.
 
     ``name`` is the label ``agent`` of its metrics; ``ledger`` is a URL (``sqlite:///ledger.sqlite``,
-    ``postgresql+psycopg://…``). ``state`` is a folder for transcripts, the login token and eval judgements. Files:
+    ``postgresql+psycopg://…``). ``state`` is a folder for transcripts, people who log in and eval judgements. Files:
     ``policy`` (without one, tools of low risk run and the others wait for approval), ``prompts``, ``models`` and
     ``budgets``. ``suites`` is name → folder of scenario files, ``faults`` are those that a scenario may name. ``check``
     decides whether arguments fit a tool, by its JSON schema if left out. ``run_tool`` runs a tool, ``trials`` puts a

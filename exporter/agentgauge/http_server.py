@@ -26,6 +26,7 @@ def config(app: Any, *, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Confi
         ws="none",
         log_level="warning",
         server_header=False,
+        proxy_headers=False,  # uvicorn would take anybody's on this machine for a proxy's
         limit_concurrency=MOST_CONNECTIONS,
         h11_max_incomplete_event_size=LARGEST_HEADERS,
     )

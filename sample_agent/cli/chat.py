@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
-from agentgauge.cli.common import AGENT_URL, AgentUrl, out
+from agentgauge.cli.common import AGENT_URL, AgentUrl, out, stop
 
 
 def chat(url: AgentUrl = AGENT_URL) -> None:
@@ -13,9 +11,14 @@ def chat(url: AgentUrl = AGENT_URL) -> None:
 
     from sample_agent.cli.talk import Talk
     from sample_agent.local import agent_url
+    from sample_agent.me import my_token
 
-    with agent_url(url) as base, httpx2.Client(base_url=base, timeout=180) as client:
-        session = client.post("/sessions", json={"user_id": os.environ.get("USER", "you")}).json()["session_id"]
+    me = {"Authorization": f"Bearer {my_token()}"}
+    with agent_url(url) as base, httpx2.Client(base_url=base, timeout=180, headers=me) as client:
+        opened = client.post("/sessions", json={})
+        if not opened.is_success:
+            stop(opened.json()["error"])
+        session = opened.json()["session_id"]
         out.print('[bold]Sales Companion[/bold]. Try "Tell me about the Globex account". An empty line ends it.')
         talk = Talk(client, f"/sessions/{session}")
         try:

@@ -28,7 +28,7 @@ def serve(
     from anthropic import APIError, AuthenticationError
 
     from agentgauge import http_server
-    from agentgauge.autonomy.access import TokenError
+    from agentgauge.autonomy.people import TokenError
     from agentgauge.files.yaml_file import YamlFileError
     from agentgauge.ledger import LedgerError
     from agentgauge.own_prices import PriceError
@@ -42,7 +42,8 @@ def serve(
     try:
         gauge = assembly.build_gauge(state_directory())
         companion = assembly.build_companion(gauge, assembly.build_client(gauge), state_directory())
-        page = assembly.build_approvals_page(companion.supervisor.autonomy, state_directory())
+        door = assembly.build_door(state_directory())
+        page = assembly.build_approvals_page(companion.supervisor.autonomy, door)
     except (LedgerError, PriceError, PromptError, TokenError, YamlFileError) as error:
         stop(str(error))
     try:
@@ -59,7 +60,7 @@ def serve(
         stop(str(error.strerror or error))
     except ValueError as error:
         stop(str(error))
-    web = service.Service(gauge, companion, approvals_page=page).app()
+    web = service.Service(gauge, companion, door, approvals_page=page).app()
     http_server.run(web, host, port)
 
 
@@ -93,6 +94,7 @@ def simulate(
 
     from agentgauge.ledger import Ledger
     from sample_agent import assembly, faults
+    from sample_agent.me import my_token
     from sample_agent.simulator.floor import SECONDS_LEFT_WAITING, Floor, Tally
     from sample_agent.simulator.reviewers import review
 
@@ -103,7 +105,7 @@ def simulate(
 
     tally = Tally()
     rng = random.Random(seed)  # noqa: S311 - a simulation, not a secret
-    floor = Floor(url, reps, pace, rng, tally, faults.FaultFile(state_directory()), take_over)
+    floor = Floor(url, reps, pace, rng, tally, faults.FaultFile(state_directory()), take_over, token=my_token())
     with contextlib.suppress(KeyboardInterrupt), Live(console=out, get_renderable=lambda: str(tally), transient=True):
         asyncio.run(floor.run(seconds))
     say(str(tally))

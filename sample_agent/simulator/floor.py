@@ -94,7 +94,8 @@ def questions(rng: random.Random) -> list[str]:
 class Floor:
     """A floor of ``reps`` people on the agent at ``url``; ``pace`` 2 means twice as busy.
 
-    ``take_over`` decides what reps left waiting for SECONDS_LEFT_WAITING; without it that expires.
+    ``take_over`` decides what reps left waiting for SECONDS_LEFT_WAITING; without it that expires. ``token`` is
+    that of the front end through which they talk to the agent.
     """
 
     url: str
@@ -104,10 +105,15 @@ class Floor:
     tally: Tally
     faults: FaultFile
     take_over: Callable[[], None] | None = None
+    token: str = ""
 
     async def run(self, seconds: float | None) -> None:
         """Work for so many seconds, or until cancelled."""
-        async with httpx2.AsyncClient(base_url=self.url, timeout=120) as client, asyncio.TaskGroup() as group:
+        headers = {"Authorization": f"Bearer {self.token}"}
+        async with (
+            httpx2.AsyncClient(base_url=self.url, timeout=120, headers=headers) as client,
+            asyncio.TaskGroup() as group,
+        ):
             people = [group.create_task(self._rep(client, f"rep-{number}")) for number in range(1, self.reps + 1)]
             if self.take_over is not None:
                 people.append(group.create_task(self._colleague(self.take_over)))

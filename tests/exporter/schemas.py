@@ -220,6 +220,17 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX agentgauge_action_record ON agentgauge_action (agent, tool, decided_at, decision, own)",
     ),
     ("ALTER TABLE agentgauge_eval_run ADD COLUMN live INTEGER",),
+    (
+        """
+        CREATE TABLE agentgauge_login (
+            id TEXT NOT NULL PRIMARY KEY,
+            agent TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            person TEXT NOT NULL,
+            until DOUBLE PRECISION NOT NULL
+        )
+        """,
+    ),
 )
 
 

@@ -71,8 +71,9 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         gauge = stack.enter_context(closing(AgentGauge(AGENT, registry=CollectorRegistry(), ledger=ledger_url(state))))
         client = AsyncAnthropic(api_key="fake-key", base_url="http://127.0.0.1:1")
         companion = assembly.build_companion(gauge, client, state)
-        page = assembly.build_approvals_page(companion.supervisor.autonomy, state)
-        agent = stack.enter_context(serving(Service(gauge, companion, approvals_page=page).app()))
+        door = assembly.build_door(state)
+        page = assembly.build_approvals_page(companion.supervisor.autonomy, door)
+        agent = stack.enter_context(serving(Service(gauge, companion, door, approvals_page=page).app()))
         registry = CollectorRegistry()
         agents = Agents(registry)
         apps = {

@@ -15,8 +15,9 @@ from anthropic import AsyncAnthropic
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
+from agentgauge.autonomy.people import People
 from agentgauge.vocabulary import Stage
-from sample_agent.assembly import build_companion
+from sample_agent.assembly import build_companion, build_door
 from sample_agent.faults import Fault, FaultFile, inject
 from sample_agent.sales.tools import SALES_TOOLS
 from sample_agent.service import Service
@@ -110,9 +111,10 @@ async def test_the_floor_decides_on_what_the_agent_wants_to_do(
         companion = build_companion(gauge, client, tmp_path)
         autonomy = companion.supervisor.autonomy
         autonomy.standings.set_stage(autonomy.policy(), stage, "jane", "a test")
-        with serving(Service(gauge, companion).app()) as url:
+        with serving(Service(gauge, companion, build_door(tmp_path)).app()) as url:
+            token = People.of(tmp_path).owner()[1]
             rng, tally = random.Random(1), Tally()  # noqa: S311 - a seed makes it repeatable
-            working = asyncio.create_task(Floor(url, 10, 400.0, rng, tally, faults).run(None))
+            working = asyncio.create_task(Floor(url, 10, 400.0, rng, tally, faults, token=token).run(None))
 
             def shown() -> float:
                 gauge.refresh_from_ledger()

@@ -12,13 +12,15 @@ from anthropic import AsyncAnthropic
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
-from sample_agent.assembly import build_companion
+from agentgauge.autonomy.people import People
+from sample_agent.assembly import build_companion, build_door
 from sample_agent.faults import Fault, FaultFile, inject
 from sample_agent.sales.tools import SALES_TOOLS
 from sample_agent.service import Service
 from sample_agent.serving import serving
 from sample_agent.simulator.floor import ACCOUNTS, LOOK_UPS, Floor, Tally
 from sample_agent.simulator.memory import has_a_wrong_renewal
+from tests.front_end import opened
 
 
 @pytest.fixture
@@ -31,18 +33,19 @@ def gauge(registry: CollectorRegistry) -> AgentGauge:
 def service(gauge: AgentGauge, fake_api: str, tmp_path: Path) -> Iterator[str]:
     """A running agent."""
     client = AsyncAnthropic(api_key="fake-key", base_url=fake_api, middleware=[gauge.anthropic()])
-    with serving(Service(gauge, build_companion(gauge, client, tmp_path)).app()) as url:
+    with serving(Service(gauge, build_companion(gauge, client, tmp_path), build_door(tmp_path)).app()) as url:
         yield url
 
 
-def floor(url: str, faults: FaultFile) -> Floor:
+def floor(url: str, faults: FaultFile, state: Path) -> Floor:
     """Ten reps in a hurry."""
-    return Floor(url, 10, 200.0, random.Random(1), Tally(), faults)  # noqa: S311 - a seed makes it repeatable
+    token = People.of(state).owner()[1]
+    return Floor(url, 10, 200.0, random.Random(1), Tally(), faults, token=token)  # noqa: S311 - a seed makes it repeatable
 
 
-def ask(service: str, text: str) -> str:
+def ask(service: str, state: Path, text: str) -> str:
     """The answer to one question in a conversation of its own."""
-    session = requests.post(f"{service}/sessions", json={"user_id": "rep-1"}, timeout=5).json()["session_id"]
+    session = opened(service, state)
     answer = requests.post(f"{service}/sessions/{session}/messages", json={"text": text}, timeout=20).json()
     requests.delete(f"{service}/sessions/{session}", timeout=5)
     return str(answer["text"])
@@ -51,10 +54,10 @@ def ask(service: str, text: str) -> str:
 def test_reps_find_nothing_wrong_with_a_healthy_agent_and_notice_stale_data(service: str, tmp_path: Path) -> None:
     """They know their renewals by heart; nobody tells them that a fault is in force."""
     questions = [text.format(account=account, other="Hooli") for account in ACCOUNTS for text in LOOK_UPS]
-    assert not [text for text in questions if has_a_wrong_renewal(ask(service, text))]
+    assert not [text for text in questions if has_a_wrong_renewal(ask(service, tmp_path, text))]
     inject(tmp_path, Fault("stale-data"))
     for account in ACCOUNTS:
-        assert has_a_wrong_renewal(ask(service, f"When does {account} renew?"))
+        assert has_a_wrong_renewal(ask(service, tmp_path, f"When does {account} renew?"))
 
 
 async def test_impatient_reps_leave_without_a_word(
@@ -62,7 +65,7 @@ async def test_impatient_reps_leave_without_a_word(
 ) -> None:
     """Conversations are opened and closed, none has a turn."""
     inject(tmp_path, Fault("impatient-reps"))
-    await floor(service, faults).run(seconds=2)
+    await floor(service, faults, tmp_path).run(seconds=2)
     closed = gauge.registry.get_sample_value("agent_session_turns_count", {"agent": "a"})
     assert closed
     assert gauge.registry.get_sample_value("agent_session_turns_sum", {"agent": "a"}) == 0
@@ -71,7 +74,7 @@ async def test_impatient_reps_leave_without_a_word(
 async def test_unhappy_reps_rate_every_answer_mostly_down(service: str, faults: FaultFile, tmp_path: Path) -> None:
     """Enough thumbs for an alert within minutes."""
     inject(tmp_path, Fault("unhappy-reps"))
-    busy = floor(service, faults)
+    busy = floor(service, faults, tmp_path)
     await busy.run(seconds=3)
     counts = busy.tally.counts
     assert counts["thumbs up"] + counts["thumbs down"] > 0.9 * counts["answers"] - 10  # ten may be cut off at the end

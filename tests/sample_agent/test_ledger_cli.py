@@ -16,11 +16,12 @@ from anthropic import AsyncAnthropic
 from prometheus_client import CollectorRegistry, generate_latest
 
 from agentgauge import AgentGauge
-from sample_agent.assembly import build_companion
+from sample_agent.assembly import build_companion, build_door
 from sample_agent.sales.tools import SALES_TOOLS
 from sample_agent.service import Service
 from sample_agent.serving import serving
 from sample_agent.settings import AGENT, ledger_url
+from tests.front_end import opened
 
 USER = "jane@globex.example"
 
@@ -37,15 +38,14 @@ def gauge(registry: CollectorRegistry, tmp_path: Path) -> Iterator[AgentGauge]:
 def service(gauge: AgentGauge, fake_api: str, tmp_path: Path) -> Iterator[str]:
     """A running service."""
     client = AsyncAnthropic(api_key="fake-key", base_url=fake_api, middleware=[gauge.anthropic()])
-    with serving(Service(gauge, build_companion(gauge, client, tmp_path)).app()) as url:
+    with serving(Service(gauge, build_companion(gauge, client, tmp_path), build_door(tmp_path)).app()) as url:
         yield url
 
 
 @pytest.fixture
-def session(service: str) -> str:
+def session(service: str, tmp_path: Path) -> str:
     """The URL of a session of USER's."""
-    opened = requests.post(f"{service}/sessions", json={"user_id": USER}, timeout=5).json()
-    return f"{service}/sessions/{opened['session_id']}"
+    return f"{service}/sessions/{opened(service, tmp_path, USER)}"
 
 
 def ops(state: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -105,8 +105,8 @@ def test_a_rating_that_cannot_be_stored_is_answered_503(session: str, tmp_path: 
 def test_usage_is_in_the_ledger_when_the_service_has_stopped(gauge: AgentGauge, fake_api: str, tmp_path: Path) -> None:
     """SIGTERM does not run exit handlers, so the service closes the gauge itself."""
     client = AsyncAnthropic(api_key="fake-key", base_url=fake_api, middleware=[gauge.anthropic()])
-    with serving(Service(gauge, build_companion(gauge, client, tmp_path)).app()) as url:
-        requests.post(f"{url}/sessions", json={"user_id": USER}, timeout=5).raise_for_status()
+    with serving(Service(gauge, build_companion(gauge, client, tmp_path), build_door(tmp_path)).app()) as url:
+        opened(url, tmp_path, USER)
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as database:
         assert database.execute("SELECT user_id, sessions FROM agentgauge_usage").fetchall() == [(USER, 1)]
 

@@ -20,12 +20,13 @@ from prometheus_client import CollectorRegistry
 from agentgauge import AgentGauge
 from agentgauge.ops.operations import Operations
 from sample_agent import faults as fault_file
-from sample_agent.assembly import build_companion
+from sample_agent.assembly import build_companion, build_door
 from sample_agent.faults import Fault
 from sample_agent.sales.tools import SALES_TOOLS
 from sample_agent.service import Service
 from sample_agent.serving import serving
 from sample_agent.settings import AGENT, ledger_url
+from tests.front_end import bearer, opened
 
 
 @pytest.fixture
@@ -43,14 +44,8 @@ def gauge(registry: CollectorRegistry, tmp_path: Path) -> Iterator[AgentGauge]:
 def service(gauge: AgentGauge, fake_api: str, tmp_path: Path) -> Iterator[str]:
     """A running service."""
     client = AsyncAnthropic(api_key="fake-key", base_url=fake_api, middleware=[gauge.anthropic()])
-    with serving(Service(gauge, build_companion(gauge, client, tmp_path)).app()) as url:
+    with serving(Service(gauge, build_companion(gauge, client, tmp_path), build_door(tmp_path)).app()) as url:
         yield url
-
-
-def open_session(service: str) -> str:
-    """A new session's id."""
-    session: str = requests.post(f"{service}/sessions", json={"user_id": "rep-1"}, timeout=5).json()["session_id"]
-    return session
 
 
 def cli(*arguments: str, module: str = "sample_agent", **env: str) -> subprocess.CompletedProcess[str]:
@@ -64,9 +59,9 @@ def ops(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     return cli("ops", *arguments, module="agentgauge", **env)
 
 
-def test_a_conversation_over_http(service: str) -> None:
+def test_a_conversation_over_http(service: str, tmp_path: Path) -> None:
     """Open, ask, rate, close."""
-    session = f"{service}/sessions/{open_session(service)}"
+    session = f"{service}/sessions/{opened(service, tmp_path)}"
     answer = requests.post(f"{session}/messages", json={"text": "Tell me about the Globex account"}, timeout=10).json()
     assert "Globex" in answer["text"]
     assert requests.post(f"{session}/feedback", json={"rating": "up"}, timeout=5).ok
@@ -77,7 +72,7 @@ def test_a_conversation_over_http(service: str) -> None:
 @pytest.mark.parametrize(
     ("path", "body", "status", "says"),
     [
-        ("/sessions", {}, 400, "user_id"),
+        ("/sessions", {"user_id": ""}, 400, "user_id"),
         ("/sessions/{id}/messages", {"text": " "}, 400, "text: expected a message"),
         ("/sessions/{id}/messages", {"text": "x" * 20_001}, 400, "text: expected a message"),
         ("/sessions/{id}/feedback", {"rating": "so-so"}, 400, "rating: expected one of up, down"),
@@ -86,17 +81,22 @@ def test_a_conversation_over_http(service: str) -> None:
     ],
 )
 def test_bad_requests_are_answered_with_the_field(
-    service: str, path: str, body: dict[str, str], status: int, says: str
+    service: str, tmp_path: Path, path: str, body: dict[str, str], status: int, says: str
 ) -> None:
     """Clear errors, as JSON."""
-    answer = requests.post(service + path.format(id=open_session(service)), json=body, timeout=5)
+    answer = requests.post(
+        service + path.format(id=opened(service, tmp_path)), json=body, headers=bearer(tmp_path), timeout=5
+    )
     assert (answer.status_code, says in answer.json()["error"]) == (status, True)
 
 
-def test_a_form_of_another_site_is_refused(service: str) -> None:
+def test_a_form_of_another_site_is_refused(service: str, tmp_path: Path) -> None:
     """A browser can post forms across sites, but not this content type."""
     answer = requests.post(
-        f"{service}/sessions", data='{"user_id": "x"}', headers={"content-type": "text/plain"}, timeout=5
+        f"{service}/sessions",
+        data='{"user_id": "x"}',
+        headers=bearer(tmp_path) | {"content-type": "text/plain"},
+        timeout=5,
     )
     assert answer.status_code == 415
 
@@ -104,8 +104,8 @@ def test_a_form_of_another_site_is_refused(service: str) -> None:
 def test_an_idle_session_is_closed(gauge: AgentGauge, fake_api: str, tmp_path: Path) -> None:
     """A user who walks away must not stay an open session for ever."""
     companion = build_companion(gauge, AsyncAnthropic(api_key="fake-key", base_url=fake_api), tmp_path)
-    with serving(Service(gauge, companion, idle_seconds=0.5).app()) as service:
-        open_session(service)
+    with serving(Service(gauge, companion, build_door(tmp_path), idle_seconds=0.5).app()) as service:
+        opened(service, tmp_path)
         closed = threading.Event()
         while not closed.wait(0.05):
             if not gauge.live.all():
@@ -116,7 +116,7 @@ def test_an_idle_session_is_closed(gauge: AgentGauge, fake_api: str, tmp_path: P
 def test_closing_a_session_stops_the_answer_in_the_making(service: str, gauge: AgentGauge, tmp_path: Path) -> None:
     """`ops end-session` on a looping session saves the calls that it would still make."""
     fault_file.inject(tmp_path, Fault("slow-tool"))
-    session = f"{service}/sessions/{open_session(service)}"
+    session = f"{service}/sessions/{opened(service, tmp_path)}"
     answers: list[requests.Response] = []
     ask = {"text": "Tell me about the Globex account"}
     asking = threading.Thread(target=lambda: answers.append(requests.post(f"{session}/messages", json=ask, timeout=30)))
@@ -134,7 +134,7 @@ def test_live_sessions_are_listed_with_what_the_on_call_needs(service: str, tmp_
     """Id, turns, tool calls and cost; not who the user is, and no port or host has to be known."""
     env = {"AGENTGAUGE_STATE": str(tmp_path)}
     assert "no session of sales_companion is live right now" in ops("sessions", **env).stdout
-    session = open_session(service)
+    session = opened(service, tmp_path)
     requests.post(f"{service}/sessions/{session}/messages", json={"text": "Tell me about Globex"}, timeout=10)
     (row,) = json.loads(ops("sessions", "--json", **env).stdout)
     assert (row["id"], row["turns"], row["tool_calls"]) == (session, 1, 2)
@@ -147,7 +147,7 @@ def test_a_session_that_people_end_stops_in_the_middle_of_its_answer(
 ) -> None:
     """It saves the calls that it would still make; its user is asked to start a new one, then and later."""
     fault_file.inject(tmp_path, Fault("slow-tool"))
-    session = open_session(service)
+    session = opened(service, tmp_path)
     answers: list[requests.Response] = []
     ask = functools.partial(
         requests.post, f"{service}/sessions/{session}/messages", json={"text": "Tell me about Globex"}, timeout=30
@@ -168,7 +168,7 @@ def test_a_session_that_people_end_stops_in_the_middle_of_its_answer(
 
 def test_ending_a_session_is_in_the_log_with_who_and_why(service: str, gauge: AgentGauge, tmp_path: Path) -> None:
     """Once it is closed there is nothing to end."""
-    session = open_session(service)
+    session = opened(service, tmp_path)
     env = {"AGENTGAUGE_STATE": str(tmp_path)}
     said = ops("end-session", session, "--why", "it loops", "--by", "ann", **env).stdout
     assert said == f"session {session} is closed within 5 seconds\n"
@@ -249,9 +249,11 @@ def test_chat_starts_an_agent_of_its_own_when_none_runs(tmp_path: Path) -> None:
     assert "Globex has an ARR of" in result.stdout
 
 
-def test_the_simulator_works_the_floor(service: str) -> None:
+def test_the_simulator_works_the_floor(service: str, tmp_path: Path) -> None:
     """People come, ask and rate; the summary says how many."""
-    result = cli("simulate", "--reps", "20", "--pace", "60", "--seconds", "4", "--agent", service)
+    result = cli(
+        "simulate", "--reps", "20", "--pace", "60", "--seconds", "4", "--agent", service, AGENTGAUGE_STATE=str(tmp_path)
+    )
     assert result.returncode == 0
     counts = dict(part.rsplit(" ", 1) for part in " ".join(result.stdout.split("\n")).strip().split("  "))
     assert int(counts["sessions"]) > 5
@@ -267,7 +269,7 @@ def test_a_request_under_a_foreign_host_name_is_refused(service: str) -> None:
 def test_the_transcript_of_a_looping_session_can_be_read(service: str, tmp_path: Path) -> None:
     """Listed while the service runs, by an id that leads to what was said and called."""
     fault_file.inject(tmp_path, Fault("looping"))
-    session = open_session(service)
+    session = opened(service, tmp_path)
     requests.post(f"{service}/sessions/{session}/messages", json={"text": "Tell me about Globex"}, timeout=20)
     env = {"AGENTGAUGE_STATE": str(tmp_path), "COLUMNS": "160"}
     assert session in ops("looping", **env).stdout

@@ -9,6 +9,7 @@ from typing import Any, Self
 from agentgauge.autonomy.actions import Actions
 from agentgauge.autonomy.approvals import Approvals
 from agentgauge.autonomy.changes import Changes
+from agentgauge.autonomy.logins import Logins
 from agentgauge.autonomy.policy import Policy
 from agentgauge.autonomy.standing import AutonomyStandings
 from agentgauge.autonomy.suspensions import Suspensions
@@ -28,6 +29,7 @@ class Autonomy:
     standings: AutonomyStandings
     suspensions: Suspensions
     approvals: Approvals
+    logins: Logins
 
     @classmethod
     def on(cls, ledger: Ledger, agent: str, policy: Callable[[], Policy], check: Check) -> Self:
@@ -35,4 +37,4 @@ class Autonomy:
         actions, changes = Actions(ledger, agent), Changes(ledger, agent)
         standings = AutonomyStandings(actions, changes)
         approvals = Approvals(actions, standings, policy, check)
-        return cls(policy, actions, changes, standings, Suspensions(ledger, agent), approvals)
+        return cls(policy, actions, changes, standings, Suspensions(ledger, agent), approvals, Logins(ledger, agent))

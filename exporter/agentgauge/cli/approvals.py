@@ -12,15 +12,18 @@ from rich.text import Text
 
 from agentgauge.agent_app import AgentApp
 from agentgauge.autonomy.actions import Action, AlreadyDecidedError, NotUnresolvedError, UnknownActionError
-from agentgauge.autonomy.approvals import Approvals, InvalidEditError, NotPermittedError, RiskRaisedError
+from agentgauge.autonomy.approvals import Approvals, InvalidEditError, NotPermittedError, Person, RiskRaisedError
 from agentgauge.autonomy.edits import FieldError, edited, text_of
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.showing import ago, decided_by, gist, too_late, until, visible
-from agentgauge.cli.common import AGENT_URL, AgentUrl, AsJson, By, agent, group, opened_ledger, out, refuse, say, stop
+from agentgauge.cli import people
+from agentgauge.cli.common import AGENT_URL, AgentUrl, AsJson, agent, group, opened_ledger, out, refuse, say, stop
+from agentgauge.cli.deciding import me, people_of
 from agentgauge.cli.editing import edit_in_editor, show_changes
 from agentgauge.cli.tables import Column, Row, print_json, print_rows
 
 app = group("approvals")
+app.add_typer(people.app, name="people")
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="As `approvals list` shows it.")]
 
@@ -73,10 +76,11 @@ def show(action_id: Id, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def approve(action_id: Id, by: By = "unknown") -> None:
+def approve(action_id: Id) -> None:
     """Let it happen as proposed."""
-    with _approvals(agent()) as approvals:
-        _say(approvals.approve(action_id, by))
+    app = agent()
+    with _approvals(app) as approvals:
+        _say(approvals.approve(action_id, me(app)))
 
 
 @app.command()
@@ -86,10 +90,10 @@ def edit(
         list[str] | None, typer.Option("--set", help="FIELD=VALUE, as often as needed; default: opens $EDITOR.")
     ] = None,
     reason: Annotated[str | None, typer.Option(help="Why; the next prompt learns from it.")] = None,
-    by: By = "unknown",
 ) -> None:
     """Let it happen with other arguments."""
     app = agent()
+    by = me(app)
     with _approvals(app) as approvals:
         action = approvals.get(action_id)
         if action.decision is not None:
@@ -104,14 +108,13 @@ def edit(
 
 
 @app.command()
-def reject(
-    action_id: Id, reason: Annotated[str, typer.Option(help="Why; the agent reads it.")], by: By = "unknown"
-) -> None:
+def reject(action_id: Id, reason: Annotated[str, typer.Option(help="Why; the agent reads it.")]) -> None:
     """Keep it from happening."""
     if not reason.strip():
         stop("say why: --reason")
-    with _approvals(agent()) as approvals:
-        _say(approvals.reject(action_id, by, reason))
+    app = agent()
+    with _approvals(app) as approvals:
+        _say(approvals.reject(action_id, me(app), reason))
 
 
 @app.command()
@@ -131,7 +134,6 @@ def settle(
         bool, typer.Option("--happened/--did-not-happen", help="What you found in the system that it acts on.")
     ],
     why: Annotated[str, typer.Option("--why", "--reason", help="How you know it; kept with the outcome.")],
-    by: By = "unknown",
 ) -> None:
     """Say whether an unresolved action happened. It is not done again, whatever you say."""
     if not why.strip():
@@ -139,22 +141,25 @@ def settle(
     app = agent()
     with opened_ledger(app) as ledger:
         try:
-            action = app.autonomy(ledger).actions.settle(action_id, happened, by, why)
+            action = app.autonomy(ledger).actions.settle(action_id, happened, me(app).name, why)
         except (NotUnresolvedError, UnknownActionError) as error:
             refuse(f"{visible(str(error))}; `agentgauge approvals unresolved` shows those to settle")
     _say_settled(action)
 
 
 @app.command()
-def link(url: AgentUrl = AGENT_URL) -> None:
-    """Print the link that logs in to the approvals page; who has it can decide."""
-    from agentgauge.autonomy.access import TokenError, token_in
-
-    try:
-        token = token_in(agent().state)
-    except TokenError as error:
-        stop(str(error))
-    say(f"{url}/approvals/login?{urlencode({'token': token})}")
+def link(
+    url: AgentUrl = AGENT_URL,
+    person: Annotated[str | None, typer.Option("--for", help="Whom it logs in; default: you.")] = None,
+) -> None:
+    """Print a link that logs somebody in to the approvals page, once, within ten minutes."""
+    app = agent()
+    name = person or me(app).name
+    with opened_ledger(app) as ledger:
+        if name not in people_of(app):
+            refuse(f"{visible(name)} cannot log in; `agentgauge approvals people add NAME` makes a token")
+        code = app.autonomy(ledger).logins.link(name)
+    say(f"{url}/approvals/login?{urlencode({'code': code})}")
 
 
 def row_of(action: Action) -> Row:
@@ -218,7 +223,7 @@ def _approvals(app: AgentApp) -> Iterator[Approvals]:
 
 
 def _edit(
-    app: AgentApp, approvals: Approvals, action: Action, texts: dict[str, str], by: str, reason: str | None
+    app: AgentApp, approvals: Approvals, action: Action, texts: dict[str, str], by: Person, reason: str | None
 ) -> None:
     arguments = edited(action.proposal.arguments, texts, app.tool(action.proposal.tool).arguments)
     decided = approvals.edit(action.id, arguments, by, reason)
@@ -226,7 +231,7 @@ def _edit(
     _say(decided)
 
 
-def _edit_in_editor(app: AgentApp, approvals: Approvals, action: Action, by: str, reason: str | None) -> None:
+def _edit_in_editor(app: AgentApp, approvals: Approvals, action: Action, by: Person, reason: str | None) -> None:
     def decide(arguments: dict[str, Any]) -> None:
         _say(approvals.edit(action.id, arguments, by, reason))
 

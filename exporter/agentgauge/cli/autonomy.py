@@ -18,7 +18,8 @@ from agentgauge.autonomy.policy import Policy
 from agentgauge.autonomy.showing import ago, gist, visible
 from agentgauge.autonomy.standing import POLICY, TOOL, Explanation, NotEarnedError
 from agentgauge.cli.approvals import row_of
-from agentgauge.cli.common import AsJson, By, agent, group, opened_ledger, refuse, say, stop
+from agentgauge.cli.common import AsJson, agent, group, opened_ledger, refuse, say, stop
+from agentgauge.cli.deciding import me
 from agentgauge.cli.tables import Column, Row, print_json, print_rows
 from agentgauge.vocabulary import AuditVerdict, Stage
 
@@ -99,33 +100,34 @@ def explain(tool: str, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def stage(stage: Stage, reason: Reason, by: By = "unknown") -> None:
+def stage(stage: Stage, reason: Reason) -> None:
     """Put the agent in a stage: shadow, approval_required, semi_autonomous or autonomous."""
-    with _autonomy(agent()) as autonomy:
-        autonomy.standings.set_stage(autonomy.policy(), stage, by, reason)
+    app = agent()
+    with _autonomy(app) as autonomy:
+        autonomy.standings.set_stage(autonomy.policy(), stage, me(app).name, reason)
     say(f"the stage is {stage} from the next call on")
 
 
 @app.command()
-def promote(tool: str, reason: Annotated[str, typer.Option(help="Why now.")] = "earned", by: By = "unknown") -> None:
+def promote(tool: str, reason: Annotated[str, typer.Option(help="Why now.")] = "earned") -> None:
     """Let a tool that has earned it run unasked."""
     app = agent()
     app.tool(tool)
     with _autonomy(app) as autonomy:
         try:
-            autonomy.standings.promote(autonomy.policy(), tool, by, reason)
+            autonomy.standings.promote(autonomy.policy(), tool, me(app).name, reason)
         except NotEarnedError as error:
             refuse(str(error))
     say(f"{tool} is promoted; it runs unasked in the stage semi_autonomous")
 
 
 @app.command()
-def demote(tool: str, reason: Reason, by: By = "unknown") -> None:
+def demote(tool: str, reason: Reason) -> None:
     """Let every call of a tool wait for approval, until it has earned its freedom again."""
     app = agent()
     app.tool(tool)
     with _autonomy(app) as autonomy:
-        autonomy.standings.demote(tool, by, reason)
+        autonomy.standings.demote(tool, me(app).name, reason)
     say(f"{tool} waits for approval from the next call on")
 
 
@@ -141,11 +143,11 @@ def audits(as_json: AsJson = False) -> None:
 def audit(
     action_id: Annotated[str, typer.Argument(metavar="ID", help="As `autonomy audits` shows it.")],
     verdict: Annotated[AuditVerdict, typer.Option(help="Whether it was right to do that.")],
-    by: By = "unknown",
 ) -> None:
     """Judge an action that ran unasked; a problem demotes its tool."""
-    with _autonomy(agent()) as autonomy:
-        tool = autonomy.approvals.audit(action_id, verdict, by).proposal.tool
+    app = agent()
+    with _autonomy(app) as autonomy:
+        tool = autonomy.approvals.audit(action_id, verdict, me(app)).proposal.tool
     say(f"{tool} {action_id}: {verdict}")
 
 
@@ -164,16 +166,16 @@ def did(
     arguments: Annotated[str | None, typer.Option(help="What you did: the tool's arguments, as JSON.")] = None,
     as_suggested: Annotated[bool, typer.Option("--as-suggested", help="You did just that.")] = False,
     otherwise: Annotated[bool, typer.Option("--otherwise", help="You did something else, or nothing.")] = False,
-    by: By = "unknown",
 ) -> None:
     """Say what you did instead of a suggestion; it is compared field by field."""
     if (arguments is not None) + as_suggested + otherwise != 1:
         stop("say what you did: --as-suggested, --arguments '{…}' or --otherwise")
-    with _autonomy(agent()) as autonomy:
+    app = agent()
+    with _autonomy(app) as autonomy:
         done = None if arguments is None else _arguments(arguments)
         if as_suggested:
             done = dict(autonomy.actions.get(action_id).proposal.arguments)
-        action, differing = shadow.record(autonomy.actions, autonomy.policy(), action_id, done, by)
+        action, differing = shadow.record(autonomy.actions, autonomy.policy(), action_id, done, me(app).name)
     where = f", in {', '.join(differing)}" if differing else ""
     say(f"{action.proposal.tool} {action_id}: {action.shadow_match}{where}")
 

@@ -11,7 +11,7 @@ import secrets
 from sqlalchemy import DOUBLE_PRECISION, Column, Connection, Index, Integer, MetaData, Table, Text, inspect, text
 from sqlalchemy.schema import CreateColumn
 
-VERSION = 8
+VERSION = 9
 """Raise it by one with every change of the tables below: it makes ledgers of before catch up when they are opened.
 
 Tables, columns and indexes can be added; a new column comes last and can be null. What is there is never changed or
@@ -124,6 +124,16 @@ SUSPENSIONS = Table(
     Index("agentgauge_suspension_session", "agent", "session_id"),
     # Requests that have not ended are few, and replicas look for them twice a second.
     _partial_index("agentgauge_suspension_open", "agent", "answer IS NULL"),
+)
+
+LOGINS = Table(
+    "agentgauge_login",
+    tables,
+    Column("id", Text, primary_key=True),  # the hash of what is handed out
+    Column("agent", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("person", Text, nullable=False),
+    Column("until", DOUBLE_PRECISION, nullable=False),
 )
 
 AUTONOMY_CHANGES = Table(

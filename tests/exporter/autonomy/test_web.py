@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import html
+import json
 import logging
 import re
 import sqlite3
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
 from types import MappingProxyType
@@ -23,9 +26,11 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
-from agentgauge.autonomy.access import HEADERS, MOST_GUESSES
+from agentgauge.autonomy.access import HEADERS, MOST_GUESSES, Door
 from agentgauge.autonomy.actions import Action, Proposal
+from agentgauge.autonomy.logins import LINK_SECONDS, Logins
 from agentgauge.autonomy.parts import Autonomy
+from agentgauge.autonomy.people import People
 from agentgauge.autonomy.policy import Policy
 from agentgauge.autonomy.web import approvals_app
 from agentgauge.ledger import Ledger
@@ -34,8 +39,8 @@ from stack.layout import HOME
 from stack.preview import pictures
 from tests import axe, chromium
 
-TOKEN = "the-token-of-these-tests"
 ORIGIN = "http://127.0.0.1:8030"
+PROXY = {"x-agentgauge-proxy": "only-the-proxy-knows-this", "x-forwarded-user": "eve", "x-forwarded-groups": "lead, it"}
 FROM_OUR_PAGE = {"origin": ORIGIN, "sec-fetch-site": "same-origin"}
 BODY = "Dear Ms Doe,\n\nplease find our offer.\n\nYours sincerely\nAnn"
 EMAIL = {"to": "jane@globex.example", "subject": "Renewal", "body": BODY}
@@ -74,10 +79,22 @@ def autonomy(tmp_path: Path) -> Iterator[Autonomy]:
 
 
 @pytest.fixture
-def app(autonomy: Autonomy) -> Starlette:
+def people(tmp_path: Path) -> People:
+    """The file of those who can log in; nobody yet."""
+    return People(tmp_path / "people.yml")
+
+
+def mounted(autonomy: Autonomy, door: Door, **different: Any) -> Starlette:
     """The page, mounted as the service does."""
-    page = approvals_app(autonomy, SCHEMAS, TOKEN, "sales_companion")
-    return Starlette(routes=[Mount("/approvals", page)])
+    return Starlette(
+        routes=[Mount("/approvals", approvals_app(autonomy, SCHEMAS, door, "sales_companion", **different))]
+    )
+
+
+@pytest.fixture
+def app(autonomy: Autonomy, people: People) -> Starlette:
+    """The page; a proxy that knows the secret can say who somebody is."""
+    return mounted(autonomy, Door(people, PROXY["x-agentgauge-proxy"]))
 
 
 @pytest.fixture
@@ -100,14 +117,14 @@ def sampled(propose: Callable[..., Action]) -> Action:
 
 
 class Reviewer:
-    """Somebody's browser, as far as HTTP goes; logged in by the link if it has a name."""
+    """Somebody's browser, as far as HTTP goes; logged in if it has a token."""
 
-    def __init__(self, app: Starlette, name: str | None = None) -> None:
-        self.client = TestClient(app, base_url=ORIGIN)
+    def __init__(self, app: Starlette, token: str | None = None, address: str = "192.0.2.1") -> None:
+        self.client = TestClient(app, base_url=ORIGIN, client=(address, 50_000))
         self.csrf = ""
-        if name is not None:
-            self.get(f"/login?token={TOKEN}")
-            assert self.post("/login", {"name": name}).status_code == 200
+        if token is not None:
+            self.get("/login")
+            assert self.post("/login", {"token": token}).status_code == 200
 
     def get(self, path: str, **headers: str) -> Response:
         """Open a page, by its path below /approvals."""
@@ -127,9 +144,9 @@ class Reviewer:
 
 
 @pytest.fixture
-def ann(app: Starlette) -> Reviewer:
+def ann(app: Starlette, people: People) -> Reviewer:
     """Ann, who is logged in."""
-    return Reviewer(app, "Ann")
+    return Reviewer(app, people.add("Ann", ()))
 
 
 def text_of(answer: Response) -> str:
@@ -143,7 +160,7 @@ def text_of(answer: Response) -> str:
 
 @pytest.mark.parametrize("path", ["/", "/actions/{id}"])
 def test_without_a_login_every_page_leads_to_it_and_from_there_back(
-    app: Starlette, propose: Callable[..., Action], path: str
+    app: Starlette, people: People, propose: Callable[..., Action], path: str
 ) -> None:
     """Nothing of an action is shown before; the page that was asked for comes after."""
     nobody = Reviewer(app)
@@ -151,7 +168,7 @@ def test_without_a_login_every_page_leads_to_it_and_from_there_back(
     answer = nobody.get(path)
     assert answer.url.path == "/approvals/login"
     assert "Renewal" not in answer.text
-    assert nobody.post("/login", {"token": TOKEN, "name": "Ann"}).url.path == f"/approvals{path}"
+    assert nobody.post("/login", {"token": people.add("Ann", ())}).url.path == f"/approvals{path}"
 
 
 @pytest.mark.parametrize("what", ["approve", "edit", "reject", "audit", "preview"])
@@ -166,76 +183,131 @@ def test_without_a_login_nothing_is_decided(
     assert autonomy.approvals.waiting() == [action]
 
 
-def test_the_link_is_exchanged_for_a_cookie_that_stays_with_this_page(app: Starlette) -> None:
-    """After it, the token is in no address; scripts and other sites do not get the cookie."""
-    nobody = Reviewer(app)
-    answer = nobody.get(f"/login?token={TOKEN}")
-    assert str(answer.url) == f"{ORIGIN}/approvals/login"
-    (first,) = answer.history
-    cookie = first.headers["set-cookie"].lower()
-    assert all(part in cookie for part in ("httponly", "samesite=strict", "path=/approvals;", "max-age=43200"))
-    assert TOKEN not in first.headers["set-cookie"]
-    assert "Login token" not in answer.text
-    assert "Waiting for a decision" in nobody.post("/login", {"name": "Ann"}).text
-
-
-@pytest.mark.parametrize("token", ["", "wrong", TOKEN[:-1], f"{TOKEN}x", "\N{SNOWMAN}", "\x00"])
-def test_a_wrong_token_is_refused(app: Starlette, token: str) -> None:
-    """In the link as in the form."""
-    for answer in (Reviewer(app).client.get("/approvals/login", params={"token": token}), _typed(app, token)):
-        assert answer.status_code == 403
-        assert "That is not the login token." in answer.text
-
-
-def _typed(app: Starlette, token: str) -> Response:
+def test_the_cookie_stays_with_this_page_and_holds_no_token(app: Starlette, people: People) -> None:
+    """Scripts and other sites do not get it; what is in it is worth nothing after the logout."""
+    token = people.add("Ann", ())
     nobody = Reviewer(app)
     nobody.get("/login")
-    return nobody.post("/login", {"token": token, "name": "Ann"})
+    (first,) = nobody.post("/login", {"token": token}).history
+    cookie = first.headers["set-cookie"].lower()
+    assert all(part in cookie for part in ("httponly", "samesite=strict", "path=/approvals;", "max-age=43200"))
+    assert "secure" not in cookie
+    kept = json.loads(b64decode(nobody.client.cookies["approvals"].partition(".")[0]))
+    assert sorted(kept) == ["csrf", "login"]
+    assert token not in kept.values()
 
 
-def test_guessing_is_stopped_while_those_inside_go_on(app: Starlette, ann: Reviewer) -> None:
-    """After a few wrong tokens the right one is not looked at either."""
+@pytest.mark.parametrize("how", ["TLS", "proxy"])
+def test_behind_tls_the_cookie_is_never_sent_without(app: Starlette, how: str) -> None:
+    """Whether the agent speaks it, or the proxy does; anybody else's word on that does not count."""
+    own = TestClient(app, base_url=ORIGIN.replace("http", "https") if how == "TLS" else ORIGIN)
+    says = {"x-forwarded-proto": "https"}
+    answer = own.get("/approvals/login", headers={} if how == "TLS" else PROXY | says | {"x-forwarded-user": ""})
+    assert "secure" in answer.headers["set-cookie"].lower()
+    assert "secure" not in TestClient(app, base_url=ORIGIN).get("/approvals/login", headers=says).headers["set-cookie"]
+
+
+def test_a_link_logs_its_person_in_once(app: Starlette, autonomy: Autonomy, people: People) -> None:
+    """Not before somebody presses the button: chats and mail scanners follow links, and must not use it up."""
+    people.add("Ann", ())
+    code = autonomy.logins.link("Ann")
+    scanner, browser = Reviewer(app), Reviewer(app)
+    assert "Your link works once." in scanner.get(f"/login?code={code}").text
+    assert str(browser.get(f"/login?code={code}").url) == f"{ORIGIN}/approvals/login"
+    assert "Log out" in browser.post("/login").text
+    late = scanner.post("/login")
+    assert (late.status_code, "This link was used before" in late.text) == (403, True)
+    assert "Your token" in late.text
+
+
+def test_a_link_expires(app: Starlette, people: People, tmp_path: Path) -> None:
+    """One that lies about in a chat is worth nothing."""
+    people.add("Ann", ())
+    long_ago = datetime.now(UTC) - timedelta(seconds=LINK_SECONDS)
+    with closing(Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}", now=lambda: long_ago)) as before:
+        code = Logins(before, "sales_companion").link("Ann")
+    nobody = Reviewer(app)
+    nobody.get(f"/login?code={code}")
+    assert nobody.post("/login").status_code == 403
+
+
+@pytest.mark.parametrize("token", ["", "wrong", "x" * 43, "\N{SNOWMAN}", "\x00"])
+def test_a_wrong_token_is_refused(app: Starlette, people: People, token: str) -> None:
+    """Whatever it is made of."""
+    people.add("Ann", ())
+    nobody = Reviewer(app)
+    nobody.get("/login")
+    answer = nobody.post("/login", {"token": token})
+    assert (answer.status_code, "That is nobody&#39;s token." in answer.text) == (403, True)
+
+
+def test_guessing_shuts_out_who_guesses_and_nobody_else(app: Starlette, people: People) -> None:
+    """After a few wrong tokens the right one is not looked at either, from there."""
+    token = people.add("Ann", ())
+    guesser = Reviewer(app, address="192.0.2.66")
+    guesser.get("/login")
     for _ in range(MOST_GUESSES):
-        Reviewer(app).get("/login?token=guess")
-    answer = Reviewer(app).get(f"/login?token={TOKEN}")
-    assert (answer.status_code, "Too many wrong tokens" in answer.text) == (429, True)
-    assert ann.get("/").status_code == 200
+        assert guesser.post("/login", {"token": "a guess of some length"}).status_code == 403
+    answer = guesser.post("/login", {"token": token})
+    assert (answer.status_code, "too many wrong tokens" in answer.text) == (429, True)
+    assert Reviewer(app, token).get("/").status_code == 200
 
 
-@pytest.mark.parametrize("name", ["", "   ", "x" * 61, "An\u202en", "Ann\x1b[2J"])
-def test_a_decision_needs_a_name_that_can_be_read(app: Starlette, name: str) -> None:
-    """It is what the record says for ever."""
-    nobody = Reviewer(app)
-    nobody.get(f"/login?token={TOKEN}")
-    answer = nobody.post("/login", {"name": name})
-    assert (answer.status_code, "Your name: expected 1 to 60" in answer.text) == (422, True)
-
-
-def test_a_cookie_of_another_token_is_worth_nothing(autonomy: Autonomy, app: Starlette) -> None:
-    """A new token logs everybody out, and nobody can make a cookie without it."""
-    page = approvals_app(autonomy, SCHEMAS, "another-token-altogether", "sales_companion")
-    elsewhere = Reviewer(Starlette(routes=[Mount("/approvals", page)]))
-    elsewhere.get("/login?token=another-token-altogether")
-    elsewhere.post("/login", {"name": "Mallory"})
-    nobody = Reviewer(app)
-    nobody.client.cookies = elsewhere.client.cookies
-    assert nobody.get("/").url.path == "/approvals/login"
-
-
-def test_logging_out_ends_it(ann: Reviewer) -> None:
-    """For the next who sits at this machine."""
+def test_logging_out_ends_it_for_every_copy_of_the_cookie(app: Starlette, ann: Reviewer) -> None:
+    """For the next who sits at this machine, and for whoever took the cookie from it."""
+    thief = Reviewer(app)
+    thief.client.cookies.set("approvals", ann.client.cookies["approvals"], path="/approvals")
+    assert thief.get("/").url.path == "/approvals/"
     assert ann.post("/logout").url.path == "/approvals/login"
+    assert ann.get("/").url.path == "/approvals/login"
+    again = Reviewer(app)
+    again.client.cookies.set("approvals", thief.client.cookies["approvals"], path="/approvals")
+    assert again.get("/").url.path == "/approvals/login"
+
+
+def test_who_is_removed_is_out_at_once(ann: Reviewer, people: People) -> None:
+    """Not when the cookie expires."""
+    people.remove("Ann")
     assert ann.get("/").url.path == "/approvals/login"
 
 
-def test_tokens_and_cookies_are_in_no_log(app: Starlette, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_proxy_says_who_somebody_is(app: Starlette, autonomy: Autonomy, propose: Callable[..., Action]) -> None:
+    """Without a login of ours; the record has their name."""
+    action, eve = propose(), Reviewer(app)
+    eve.client.headers.update(PROXY)
+    assert "Log out" in eve.get("/").text
+    assert eve.post(f"/actions/{action.id}/approve").status_code == 200
+    assert autonomy.approvals.get(action.id).decided_by == "eve"
+
+
+@pytest.mark.parametrize("secret", [None, "", "a guess of some length"])
+def test_nobody_else_says_who_somebody_is(app: Starlette, secret: str | None) -> None:
+    """Whoever reaches the port can send headers; the secret is the proxy's."""
+    headers = {name: value for name, value in PROXY.items() if name != "x-agentgauge-proxy"}
+    claimed = headers if secret is None else headers | {"x-agentgauge-proxy": secret}
+    assert Reviewer(app).get("/", **claimed).url.path == "/approvals/login"
+
+
+def test_a_file_of_people_that_cannot_be_used_lets_nobody_in(ann: Reviewer, tmp_path: Path) -> None:
+    """It is said, and the log says what is wrong with it."""
+    (tmp_path / "people.yml").write_text("people: [")
+    answer = ann.get("/")
+    assert (answer.status_code, "It cannot be read who may log in" in answer.text) == (503, True)
+
+
+def test_tokens_codes_and_cookies_are_in_no_log(
+    app: Starlette, autonomy: Autonomy, people: People, caplog: pytest.LogCaptureFixture
+) -> None:
     """Whoever reads logs must not be able to decide."""
-    caplog.set_level(logging.DEBUG, logger="sample_agent")
-    caplog.set_level(logging.DEBUG, logger="starlette")
-    Reviewer(app).get("/login?token=wrong-but-nearly-right")
-    session = Reviewer(app, "Ann").client.cookies["approvals"]
+    for logger in ("sample_agent", "starlette", "agentgauge"):
+        caplog.set_level(logging.DEBUG, logger=logger)
+    token, code = people.add("Ann", ()), autonomy.logins.link("Ann")
+    session = Reviewer(app, token).client.cookies["approvals"]
+    by_link = Reviewer(app)
+    by_link.get(f"/login?code={code}")
+    by_link.post("/login")
     ours = [record.getMessage() for record in caplog.records if not record.name.startswith("http")]
-    assert not any(secret in line for line in ours for secret in (TOKEN, "wrong-but-nearly-right", session))
+    assert not any(secret in line for line in ours for secret in (token, code, session))
 
 
 # Requests that a reviewer did not mean
@@ -252,10 +324,10 @@ def test_a_form_without_this_sessions_csrf_token_does_nothing(
 
 
 def test_the_csrf_token_of_another_session_does_nothing(
-    app: Starlette, ann: Reviewer, autonomy: Autonomy, propose: Callable[..., Action]
+    app: Starlette, people: People, ann: Reviewer, autonomy: Autonomy, propose: Callable[..., Action]
 ) -> None:
     """Nor does the one from before the login."""
-    bob, before = Reviewer(app, "Bob"), Reviewer(app)
+    bob, before = Reviewer(app, people.add("Bob", ())), Reviewer(app)
     before.get("/login")
     action = propose()
     for csrf in (bob.csrf, before.csrf):
@@ -288,10 +360,11 @@ def test_a_name_that_was_pointed_at_this_machine_is_refused(ann: Reviewer, host:
     assert ann.get("/", host=host).status_code == 400
 
 
-def test_other_names_can_be_allowed(autonomy: Autonomy) -> None:
+def test_other_names_can_be_allowed(autonomy: Autonomy, people: People) -> None:
     """Behind a proxy, for example."""
-    page = approvals_app(autonomy, SCHEMAS, TOKEN, "sales_companion", hosts=["approvals.example"])
-    client = TestClient(Starlette(routes=[Mount("/approvals", page)]), base_url="https://approvals.example")
+    client = TestClient(
+        mounted(autonomy, Door(people), hosts=["approvals.example"]), base_url="https://approvals.example"
+    )
     assert client.get("/approvals/").status_code == 200
     assert client.get("/approvals/", headers={"host": "127.0.0.1"}).status_code == 400
 
@@ -423,21 +496,21 @@ def test_a_rejection_needs_a_reason(ann: Reviewer, autonomy: Autonomy, propose: 
 
 
 def test_nobody_approves_their_own_call_of_high_risk(
-    app: Starlette, autonomy: Autonomy, propose: Callable[..., Action]
+    ann: Reviewer, autonomy: Autonomy, propose: Callable[..., Action]
 ) -> None:
     """The page says why, and what they can do; it still waits."""
     action = propose(risk="high", user_id="Ann")
-    answer = Reviewer(app, "Ann").post(f"/actions/{action.id}/approve")
+    answer = ann.post(f"/actions/{action.id}/approve")
     assert (answer.status_code, "Not decided: you asked for this yourself" in text_of(answer)) == (403, True)
     assert autonomy.approvals.waiting() == [action]
 
 
 def test_of_two_reviewers_at_once_one_wins_and_the_other_is_told(
-    app: Starlette, autonomy: Autonomy, propose: Callable[..., Action]
+    app: Starlette, people: People, autonomy: Autonomy, propose: Callable[..., Action]
 ) -> None:
     """In plain words, with who was faster."""
     action, barrier = propose(), Barrier(2)
-    reviewers = {name: Reviewer(app, name) for name in ("Ann", "Bob")}
+    reviewers = {name: Reviewer(app, people.add(name, ())) for name in ("Ann", "Bob")}
 
     def decide(name: str) -> Response:
         barrier.wait(timeout=20)
@@ -463,11 +536,11 @@ def test_what_expired_cannot_be_approved(ann: Reviewer, autonomy: Autonomy, prop
 
 
 @pytest.mark.parametrize("verdict", ["ok", "problem"])
-def test_an_audit_is_judged_once(app: Starlette, ann: Reviewer, sampled: Action, verdict: str) -> None:
+def test_an_audit_is_judged_once(app: Starlette, people: People, ann: Reviewer, sampled: Action, verdict: str) -> None:
     """Whoever comes second is told."""
     assert "What it did" in ann.get(f"/actions/{sampled.id}").text
     assert f"draft_email: {verdict}." in ann.post(f"/actions/{sampled.id}/audit", {"verdict": verdict}).text
-    late = Reviewer(app, "Bob").post(f"/actions/{sampled.id}/audit", {"verdict": "ok"})
+    late = Reviewer(app, people.add("Bob", ())).post(f"/actions/{sampled.id}/audit", {"verdict": "ok"})
     assert (late.status_code, f"judged it: {verdict}." in late.text) == (409, True)
 
 
@@ -548,13 +621,13 @@ def page(context: BrowserContext, ann: Reviewer, url: str) -> Page:
     return context.new_page()
 
 
-def test_bob_comes_by_the_link(context: BrowserContext, url: str) -> None:
-    """He is asked for his name, and the token is gone from the address."""
+def test_bob_comes_by_the_link(context: BrowserContext, autonomy: Autonomy, people: People, url: str) -> None:
+    """The code is gone from the address; a key press logs him in."""
+    people.add("Bob", ())
     page = context.new_page()
-    page.goto(f"{url}login?token={TOKEN}")
+    page.goto(f"{url}login?code={autonomy.logins.link('Bob')}")
     expect(page).to_have_url(f"{url}login")
-    expect(page.get_by_label("Your name")).to_be_focused()
-    page.keyboard.type("Bob")
+    expect(page.get_by_role("button", name="Log in")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page).to_have_url(url)
     expect(page.get_by_text("Nothing waits.")).to_be_visible()
@@ -638,14 +711,15 @@ def test_what_comes_up_appears_by_itself(propose: Callable[..., Action], page: P
     expect(page).to_have_title("1 waiting · sales_companion")
 
 
-def test_it_all_works_without_scripts(propose: Callable[..., Action], browser: Browser, url: str) -> None:
+def test_it_all_works_without_scripts(
+    propose: Callable[..., Action], browser: Browser, people: People, url: str
+) -> None:
     """Then the difference is a click away."""
     action = propose()
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{url}actions/{action.id}")
-    page.get_by_label("Login token").fill(TOKEN)
-    page.get_by_label("Your name").fill("Ann")
+    page.get_by_label("Your token").fill(people.add("Ann", ()))
     page.get_by_role("button", name="Log in").click()
     page.get_by_text("Edit", exact=True).click()
     page.get_by_label("subject").fill("Your renewal")

@@ -20,9 +20,9 @@ from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from agentgauge import AgentGauge
-from agentgauge.autonomy.access import FILE_NAME, VARIABLE
 from agentgauge.autonomy.actions import Action, Proposal
 from agentgauge.autonomy.parts import Autonomy
+from agentgauge.autonomy.people import FILE_VARIABLE, TOKEN_VARIABLE, People
 from agentgauge.cli.root import app as agentgauge
 from agentgauge.ledger import Ledger
 from sample_agent import assembly
@@ -30,6 +30,7 @@ from sample_agent.sales.tools import SALES_TOOLS
 from sample_agent.service import Service
 from sample_agent.serving import serving
 from sample_agent.settings import AGENT, ledger_url
+from tests.front_end import opened
 
 EMAIL = {"to": "jane@globex.example", "subject": "Renewal", "body": "Dear Ms Doe,\n\nplease find our offer.\n\nAnn"}
 SEARCH = {"accounts": ["Globex"], "limit": 10}
@@ -39,7 +40,7 @@ SEARCH = {"accounts": ["Globex"], "limit": 10}
 def _installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A state folder of its own."""
     monkeypatch.setenv("AGENTGAUGE_STATE", str(tmp_path))
-    for name in ("AGENTGAUGE_LEDGER", "AGENTGAUGE_POLICY", VARIABLE):
+    for name in ("AGENTGAUGE_LEDGER", "AGENTGAUGE_POLICY", FILE_VARIABLE, TOKEN_VARIABLE):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -100,11 +101,11 @@ def test_fields_are_edited_by_name(propose: Callable[..., Action], autonomy: Aut
     """What is changed is shown, also without colours."""
     action = propose()
     changed = ["--set", "subject=Your renewal", "--set", f"body={EMAIL['body'].replace('Dear Ms Doe', 'Hi Jane')}"]
-    printed = approvals("edit", action.id, *changed, "--reason", "friendlier", "--by", "bob")
+    printed = approvals("edit", action.id, *changed, "--reason", "friendlier")
     assert "{+Your +}[-Renewal-]{+renewal+}" in printed or "[-Renewal-]{+Your renewal+}" in printed
     assert "[-Dear Ms Doe,-]{+Hi Jane,+}\n\nplease find our offer." in printed
     decided = autonomy.approvals.get(action.id)
-    assert (decided.decision, decided.decided_by, decided.reason) == ("edited", "bob", "friendlier")
+    assert (decided.decision, decided.decided_by, decided.reason) == ("edited", "ann", "friendlier")
     assert decided.final_arguments["subject"] == "Your renewal"
     assert "[-Dear Ms Doe,-]{+Hi Jane,+}" in approvals("show", action.id)
 
@@ -297,7 +298,7 @@ def test_what_cannot_be_settled_says_why_and_where_to_look(
     assert "say how you know it: --why" in approvals("settle", unresolved.id, "--happened", "--why", " ", status=2)
     assert autonomy.actions.get(unresolved.id).settlement is None
     approvals("settle", unresolved.id, "--happened", "--why", "I looked")
-    late = approvals("settle", unresolved.id, "--did-not-happen", "--why", "no", "--by", "bob", status=1)
+    late = approvals("settle", unresolved.id, "--did-not-happen", "--why", "no", status=1)
     assert f"{unresolved.id} was settled before, by ann: it happened{where}" in late
 
 
@@ -310,18 +311,18 @@ def test_the_link_leads_into_the_page_of_the_running_agent(
     gauge = AgentGauge(AGENT, tools=tools, registry=registry, ledger=ledger)
     client = AsyncAnthropic(api_key="fake-key", base_url=fake_api, middleware=[gauge.anthropic()])
     companion = assembly.build_companion(gauge, client, tmp_path)
-    page = assembly.build_approvals_page(companion.supervisor.autonomy, tmp_path)
-    with serving(Service(gauge, companion, approvals_page=page).app()) as url, requests.Session() as browser:
-        opened = browser.post(f"{url}/sessions", json={"user_id": "rep-1"}, timeout=20).json()
-        session = f"{url}/sessions/{opened['session_id']}"
+    door = assembly.build_door(tmp_path)
+    page = assembly.build_approvals_page(companion.supervisor.autonomy, door)
+    with serving(Service(gauge, companion, door, approvals_page=page).app()) as url, requests.Session() as browser:
+        session = f"{url}/sessions/{opened(url, tmp_path)}"
         asked = {"text": "Draft a renewal proposal email to Jane at Globex"}
         (waiting,) = browser.post(f"{session}/messages", json=asked, timeout=20).json()["approvals"]
 
         link = approvals("link", "--agent", url).strip()
-        assert (tmp_path / FILE_NAME).read_text().strip() in link
+        assert People.of(tmp_path).owner()[1] not in link
         login = browser.get(link, timeout=20)
         assert urlsplit(login.url).query == ""
-        listed = send(browser, login, f"{url}/approvals/login", name="ann")
+        listed = send(browser, login, f"{url}/approvals/login")
         assert waiting["id"] in listed.text
         action = browser.get(f"{url}/approvals/actions/{waiting['id']}", timeout=20)
         send(browser, action, f"{url}/approvals/actions/{waiting['id']}/approve")

@@ -169,15 +169,17 @@ def chat(state: Path, *typed: str) -> str:
     return " ".join(result.stdout.split())
 
 
-def test_the_user_edits_rejects_leaves_and_approves_in_the_chat(tmp_path: Path, autonomy: Autonomy) -> None:
-    """From the question to the sent e-mail."""
+def test_the_user_edits_and_rejects_in_the_chat_and_leaves_what_others_approve(
+    tmp_path: Path, autonomy: Autonomy
+) -> None:
+    """Sending is of high risk: who asked for it does not approve it, and is told so."""
     draft = "Draft a renewal proposal email to Jane at Globex"
     said = chat(
         tmp_path,
         *(draft, "what?", "e", "y"),
         *("send it", "r", "too early"),
         *("send it", "l"),
-        *("so send it", "a"),
+        *("so send it", "a", "l"),
     )
     for part in (
         "draft_email, medium risk",
@@ -185,13 +187,10 @@ def test_the_user_edits_rejects_leaves_and_approves_in_the_chat(tmp_path: Path, 
         "Shall I send it?",
         "I have not done that: the action was not approved.",
         "this conversation waits for a decision",
-        "Sent to jane.cooper@globex.example.com: Renewal on 2027-03-31: idea.",
+        "you asked for this yourself, and a call of high risk is approved by somebody else",
     ):
         assert part in said
         said = said.partition(part)[2]
     decided = autonomy.actions.decided_since(autonomy.actions.now().replace(year=2000))
-    assert [(action.decision, action.decided_by) for action in decided] == [
-        ("edited", "ann"),
-        ("rejected", "ann"),
-        ("approved", "ann"),
-    ]
+    assert [(action.decision, action.decided_by) for action in decided] == [("edited", "ann"), ("rejected", "ann")]
+    assert [action.proposal.tool for action in autonomy.approvals.waiting()] == ["send_email"]

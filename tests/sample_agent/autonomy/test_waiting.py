@@ -21,11 +21,12 @@ from agentgauge import AgentGauge
 from agentgauge.autonomy.actions import LEASE_SECONDS
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.ledger import Ledger
-from sample_agent.assembly import build_autonomy, build_companion
+from sample_agent.assembly import build_autonomy, build_companion, build_door
 from sample_agent.sales.tools import SALES_TOOLS
 from sample_agent.service import Service
 from sample_agent.serving import serving
 from sample_agent.settings import ledger_url
+from tests.front_end import bearer, opened
 
 DRAFT = "Draft a renewal proposal email to Jane at Globex"
 NOTE = "Log a note in the CRM for Globex: call back next week"
@@ -35,14 +36,14 @@ SECONDS = 20
 class Agent:
     """A running agent, as one of its users meets it."""
 
-    def __init__(self, url: str, gauge: AgentGauge) -> None:
+    def __init__(self, url: str, gauge: AgentGauge, state: Path) -> None:
         self.url = url
+        self.state = state
         self.gauge = gauge
 
     def open(self, user: str = "rep-1") -> str:
         """A new conversation's id."""
-        opened = requests.post(f"{self.url}/sessions", json={"user_id": user}, timeout=SECONDS)
-        return str(opened.json()["session_id"])
+        return opened(self.url, self.state, user)
 
     def say(self, session: str, text: str) -> dict[str, Any]:
         """The answer to a message."""
@@ -52,7 +53,9 @@ class Agent:
 
     def post(self, session: str, path: str, **body: Any) -> requests.Response:
         """Post something to a conversation."""
-        return requests.post(f"{self.url}/sessions/{session}/{path}", json=body, timeout=SECONDS)
+        return requests.post(
+            f"{self.url}/sessions/{session}/{path}", json=body, headers=bearer(self.state), timeout=SECONDS
+        )
 
     def get(self, session: str, path: str, **query: Any) -> requests.Response:
         """Get something of a conversation."""
@@ -79,8 +82,8 @@ def start(fake_api: str, tmp_path: Path) -> Callable[..., contextlib.AbstractCon
         tools = [tool.name for tool in SALES_TOOLS]
         gauge = AgentGauge("sales_companion", tools=tools, registry=CollectorRegistry(), ledger=ledger)
         client = AsyncAnthropic(api_key="fake-key", base_url=fake_api, middleware=[gauge.anthropic()])
-        with serving(Service(gauge, build_companion(gauge, client, tmp_path)).app()) as url:
-            yield Agent(url, gauge)
+        with serving(Service(gauge, build_companion(gauge, client, tmp_path), build_door(tmp_path)).app()) as url:
+            yield Agent(url, gauge, tmp_path)
 
     return starting
 

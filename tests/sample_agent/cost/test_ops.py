@@ -21,6 +21,7 @@ from sample_agent.sales.tools import TOOLS_BY_NAME
 from sample_agent.service import Service
 from sample_agent.serving import serving
 from sample_agent.settings import AGENT, ledger_url
+from tests.front_end import opened
 
 TOOLS = ("search_crm_contacts", "get_deal_history")
 
@@ -48,7 +49,9 @@ def gauge(registry: CollectorRegistry, tmp_path: Path) -> Iterator[AgentGauge]:
 def running(gauge: AgentGauge, fake_api: str, state: Path, levers: Levers | None = None) -> Iterator[str]:
     """A running agent; yields its URL."""
     client = AsyncAnthropic(api_key="fake-key", base_url=fake_api, middleware=[gauge.anthropic()])
-    with serving(Service(gauge, assembly.build_companion(gauge, client, state, levers)).app()) as url:
+    with serving(
+        Service(gauge, assembly.build_companion(gauge, client, state, levers), assembly.build_door(state)).app()
+    ) as url:
         yield url
 
 
@@ -56,7 +59,7 @@ def running(gauge: AgentGauge, fake_api: str, state: Path, levers: Levers | None
 def agent(gauge: AgentGauge, fake_api: str, tmp_path: Path) -> Iterator[str]:
     """A running agent that has answered one question; its URL."""
     with running(gauge, fake_api, tmp_path) as url:
-        ask(url)
+        ask(url, tmp_path)
         yield url
 
 
@@ -66,9 +69,9 @@ def counted(gauge: AgentGauge, name: str, **labels: str) -> float:
     return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
 
 
-def ask(url: str) -> None:
+def ask(url: str, state: Path) -> None:
     """Ask about an account, in a session of its own."""
-    session = requests.post(f"{url}/sessions", json={"user_id": "rep-1"}, timeout=5).json()["session_id"]
+    session = opened(url, state)
     requests.post(f"{url}/sessions/{session}/messages", json={"text": "Tell me about Globex"}, timeout=10)
 
 
@@ -79,9 +82,9 @@ def run(*arguments: str, status: int = 0) -> str:
     return result.output
 
 
-def test_the_cache_is_shown_by_tool_without_anybodys_data(agent: str) -> None:
+def test_the_cache_is_shown_by_tool_without_anybodys_data(agent: str, tmp_path: Path) -> None:
     """How many, how old, how often they serve."""
-    ask(agent)
+    ask(agent, tmp_path)
     shown = run("ops", "cache", "show")
     rows = {row[0]: row for line in shown.splitlines() if (row := re.split(r"\s{2,}", line.strip()))}
     assert rows["search_crm_contacts"][1:4] == ["300 s", "everybody", "1"]
@@ -91,17 +94,17 @@ def test_the_cache_is_shown_by_tool_without_anybodys_data(agent: str) -> None:
     assert "rep-1" not in shown
 
 
-def test_what_is_dropped_is_looked_up_anew(agent: str, gauge: AgentGauge) -> None:
+def test_what_is_dropped_is_looked_up_anew(agent: str, gauge: AgentGauge, tmp_path: Path) -> None:
     """One tool, or all of them; who did it and why is in the log."""
     said = run("ops", "cache", "drop", "--tool", "get_deal_history", "--why", "stale deals", "--by", "ann")
     assert said == "results of get_deal_history are dropped within 5 seconds\n"
     gauge.refresh_from_ledger()
-    ask(agent)
+    ask(agent, tmp_path)
     executed = [counted(gauge, "agent_tool_calls_total", tool=tool, outcome="success") for tool in TOOLS]
     assert executed == [1, 2]
     run("ops", "cache", "drop", "--all")
     gauge.refresh_from_ledger()
-    ask(agent)
+    ask(agent, tmp_path)
     executed = [counted(gauge, "agent_tool_calls_total", tool=tool, outcome="success") for tool in TOOLS]
     assert executed == [2, 3]
     assert re.search(r"ann +cache dropped: results of get_deal_history +stale deals", run("ops", "log"))
@@ -141,20 +144,20 @@ def test_a_redis_that_is_down_is_said(
     """The agent runs on; what is dropped meanwhile is dropped before anything is served from it again."""
     monkeypatch.setenv("AGENTGAUGE_CACHE", "redis://127.0.0.1:9/0")
     with running(gauge, fake_api, tmp_path) as url:
-        ask(url)
+        ask(url, tmp_path)
         assert counted(gauge, "agent_tool_calls_total", tool="get_deal_history", outcome="success") == 1
         assert "the cache cannot be reached: Redis" in run("ops", "cache", "show", status=1)
         assert run("ops", "cache", "drop", "--all") == "results of all tools are dropped within 5 seconds\n"
 
 
-def test_a_step_is_switched_to_another_tier_and_back(agent: str, gauge: AgentGauge) -> None:
+def test_a_step_is_switched_to_another_tier_and_back(agent: str, gauge: AgentGauge, tmp_path: Path) -> None:
     """While the agent runs, from the next call on."""
     for step in ("planning", "synthesis"):
         said = run("ops", "use-tier", step, "medium")
     assert "tiers: planning on medium, synthesis on medium" in said
     assert re.search(r"planning +medium +switched", run("ops", "tiers"))
     gauge.refresh_from_ledger()
-    ask(agent)
+    ask(agent, tmp_path)
     assert counted(gauge, "agent_llm_cost_usd_total", model="claude-sonnet-5-5", step="synthesis") > 0
     assert "model: claude-fable-5-2; tiers: planning on medium" in run("ops", "use-model", "claude-fable-5-2")
     run("ops", "use-tier", "planning", "--default")
