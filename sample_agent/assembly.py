@@ -26,7 +26,6 @@ from agentgauge.files.yaml_file import YamlFileError
 from agentgauge.http_guard import LOOPBACK
 from agentgauge.ledger import Ledger
 from agentgauge.ops.switches import FollowedSwitches
-from agentgauge.ops.transcripts import Transcripts
 from sample_agent import settings
 from sample_agent.app import app
 from sample_agent.faults import FaultFile
@@ -137,5 +136,4 @@ def build_companion(
     )
     requests = ToolRequests(build_supervisor(gauge, toolbox, state))
     prompts, budgets = app().prompts_in_force(gauge), app().budgets_in_force(gauge)
-    transcripts = gauge.control.transcripts = Transcripts(state)
-    return SalesCompanion(model, toolbox, prompts, requests, budgets, transcripts)
+    return SalesCompanion(model, toolbox, prompts, requests, budgets)

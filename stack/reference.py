@@ -34,6 +34,7 @@ PACKAGES = (
     "agentgauge.files",
     "agentgauge.ledger",
     "agentgauge.ops",
+    "agentgauge.transcripts",
     "agentgauge.prompts",
 )
 """The packages whose ``__all__`` is public. All but the first are provisional."""

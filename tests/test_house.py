@@ -29,6 +29,7 @@ LAYERS = (
         "live_set", "pushing",
     ),
     ("ledger",),
+    ("transcripts",),
     ("telemetry",),
     ("session", "body_tap"),
     ("calls", "mcp_operation", "own_metrics",),
@@ -37,7 +38,6 @@ LAYERS = (
     (
         "evals.history", "evals.gauges",
         "ops.control", "ops.follower", "ops.operated", "ops.operations", "ops.registration", "ops.replicas",
-        "ops.transcripts",
     ),
     ("gauge",),
     ("adapters", "cost", "autonomy", "ops"),

@@ -99,7 +99,11 @@ class GaugeMiddleware(Middleware):
             body = request.json
             if request.method.upper() != "POST" or request.url.partition("?")[0] != MESSAGES_PATH:
                 return None
-            return LLMCall(self._telemetry, str(body["model"]) if isinstance(body, dict) else "unknown")
+            if not isinstance(body, dict):
+                return LLMCall(self._telemetry, "unknown")
+            call = LLMCall(self._telemetry, str(body["model"]))
+            call.asked(body.get("messages"))
+            return call
         except Exception as fault:
             self._telemetry.swallow("llm", fault)
             return None
@@ -202,7 +206,14 @@ def _watch(telemetry: Telemetry, call: LLMCall, result: object) -> None:
         async_events = _AsyncEvents(telemetry, call, result._iterator)
         _tap(result, async_events, _closing_async(async_events, weakref.ref(result)))
     else:
+        _note_text(call, result)
         _finish(call, getattr(result, "usage", None), getattr(result, "model", None))
+
+
+def _note_text(call: LLMCall, message: object) -> None:
+    content = getattr(message, "content", None)
+    for block in content if isinstance(content, list) else ():
+        call.said(getattr(block, "text", None))
 
 
 def _finish(call: LLMCall, usage: Any, model: str | None) -> None:
@@ -259,6 +270,7 @@ class _StreamEvents:
             kind = event.type
             if kind in ("content_block_start", "content_block_delta"):
                 self._call.first_token()
+                self._call.said(getattr(getattr(event, "delta", None), "text", None))
                 if self._characters is not None:
                     self._characters += _length(getattr(event, "delta", None))
             elif kind == "message_start":
@@ -299,6 +311,7 @@ class _RawEvents(_StreamEvents):
     def whole(self, body: bytes) -> None:
         """A message that is not streamed."""
         message = json.loads(body, object_hook=_attributes)
+        _note_text(self._call, message)
         _finish(self._call, message.usage, message.model)
 
     def finish(self) -> None:

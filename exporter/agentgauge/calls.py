@@ -13,6 +13,7 @@ from agentgauge.exemplars import current_trace
 from agentgauge.pricing import TokenUsage
 from agentgauge.session import current_scope
 from agentgauge.telemetry import Telemetry
+from agentgauge.transcripts.notes import SessionNotes
 from agentgauge.vocabulary import TOKEN_KINDS, Step
 
 STEPS_THAT_ARE_NO_TURN: tuple[Step, ...] = ("tool_arguments", "classification")
@@ -128,6 +129,7 @@ class LLMCall:
         "_model",
         "_others",
         "_provider",
+        "_said",
         "_scope",
         "_seconds",
         "_started",
@@ -143,6 +145,7 @@ class LLMCall:
         self._finished = False
         self._seconds: float | None = None
         self._first_token_seconds: float | None = None
+        self._said: list[str] = []
         self._started = perf_counter()
         if telemetry.on_llm_call is not None:
             telemetry.on_llm_call(self)
@@ -161,6 +164,21 @@ class LLMCall:
         """Note the arrival of the first token of a stream; later calls do nothing."""
         if self._first_token_seconds is None:
             self._first_token_seconds = elapsed(self._started, perf_counter())
+
+    def asked(self, messages: object) -> None:
+        """Note the messages that the model is sent, for the session's transcript; anything but a list is left out.
+
+        Calls that classify or write arguments, and those of subagents, are no part of the conversation.
+        """
+        notes = self._notes()
+        if notes is not None and isinstance(messages, list):
+            with self._telemetry.swallowing("transcript"):
+                notes.asked(messages)
+
+    def said(self, text: object) -> None:
+        """Note a piece of the answer's text; the call's end adds them up."""
+        if isinstance(text, str) and text and self._notes() is not None:
+            self._said.append(text)
 
     def served_by(self, provider: str) -> None:
         """Say who serves the call, where that shows only in the response: prices differ by it."""
@@ -199,6 +217,9 @@ class LLMCall:
         if self._finished:
             return
         self._finished = True
+        notes = self._notes() if self._said else None
+        if notes is not None:
+            notes.answered({"role": "assistant", "content": "".join(self._said)})
         try:
             if usage is not None:
                 _check(usage)
@@ -242,6 +263,14 @@ class LLMCall:
         label = self._telemetry.model_label(asked, answered, self._provider)
         self._record_tokens(label, usage)
         self._record_cost(asked, answered, label, usage)
+
+    def _notes(self) -> SessionNotes | None:
+        """Where to note what is said in this call; None if it is no part of a conversation, or nothing is kept."""
+        session, telemetry = self._scope.session, self._telemetry
+        if session is None or telemetry.transcripts is None or not telemetry.transcripts.policy.holds_text:
+            return None
+        is_turn = self._scope.subagent is None and self._scope.step not in STEPS_THAT_ARE_NO_TURN
+        return session.notes if is_turn and session.belongs_to(telemetry) else None
 
     def _count_for_subagent(self, spec: metrics.MetricSpec, amount: float) -> None:
         subagent = self._scope.subagent

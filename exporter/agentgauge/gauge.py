@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from agentgauge.ops.operated import Operated
     from agentgauge.ops.operations import Kind
     from agentgauge.pushing import Pushing
+    from agentgauge.transcripts.keeper import TranscriptKeeper
+    from agentgauge.transcripts.policy import TranscriptPolicy
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,8 +47,10 @@ class AgentGauge(Telemetry):
     ``prompt_version`` go on ``agent_build_info``. ``ledger`` is where usage by user and feedback are kept, a URL
     (``sqlite:///ledger.sqlite``, ``postgresql+psycopg://…``) or a Ledger of yours; without one, there are no user
     gauges. ``prices`` is a YAML file of your own prices, see ``own_prices``. ``time_zone`` is where most users are, as
-    ``Europe/Berlin``: whole days of use begin at its midnight. Bad arguments, a ledger that cannot be opened and a
-    price file that cannot be used raise here, at start-up; after that nothing in the library raises into the agent.
+    ``Europe/Berlin``: whole days of use begin at its midnight. ``transcripts`` says what is kept in the ledger of
+    conversations that went wrong; by default, what was said, redacted, for two weeks. Bad arguments, a ledger that
+    cannot be opened and a price file that cannot be used raise here, at start-up; after that nothing in the library
+    raises into the agent.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class AgentGauge(Telemetry):
         ledger: str | Ledger | None = None,
         prices: str | Path | None = None,
         time_zone: str = "UTC",
+        transcripts: TranscriptPolicy | None = None,
     ) -> None:
         if not agent or not agent.strip():
             raise ValueError("AgentGauge needs the agent's name: AgentGauge('sales_companion')")
@@ -79,6 +84,7 @@ class AgentGauge(Telemetry):
         zone = _zone(time_zone)
         self.ledger = None if ledger is None else _opened(ledger)
         self.recorder = None if self.ledger is None else _recorder(self, self.ledger, zone)
+        self.transcripts = _transcripts(self, transcripts)
         self.control = Control(self.live)
         self._operated = _operated(self, version)
         self._pushing: Pushing | None = None
@@ -148,7 +154,11 @@ class AgentGauge(Telemetry):
         with self.swallowing("tool"):
             self.instruments.counter(metrics.CACHE_REQUESTS, tool, result).inc()
             if age_seconds is not None:
-                self.instruments.histogram(metrics.CACHE_AGE, tool).observe(amount(age_seconds))
+                age = amount(age_seconds)
+                self.instruments.histogram(metrics.CACHE_AGE, tool).observe(age)
+                session = self.current_session()
+                if session is not None and session.notes is not None:
+                    session.notes.looked_up(label_text(tool), age)
 
     def llm_call(self, model: str, *, provider: str | None = None) -> LLMCall:
         """Start one LLM call; see LLMCall.
@@ -311,6 +321,18 @@ def _recorder(gauge: AgentGauge, ledger: Ledger, zone: tzinfo) -> Recorder:
     )
     on_fault = functools.partial(gauge.swallow, "ledger")
     return Recorder(ledger, gauge.agent, [one.refresh for one in shown], on_fault)
+
+
+def _transcripts(gauge: AgentGauge, policy: TranscriptPolicy | None) -> TranscriptKeeper | None:
+    if gauge.ledger is None or gauge.recorder is None:
+        return None
+    from agentgauge.transcripts.keeper import TranscriptKeeper
+    from agentgauge.transcripts.policy import TranscriptPolicy
+
+    on_fault = functools.partial(gauge.swallow, "transcript")
+    keeper = TranscriptKeeper(gauge.ledger, gauge.agent, policy or TranscriptPolicy(), lambda: gauge.build, on_fault)
+    gauge.recorder.add_writer(keeper.write)
+    return keeper
 
 
 def _operated(gauge: AgentGauge, version: str) -> Operated | None:

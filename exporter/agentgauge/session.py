@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, Token, copy_context
 from dataclasses import dataclass, replace
 from time import monotonic, perf_counter
 from types import TracebackType
-from typing import ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 from agentgauge import metrics
 from agentgauge.boundary import NotAnAmountError, amount, elapsed
 from agentgauge.exemplars import current_trace
 from agentgauge.telemetry import Telemetry
-from agentgauge.vocabulary import Rating, Reason, SessionLimit, StepLabel, TaskOutcome
+from agentgauge.vocabulary import Rating, Reason, SessionLimit, StepLabel, TaskOutcome, TranscriptCause
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -140,6 +140,7 @@ class Session:
         self._closed = False
         self._over: set[SessionLimit] = set()
         self._tokens: list[Token[Scope]] = []
+        self.notes = None if telemetry.transcripts is None else telemetry.transcripts.notes()
         with telemetry.swallowing("session"):
             telemetry.show_start()
             telemetry.instruments.counter(metrics.SESSIONS_OPENED).inc()
@@ -203,11 +204,36 @@ class Session:
         ``await asyncio.to_thread(session.feedback, "up")``.
         """
         recorder = self._telemetry.recorder
-        if recorder is not None and not recorder.add_feedback(self.user_id, rating, reason):
+        if recorder is not None and not recorder.add_feedback(self.user_id, rating, reason, self.id):
             return False
         with self._telemetry.swallowing("feedback"):
             self._telemetry.instruments.counter(metrics.FEEDBACK, rating, reason).inc()
+        if rating == "down":
+            self.keep_transcript("thumbs_down", reason)
         return True
+
+    def record_messages(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        """Say all that was said so far, for the transcript that is kept if something goes wrong; returns at once.
+
+        The messages have the shape of Anthropic's Messages API, or of OpenAI's chat completions or responses. What an
+        adapter sees of the session's model calls is not used from then on. Does nothing without a ledger.
+        """
+        if self.notes is not None and self._telemetry.transcripts is not None:
+            with self._telemetry.swallowing("transcript"):
+                self.notes.record(messages)
+                if self.notes.occasions:
+                    self._telemetry.transcripts.keep(self)
+
+    def keep_transcript(self, cause: TranscriptCause, detail: str = "") -> None:
+        """Keep the transcript of this session; ``detail`` is a few words on the cause, such as a reviewer's reason.
+
+        Thumbs down, failed tasks, slow turns, sessions with too many tool calls, and rejected calls of ``ToolRequests``
+        do so by themselves. Returns at once: the ledger's thread redacts and writes.
+        """
+        if self.notes is not None and self._telemetry.transcripts is not None:
+            with self._telemetry.swallowing("transcript"):
+                self.notes.keep(cause, str(detail))
+                self._telemetry.transcripts.keep(self)
 
     def add_turn(self) -> None:
         """Count one user turn."""
@@ -222,6 +248,7 @@ class Session:
             crossed = self.tool_calls > self._limits.tool_calls and self._crosses_first("tool_calls")
         if crossed:
             self._count_over("tool_calls")
+            self.keep_transcript("looping")
 
     @property
     def is_over_tool_calls(self) -> bool:
@@ -279,6 +306,7 @@ class Task:
         self.suspension_id: str | None = None
         self._telemetry = telemetry
         self._outcome: TaskOutcome | None = None
+        self._error = ""
         self._suspended = False
         self._ended = False
         self._tokens: list[Token[Scope]] = []
@@ -295,6 +323,7 @@ class Task:
         if error is not None and self._outcome is None:
             # Cancellation, Ctrl-C and a closed generator are no Exception: the user or the caller went away.
             self._outcome = "failed" if isinstance(error, Exception) else "abandoned"
+            self._error = type(error).__name__
         self._end(self._outcome or "completed")
 
     def fallback(self) -> None:
@@ -329,10 +358,14 @@ class Task:
             yield
         finally:
             with self._telemetry.swallowing("task"):
+                seconds = elapsed(started, perf_counter())
                 self._telemetry.turns.end(in_flight)
                 self.session.add_turn()
                 duration = self._telemetry.instruments.histogram(metrics.TURN_DURATION)
-                duration.observe(elapsed(started, perf_counter()), current_trace())
+                duration.observe(seconds, current_trace())
+                transcripts = self._telemetry.transcripts
+                if transcripts is not None and seconds >= transcripts.policy.slow_seconds:
+                    self.session.keep_transcript("slow", f"{seconds:.0f} s")
 
     def _end(self, outcome: TaskOutcome) -> None:
         if self._ended or self._suspended:
@@ -342,3 +375,5 @@ class Task:
             self._telemetry.instruments.counter(metrics.TASKS, outcome).inc()
             if outcome == "completed":
                 self._telemetry.instruments.histogram(metrics.TASK_TURNS).observe(self.model_turns)
+        if outcome == "failed":
+            self.session.keep_transcript("failed", self._error)

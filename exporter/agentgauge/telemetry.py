@@ -23,6 +23,7 @@ from agentgauge.vocabulary import FaultSite
 
 if TYPE_CHECKING:
     from agentgauge.ledger.recorder import Recorder
+    from agentgauge.transcripts.keeper import TranscriptKeeper
 
 log = logging.getLogger("agentgauge")
 
@@ -33,7 +34,8 @@ MOST_MODEL_NAMES = 256
 class Telemetry:
     """The metrics of one agent on one registry, with label values kept in bounds.
 
-    ``recorder`` writes usage by user and feedback to a ledger; None when the agent has no ledger. ``live`` are the open
+    ``recorder`` writes usage by user and feedback to a ledger, and ``transcripts`` the conversations that went wrong;
+    None when the agent has no ledger. ``build`` are the versions of the agent and of its prompts. ``live`` are the open
     sessions, ``turns`` those that users wait for. ``on_llm_call`` is called with each LLMCall when it begins,
     ``on_llm_call_end`` when it ends, with its usage, its seconds and whether it failed, and ``on_tool_call`` when the
     call of a tool ends, with its name and the same: by these, spans learn what is counted already. They never raise.
@@ -54,6 +56,8 @@ class Telemetry:
         self.registry = registry
         self.prices = PriceTable(prices)
         self.recorder: Recorder | None = None
+        self.transcripts: TranscriptKeeper | None = None
+        self.build = ("unknown", "unknown")
         self.live: LiveSet[Any] = LiveSet()  # of Session, which imports this module
         self.on_llm_call: Callable[[Any], None] | None = None
         self.on_llm_call_end: Callable[[Any, TokenUsage | None, float, bool], None] | None = None
@@ -97,6 +101,7 @@ class Telemetry:
 
     def set_build_info(self, version: str, prompt_version: str) -> None:
         """Say which version of the agent and of its prompts is running from now on."""
+        self.build = (version, prompt_version)
         with self.swallowing("other"):
             self.instruments.clear(metrics.BUILD_INFO)
             self.instruments.gauge(metrics.BUILD_INFO, version, prompt_version).set(1)

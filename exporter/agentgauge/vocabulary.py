@@ -72,7 +72,13 @@ MCPMethod = Literal[
 ]
 """What a client asks an MCP server; ``initialize`` is connecting to it."""
 
-FaultSite = Literal["tool", "llm", "session", "task", "feedback", "pricing", "ledger", "other"]
+TranscriptText = Literal["none", "ids", "redacted", "full"]
+"""How much of a conversation that went wrong is kept; in rising order."""
+
+TranscriptCause = Literal["thumbs_down", "rejected", "failed", "looping", "slow"]
+"""Why it is kept."""
+
+FaultSite = Literal["tool", "llm", "session", "task", "feedback", "pricing", "ledger", "transcript", "other"]
 """The part of the library in which a fault was swallowed."""
 
 Refusal = Literal["unauthorized", "unsupported", "too_large", "too_slow", "malformed", "busy"]
@@ -94,5 +100,7 @@ AUDIT_VERDICTS: tuple[AuditVerdict, ...] = get_args(AuditVerdict)
 SHADOW_MATCHES: tuple[ShadowMatch, ...] = get_args(ShadowMatch)
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 MCP_METHODS: tuple[MCPMethod, ...] = get_args(MCPMethod)
+TRANSCRIPT_TEXTS: tuple[TranscriptText, ...] = get_args(TranscriptText)
+TRANSCRIPT_CAUSES: tuple[TranscriptCause, ...] = get_args(TranscriptCause)
 FAULT_SITES: tuple[FaultSite, ...] = get_args(FaultSite)
 REFUSALS: tuple[Refusal, ...] = get_args(Refusal)

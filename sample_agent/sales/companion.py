@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable
 from dataclasses import asdict, dataclass, field, replace
@@ -17,7 +16,6 @@ from agentgauge.autonomy.suspensions import Suspension
 from agentgauge.autonomy.tool_requests import Resumed, ToolRequests, Waiting
 from agentgauge.cost.budgets import BudgetReachedError, Budgets
 from agentgauge.cost.cache import ToolCache
-from agentgauge.ops.transcripts import Transcripts
 from agentgauge.prompts.library import Prompts, PromptSource
 from agentgauge.vocabulary import Step
 from sample_agent.sales.model_calls import ModelCalls, text_of
@@ -74,13 +72,11 @@ class SalesCompanion:
         prompts: PromptSource,
         requests: ToolRequests,
         budgets: Budgets,
-        transcripts: Transcripts | None = None,
     ) -> None:
         self._model = model
         self._toolbox = toolbox
         self.prompts = prompts
         self._budgets = budgets
-        self._transcripts = transcripts
         self.requests = requests
 
     @property
@@ -110,6 +106,7 @@ class SalesCompanion:
                 return request.waiting_answer(result.actions)
             if request.is_answered:
                 conversation.messages = request.messages
+            session.record_messages(request.messages)
             return self._with_warning(request.answer(result))
 
     async def go_on(self, resumed: Resumed) -> dict[str, Any] | None:
@@ -129,6 +126,7 @@ class SalesCompanion:
         if not request.is_answered:
             # What was done is part of the conversation from here on, whatever came of the answer.
             request.add_answer(result)
+        resumed.task.session.record_messages(request.messages)
         return asdict(self._with_warning(request.answer(result))) | {"messages": request.messages}
 
     async def resume(self, conversation: Conversation) -> Answer | None:
@@ -200,9 +198,8 @@ class SalesCompanion:
             if isinstance(settled, Waiting):
                 return settled
             request.add_outcomes(settled.outcomes)
-            if self._transcripts is not None and task.session.is_over_tool_calls:
-                # At each step: the on-call is paged while it still goes on.
-                await asyncio.to_thread(self._transcripts.keep, task.session, request.messages)
+            # At each step: the on-call is paged while it still goes on.
+            task.session.record_messages(request.messages)
         task.failed()
         return IN_CIRCLES
 

@@ -231,6 +231,27 @@ STEPS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    (
+        "ALTER TABLE agentgauge_feedback ADD COLUMN session_id TEXT",
+        """
+        CREATE TABLE agentgauge_transcript (
+            agent TEXT NOT NULL,
+            session_id TEXT NOT NULL,
+            user_pseudonym TEXT,
+            at DOUBLE PRECISION NOT NULL,
+            version TEXT NOT NULL,
+            prompt_version TEXT NOT NULL,
+            tool_calls INTEGER NOT NULL,
+            turns INTEGER NOT NULL,
+            cost_usd DOUBLE PRECISION NOT NULL,
+            policy TEXT NOT NULL,
+            occasions TEXT NOT NULL,
+            messages TEXT,
+            PRIMARY KEY (agent, session_id)
+        )
+        """,
+        "CREATE INDEX agentgauge_transcript_at ON agentgauge_transcript (agent, at)",
+    ),
 )
 
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 from openai import AsyncOpenAI, AzureOpenAI, OpenAI
+from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
 from agentgauge.adapters.openai import async_http_client, http_client, usage_of
+from agentgauge.ledger import Ledger
+from agentgauge.transcripts import Transcripts
 from tests.frameworks.bills import CHAT_USAGE, RESPONSE_USAGE, SOL, SOL_KINDS, SOL_USD, check
 from tests.frameworks.figures import shown, total
 from tests.frameworks.provider import TEXT, Provider
@@ -104,6 +109,21 @@ def test_each_way_to_call_is_counted_once(
     check(gauge.registry, SOL_KINDS, SOL_USD)
     streamed = "stream" in provider.asked[0]
     assert total(gauge.registry, "agent_llm_time_to_first_token_seconds_count") == streamed
+
+
+@pytest.mark.parametrize("make", [chat, chat_stream, chat_raw, responses, responses_stream])
+def test_what_was_asked_and_answered_is_the_transcript(
+    url: str, make: Callable[[OpenAI], object], tmp_path: Path, registry: CollectorRegistry
+) -> None:
+    """Of an agent that says nothing of its conversation, whichever API it calls."""
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    with closing(AgentGauge("a", registry=registry, ledger=ledger)) as gauge:
+        client = OpenAI(api_key="k", base_url=f"{url}/v1", max_retries=0, http_client=http_client(gauge))
+        with client, gauge.session(session_id="s-1") as session:
+            make(client)
+            session.feedback("down", "wrong_answer")
+    (occasion,) = Transcripts(ledger, "a").get("s-1").occasions
+    assert (occasion.question, occasion.answer.strip()) == ("When does Globex renew?", TEXT)
 
 
 async def test_the_async_client_counts_the_same(gauge: AgentGauge, url: str, provider: Provider) -> None:

@@ -13,7 +13,7 @@ from anthropic import AsyncAnthropic, AuthenticationError
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
-from agentgauge.ops.transcripts import Transcripts, as_text
+from agentgauge.transcripts import Transcripts
 from sample_agent import faults as fault_file
 from sample_agent.assembly import build_companion
 from sample_agent.errors import CrmUnavailable
@@ -199,17 +199,38 @@ async def test_a_refused_key_is_said_at_start_and_in_an_answer(
 async def test_a_session_that_loops_leaves_a_transcript(
     companion: SalesCompanion, gauge: AgentGauge, tmp_path: Path
 ) -> None:
-    """Its id is the session's; it says what was asked and what was called, up to the latest step."""
+    """It says what was asked and what was called, up to the latest step."""
+    assert gauge.ledger is not None
+    kept = Transcripts(gauge.ledger, gauge.agent)
     conversation = Conversation(gauge.session("rep-1"))
     await companion.answer(conversation, "Tell me about the Hooli account")
-    assert Transcripts(tmp_path).all() == []
+    gauge.refresh_from_ledger()
+    assert kept.newest() == []
     fault_file.inject(tmp_path, Fault("looping"))
     await companion.answer(conversation, "Tell me about the Globex account")
-    (transcript,) = Transcripts(tmp_path).all()
-    assert transcript.id == conversation.session.id
+    gauge.refresh_from_ledger()
+    transcript = kept.get(conversation.session.id)
+    assert transcript.causes == ["looping", "failed"]
     assert transcript.tool_calls == conversation.session.tool_calls > 15
-    assert as_text(transcript).count("  call    ") == transcript.tool_calls
-    assert "user: Tell me about the Globex account" in as_text(transcript)
+    blocks = [block for message in transcript.messages or () for block in message["content"]]
+    assert sum(block["type"] == "tool_use" for block in blocks) == transcript.tool_calls
+    assert {"type": "text", "text": "Tell me about the Globex account"} in blocks
+
+
+async def test_a_rejected_draft_leaves_the_conversation_that_led_to_it_and_the_reviewers_words(
+    companion: SalesCompanion, gauge: AgentGauge
+) -> None:
+    """Whichever process goes on with the request."""
+    assert gauge.ledger is not None
+    conversation = Conversation(gauge.session("rep-1"))
+    asked = await companion.answer(conversation, "Draft a renewal proposal email to Jane at Globex")
+    companion.supervisor.autonomy.approvals.reject(asked.waiting[0], "ann", "too casual for jane@globex.example")
+    await companion.resume(conversation)
+    gauge.refresh_from_ledger()
+    transcript = Transcripts(gauge.ledger, gauge.agent).get(conversation.session.id)
+    (occasion,) = transcript.occasions
+    assert (occasion.cause, occasion.detail) == ("rejected", "draft_email: too casual for [e-mail]")
+    assert occasion.question == "Draft a renewal proposal email to Jane at Globex"
 
 
 async def test_on_fallback_look_ups_work_through_an_outage_and_say_so(

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -272,8 +273,11 @@ def test_the_transcript_of_a_looping_session_can_be_read(service: str, tmp_path:
     session = opened(service, tmp_path)
     requests.post(f"{service}/sessions/{session}/messages", json={"text": "Tell me about Globex"}, timeout=20)
     env = {"AGENTGAUGE_STATE": str(tmp_path), "COLUMNS": "160"}
+    until = time.monotonic() + 20
+    while not (read := cli("transcripts", "show", session, module="agentgauge", **env).stdout):
+        assert time.monotonic() < until  # it is written within the second
     assert session in ops("looping", **env).stdout
-    read = ops("transcript", session, **env).stdout
     assert "user: Tell me about Globex" in read
     assert read.count("  call    ") > 15
-    assert "ops looping" in ops("transcript", "unknown", **env).stderr
+    unknown = cli("transcripts", "show", "unknown", module="agentgauge", **env)
+    assert "transcripts list" in unknown.stderr

@@ -124,7 +124,10 @@ def _start(gauge: AgentGauge, provider: str | None, request: httpx2.Request) -> 
         if request.method == "POST" and request.url.path.endswith(PATHS):
             body = json.loads(request.content)
             model = str(body.get("model", "unknown"))
-            return LLMCall(gauge, model, provider or gauge.prices.provider_at(str(request.url.copy_with(query=None))))
+            call = LLMCall(gauge, model, provider or gauge.prices.provider_at(str(request.url.copy_with(query=None))))
+            asked = body.get("messages", body.get("input"))
+            call.asked([{"role": "user", "content": asked}] if isinstance(asked, str) else asked)
+            return call
     return None
 
 
@@ -152,7 +155,9 @@ class _Answer:
     def whole(self, body: bytes) -> None:
         """A message, or what the provider says of an error."""
         if self._status < 400:
-            self._message(json.loads(body))
+            message = json.loads(body)
+            self._message(message)
+            self._note_text(message)
             return
         try:
             self._error = _error_code(json.loads(body))
@@ -167,12 +172,23 @@ class _Answer:
             self._error = _error_code(event) or "error"
         elif isinstance(event.get("response"), Mapping):
             self._message(event["response"])
+            if kind in ("response.completed", "response.incomplete"):
+                self._note_text(event["response"])
             if kind == "response.failed":
                 self._error = _error_code(event["response"]) or "error"
         elif kind.endswith(".delta") or event.get("choices"):
             self._call.first_token()
+            for choice in event.get("choices") or ():
+                self._call.said(_field(choice.get("delta"), "content"))
         if "choices" in event:
             self._message(event)
+
+    def _note_text(self, message: Mapping[str, Any]) -> None:
+        for choice in message.get("choices") or ():
+            self._call.said(_field(choice.get("message"), "content"))
+        for item in message.get("output") or ():
+            for part in item.get("content") or ():
+                self._call.said(_field(part, "text"))
 
     def _message(self, message: Mapping[str, Any]) -> None:
         self._model = message.get("model") or self._model

@@ -145,6 +145,8 @@ class ToolRequests:
         if task.is_suspended:
             raise RuntimeError("this request waits for decisions; return from it, and go on in go_on()")
         session = task.session
+        if messages:
+            session.record_messages(messages)
         origin = Origin(session.id, session.user_id, prompt_version, model, messages)
         begun = await self.supervisor.begin(calls, origin)
         if not begun.waiting:
@@ -281,6 +283,7 @@ class ToolRequests:
         record = claimed.record
         with session.task(model_turns=record["model_turns"]) as task:
             task.suspension_id = claimed.id
+            _note_rejections(session, claimed.actions)
             last_known = self.supervisor.was_interrupted(claimed)
             if last_known is not None:
                 task.failed()
@@ -339,6 +342,16 @@ async def _within(seconds: float, event: asyncio.Event) -> None:
     """Wait for an event, for at most ``seconds``."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), seconds)
+
+
+def _note_rejections(session: Session, actions: Sequence[Action]) -> None:
+    """Keep the transcript of a conversation in which people rejected something, with their reason."""
+    for action in actions:
+        if action.decision == "rejected":
+            messages = action.proposal.context.get("messages")
+            if messages and session.notes is not None and not session.notes.messages:
+                session.record_messages(messages)
+            session.keep_transcript("rejected", f"{action.proposal.tool}: {action.reason or 'no reason given'}")
 
 
 def _in_order(call_ids: Sequence[str], outcomes: Sequence[CallOutcome]) -> tuple[CallOutcome, ...]:

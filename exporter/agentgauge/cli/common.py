@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from agentgauge.app_loading import find_app, named_app
+from agentgauge.incident.terminal import printable_lines
 
 if TYPE_CHECKING:
     from agentgauge.agent_app import AgentApp
@@ -23,6 +24,7 @@ GROUPS = {
     "feedback": "What people decided, what it points at, and what can be made of it.",
     "eval": "Evaluate the agent: run a suite, read what happened, see the trend.",
     "ops": "Operate the running agent: what the runbooks ask for.",
+    "transcripts": "Conversations that went wrong: list them, read them, see the data behind an answer, delete one.",
     "check": "Say what is missing between the agent's calls and the page that they should bring.",
     "incident": "From a page to its end: who is affected, what the runbook finds, its command, until it is over.",
     "truth": "Say what the alerts can find at your volume of traffic, and what they cannot.",
@@ -87,14 +89,14 @@ def agent_if_named() -> AgentApp | None:
 
 
 def say(*lines: str, style: str | None = None) -> None:
-    """Print lines as they are: nothing in them is taken for markup, and none is broken."""
+    """Print lines as they are: nothing in them is taken for markup, none is broken, and no terminal obeys them."""
     for line in lines:
-        out.print(line, style=style, markup=False, soft_wrap=True)
+        out.print(printable_lines(line), style=style, markup=False, soft_wrap=True)
 
 
 def warn(message: str) -> None:
     """Print a line on stderr."""
-    problems.print(message, markup=False, soft_wrap=True)
+    problems.print(printable_lines(message), markup=False, soft_wrap=True)
 
 
 def stop(message: str, status: int = COULD_NOT_RUN) -> NoReturn:

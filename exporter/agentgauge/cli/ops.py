@@ -56,17 +56,18 @@ def sessions(as_json: AsJson = False) -> None:
 
 @app.command()
 def looping(as_json: AsJson = False) -> None:
-    """List the sessions that passed the limit of tool calls: live ones, and the latest with a transcript."""
+    """List the sessions that passed the limit of tool calls: live ones, and those of which there is a transcript."""
     from agentgauge.ops.asking import merged
-    from agentgauge.ops.transcripts import Transcripts, without_messages
+    from agentgauge.transcripts.store import Transcripts
 
     app = agent()
     with opened_ledger(app) as ledger:
         sessions = ask_those_there_are(app, ledger, "sessions")
-        transcripts = ask_those_there_are(app, ledger, "transcripts") if sessions else []
+        kept = Transcripts(ledger, app.name).newest("looping")
     rows: dict[str, dict[str, Any]] = {}
-    for row in [*(without_messages(one) for one in Transcripts(app.state).all()), *merged(transcripts)]:
-        rows[row["id"]] = {**row, "live": False}
+    for one in kept:
+        counts = {"turns": one.turns, "tool_calls": one.tool_calls, "cost_usd": one.cost_usd}
+        rows[one.session] = {"id": one.session, "at": one.at, "live": False, **counts}
     for row in merged(sessions):
         if row["is_over_tool_calls"]:
             rows[row["id"]] = {**rows.get(row["id"], {}), **row, "live": True}
@@ -76,28 +77,9 @@ def looping(as_json: AsJson = False) -> None:
         Column("at", "transcript of (UTC)"),
         *COUNTS,
     ]
-    newest_first = sorted(rows.values(), key=lambda row: (row["live"], row.get("at") or ""), reverse=True)
+    live_first = sorted(rows.values(), key=lambda row: not row["live"])
     nothing = "no session passed the limit of tool calls; `agentgauge ops sessions` shows those that are live"
-    print_rows(with_replica(columns, sessions), newest_first, as_json=as_json, nothing=nothing)
-
-
-@app.command()
-def transcript(transcript_id: Annotated[str, typer.Argument(metavar="ID", help="As `ops looping` shows it.")]) -> None:
-    """Print what was said and called in a session: it holds what a user wrote, so not for tickets."""
-    from urllib.parse import quote
-
-    from agentgauge.ops.transcripts import SessionTranscript, Transcripts, UnknownTranscriptError, as_text
-
-    app = agent()
-    try:
-        say(as_text(Transcripts(app.state).get(transcript_id)))
-    except UnknownTranscriptError as error:
-        with opened_ledger(app) as ledger:
-            answers = ask_those_there_are(app, ledger, f"transcripts/{quote(transcript_id, safe='')}")
-        bodies = [answer.body for answer in answers if answer.body is not None]
-        if not bodies:
-            refuse(str(error))
-        say(as_text(SessionTranscript(**bodies[0])))
+    print_rows(with_replica(columns, sessions), live_first, as_json=as_json, nothing=nothing)
 
 
 @app.command()

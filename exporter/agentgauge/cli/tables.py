@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agentgauge.cli.common import out, say
+from agentgauge.incident.terminal import printable_lines
 
 Row = Mapping[str, Any]
 
@@ -111,7 +112,7 @@ def _print_table(columns: Sequence[Column], rows: Sequence[Row]) -> None:
 
 def _cell(column: Column, value: Any) -> Text:
     shown_value = column.show(value)
-    text = shown_value if isinstance(shown_value, Text) else Text(shown_value)
+    text = shown_value if isinstance(shown_value, Text) else Text(printable_lines(shown_value))
     if column.cut:
         text.no_wrap, text.overflow = True, "ellipsis"
     return text

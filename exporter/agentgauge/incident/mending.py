@@ -26,7 +26,7 @@ LOOKING = frozenset(
         "approvals list", "approvals show", "approvals unresolved", "autonomy audits", "autonomy explain",
         "autonomy show", "eval history", "eval show", "fault list", "feedback report", "ops cache show", "ops log",
         "ops looping", "ops sessions", "ops spend", "ops throttles", "ops tiers", "ops tools", "prompts list",
-        "stack status",
+        "stack status", "transcripts answers", "transcripts list", "transcripts show",
     }
 )  # fmt: skip  # one list reads better than one name a line
 """Commands that change nothing."""

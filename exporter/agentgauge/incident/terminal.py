@@ -10,6 +10,14 @@ def printable(text: str) -> str:
     )
 
 
+def printable_lines(text: str) -> str:
+    """The same on the lines that it has, its blanks as they are."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else "\N{REPLACEMENT CHARACTER}"
+        for character in text.replace("\r\n", "\n").expandtabs()
+    )
+
+
 def number(value: float) -> str:
     """A figure as people read it: three digits, no exponent."""
     if value != value or value in (float("inf"), float("-inf")):

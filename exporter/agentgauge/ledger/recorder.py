@@ -61,6 +61,7 @@ class Recorder:
         self._agent = agent
         self._refreshers = list(refreshers)
         self._followers: list[Callable[[], None]] = []
+        self._writers: list[Callable[[], None]] = []
         self._on_fault = on_fault
         self._flush_seconds = flush_seconds
         self._closed = False
@@ -82,7 +83,7 @@ class Recorder:
         except Exception as fault:
             self._on_fault(fault)
 
-    def add_feedback(self, user_id: str | None, rating: str, reason: str) -> bool:
+    def add_feedback(self, user_id: str | None, rating: str, reason: str, session_id: str | None = None) -> bool:
         """Commit a thumb before returning; False if the ledger could not take it."""
         try:
             if user_id is not None and not is_storable(user_id):
@@ -92,7 +93,8 @@ class Recorder:
                 value if value in label.values else metrics.OTHER
                 for label, value in zip(metrics.FEEDBACK.labels, (rating, reason), strict=True)
             )
-            self._ledger.add_feedback(self._agent, user_id, rating, reason)
+            session = session_id if session_id is not None and is_storable(session_id) else None
+            self._ledger.add_feedback(self._agent, user_id, rating, reason, session)
         except Exception as fault:
             self._on_fault(fault)
             return False
@@ -111,6 +113,7 @@ class Recorder:
                     dropped = sum(not self._keep(key, usage) for key, usage in batch.items())
                 for _ in range(dropped):
                     self._on_fault(UsageDroppedError())
+        self._call(self._writers)
 
     def refresh(self) -> None:
         """Call each refresher now; one that fails does not keep the next from its turn."""
@@ -127,6 +130,10 @@ class Recorder:
     def add_follower(self, follower: Callable[[], None]) -> None:
         """Call this one every FOLLOW_SECONDS from now on."""
         self._followers.append(follower)
+
+    def add_writer(self, writer: Callable[[], None]) -> None:
+        """Call this one whenever what waits is written, at the end, too."""
+        self._writers.append(writer)
 
     def start(self) -> None:
         """Start the thread if this process has none yet: a forked child does so with its first session."""

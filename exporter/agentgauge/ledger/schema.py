@@ -11,7 +11,7 @@ import secrets
 from sqlalchemy import DOUBLE_PRECISION, Column, Connection, Index, Integer, MetaData, Table, Text, inspect, text
 from sqlalchemy.schema import CreateColumn
 
-VERSION = 9
+VERSION = 10
 """Raise it by one with every change of the tables below: it makes ledgers of before catch up when they are opened.
 
 Tables, columns and indexes can be added; a new column comes last and can be null. What is there is never changed or
@@ -55,6 +55,7 @@ FEEDBACK = Table(
     Column("user_id", Text),
     Column("rating", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("session_id", Text),
     Index("agentgauge_feedback_agent_at", "agent", "at"),
 )
 
@@ -227,6 +228,24 @@ OPERATIONS = Table(
     Column("kind", Text, nullable=False),
     Column("detail", Text, nullable=False),  # JSON
     Index("agentgauge_operation_kind", "agent", "kind", "number"),
+)
+
+TRANSCRIPTS = Table(
+    "agentgauge_transcript",
+    tables,
+    Column("agent", Text, primary_key=True),
+    Column("session_id", Text, primary_key=True),
+    Column("user_pseudonym", Text),
+    Column("at", DOUBLE_PRECISION, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("prompt_version", Text, nullable=False),
+    Column("tool_calls", Integer, nullable=False),
+    Column("turns", Integer, nullable=False),
+    Column("cost_usd", DOUBLE_PRECISION, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("occasions", Text, nullable=False),  # JSON
+    Column("messages", Text),  # JSON
+    Index("agentgauge_transcript_at", "agent", "at"),
 )
 
 REPLICAS = Table(

@@ -186,8 +186,10 @@ class Ledger:
             with self.writing() as connection:
                 connection.execute(adding_up, rows)
 
-    def add_feedback(self, agent: str, user_id: str | None, rating: str, reason: str) -> None:
-        """Commit one thumb; when this returns, it survives a crash."""
+    def add_feedback(
+        self, agent: str, user_id: str | None, rating: str, reason: str, session_id: str | None = None
+    ) -> None:
+        """Commit one thumb on a session; when this returns, it survives a crash."""
         row = {
             "id": uuid.uuid4().hex,
             "agent": agent,
@@ -195,6 +197,7 @@ class Ledger:
             "user_id": user_id,
             "rating": rating,
             "reason": reason,
+            "session_id": session_id,
         }
         with self.writing() as connection:
             connection.execute(FEEDBACK.insert(), row)

@@ -1,4 +1,4 @@
-"""Operate a running agent: switches, transcripts, and a log of who did what."""
+"""Operate a running agent: switches, and a log of who did what."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from agentgauge.ops.operations import Operation, Operations
     from agentgauge.ops.replicas import Replica, Replicas
     from agentgauge.ops.switches import FollowedSwitches, Switches
-    from agentgauge.ops.transcripts import SessionTranscript, Transcripts, UnknownTranscriptError
 
 __all__ = [
     "FollowedSwitches",
@@ -18,10 +17,7 @@ __all__ = [
     "Operations",
     "Replica",
     "Replicas",
-    "SessionTranscript",
     "Switches",
-    "Transcripts",
-    "UnknownTranscriptError",
 ]
 
 __getattr__ = on_demand(
@@ -31,6 +27,5 @@ __getattr__ = on_demand(
         "operations": ["Operation", "Operations"],
         "replicas": ["Replica", "Replicas"],
         "switches": ["FollowedSwitches", "Switches"],
-        "transcripts": ["SessionTranscript", "Transcripts", "UnknownTranscriptError"],
     },
 )

@@ -12,7 +12,7 @@ import json
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from time import monotonic
 from typing import Any
@@ -20,7 +20,6 @@ from typing import Any
 from agentgauge.forks import in_forked_children
 from agentgauge.http_guard import LOOPBACK, host_name
 from agentgauge.live_set import LiveSet
-from agentgauge.ops.transcripts import Transcripts, UnknownTranscriptError, without_messages
 from agentgauge.session import Session
 
 PREFIX = "/control/"
@@ -57,14 +56,13 @@ class Control:
     """What the endpoint answers, and to whom.
 
     ``cache`` gives the rows of the cache of tool results, one JSON object a tool, and may be called from any thread.
-    ``transcripts`` are those of looping sessions. Until the process is registered in the ledger there is no
-    ``token``, and every request is refused. ``hosts`` are the names under which the process may be reached: a website
-    whose name was made to lead here must not read through its reader's browser.
+    Until the process is registered in the ledger there is no ``token``, and every request is refused. ``hosts`` are the
+    names under which the process may be reached: a website whose name was made to lead here must not read through its
+    reader's browser.
     """
 
     sessions: LiveSet[Session]
     cache: CacheRows | None = None
-    transcripts: Transcripts | None = None
     token: str | None = None
     hosts: frozenset[str] = frozenset(LOOPBACK)
     _free: threading.BoundedSemaphore = field(init=False)
@@ -132,14 +130,7 @@ class Control:
                 return self._session_rows()
             case ["cache"]:
                 return self._cache_rows()
-            case ["transcripts"]:
-                return [] if self.transcripts is None else [without_messages(one) for one in self.transcripts.all()]
-            case ["transcripts", transcript_id] if self.transcripts is not None:
-                try:
-                    return asdict(self.transcripts.get(transcript_id))
-                except UnknownTranscriptError as error:
-                    raise _RefusedError(HTTPStatus.NOT_FOUND, str(error)) from None
-        raise _RefusedError(HTTPStatus.NOT_FOUND, "there are sessions, cache, transcripts and transcripts/ID")
+        raise _RefusedError(HTTPStatus.NOT_FOUND, "there are sessions and cache")
 
     def _session_rows(self) -> list[dict[str, Any]]:
         now = monotonic()

@@ -35,6 +35,8 @@ TABLES = (
     "prompts list",
     "feedback report",
     "feedback export",
+    "transcripts list",
+    "transcripts answers",
     "ops looping",
     "ops log",
     "ops tools",

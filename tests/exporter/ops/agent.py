@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from agentgauge import AgentGauge
 from agentgauge.cost.cache import CachePolicy, ToolCache
 from agentgauge.cost.store import MemoryStore
 from agentgauge.ops.switches import FollowedSwitches
-from agentgauge.ops.transcripts import Transcripts
 
 POLICY = CachePolicy.model_validate({"most": 10, "tools": {"get_deals": {"seconds": 900, "scope": "tenant"}}})
 
@@ -25,7 +22,7 @@ def say(*words: object) -> None:
     print(*words, flush=True)  # noqa: T201 - this is how it talks to the test
 
 
-async def main(ledger: str, state: Path) -> None:
+async def main(ledger: str) -> None:
     """Start, and do what the lines say."""
     gauge = AgentGauge("a", tools=["get_deals"], version="1.7", ledger=ledger)
     switches = FollowedSwitches(gauge)
@@ -34,7 +31,6 @@ async def main(ledger: str, state: Path) -> None:
     cache = ToolCache(POLICY, MemoryStore(10), gauge, "tenant")
     cache.operated_through(gauge)
     gauge.on_operation("cache_drop", lambda operation: say("dropped:", operation.detail["tool"]))
-    transcripts = gauge.control.transcripts = Transcripts(state)
     server = gauge.serve(port=0)
     sessions = {}
     say("ready", switches())
@@ -46,7 +42,8 @@ async def main(ledger: str, state: Path) -> None:
             case ["loop", session_id]:
                 for _ in range(gauge.limits.tool_calls + 1):
                     sessions[session_id].add_tool_call()
-                transcripts.keep(sessions[session_id], [{"role": "user", "content": "hello"}])
+                sessions[session_id].record_messages([{"role": "user", "content": "hello"}])
+                gauge.refresh_from_ledger()
                 say("kept", session_id)
             case ["look-up"]:
                 executed = False
@@ -65,5 +62,4 @@ async def main(ledger: str, state: Path) -> None:
 
 
 if __name__ == "__main__":
-    with TemporaryDirectory() as folder:
-        asyncio.run(main(sys.argv[1], Path(folder)))
+    asyncio.run(main(sys.argv[1]))

@@ -23,7 +23,6 @@ from agentgauge.ops.asking import ask_each, merged
 from agentgauge.ops.control import MOST_AT_ONCE, Control
 from agentgauge.ops.operations import Operations
 from agentgauge.ops.replicas import Replica, Replicas
-from agentgauge.ops.transcripts import Transcripts
 from sample_agent.serving import serving
 
 
@@ -75,7 +74,7 @@ def test_closing_the_server_takes_the_address_out_of_the_ledger(gauge: AgentGaug
     assert replicas.live() == []
 
 
-@pytest.mark.parametrize("path", ["sessions", "cache", "transcripts", "transcripts/s-1", "nothing"])
+@pytest.mark.parametrize("path", ["sessions", "cache", "nothing"])
 @pytest.mark.parametrize(
     "authorization", [None, "Bearer ", "Bearer None", "Bearer 00", "Basic cHJvbTpwdw==", "Bearer ü"]
 )
@@ -163,30 +162,6 @@ def test_the_cache_is_told_by_the_agents_own_function(gauge: AgentGauge, base: s
     gauge.control.cache = down
     (answer,) = ask_each(replicas, "cache")
     assert (answer.status, answer.problem) == (503, "the cache cannot be reached: Redis does not answer")
-
-
-def test_transcripts_are_listed_without_what_was_said_and_read_one_by_one(
-    gauge: AgentGauge, base: str, replicas: Replicas, tmp_path: Path
-) -> None:
-    """They hold what users wrote."""
-    gauge.control.transcripts = Transcripts(tmp_path / "state")
-    with gauge.session(session_id="looping") as session:
-        gauge.control.transcripts.keep(session, [{"role": "user", "content": "my salary"}])
-    (row,) = merged(ask_each(replicas, "transcripts"))
-    assert (row["id"], "messages" in row) == ("looping", False)
-    (answer,) = ask_each(replicas, "transcripts/looping")
-    assert answer.body["messages"] == [{"role": "user", "content": "my salary"}]
-    for unknown in ("nobody", "..%2f..%2fledger", "../../ledger.sqlite"):
-        assert ask_each(replicas, f"transcripts/{unknown}")[0].status == 404
-
-
-def test_a_session_id_from_outside_cannot_leave_the_folder(gauge: AgentGauge, tmp_path: Path) -> None:
-    """An agent may take ids from its callers."""
-    transcripts = Transcripts(tmp_path / "state")
-    with gauge.session(session_id="../../outside") as session:
-        transcripts.keep(session, [])
-    assert transcripts.get("../../outside").id == "../../outside"
-    assert [path.name for path in tmp_path.glob("*outside*")] == []
 
 
 def test_replicas_are_merged_and_one_that_does_not_answer_is_said(
