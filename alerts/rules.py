@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 from typing import Any
@@ -188,7 +189,7 @@ def _render(alert: Alert, numbers: Numbers, deployment: Deployment) -> RenderedA
         numbers=scaled,
         expr=faster(_filled(alert.expr, values), deployment.speed),
         fires_when=_in_words(alert.fires_when, scaled),
-        description=_in_words(alert.description, scaled),
+        description=_in_words(alert.description, scaled) + _by_chance(scaled),
         runbook_url=links.runbook_url(deployment.runbooks, alert.name, alert.labels),
         dashboard_url=links.dashboard_url(deployment.grafana, alert.panel, alert.labels),
     )
@@ -237,6 +238,23 @@ def _in_words(template: str, numbers: Numbers) -> str:
                 raise _error(numbers, f"{hole} is missing, the alert's description names it")
             template = template.replace(f"<{hole}>", str(value))
     return template
+
+
+def _by_chance(numbers: Numbers) -> str:
+    """How seldom an agent that keeps its promise is seen as bad as that in the look that asks for least, for a share.
+
+    That of a mean rests on how much single values scatter, which is a bound and not known.
+    """
+    z = min((look.z for look in numbers.looks.values() if look.z), default=None)
+    if z is None or numbers.scatter:
+        return ""
+    once_in = 2 / math.erfc(z / math.sqrt(2))
+    return f" Chance alone does that less than once in {_rounded_down(once_in)} looks."
+
+
+def _rounded_down(number: float) -> int:
+    size = 10 ** math.floor(math.log10(number))
+    return int(number // size * size)
 
 
 def _faster_numbers(numbers: Numbers, speed: float) -> Numbers:
