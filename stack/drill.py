@@ -154,10 +154,11 @@ SCENES: tuple[Scene, ...] = (
             ),
             Drill("AgentEvalRegression", "a run fails a scenario in two trials of three", causes.disturbed_evaluation),
             Drill("AgentEvalStale", "the job hangs; no evaluation for eight days", causes.forgotten_evaluations),
-            _row("AgentWrongAnswersReported", "stale-data", also=UNHAPPY),
             _row("AgentSessionCostRunaway", "ruinous-tool", also=RUINOUS),
         )
     ),
+    # The thumbs down that it brings are not forgotten for hours.
+    Scene((_row("AgentWrongAnswersReported", "stale-data", also=UNHAPPY),)),
     Scene(
         (
             Drill("PrometheusRuleFailures", "a rule that matches many to many", causes.failing_rule, by_hand=FILE),
@@ -248,7 +249,7 @@ def _play(scene: Scene, say: Say) -> list[DrillResult]:
 def _drill(layout: Layout, drill: Drill, say: Say) -> DrillResult:
     happens_by_itself = drill.cause is causes.nothing
     if not happens_by_itself:
-        _wait_until_quiet(layout, say)
+        _wait_until_quiet(layout, drill, say)
     say(f"{drill.alert}: {drill.what}")
     began, since = time.monotonic(), "" if happens_by_itself else _now()
     with drill.cause(layout):
@@ -286,7 +287,7 @@ def _drill(layout: Layout, drill: Drill, say: Say) -> DrillResult:
     if _page(layout, drill.alert, "resolved", mended_at, RESOLVED_SECONDS) is not None:
         to_resolved = time.monotonic() - mended
         say(f"{drill.alert}: resolved after {to_resolved:.0f} s")
-    _wait_until_quiet(layout, say)
+    _wait_until_quiet(layout, drill, say)
     late = _paged_since(layout, mended_at) - drill.also - (WAY_OF_PAGES & {drill.alert})
     return replace(result, seconds_to_resolved=to_resolved, called_off=called_off, late=late, heartbeat=heartbeat)
 
@@ -378,11 +379,11 @@ def _answers(url: str) -> bool:
     return bool(url) and requests.get(url, timeout=10).status_code == 200
 
 
-def _wait_until_quiet(layout: Layout, say: Say) -> None:
-    """Wait until nothing fires or is about to, so that what comes has this cause."""
+def _wait_until_quiet(layout: Layout, drill: Drill, say: Say) -> None:
+    """Wait until nothing fires or is about to but what the drill allows, so that what comes has this cause."""
     deadline = time.monotonic() + QUIET_SECONDS
     shown: set[str] = set()
-    while left := _stirring(layout):
+    while left := _stirring(layout) - drill.also:
         if time.monotonic() > deadline:
             say(f"going on, though they did not calm down within {QUIET_SECONDS:.0f} s: {', '.join(sorted(left))}")
             return
