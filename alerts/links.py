@@ -12,6 +12,7 @@ USERS = "agentgauge-users"
 AUTONOMY = "agentgauge-autonomy"
 EVALUATIONS = "agentgauge-evaluations"
 STACK = "agentgauge-stack"
+VALUE = "agentgauge-value"
 
 
 @dataclass(frozen=True)

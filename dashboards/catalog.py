@@ -12,6 +12,7 @@ from dashboards.overview import OVERVIEW
 from dashboards.stack import STACK
 from dashboards.tools import TOOLS
 from dashboards.users import USERS
+from dashboards.value import VALUE
 
 GENERATED = Path(__file__).with_name("generated")
 
@@ -23,6 +24,7 @@ DASHBOARDS = {
     "users.json": USERS,
     "evaluations.json": EVALUATIONS,
     "autonomy.json": AUTONOMY,
+    "value.json": VALUE,
     "stack.json": STACK,
 }
 """File name → dashboard."""

@@ -7,7 +7,7 @@ from alerts import links
 from alerts.areas import prompt_cache
 from alerts.areas.cost import SPEND, SPEND_24H, TOOL_SPEND
 from alerts.usual import Spend
-from dashboards import queries, shared
+from dashboards import queries, savings, shared
 from dashboards.annotations import EVERYWHERE
 from dashboards.model import Dashboard, Limit, Panel, Query, Row
 from dashboards.shapes import headline, heatmap, lines, stack, stat, table
@@ -135,7 +135,6 @@ WHERE_IT_GOES = Row(
                 "per call",
                 USD,
             ),
-            unit=USD,
             most_first="spend",
         ),
     ),
@@ -217,7 +216,6 @@ SESSIONS_AND_USERS = Row(
                 USD,
                 limit=Limit(SessionLimits().of_a_user_day, "above"),
             ),
-            unit=USD,
             most_first="spend",
             span=12,
         ),
@@ -299,26 +297,6 @@ PROMPTS = Row(
     ),
 )
 
-# What a hit saved is what a look-up that had to be answered by the API cost on average.
-SAVED_BY_CACHE = f"""
-sum(
-  {queries.increase("cache_requests", "1h", "tool", 'result="hit"')}
-  *
-  {queries.increase("tool_cost", "1h", "tool")}
-  /
-  ({queries.increase("cache_requests", "1h", "tool", 'result!="hit"')} > 0)
-)
-"""
-
-# What all tokens would have cost at the mean price of the model whose tokens are dearest, less what they did cost.
-SAVED_BY_TIERS = f"""
-{queries.increase("llm_tokens", "1h")}
-*
-max({queries.increase("llm_cost", "1h", "model")} / ({queries.increase("llm_tokens", "1h", "model")} > 0))
--
-{queries.increase("llm_cost", "1h")}
-"""
-
 LEVERS = Row(
     "What the levers save",
     (
@@ -337,7 +315,7 @@ LEVERS = Row(
             USD,
             "An estimate: the hits of the last hour at what the external API charged for an average look-up that "
             "missed.",
-            Query(SAVED_BY_CACHE, "saved"),
+            Query(savings.tool_cache("1h"), "saved"),
         ),
         lines(
             112,
@@ -345,7 +323,7 @@ LEVERS = Row(
             USD,
             "An estimate: what the tokens of the last hour would have cost at the mean price of the dearest model, "
             "less what they did cost.",
-            Query(SAVED_BY_TIERS, "saved"),
+            Query(savings.model_tiers("1h"), "saved"),
         ),
     ),
 )

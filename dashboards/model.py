@@ -121,6 +121,16 @@ class Annotation:
 
 
 @dataclass(frozen=True)
+class Assumption:
+    """A number that nobody measures and the reader sets: ``$name`` in queries, one of ``choices`` or their own."""
+
+    name: str
+    label: str
+    value: int
+    choices: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Dashboard:
     """One dashboard. ``source`` is the file it is written in; ``variables`` are names out of ``queries.VARIABLES``.
 
@@ -135,6 +145,7 @@ class Dashboard:
     annotations: tuple[Annotation, ...]
     rows: tuple[Row, ...]
     since: str = "now-1h"
+    assumptions: tuple[Assumption, ...] = ()
 
     @property
     def panels(self) -> Iterator[Panel]:

@@ -122,7 +122,6 @@ ALERTS_AND_TASKS = Row(
                 AGO,
             ),
             span=12,
-            unit=AGO,
             most_first="severity",
             empty="No alert fires, not even the Watchdog: Prometheus evaluates no rules",
         ),

@@ -7,6 +7,7 @@ have to do with them in ``limits.py``; this translates.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, cast
 
 from grafana_foundation_sdk.builders import common as common_builder
@@ -25,7 +26,7 @@ from alerts.promql import metrics_named
 from alerts.thresholds import Thresholds
 from dashboards import limits, queries, silence, style
 from dashboards.layout import Place, arrange
-from dashboards.model import Annotation, Dashboard, Panel, Query, Row, State
+from dashboards.model import Annotation, Assumption, Dashboard, Panel, Query, Row, State
 from dashboards.style import COLOURS, RATIO, RED
 
 FIRST_ROW_ID = 1000
@@ -55,6 +56,8 @@ def to_json(dashboard: Dashboard, thresholds: Thresholds, deployment: Deployment
     )
     for name in dashboard.variables:
         builder = builder.with_variable(_variable(name))
+    for assumption in dashboard.assumptions:
+        builder = builder.with_variable(_assumption(assumption))
     for annotation in dashboard.annotations:
         builder = builder.annotation(_annotation(annotation, dashboard.variables))
     row_id = FIRST_ROW_ID
@@ -132,7 +135,7 @@ def _stat(panel: Panel, thresholds: Thresholds) -> stat.Panel:
 def _timeseries(panel: Panel, exprs: list[str], thresholds: Thresholds) -> timeseries.Panel:
     built = (
         timeseries.Panel()
-        .color_scheme(_series_colours(panel))
+        .color_scheme(dashboard_builder.FieldColor().mode(models.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
         .line_width(style.LINE_WIDTH if panel.drawn == "lines" else 0)
         .fill_opacity(style.FAINT_FILL if panel.drawn == "lines" else style.STACKED_FILL)
         .show_points(common.VisibilityMode.NEVER)
@@ -167,6 +170,10 @@ def _timeseries(panel: Panel, exprs: list[str], thresholds: Thresholds) -> times
                     models.DynamicConfigValue("custom.fillOpacity", 0),
                 ],
             )
+        if colour := _colour_beside_a_limit(panel, index):
+            built = built.override_by_query(
+                _ref_id(index), [models.DynamicConfigValue("color", {"mode": "fixed", "fixedColor": colour})]
+            )
         for name in _fixed_names(query.legend, expr):
             built = built.override_by_name(
                 name, [models.DynamicConfigValue("color", {"mode": "fixed", "fixedColor": COLOURS[name]})]
@@ -184,12 +191,17 @@ def _timeseries(panel: Panel, exprs: list[str], thresholds: Thresholds) -> times
     return built
 
 
-def _series_colours(panel: Panel) -> dashboard_builder.FieldColor:
-    """Of series whose colour has no meaning: Grafana's palette has reds, so beside a red limit they are blues."""
-    colours = dashboard_builder.FieldColor()
-    if panel.limits or any(query.is_limit for query in panel.queries):
-        return colours.mode(models.FieldColorModeId.SHADES).fixed_color(style.BLUE)
-    return colours.mode(models.FieldColorModeId.PALETTE_CLASSIC_BY_NAME)
+def _colour_beside_a_limit(panel: Panel, index: int) -> str:
+    """The colour of a query's series where it has to be none of the palette's reds: beside a red limit; none: any.
+
+    Series of one query then differ by agent alone. Where they are many, such as tools, they need the whole palette.
+    """
+    query = panel.queries[index]
+    limited = bool(panel.limits) or any(one.is_limit for one in panel.queries)
+    named_by = set(re.findall(r"\{\{(\w+)\}\}", query.legend))
+    if not limited or query.is_limit or query.bars or not named_by <= {"agent"}:
+        return ""
+    return style.BESIDE_A_LIMIT[index % len(style.BESIDE_A_LIMIT)]
 
 
 def _table(panel: Panel, thresholds: Thresholds, deployment: Deployment) -> table.Panel:
@@ -347,6 +359,17 @@ def _variable(name: str) -> dashboard_builder.QueryVariable:
         .current(models.VariableOption(selected=True, text=["All"], value=["$__all"]))
         .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(models.VariableSort.ALPHABETICAL_ASC)
+    )
+
+
+def _assumption(assumption: Assumption) -> dashboard_builder.CustomVariable:
+    chosen = str(assumption.value)
+    return (
+        dashboard_builder.CustomVariable(assumption.name)
+        .label(assumption.label)
+        .values(",".join(map(str, assumption.choices)))
+        .current(models.VariableOption(selected=True, text=chosen, value=chosen))
+        .allow_custom_value(True)
     )
 
 

@@ -118,13 +118,25 @@ def table(
     *columns: Query,
     span: int = 8,
     height: int = CHART_HEIGHT,
-    unit: str = COUNT,
     most_first: str = "",
     empty: str = "",
 ) -> Panel:
-    """What is true now, a row for each set of labels and a column for each query."""
+    """What is true now, a row for each set of labels and a column for each query.
+
+    A unit is of a column: one of the whole table would be of its labels too, which Grafana would write as dates.
+    """
     return Panel(
-        id, title, description, "table", unit, span, height, columns, columns=labels, most_first=most_first, empty=empty
+        id,
+        title,
+        description,
+        "table",
+        COUNT,
+        span,
+        height,
+        columns,
+        columns=labels,
+        most_first=most_first,
+        empty=empty,
     )
 
 

@@ -36,6 +36,9 @@ SIZE_OF_THRESHOLD = {"days": 86400.0}
 GREEN, AMBER, RED = "#56a64b", "#ff780a", "#e02f44"
 BLUE, PURPLE, YELLOW, GREY = "#3274d9", "#a352cc", "#e0b400", "#808a94"
 
+BESIDE_A_LIMIT = (BLUE, PURPLE, GREY)
+"""Of the first, second… query of a panel whose limit is red."""
+
 COLOURS = {
     "completed": GREEN, "fallback": AMBER, "failed": RED, "abandoned": GREY,
     "critical": RED, "warning": AMBER, "info": BLUE, "none": GREY,

@@ -299,6 +299,8 @@ class LLMCall:
             self._telemetry.instruments.counter(metrics.LLM_UNPRICED_TOKENS, label).inc(usage.total)
             return
         self._telemetry.instruments.counter(metrics.LLM_COST, label, self._scope.step).inc(usd)
+        uncached = prices.cost_usd(model, usage.uncached, provider) if usage.uncached is not usage else usd
+        self._telemetry.instruments.counter(metrics.LLM_COST_WITHOUT_CACHE, label).inc(uncached or usd)
         self._count_for_subagent(metrics.SUBAGENT_COST, usd)
         session = self._scope.session
         if session is not None and session.belongs_to(self._telemetry):

@@ -240,6 +240,11 @@ LLM_INPUT_TOKENS = _histogram(
 )
 LLM_OUTPUT_TOKENS = _histogram("agent_llm_output_tokens", "Output tokens of one call.", _TOKENS, MODEL)
 LLM_COST = _counter("agent_llm_cost_usd_total", "LLM spend, priced per token kind.", MODEL, STEP)
+LLM_COST_WITHOUT_CACHE = _counter(
+    "agent_llm_cost_without_cache_usd_total",
+    "What the LLM calls would have cost had each prompt been billed as uncached input.",
+    MODEL,
+)
 LLM_UNPRICED_TOKENS = _counter(
     "agent_llm_unpriced_tokens_total", "Tokens of a model that has no price: never silently $0.", MODEL
 )
@@ -316,6 +321,12 @@ USER_RETENTION = _shared_gauge(
 )
 USER_RETENTION_COHORT = _shared_gauge(
     "agent_user_retention_cohort_users", "Users active 14 to 7 days ago: the cohort behind the retention."
+)
+USER_COHORT = _shared_gauge(
+    "agent_user_cohort_active_users",
+    "Users of a weekly cohort who were active in a week: those who came first so many weeks ago, so many weeks later.",
+    _closed("weeks_ago", *vocabulary.COHORT_WEEKS),
+    _closed("week", *vocabulary.COHORT_WEEKS),
 )
 USER_COST = _shared_gauge(
     "agent_user_cost_usd",
@@ -431,10 +442,10 @@ ALL_BUT_OVERFLOW: tuple[MetricSpec, ...] = (
     SESSION_LIMIT, TURN_DURATION, OLDEST_TURN, TASKS, TASK_TURNS,
     APPROVALS, APPROVAL_WAIT, APPROVALS_PENDING, OLDEST_APPROVAL,
     LLM_CALLS, LLM_ERRORS, LLM_DURATION, LLM_TIME_TO_FIRST_TOKEN, LLM_TOKENS, LLM_INPUT_TOKENS,
-    LLM_OUTPUT_TOKENS, LLM_COST, LLM_UNPRICED_TOKENS, LLM_USAGE_UNKNOWN,
+    LLM_OUTPUT_TOKENS, LLM_COST, LLM_COST_WITHOUT_CACHE, LLM_UNPRICED_TOKENS, LLM_USAGE_UNKNOWN,
     SUBAGENT_CALLS, SUBAGENT_TOKENS, SUBAGENT_COST, LLM_PRICES_TIMESTAMP,
     MCP_DURATION, MCP_SESSION, MCP_SERVED, MCP_SERVER_UP, MCP_INIT_FAILURES,
-    FEEDBACK, ACTIVE_USERS, USER_DAYS, USER_RETENTION, USER_RETENTION_COHORT, USER_COST,
+    FEEDBACK, ACTIVE_USERS, USER_DAYS, USER_RETENTION, USER_RETENTION_COHORT, USER_COHORT, USER_COST,
     USERS_OVER_DAILY_COST, USER_DAILY_COST_LIMIT,
     AUTONOMY_STAGE, TOOL_AUTONOMY, ACTIONS, ACTIONS_UNRESOLVED, SHADOW_DECISIONS, AUDITS, AUTONOMY_CHANGES,
     EVAL_SCORE, EVAL_PASS_RATIO, EVAL_BASELINE_PASS_RATIO, EVAL_RUNS, EVAL_LAST_RUN,

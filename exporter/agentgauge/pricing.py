@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -68,6 +68,13 @@ class TokenUsage:
     def prompt(self) -> int:
         """Tokens of the whole prompt: uncached, read from the cache and written to it."""
         return self.input + self.cache_read + self.cache_write_5m + self.cache_write_1h
+
+    @property
+    def uncached(self) -> TokenUsage:
+        """The same call as it would have been without the prompt cache: itself if it did not use one."""
+        if self.input == self.prompt:
+            return self
+        return replace(self, input=self.prompt, cache_read=0, cache_write_5m=0, cache_write_1h=0)
 
     @property
     def total(self) -> int:

@@ -104,3 +104,6 @@ TRANSCRIPT_TEXTS: tuple[TranscriptText, ...] = get_args(TranscriptText)
 TRANSCRIPT_CAUSES: tuple[TranscriptCause, ...] = get_args(TranscriptCause)
 FAULT_SITES: tuple[FaultSite, ...] = get_args(FaultSite)
 REFUSALS: tuple[Refusal, ...] = get_args(Refusal)
+
+COHORT_WEEKS: tuple[str, ...] = tuple(map(str, range(8)))
+"""The weeks of the adoption by cohort: how many weeks ago people came first, and how many weeks later it is."""

@@ -82,7 +82,17 @@ def create_app(folder: Path, prometheus: Prometheus, hosts: Sequence[str] = LOOP
         variables, problem = _variables(dashboard, request)
         from_, to = _asked_range(dashboard, request)
         theme = request.query_params.get("theme", "")
-        view = View(dashboard, panel, tuple(dashboards.values()), variables, from_, to, theme, problem)
+        view = View(
+            dashboard,
+            panel,
+            tuple(dashboards.values()),
+            variables,
+            from_,
+            to,
+            theme,
+            problem,
+            _choices(dashboard, request).numbers,
+        )
         return HTMLResponse(page.render(view))
 
     def draw(request: Request) -> Response:

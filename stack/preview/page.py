@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
 from urllib.parse import urlencode
+
+from stack.preview.query import assumptions
 
 STATIC = Path(__file__).with_name("static")
 
@@ -50,6 +53,7 @@ class View:
     to: str
     theme: str = ""
     problem: str = ""
+    numbers: Mapping[str, str] = field(default_factory=dict)
 
 
 def render(view: View) -> str:
@@ -61,7 +65,7 @@ def render(view: View) -> str:
         description=escape(dashboard["description"]),
         heading=_heading(view),
         navigation=_navigation(view),
-        variables="".join(_variable(variable) for variable in view.variables),
+        variables="".join([*map(_variable, view.variables), *_assumptions(view)]),
         marks="".join(_mark(annotation) for annotation in dashboard["annotations"]["list"]),
         ranges=_ranges(view),
         kept=_kept(view),
@@ -86,6 +90,7 @@ def _template(name: str) -> Template:
 
 def _query(view: View, **more: str) -> str:
     pairs = [(f"var-{variable.name}", value) for variable in view.variables for value in variable.chosen]
+    pairs += [(f"var-{name}", value) for name, value in view.numbers.items()]
     theme = [("theme", view.theme)] if view.theme else []
     return escape(urlencode([*pairs, ("from", view.from_), ("to", view.to), *theme, *more.items()]))
 
@@ -126,6 +131,15 @@ def _variable(variable: Variable) -> str:
         f'<details class="variable"><summary><span>{escape(variable.label)}</span> {escape(chosen)}</summary>'
         f"<div>{boxes or 'nothing to choose'}</div></details>"
     )
+
+
+def _assumptions(view: View) -> list[str]:
+    """A box for each number that the reader sets."""
+    return [
+        f'<label class="assumption">{escape(variable["label"])} <input name="var-{escape(variable["name"])}" '
+        f'type="number" min="0" step="any" value="{escape(view.numbers[variable["name"]])}"></label>'
+        for variable in assumptions(view.dashboard)
+    ]
 
 
 def _mark(annotation: dict[str, Any]) -> str:

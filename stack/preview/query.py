@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -77,6 +77,8 @@ class Choices:
     """What is chosen in the variable bar: name → values, none for All."""
 
     values: Mapping[str, Sequence[str]]
+    numbers: Mapping[str, str] = field(default_factory=dict)
+    """What is assumed: name → a number."""
 
     @classmethod
     def of(cls, dashboard: dict[str, Any], asked: Mapping[str, Sequence[str]]) -> Choices:
@@ -85,7 +87,11 @@ class Choices:
             {
                 variable["name"]: [value for value in asked.get(f"var-{variable['name']}", ()) if value not in _ALL]
                 for variable in query_variables(dashboard)
-            }
+            },
+            {
+                variable["name"]: _number(asked.get(f"var-{variable['name']}", ()), variable["current"]["value"])
+                for variable in assumptions(dashboard)
+            },
         )
 
     def matcher(self, name: str) -> str:
@@ -95,6 +101,15 @@ class Choices:
             return ".*"
         pattern = chosen[0] if len(chosen) == 1 else f"({'|'.join(chosen)})"
         return pattern.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _number(asked: Sequence[str], otherwise: str) -> str:
+    return next((text for text in asked if re.fullmatch(r"\d{1,6}(\.\d{1,3})?", text)), otherwise)
+
+
+def assumptions(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
+    """The dashboard's variables that are numbers which the reader sets."""
+    return [variable for variable in dashboard["templating"]["list"] if variable["type"] == "custom"]
 
 
 def query_variables(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
@@ -122,6 +137,8 @@ def substitute(expr: str, time: TimeRange, step: int, choices: Choices, least_st
 
     def value(match: re.Match[str]) -> str:
         name = match[1] or match[2]
+        if name in choices.numbers:
+            return choices.numbers[name]
         return own[name] if name in own else choices.matcher(name)
 
     return _VARIABLE.sub(value, expr)

@@ -59,6 +59,7 @@ PER_SECOND = 0.01
 RATES = {
     metrics.LLM_TOKENS: 40.0,
     metrics.LLM_COST: 3e-5,
+    metrics.LLM_COST_WITHOUT_CACHE: 3e-4,
     metrics.SUBAGENT_TOKENS: 10.0,
     metrics.SUBAGENT_COST: 1e-5,
     metrics.TOOL_COST: 5e-5,
@@ -196,6 +197,9 @@ def _gauge(spec: MetricSpec, labels: dict[str, str]) -> Curve:
         return _one_of(len(closed.values), closed.values.index(labels[closed.name]), labels.get("tool", ""))
     if spec.name.endswith("_ratio") or spec is metrics.EVAL_SCORE:
         return lambda before: min(1.0, 0.9 + _wave(0.1, labels)(before))
+    if spec is metrics.USER_COHORT:
+        came, later = int(labels["weeks_ago"]), int(labels["week"])
+        return lambda _before: float(round(40 * 0.8**later)) if later <= came else math.nan
     many = _wave(40 * _weight(labels), labels)
     return many if spec is metrics.USER_COST else lambda before: float(round(many(before)))
 

@@ -19,6 +19,8 @@ from stack.preview.app import create_app
 from tests.dashboards.boards import GENERATED
 from tests.dashboards.history import AGENT, COARSE_SPAN, SeriesOverTime, served
 
+ORIGIN = "http://127.0.0.1"
+
 A_MINUTE, FAILING_SECONDS, FAILED = 2.0, 330.0, 0.6
 """Tasks a minute; for the last five of them (and what it takes to look at them), so many fail."""
 
@@ -39,8 +41,10 @@ def preview(tmp_path_factory: pytest.TempPathFactory, programs: dict[str, Path])
     """The preview of an agent that has just begun to fail."""
     folder = tmp_path_factory.mktemp("failing")
     series = [_tasks("completed"), _tasks("failed")]
-    with served(programs, folder, time.time(), series) as url, TestClient(create_app(FOLDER, Prometheus(url))) as app:
-        yield app
+    with served(programs, folder, time.time(), series) as url:
+        app = create_app(FOLDER, Prometheus(url))
+        with TestClient(app, base_url=ORIGIN) as client:
+            yield client
 
 
 def _values(preview: TestClient, title: str) -> dict[str, dict[str, Any]]:

@@ -250,6 +250,18 @@ def test_queries_reach_prometheus_with_everything_filled_in(client: TestClient, 
     assert any('tool=~"send_email"' in query["query"] for query in canned.asked)
 
 
+@pytest.mark.parametrize(("asked", "minutes"), [("", "10"), ("&var-minutes=2.5", "2.5"), ("&var-minutes=1)or(1", "10")])
+def test_what_the_reader_assumes_is_in_the_query(
+    client: TestClient, canned: CannedPrometheus, asked: str, minutes: str
+) -> None:
+    """Only as a number; the bar shows it and every link keeps it."""
+    drawn(client, PanelRef(links.VALUE, 101), f"?from=now-28d&to=now{asked}")
+    assert {query["query"].partition(" * sum")[0] for query in canned.asked} == {f"60 * {minutes}"}
+    page = client.get(f"/d/{links.VALUE}?from=now-28d&to=now{asked}").text
+    assert f'value="{minutes}"></label>' in page
+    assert f"var-minutes={minutes}" in page
+
+
 @pytest.mark.parametrize(
     ("expr", "filled"),
     [

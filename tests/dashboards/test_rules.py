@@ -79,6 +79,7 @@ def test_job_and_instance_can_be_chosen_like_every_variable(dashboard: dict[str,
 def test_dashboards_are_not_edited_by_hand_refresh_and_link_to_each_other(dashboard: dict[str, Any]) -> None:
     """uneditable-dashboard, and the settings that every dashboard shares."""
     since = {links.COST: "now-24h", links.AUTONOMY: "now-24h", links.USERS: "now-7d", links.EVALUATIONS: "now-7d"}
+    since[links.VALUE] = "now-28d"
     assert dashboard["editable"] is False
     assert dashboard["refresh"] == style.REFRESH[dashboard["time"]["from"]]
     assert dashboard["time"] == {"from": since.get(dashboard["uid"], "now-1h"), "to": "now"}
@@ -247,7 +248,7 @@ def metrics_of(expr: str) -> list[tuple[str, str]]:
 
 def test_uids_are_the_public_ones() -> None:
     """Bookmarks and pages hold the uids, so they never change."""
-    names = ("overview", "tools", "agent", "cost", "users", "evaluations", "autonomy", "stack")
+    names = ("overview", "tools", "agent", "cost", "users", "evaluations", "autonomy", "value", "stack")
     assert set(GENERATED) == {f"agentgauge-{name}" for name in names}
 
 

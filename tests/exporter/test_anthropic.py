@@ -65,12 +65,19 @@ def cost(gauge: AgentGauge, step: str = "other") -> float:
     return gauge.registry.get_sample_value("agent_llm_cost_usd_total", labels) or 0
 
 
+def without_cache(gauge: AgentGauge) -> float:
+    """What the calls would have cost in USD without the prompt cache."""
+    labels = {"agent": "a", "model": MODEL}
+    return gauge.registry.get_sample_value("agent_llm_cost_without_cache_usd_total", labels) or 0
+
+
 def test_a_plain_call_counts_tokens_cost_and_time(client: Anthropic, gauge: AgentGauge) -> None:
     """Tokens are those of `usage`; the cost is theirs at $4 in and $20 out per million."""
     message = client.messages.create(**ASK)
     assert calls(gauge, "success") == 1
     assert tokens(gauge) == {"input": message.usage.input_tokens, "output": message.usage.output_tokens}
     assert cost(gauge) == pytest.approx((message.usage.input_tokens * 4 + message.usage.output_tokens * 20) / 1e6)
+    assert without_cache(gauge) == cost(gauge)
     labels = {"agent": "a", "model": MODEL}
     assert gauge.registry.get_sample_value("agent_llm_duration_seconds_count", labels) == 1
     assert gauge.registry.get_sample_value("agent_llm_time_to_first_token_seconds_count", labels) == 0
@@ -91,6 +98,8 @@ def test_cache_writes_and_reads_are_disjoint_and_priced_apart(client: Anthropic,
     assert tokens(gauge) == expected
     dollars = expected["input"] * 4 + expected["cache_write_5m"] * 5 + expected["cache_read"] * 0.2
     assert cost(gauge) == pytest.approx((dollars + expected["output"] * 20) / 1e6)
+    uncached = expected["input"] + expected["cache_write_5m"] + expected["cache_read"]
+    assert without_cache(gauge) == pytest.approx((uncached * 4 + expected["output"] * 20) / 1e6)
     prompt = written.input_tokens + written.cache_creation_input_tokens
     labels = {"agent": "a", "model": MODEL}
     assert gauge.registry.get_sample_value("agent_llm_input_tokens_sum", labels) == prompt * 2

@@ -150,6 +150,16 @@ def test_retention_is_of_last_weeks_users_those_who_came_this_week(ledger: Ledge
     assert (figures.cohort, figures.returned) == (3, 2)
 
 
+def test_a_cohort_are_the_users_who_came_first_in_the_same_week(ledger: Ledger) -> None:
+    """By how many weeks ago they came and how many weeks later they were active; of a week, each user counts once."""
+    use(ledger, "rep-stays", 15, 14, 8, 1)
+    use(ledger, "rep-left", 16)
+    use(ledger, "rep-new", 0, 6)
+    use(ledger, "rep-old", 70, 1)
+    use(ledger, "rep-of-another", 1, agent="b")
+    assert ledger.cohorts("a") == {(2, 0): 2, (2, 1): 1, (2, 2): 1, (0, 0): 1}
+
+
 def test_agents_do_not_see_each_others_users(ledger: Ledger) -> None:
     """One database may hold many agents."""
     use(ledger, "rep-1", 0, agent="b")

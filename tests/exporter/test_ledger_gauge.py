@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -110,6 +110,29 @@ def test_users_are_shown_as_gauges(gauge: AgentGauge, registry: CollectorRegistr
     assert shown(registry, "agent_active_users") == {"1d": 2, "7d": 2, "28d": 2}
     assert shown(registry, "agent_user_cost_usd") == {ledger.pseudonym("rep-1"): 0.25}
     assert shown(registry, "agent_user_retention_cohort_users") == {"": 0}
+
+
+def test_adoption_by_cohort_is_a_triangle_read_once_an_hour(
+    gauge: AgentGauge, registry: CollectorRegistry, clock: Clock
+) -> None:
+    """Who came two weeks ago has three weeks to be active in; who comes now is seen within the hour."""
+
+    def cells() -> list[float | None]:
+        name = "agent_user_cohort_active_users"
+        of = (("0", "0"), ("2", "0"), ("2", "1"), ("2", "2"), ("2", "3"))
+        return [registry.get_sample_value(name, {"agent": "a", "weeks_ago": ago, "week": week}) for ago, week in of]
+
+    chat(gauge, "rep-1")
+    clock.at += timedelta(days=14)
+    chat(gauge, "rep-1")
+    gauge.refresh_from_ledger()
+    assert cells() == [0, 1, 0, 1, None]
+    chat(gauge, "rep-2")
+    gauge.refresh_from_ledger()
+    assert cells()[0] == 0
+    clock.at += timedelta(hours=1)
+    gauge.refresh_from_ledger()
+    assert cells()[0] == 1
 
 
 def test_whole_days_of_use_are_those_of_the_agents_time_zone(

@@ -43,6 +43,7 @@ from agentgauge.ledger.schema import (
     NewerSchemaError,
     migrate,
 )
+from agentgauge.vocabulary import COHORT_WEEKS
 
 RETENTION_DAYS = 90
 LONGEST_WINDOW_DAYS = 28
@@ -249,6 +250,27 @@ class Ledger:
             returned=row.returned,
             top_spenders=spenders,
         )
+
+    def cohorts(self, agent: str) -> dict[tuple[int, int], int]:
+        """Active users by when they came first and how long after: (weeks ago, weeks later) → users.
+
+        Weeks are of seven UTC days and count back from today, which is in week 0; users are those of the last
+        ``COHORT_WEEKS`` who took a turn and were never seen before, as far as the ledger reaches.
+        """
+        today, weeks = self.today(), len(COHORT_WEEKS)
+        begins = [(today - timedelta(days=WEEK_DAYS * (week + 1) - 1)).isoformat() for week in range(weeks)]
+        week = case(*((USAGE.c.day >= begin, number) for number, begin in enumerate(begins)), else_=weeks)
+        mine = (USAGE.c.agent == agent, USAGE.c.turns > 0)
+        active = select(USAGE.c.user_id, week.label("week")).where(*mine).distinct().subquery()
+        first = select(active.c.user_id, func.max(active.c.week).label("first")).group_by(active.c.user_id).subquery()
+        counted = (
+            select(first.c.first, active.c.week, func.count())
+            .join_from(first, active, first.c.user_id == active.c.user_id)
+            .where(first.c.first < weeks)
+            .group_by(first.c.first, active.c.week)
+        )
+        with self.reading() as connection:
+            return {(came, came - at): users for came, at, users in connection.execute(counted)}
 
     def top_spenders(self, agent: str, limit: int) -> tuple[Spend, ...]:
         """The users with any spend today, costliest first, at most ``limit``."""

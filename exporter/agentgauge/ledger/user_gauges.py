@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 from agentgauge import metrics
 from agentgauge.instruments import Instruments
 from agentgauge.ledger.store import Ledger
+from agentgauge.vocabulary import COHORT_WEEKS
+
+COHORTS_EVERY = timedelta(hours=1)
 
 
 class UserGauges:
@@ -24,6 +27,7 @@ class UserGauges:
         self._usd_a_day = usd_a_day
         self._time_zone = time_zone
         self._shown: set[str] = set()
+        self._cohorts_of: datetime | None = None
 
     def refresh(self) -> None:
         """Read the ledger and set the gauges; raises what the database raises, and then all stay as they were."""
@@ -45,3 +49,16 @@ class UserGauges:
             self._instruments.gauge(metrics.USER_COST, user).set(cost_usd)
         self._shown = set(spenders)
         self._instruments.gauge(metrics.USERS_OVER_DAILY_COST).set(over)
+        self._refresh_cohorts()
+
+    def _refresh_cohorts(self) -> None:
+        """Once an hour: weeks do not change faster, and this reads all that the ledger keeps."""
+        now = self._ledger.now()
+        if self._cohorts_of is not None and timedelta() <= now - self._cohorts_of < COHORTS_EVERY:
+            return
+        cohorts = self._ledger.cohorts(self._agent)
+        for came in range(len(COHORT_WEEKS)):
+            for later in range(came + 1):
+                gauge = self._instruments.gauge(metrics.USER_COHORT, str(came), str(later))
+                gauge.set(cohorts.get((came, later), 0))
+        self._cohorts_of = now
