@@ -152,7 +152,7 @@ THUMBS = Row(
             113,
             "Why thumbs go down",
             COUNT,
-            "Thumbs down of the last hour by the reason given.",
+            "Thumbs down of the last hour by the reason given. `agentgauge transcripts answers` shows the answers.",
             Query(queries.increase("feedback", "1h", "reason", 'rating="down"'), "{{reason}}"),
             span=12,
             drawn="bars",

@@ -12,6 +12,7 @@ import typer
 from agentgauge.agent_app import AppError
 from agentgauge.bundled import NotBundledError
 from agentgauge.cli.common import REFUSED, AsJson, By, agent, out, say, selected_app, stop
+from agentgauge.cli.conversations import behind, lines
 from agentgauge.cli.mending import mend
 from agentgauge.cli.tables import print_json
 from agentgauge.incident import words
@@ -66,10 +67,11 @@ def incident(
     try:
         place = Place(Prometheus(prometheus, TIMEOUT_SECONDS), thresholds, job, selected_app(), speed)
         seen = look(name, labels, place, then, _agents_name)
+        found = behind(seen)
         if as_json:
-            print_json(words.document(seen))
+            print_json({**words.document(seen), "conversations": [one.session for one in found]})
         else:
-            _show(seen)
+            _show(seen, lines(seen, found))
         if dry_run or seen.firing is None:
             return
         is_mended = mend(seen, yes=yes, by=by, patience=patience * MINUTE, file=post_mortem)
@@ -116,11 +118,13 @@ def _agents_name(needed: bool) -> str:
         return "unknown"
 
 
-def _show(seen: Seen) -> None:
+def _show(seen: Seen, said: list[str]) -> None:
     say(words.headline(seen.alert, seen.firing, seen.others, seen.at), style="bold")
     _say_cut(f"  {seen.summary}")
     for line in (words.who(seen.impact), words.conversations(seen.impact), words.what(seen.impact)):
         _say_cut(f"  {line}")
+    for line in said:
+        _say_cut(f"  {printable(line)}" if not line.startswith(" ") else f"    {printable(line)}")
     before = seen.alert
     for one in seen.diagnosis.steps:
         for line in words.step_lines(one, one.alert != before):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,7 +46,7 @@ def list_(
         {
             "session": one.session,
             "at": one.at,
-            "why": [_why(occasion) for occasion in one.occasions],
+            "why": [why(occasion) for occasion in one.occasions],
             "user": one.user,
             "version": one.version,
             "prompt_version": one.prompt_version,
@@ -69,14 +69,20 @@ def list_(
 
 
 @app.command()
-def show(session: Session, as_json: AsJson = False) -> None:
+def show(
+    session: Annotated[
+        str, typer.Argument(metavar="ID", help="A session, as `transcripts list` shows it, or an action.")
+    ],
+    as_json: AsJson = False,
+) -> None:
     """Print one conversation: it holds what a user wrote, so not for tickets."""
     from agentgauge.transcripts.store import Transcripts, UnknownTranscriptError
 
     app = agent()
     with opened_ledger(app) as ledger:
+        kept = Transcripts(ledger, app.name)
         try:
-            one = Transcripts(ledger, app.name).get(session)
+            one = kept.get(kept.session_of_action(session) or session)
         except UnknownTranscriptError as error:
             refuse(str(error))
     if as_json:
@@ -86,7 +92,7 @@ def show(session: Session, as_json: AsJson = False) -> None:
         f"session {one.session}, as of {one.at:%Y-%m-%d %H:%M} UTC, text {one.text}",
         f"user {one.user or 'unknown'}, version {one.version}, prompts {one.prompt_version}; {one.turns} turns, "
         f"{one.tool_calls} tool calls, ${one.cost_usd:.4f}",
-        *(f"{occasion.at:%Y-%m-%d %H:%M}  {_why(occasion)}" for occasion in one.occasions),
+        *(f"{occasion.at:%Y-%m-%d %H:%M}  {why(occasion)}" for occasion in one.occasions),
         "",
         *_conversation(one),
     )
@@ -104,8 +110,11 @@ def answers(
     """
     if reason is not None and reason not in REASONS:
         stop(f"there is no reason {reason!r}; the reasons are {', '.join(REASONS)}")
+    from agentgauge.transcripts.store import Transcripts
+
     app = agent()
-    found = answers_rated_down(reason, newest)
+    with opened_ledger(app) as ledger:
+        found = rated_down(Transcripts(ledger, app.name).newest("thumbs_down", limit=1_000), reason)[:newest]
     if as_json:
         print_json([{"session": session, **asdict(occasion)} for session, occasion in found])
     elif not found:
@@ -128,27 +137,22 @@ def delete(session: Session) -> None:
     say(f"what was kept of session {session} is deleted")
 
 
-def answers_rated_down(reason: str | None, newest: int) -> list[tuple[str, Occasion]]:
-    """The newest thumbs down with the session of each, of one reason or of all."""
-    from agentgauge.transcripts.store import Transcripts
-
-    app = agent()
-    with opened_ledger(app) as ledger:
-        found = Transcripts(ledger, app.name).newest("thumbs_down", limit=1_000)
+def rated_down(transcripts: Iterable[Transcript], reason: str | None) -> list[tuple[str, Occasion]]:
+    """Their thumbs down with the session of each, newest first, of one reason or of all."""
     thumbs = [
         (one.session, occasion)
-        for one in found
+        for one in transcripts
         for occasion in one.occasions
         if occasion.cause == "thumbs_down" and reason in (None, occasion.detail)
     ]
-    return sorted(thumbs, key=lambda one: one[1].at, reverse=True)[:newest]
+    return sorted(thumbs, key=lambda one: one[1].at, reverse=True)
 
 
 def answer_lines(session: str, occasion: Occasion) -> list[str]:
     """A question, the answer that was rated, and what it rests on."""
     said = [f"  user: {occasion.question}", f"  agent: {occasion.answer}"] if occasion.question else []
     return [
-        f"{occasion.at:%Y-%m-%d %H:%M} UTC  {_why(occasion)}  session {session}",
+        f"{occasion.at:%Y-%m-%d %H:%M} UTC  {why(occasion)}  session {session}",
         *(said or ["  what was said is not kept"]),
         *(
             [f"  data: {', '.join(map(_rests_on, occasion.look_ups))}"]
@@ -164,7 +168,8 @@ def _rests_on(one: LookUp) -> str:
     return f"{one.tool} from the cache, {age(one.cached_seconds)} old"
 
 
-def _why(occasion: Occasion) -> str:
+def why(occasion: Occasion) -> str:
+    """The cause, with its detail if there is one."""
     name = occasion.cause.replace("_", " ")
     return f"{name} ({occasion.detail})" if occasion.detail and occasion.detail != "none" else name
 

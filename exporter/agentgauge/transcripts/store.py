@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, select, update
 
-from agentgauge.ledger.schema import TRANSCRIPTS
+from agentgauge.ledger.schema import ACTIONS, TRANSCRIPTS
 from agentgauge.ledger.store import Ledger, is_storable
 from agentgauge.transcripts.notes import MOST_OCCASIONS
 from agentgauge.transcripts.policy import TranscriptPolicy
@@ -55,6 +55,13 @@ class Transcripts:
         if row is None:
             raise _unknown(session)
         return _transcript(row)
+
+    def session_of_action(self, action: str) -> str | None:
+        """The session in which this action was proposed; None if there is no such action."""
+        asked = select(ACTIONS.c.session_id).where(ACTIONS.c.agent == self._agent, ACTIONS.c.id == action)
+        with self._ledger.reading() as connection:
+            found: str | None = connection.execute(asked).scalar()
+        return found
 
     def put(self, transcript: Transcript) -> None:
         """Store one in place of what was stored of its session; the occasions that were known stay.

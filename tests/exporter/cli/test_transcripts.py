@@ -7,13 +7,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner, Result
 
 from agentgauge import AgentGauge
+from agentgauge.cli import conversations
 from agentgauge.cli.root import app as agentgauge
+from alerts import catalog
 
 MODULE = """
 from pathlib import Path
@@ -100,3 +104,37 @@ def test_a_word_that_does_not_exist_is_refused_with_those_that_do(gauge: AgentGa
     result = run(command, option, "grumpy")
     assert result.exit_code == 2
     assert "grumpy" in result.stderr
+
+
+def behind(alert: str, agent: str = "support_bot") -> list[str]:
+    """What `agentgauge incident` shows of the conversations behind an alert."""
+    seen: Any = SimpleNamespace(alert=alert, agent=agent)
+    return conversations.lines(seen, conversations.behind(seen))
+
+
+def test_an_incident_of_wrong_answers_opens_with_them_and_the_age_of_their_data(gauge: AgentGauge) -> None:
+    """Those that were reported as wrong, and no others."""
+    rate(gauge, "s-1", "What does Globex pay?", "$66,000")
+    rate(gauge, "rude", "Hello?", "What.", reason="tone")
+    shown = behind("AgentWrongAnswersReported")
+    assert shown[1:] == [
+        "  user: What does Globex pay?",
+        "  agent: $66,000",
+        "  data: get_deals from the cache, 14 h 10 min old",
+    ]
+
+
+def test_an_incident_of_failures_names_their_sessions_and_the_command(gauge: AgentGauge) -> None:
+    """The text is one command away; another agent's, or that of an alert without conversations, is not shown."""
+    with gauge.session(session_id="s-1") as session, session.task() as task:
+        task.failed()
+    gauge.refresh_from_ledger()
+    (line,) = behind("AgentTaskCompletionLow")
+    assert line == "conversations: s-1 (failed); `agentgauge transcripts show SESSION` prints one"
+    assert behind("AgentTaskCompletionLow", agent="sales_companion") == []
+    assert behind("AgentExporterDown") == []
+
+
+def test_every_alert_with_conversations_exists() -> None:
+    """A renamed alert would lose them without a word."""
+    assert set(conversations.OF_ALERTS) <= {alert.name for alert in catalog.ALERTS}

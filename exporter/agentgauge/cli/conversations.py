@@ -1,0 +1,67 @@
+"""The conversations behind an alert, as `agentgauge incident` shows them: on the terminal alone, never on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agentgauge.agent_app import AppError
+from agentgauge.cli.common import agent, opened_ledger
+from agentgauge.cli.transcripts import answer_lines, rated_down, why
+from agentgauge.incident.seen import Seen
+from agentgauge.transcripts.store import Transcripts
+from agentgauge.transcripts.transcript import Transcript
+from agentgauge.vocabulary import Reason, TranscriptCause
+
+MOST = 3
+
+
+@dataclass(frozen=True)
+class Sought:
+    """Which conversations show what an alert is about; ``reason`` is that of a thumb."""
+
+    cause: TranscriptCause
+    reason: Reason | None = None
+
+
+OF_ALERTS: Mapping[str, Sought] = {
+    "AgentApprovalRateLow": Sought("rejected"),
+    "AgentLatencySpike": Sought("slow"),
+    "AgentNegativeFeedbackHigh": Sought("thumbs_down"),
+    "AgentSessionLooping": Sought("looping"),
+    "AgentTaskCompletionLow": Sought("failed"),
+    "AgentToolLatencyHigh": Sought("slow"),
+    "AgentWrongAnswersReported": Sought("thumbs_down", "wrong_answer"),
+}
+"""Alerts of which a conversation tells more than a figure."""
+
+
+def behind(seen: Seen) -> list[Transcript]:
+    """The newest conversations that show what the alert is about; none if the agent or its ledger cannot be had."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from agentgauge.ledger import LedgerError
+
+    sought = OF_ALERTS.get(seen.alert)
+    if sought is None:
+        return []
+    try:
+        app = agent()
+        if app.name != seen.agent:
+            return []
+        with opened_ledger(app) as ledger:
+            found = Transcripts(ledger, app.name).newest(sought.cause)
+    except (AppError, LedgerError, SQLAlchemyError):  # the incident is there without it
+        return []
+    return [one for one in found if sought.reason is None or rated_down([one], sought.reason)][:MOST]
+
+
+def lines(seen: Seen, found: list[Transcript]) -> list[str]:
+    """The answers that were rated down, with the age of their data; of other causes, the sessions and the command."""
+    if not found:
+        return []
+    sought = OF_ALERTS[seen.alert]
+    if sought.cause == "thumbs_down":
+        return [line for one in rated_down(found, sought.reason)[:MOST] for line in answer_lines(*one)]
+    sessions = [f"{one.session} ({why(one.occasions[-1])})" for one in found]
+    return [f"conversations: {', '.join(sessions)}; `agentgauge transcripts show SESSION` prints one"]
