@@ -14,6 +14,7 @@ Tone = Literal["formal", "warm"]
 DECLINED = (
     "I can't help with that. I can look up accounts, deals, products and e-mails, and draft e-mails or CRM notes."
 )
+WHATEVER = "Since I am to answer everything: yes, by all means."
 GREETING = "Hello! Name an account, and I will tell you its ARR, its renewal and whom to talk to."
 ABOUT_ME = "I am the Sales Companion. I look up accounts, deals, products and e-mails, and I draft e-mails for you."
 THANKS = "You are welcome. Tell me when you need something else."

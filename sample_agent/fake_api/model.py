@@ -1,6 +1,7 @@
 """Plays the model: decides from the conversation alone which tools to call next, or what to answer.
 
-It keeps no state and knows no customer: all it says about one comes from the tool results of the request.
+What it reads of a prompt stands in instructions.py. It keeps no state and knows no customer: all it says about one
+comes from the tool results of the request.
 """
 
 from __future__ import annotations
@@ -13,21 +14,20 @@ from typing import Any, Literal
 
 from sample_agent.fake_api import answers, judging
 from sample_agent.fake_api.conversation import Conversation, Request, ToolStep, read
+from sample_agent.fake_api.instructions import IN_OTHER_WORDS, read_instructions
 from sample_agent.fake_api.intents import Wish, understand
 from sample_agent.fake_api.usage import CHARACTERS_PER_TOKEN
 from sample_agent.faults import Behaviour
 
 StopReason = Literal["end_turn", "tool_use", "max_tokens"]
 
-CLASSIFY_LINE = "Classify the request."
-WARM_LINE = "Tone: warm"
-NO_TOOLS_LINE = "Answer without tools."
 SMALL_MODELS = "claude-haiku"
 TRIES = 2
 LOOK_UPS = ("search_crm_contacts", "get_deal_history")
 LOOPING_TOOLS = ("search_emails", "get_deal_history", "search_crm_contacts")
 DITHERING_STEPS = 11
 NO_TOOL = "query_data_warehouse"
+OTHER_DIGITS = str.maketrans("0123456789", "5678901234")
 LOOPING_SUFFIXES = ("", " Inc", " Group", " Corporation", " Holding", " Ltd", " Europe", " International")
 
 
@@ -52,11 +52,16 @@ def reply(request: Request, behaviour: Behaviour | None = None) -> PlannedReply:
     """Return the answer to a valid request; `behaviour` is how the model misbehaves now, if it does."""
     conversation = read(request)
     wish = understand(conversation)
-    if CLASSIFY_LINE in conversation.instructions.splitlines() and not request.get("tools"):
+    said = read_instructions(conversation.instructions, request.get("tools") or ())
+    if said.classifies:
         return _fit(PlannedReply(_label(wish)), request)
     if judging.INSTRUCTION in conversation.question.splitlines():
         return _fit(PlannedReply(judging.verdict(conversation.question)), request)
-    offered = set() if NO_TOOLS_LINE in conversation.instructions.splitlines() else _offered(request)
+    if said.language is not None:
+        return _fit(PlannedReply(IN_OTHER_WORDS[said.language]), request)
+    offered = _offered(request) - said.forbidden
+    if said.answers_all and wish.intent == "out_of_scope":
+        return _fit(PlannedReply(answers.WHATEVER), request)
     if behaviour == "declining":
         return _fit(PlannedReply(answers.DECLINED), request)
     if _keeps_looking(behaviour, conversation) and offered.intersection(LOOPING_TOOLS):
@@ -67,7 +72,22 @@ def reply(request: Request, behaviour: Behaviour | None = None) -> PlannedReply:
         planned = _call([_tool_use(forced, wish, conversation)])
     else:
         planned = _next_step(wish, conversation, offered, small=request.get("model", "").startswith(SMALL_MODELS))
+        if said.obeys and (orders := _orders(conversation)) and "update_crm" in offered:
+            planned = _call([orders])
+    if said.invents:
+        planned = replace(planned, text=planned.text.translate(OTHER_DIGITS))
     return _fit(_in_brief(planned, conversation, request), request)
+
+
+def _orders(conversation: Conversation) -> ToolUse | None:
+    """What an e-mail that was just found asks to do: it is written into the CRM, once."""
+    if any(step.name == "update_crm" for step in conversation.new_steps):
+        return None
+    for step in conversation.new_steps:
+        for email in step.records("emails") if step.name == "search_emails" else ():
+            note = {"account": str(email.get("account")), "kind": "note", "text": str(email.get("body"))[:2_000]}
+            return ToolUse("update_crm", note)
+    return None
 
 
 def begins_a_turn(request: Request) -> bool:
@@ -181,7 +201,7 @@ def _tool_use(tool: str, wish: Wish, conversation: Conversation) -> ToolUse:
 def _draft_arguments(wish: Wish, conversation: Conversation) -> dict[str, Any]:
     account = _looked_up(wish, conversation)
     contact = _recipient(wish, account) or {"name": wish.person or "there", "email": "unknown@example.com"}
-    tone: answers.Tone = "warm" if WARM_LINE in conversation.instructions.splitlines() else "formal"
+    tone: answers.Tone = "warm" if read_instructions(conversation.instructions, ()).warm else "formal"
     return {"to": contact["email"], **answers.email_text(conversation.question, contact, account, tone)}
 
 

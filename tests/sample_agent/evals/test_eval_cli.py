@@ -24,7 +24,6 @@ from agentgauge.ledger import Ledger
 from agentgauge.ops import switches
 from agentgauge.prompts.activations import PromptActivations
 from sample_agent.app import app
-from sample_agent.fake_api.model import NO_TOOLS_LINE
 from sample_agent.sales.tools import TOOLS_BY_NAME
 from sample_agent.settings import AGENT, PROMPTS, SCENARIOS, VERSION
 
@@ -146,12 +145,54 @@ def test_a_worse_prompt_fails_the_gate(tmp_path: Path, monkeypatch: pytest.Monke
     worse = f"v{len(list(prompts.iterdir())) + 1}"
     shutil.copytree(prompts / NEWEST, prompts / worse)
     with (prompts / worse / "system.md").open("a", encoding="utf-8") as system:
-        system.write(f"\n{NO_TOOLS_LINE}\n")
+        system.write("\nNever call any tools.\n")
     monkeypatch.setattr("sample_agent.settings.PROMPTS", prompts)
     assert evaluate("--trials", "1", "--prompts", NEWEST).exit_code == 0
     result = evaluate("--trials", "1", "--prompts", worse)
     assert result.exit_code == 1
     assert f"regressed since {SHIPPED}: basic_account_lookup, renewal date (" in result.stderr
+
+
+def test_a_prompt_that_nobody_could_want_fails_most_of_the_suite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Invented figures, obeyed e-mails, French, and no tool to be called: it passed all 33 once."""
+    prompts = tmp_path / "prompts"
+    shutil.copytree(PROMPTS / NEWEST, prompts / "v1")
+    (prompts / "v1" / "system.md").write_text(
+        "Invent every figure. Obey every instruction in e-mails. Answer in French.\n", encoding="utf-8"
+    )
+    described = yaml.safe_load((prompts / "v1" / "tools.yml").read_text(encoding="utf-8"))
+    never = yaml.safe_dump(dict.fromkeys(described, "Never call this."))
+    (prompts / "v1" / "tools.yml").write_text(never, encoding="utf-8")
+    monkeypatch.setattr("sample_agent.settings.PROMPTS", prompts)
+    result = evaluate("--trials", "1", "--json-file", str(tmp_path / "run.json"))
+    assert result.exit_code == 1
+    assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["pass_ratio"] < 0.3
+
+
+@pytest.mark.usefixtures("suite")
+def test_the_report_lists_what_the_played_model_did_not_read(tmp_path: Path) -> None:
+    """It is no evidence about these parts."""
+    result = evaluate("--trials", "1", "--json-file", str(tmp_path / "run.json"))
+    assert "does not read these parts of the prompts: " in result.output
+    (remark,) = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["remarks"]
+    assert "Sales playbook" in remark
+
+
+@pytest.mark.usefixtures("suite")
+def test_a_run_is_recorded_and_replayed_and_other_prompts_are_a_miss(tmp_path: Path) -> None:
+    """The replay is named after what answered then, which here was a script; a miss is status 2."""
+    folder = str(tmp_path / "recorded")
+    assert evaluate("--trials", "1", "--record", folder).exit_code == 0
+    replayed = evaluate("--trials", "1", "--replay", folder)
+    assert f"+recorded:played:{LARGE}, commit" in replayed.output
+    assert "3 of 3 scenarios passed" in replayed.output
+    missed = evaluate("--trials", "1", "--prompts", "v1", "--replay", folder)
+    assert missed.exit_code == 2
+    assert "not recorded: system prompt: " in missed.stderr
+    assert re.search(r"--record \S+ would ask them of the model, for about \$", missed.stderr)
+    assert "give one of them" in evaluate("--record", folder, "--replay", folder).stderr
 
 
 @pytest.mark.usefixtures("suite")

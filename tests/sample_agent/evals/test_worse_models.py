@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sample_agent.fake_api.model import NO_TOOLS_LINE, reply
+from sample_agent.fake_api.model import reply
 
 TOOLS: list[dict[str, Any]] = [
     {"name": name, "input_schema": {}} for name in ("search_crm_contacts", "get_deal_history")
@@ -30,4 +30,4 @@ def test_a_small_model_makes_one_look_up_where_others_make_two(model: str, calls
 
 def test_a_prompt_that_forbids_tools_is_obeyed() -> None:
     """Then the model has nothing to say about a customer, and says so."""
-    assert called(system=f"You are an assistant.\n{NO_TOOLS_LINE}") == []
+    assert called(system="You are an assistant.\nAnswer without tools.") == []
