@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from agentgauge.cost.budgets import BudgetPolicy, Budgets
     from agentgauge.cost.tiers import TierPolicy
     from agentgauge.evals.history import Version
+    from agentgauge.evals.recording import Recording
     from agentgauge.evals.scenario import Scenario
     from agentgauge.evals.transcript import TrialTranscript
     from agentgauge.gauge import AgentGauge
@@ -62,17 +63,27 @@ class Candidate:
     """What is put on trial.
 
     ``prompts`` are None for an agent without prompt versions. ``model`` replaces the one that plans and answers;
-    ``tiers`` (step → tier) are those of the steps that do not run on the configured tier.
+    ``tiers`` (step → tier) are those of the steps that do not run on the configured tier. ``recording``: the HTTP
+    client of the model's SDK takes its ``transport()``, so that answers are recorded, or replayed without the model.
     """
 
     agent_version: str
     prompts: Prompts | None = None
     model: str | None = None
     tiers: Mapping[str, str] = field(default_factory=dict)
+    recording: Recording | None = None
+
+    @property
+    def replays(self) -> bool:
+        """Whether recorded answers stand for the model: no key is needed, and nothing is asked."""
+        return self.recording is not None and self.recording.mode == "replay"
 
 
 class TrialRunner(Protocol):
-    """A candidate that is ready to answer scenarios, any number at a time."""
+    """A candidate that is ready to answer scenarios, any number at a time.
+
+    It may have ``remarks``, a sequence of texts that the report of a run shows, such as what was not tested.
+    """
 
     @property
     def version(self) -> Version:

@@ -11,12 +11,12 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from anthropic import AsyncAnthropic
+from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge, Session
@@ -40,6 +40,7 @@ from agentgauge.trials import play
 from agentgauge.vocabulary import STEPS
 from sample_agent import faults, settings
 from sample_agent.fake_api.app import create_app
+from sample_agent.fake_api.instructions import unread
 from sample_agent.faults import Fault, FaultFile
 from sample_agent.sales import crm
 from sample_agent.sales.companion import KEY_REFUSED, PROVIDER_DOWN, Conversation, SalesCompanion
@@ -78,7 +79,7 @@ class Setup:
         models = _pinned(app.tier_policy(), Switches(model=candidate.model, tiers=candidate.tiers))
         planning, synthesis = models.model_of("planning"), models.model_of("synthesis")
         model = planning if planning == synthesis else f"{planning}/{synthesis}"
-        model = model if _has_key() else played(model)
+        model = model if candidate.replays or _has_key() else played(model)
         policy = app.policy_source()().model_copy(update={"stage": "approval_required"})
         return cls(
             Version(candidate.agent_version, prompts.version, model), prompts, models, policy, app.budget_policy()
@@ -99,7 +100,7 @@ async def on_trial(app: AgentApp, candidate: Candidate) -> AsyncIterator[Trials]
     gauge = AgentGauge(settings.AGENT, tools=list(TOOLS_BY_NAME), registry=CollectorRegistry())
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="agentgauge-evals-")))
-        provider = stack.enter_context(_provider(folder))
+        provider = stack.enter_context(_provider(folder, candidate))
         ledger = stack.enter_context(contextlib.closing(Ledger.open(f"sqlite:///{folder / 'ledger.sqlite'}")))
         crm.build(folder / "crm.sqlite")
         async with AsyncAnthropic(middleware=[gauge.anthropic()], max_retries=RETRIES, **provider) as client:
@@ -111,13 +112,18 @@ def _has_key() -> bool:
 
 
 @contextlib.contextmanager
-def _provider(folder: Path) -> Iterator[Mapping[str, Any]]:
-    """Where the SDK finds the model provider."""
-    if _has_key():
-        yield {}
+def _provider(folder: Path, candidate: Candidate) -> Iterator[Mapping[str, Any]]:
+    """Where the SDK finds the model provider, or a recording of it."""
+    options: dict[str, Any] = {}
+    if candidate.recording is not None:
+        options["http_client"] = DefaultAsyncHttpxClient(transport=candidate.recording.transport())
+    if candidate.replays:
+        yield {**options, "api_key": "recorded"}
+    elif _has_key():
+        yield options
     else:
         with serving(create_app(FaultFile(folder), latency=0)) as url:
-            yield {"api_key": "fake-local", "base_url": url}
+            yield {**options, "api_key": "fake-local", "base_url": url}
 
 
 class Trials:
@@ -138,6 +144,14 @@ class Trials:
     def version(self) -> Version:
         """What is on trial."""
         return self._setup.version
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What a reader of the results must know: what the script that played the model did not read."""
+        if not self._setup.version.is_played:
+            return ()
+        ignored = [title for text in self._setup.prompts.texts.values() for title in unread(text)]
+        return [f"the script that plays the model does not read these parts of the prompts: {'; '.join(ignored)}"]
 
     async def answer(self, scenario: Scenario) -> TrialTranscript:
         """Have a new agent do what a scenario says. Raises ProviderFailedError."""

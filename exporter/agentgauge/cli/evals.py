@@ -17,12 +17,15 @@ from agentgauge.cli.evaluating import (
     Sample,
     Trials,
     candidate_of,
+    check_recording,
     execute,
     live_candidate,
     on_trial,
+    recording_of,
     scenarios_of,
     suite_name,
     summary,
+    version_on_trial,
     what_failed,
 )
 from agentgauge.cli.tables import print_json, print_wide
@@ -61,6 +64,8 @@ def run(
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that broke off.")] = False,
     judge: Annotated[str | None, typer.Option(metavar="MODEL", help="Have this model judge the criteria, too.")] = None,
+    record: Annotated[Path | None, typer.Option(help="Record what the model answers in this folder.")] = None,
+    replay: Annotated[Path | None, typer.Option(help="Answer from such a folder: offline, and for nothing.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML to this file.")] = None,
     json_file: Annotated[Path | None, typer.Option(help="Write JSON to this file.")] = None,
     margin: Annotated[
@@ -80,6 +85,7 @@ def run(
     app = agent()
     if live and (folder, version, prompts, model) != (None, None, None, None):
         stop("--live evaluates what runs in production; leave out --scenarios, --version, --prompts and --model")
+    recording = recording_of(record, replay)
     name, scenarios = scenarios_of(app, suite, folder)
     chosen = [one for one in scenarios if tag is None or tag in one.tags]
     if not chosen:
@@ -90,16 +96,16 @@ def run(
             candidate = live_candidate(app, ledger)
         else:
             candidate = candidate_of(app, ledger, prompts=prompts, version=version, model=model)
+        candidate = replace(candidate, recording=recording)
         chosen = chosen if size is None else sample(chosen, size, ledger.today())
         partial = len(chosen) < len(scenarios)
 
         async def work(runner: TrialRunner) -> tuple[VersionStanding | None, Evaluated]:
-            other = None if compare is None else history.standing_of(name, compare, runner.version)
+            on_trial_now = version_on_trial(runner, recording)
+            other = None if compare is None else history.standing_of(name, compare, on_trial_now)
             if compare is not None and other is None:
                 stop(f"no other version called {compare!r} ran the suite {name}; see `agentgauge eval history`")
-            begun = plan(
-                history, name, runner.version, chosen, trials=trials, partial=partial, resume=resume, live=live
-            )
+            begun = plan(history, name, on_trial_now, chosen, trials=trials, partial=partial, resume=resume, live=live)
             judgements = app.state / "judgements"
             evaluated = await execute(
                 runner,
@@ -111,6 +117,9 @@ def run(
                 judgements=judgements,
                 limits=replace(DEFAULT_LIMITS, margin=margin / 100),
             )
+            if evaluated.report is not None:
+                remarks = tuple(getattr(runner, "remarks", ()))
+                evaluated = replace(evaluated, report=replace(evaluated.report, remarks=remarks))
             return other, evaluated
 
         try:
@@ -118,6 +127,8 @@ def run(
         except KeyboardInterrupt:
             stop("stopped; what was done is kept: `agentgauge eval run --resume` goes on")
     made, ended = evaluated.report, evaluated.ended
+    if recording is not None:
+        check_recording(recording)
     if made is not None:
         not_run = sorted({one.name for one in chosen} - {one.name for one in made.scenarios})
         if junit is not None:

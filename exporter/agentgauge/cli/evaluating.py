@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from agentgauge.agent_app import AgentApp, Candidate, TrialRunner
-from agentgauge.cli.common import problems, stop
+from agentgauge.cli.common import problems, stop, warn
 from agentgauge.evals.checks import usd
 from agentgauge.evals.comparison import DEFAULT_LIMITS, Comparison, Limits
 from agentgauge.evals.evaluation import Evaluated, Plan, evaluate
-from agentgauge.evals.history import EvalHistory, Trial
+from agentgauge.evals.history import EvalHistory, Trial, Version, recorded
 from agentgauge.evals.intervals import Interval
 from agentgauge.evals.judge import Judge
 from agentgauge.evals.report import EvalReport, points, times, why_worse
@@ -26,9 +26,13 @@ from agentgauge.ops.switches import in_force
 from agentgauge.prompts.activations import PromptActivations
 
 if TYPE_CHECKING:
+    from agentgauge.evals.recording import Recording
     from agentgauge.ledger import Ledger
 
 T = TypeVar("T")
+
+MOST_MISSES = 5
+"""That are printed: one changed prompt makes every request a miss."""
 
 PLAYED_BANNER = "played: no model was asked. This tests the harness and the checks; it says nothing about the prompts"
 
@@ -72,6 +76,49 @@ def live_candidate(app: AgentApp, ledger: Ledger) -> Candidate:
     """The agent as it runs now: the prompts in force, on the models that the on-call switched to."""
     switches = in_force(ledger, app.name)
     return replace(candidate_of(app, ledger, model=switches.model), tiers=switches.tiers)
+
+
+def recording_of(record: Path | None, replay: Path | None) -> Recording | None:
+    """What ``--record`` and ``--replay`` ask for; stops the command if both do, or if there is nothing to replay."""
+    if record is None and replay is None:
+        return None
+    if record is not None and replay is not None:
+        stop("--record asks the model and --replay does not; give one of them")
+    from agentgauge.evals.recording import Recording  # loads an HTTP library that no other command needs
+
+    if replay is not None and not replay.is_dir():
+        stop(f"there is no folder {replay}; record one with `agentgauge eval run --record {replay}`")
+    return Recording(record, "record") if record is not None else Recording(replay or Path(), "replay")
+
+
+def version_on_trial(runner: TrialRunner, recording: Recording | None) -> Version:
+    """The version that a runner tries; what is replayed is called by the model that was recorded."""
+    version = runner.version
+    if recording is None:
+        return version
+    if recording.mode == "record":
+        recording.note_model(version.model)
+        return version
+    return replace(version, model=recorded(recording.model or version.model))
+
+
+def check_recording(recording: Recording) -> None:
+    """Say what came of a recording; stops the command if a request was not recorded, or nothing went through it."""
+    if recording.misses:
+        for miss in recording.misses[:MOST_MISSES]:
+            warn(f"not recorded: {'; '.join(miss.changes)}")
+        costs = [miss.cost_usd for miss in recording.misses if miss.cost_usd is not None]
+        price = f"about {usd(sum(costs))}, by what the recorded ones took" if costs else "an amount that is not known"
+        count = len(recording.misses)
+        stop(
+            f"{count} requests were not recorded; --record {recording.folder} would ask them of the model, for {price}"
+        )
+    if not recording.requests:
+        stop(
+            "no request to a model went through the recording: in the agent's trials, give candidate.recording."
+            "transport() to the HTTP client of the model's SDK"
+        )
+    warn(f"{recording.requests} answers {'recorded' if recording.mode == 'record' else 'replayed'}: {recording.folder}")
 
 
 def on_trial(app: AgentApp, candidate: Candidate, work: Callable[[TrialRunner], Awaitable[T]]) -> T:
@@ -127,6 +174,7 @@ def summary(report: EvalReport) -> list[str]:
     ]
     if run.version.is_played:
         lines.insert(0, PLAYED_BANNER)
+    lines += report.remarks
     if report.judge_cost_usd:
         lines.append(f"the judge cost {usd(report.judge_cost_usd)}")
     if flaky := report.named("flaky"):

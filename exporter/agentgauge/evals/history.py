@@ -31,6 +31,14 @@ def played(model: str) -> str:
     return PLAYED + model.removeprefix(PLAYED)
 
 
+RECORDED = "recorded:"
+
+
+def recorded(model: str) -> str:
+    """The name of a model whose recorded answers were replayed."""
+    return RECORDED + model.removeprefix(RECORDED)
+
+
 @dataclass(frozen=True)
 class Version:
     """What was evaluated: the agent's own version, that of its prompts, and the model that plans.
@@ -50,11 +58,17 @@ class Version:
     @property
     def is_played(self) -> bool:
         """Whether something answered in place of the model: what passed says nothing about the prompts then."""
-        return self.model.startswith(PLAYED)
+        return self.model.removeprefix(RECORDED).startswith(PLAYED)
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether recorded answers were replayed: how long they took says nothing then."""
+        return self.model.startswith(RECORDED)
 
     def is_called(self, name: str) -> bool:
         """Whether a person may mean this one by ``name``: all of it, or one of its three parts."""
-        return name in (str(self), self.agent, self.prompt, self.model, self.model.removeprefix(PLAYED))
+        model = self.model.removeprefix(RECORDED)
+        return name in (str(self), self.agent, self.prompt, self.model, model, model.removeprefix(PLAYED))
 
 
 @dataclass(frozen=True)

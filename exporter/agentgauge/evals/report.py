@@ -6,7 +6,8 @@ import json
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ class ScenarioReport:
 class EvalReport:
     """A run by scenario; ``baseline`` is what it is compared with, if there is anything.
 
-    ``comparison`` is None without a baseline, or if that was tried on other scenarios only.
+    ``comparison`` is None without a baseline, or if that was tried on other scenarios only. ``remarks`` are what the
+    agent's trials say that a reader must know.
     """
 
     run: Run
@@ -57,6 +59,7 @@ class EvalReport:
     cost_usd: float
     judge_cost_usd: float
     comparison: Comparison | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def result(self) -> RunResult:
@@ -113,6 +116,8 @@ def report(
     for trial in trials:
         by_scenario.setdefault(trial.scenario, []).append(trial)
     before = {} if baseline is None else baseline.results
+    if run.version.is_recorded or (baseline is not None and baseline.version.is_recorded):
+        limits = replace(limits, latency=inf)
     in_common = by_scenario.keys() & {trial.scenario for trial in before_trials}
     return EvalReport(
         run=run,
@@ -149,6 +154,7 @@ def as_json(report: EvalReport) -> dict[str, Any]:
         "version": {"name": str(run.version), **asdict(run.version)},
         "commit": run.commit,
         "partial": run.partial,
+        "remarks": list(report.remarks),
         "started_at": run.started_at.isoformat(),
         "finished_at": None if run.finished_at is None else run.finished_at.isoformat(),
         "pass_ratio": report.pass_ratio,
@@ -187,7 +193,10 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "trials_needed": comparison.trials_needed,
         "worse": comparison.worse_scenarios,
         "drifts": {
-            drift.name: {"ratio": None if drift.ratio is None else asdict(drift.ratio), "limit": drift.limit}
+            drift.name: {
+                "ratio": None if drift.ratio is None else asdict(drift.ratio),
+                "limit": drift.limit if isfinite(drift.limit) else None,
+            }
             for drift in comparison.drifts
         },
     }
@@ -216,7 +225,8 @@ def write_junit(report: EvalReport, path: Path, not_run: Sequence[str] = ()) -> 
     )
     properties = ET.SubElement(suite, "properties")
     about = {"version": str(run.version), "commit": run.commit, "cost_usd": f"{report.cost_usd:.4f}"}
-    about["answered by"] = "a script" if run.version.is_played else "a model"
+    answered_by = "a script" if run.version.is_played else "a model"
+    about["answered by"] = f"{answered_by}, recorded" if run.version.is_recorded else answered_by
     for name, value in about.items():
         ET.SubElement(properties, "property", name=name, value=value)
     for one in report.scenarios:
