@@ -5,27 +5,34 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from typing import Any
 
 from agentgauge.argument_diff import differences
 
 NOTICEABLE = 0.1
 """A text counts as longer or shorter from this share of change on."""
+MOST_WORDS = 1_000
+"""Of a text that is compared word by word."""
 
 
 @dataclass(frozen=True)
 class EditHabit:
-    """What happened to a field, such as ``tag added``; ``by`` is the share by which a text or number grew or shrank."""
+    """What happened to a field, such as ``tag added``; ``by`` is the share by which a text or number grew or shrank.
+
+    ``put_in`` are the words that were put into a text of which nothing else was changed.
+    """
 
     what: str
     field: str
     by: float | None = None
+    put_in: tuple[str, ...] = ()
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[EditHabit]:
     """The changes from the proposed arguments to those that a person made of them, in the order of the fields."""
     return [
-        EditHabit(what.format(field=one.field), one.field, by)
+        EditHabit(what.format(field=one.field), one.field, by, words_put_in(one.before, one.after))
         for one in differences(before, after)
         for what, by in _changes_of(one.before, one.after)
     ]
@@ -71,6 +78,19 @@ def _changes_of_text(old: str, new: str) -> Iterator[tuple[str, float | None]]:
         yield "{field} lengthened", growth
     else:
         yield "{field} reworded", None
+
+
+def words_put_in(old: Any, new: Any) -> tuple[str, ...]:
+    """What was put into a text whose own words all stayed as they were; () if any was changed or taken out."""
+    if not (isinstance(old, str) and isinstance(new, str)):
+        return ()
+    before, after = old.split(), new.split()
+    if not before or len(after) > MOST_WORDS:
+        return ()
+    steps = [step for step in SequenceMatcher(None, before, after, autojunk=False).get_opcodes() if step[0] != "equal"]
+    if any(kind != "insert" for kind, *_ in steps):
+        return ()
+    return tuple(" ".join(after[start:end]) for *_, start, end in steps)
 
 
 def _greeting_and_rest(text: str) -> tuple[str, str]:

@@ -40,7 +40,8 @@ class PlanningFailure:
 class ParameterChange:
     """What edits have in common: ``times`` of so many ``edits`` of a tool under a prompt version.
 
-    ``by`` is the median share by which a text or number grew or shrank, where it is known.
+    ``by`` is the median share by which a text or number grew or shrank, where it is known. ``put_in`` are the words
+    that were put into a text, where they were the same in all of these edits.
     """
 
     prompt_version: str
@@ -50,6 +51,7 @@ class ParameterChange:
     times: int
     edits: int
     by: float | None
+    put_in: str = ""
 
     def __str__(self) -> str:
         """As in "body shortened by 40 % in 8 of 10 edits of draft_email"."""
@@ -109,15 +111,23 @@ def planning_failures(rejected: Iterable[Action]) -> tuple[PlanningFailure, ...]
 def parameter_changes(edited: Iterable[Action]) -> tuple[ParameterChange, ...]:
     """Edits by version, tool and what they changed, the most frequent first."""
     edits: Counter[tuple[str, str]] = Counter()
-    made: dict[tuple[str, str, str, str], list[EditHabit]] = defaultdict(list)
+    habits: list[tuple[str, str, EditHabit]] = []
     for action in edited:
         version, tool = action.proposal.prompt_version, action.proposal.tool
         edits[version, tool] += 1
-        for change in changes(action.proposal.arguments, action.final_arguments):
-            made[version, tool, change.field, change.what].append(change)
+        habits += [(version, tool, one) for one in changes(action.proposal.arguments, action.final_arguments)]
+    put_in = Counter((version, tool, one.field, words) for version, tool, one in habits for words in set(one.put_in))
+    made: dict[tuple[str, str, str, str, str], list[EditHabit]] = defaultdict(list)
+    for version, tool, one in habits:
+        usual = [words for words in dict.fromkeys(one.put_in) if put_in[version, tool, one.field, words] >= LEAST_TIMES]
+        for words in usual:
+            made[version, tool, one.field, f"“{words}” added to {one.field}", words].append(EditHabit("", one.field))
+        if not usual or len(usual) < len(set(one.put_in)):
+            # What only one person wrote once stays theirs: it is counted, and not quoted.
+            made[version, tool, one.field, one.what, ""].append(one)
     found = [
-        ParameterChange(version, tool, field, what, len(alike), edits[version, tool], _median(alike))
-        for (version, tool, field, what), alike in made.items()
+        ParameterChange(version, tool, field, what, len(alike), edits[version, tool], _median(alike), words)
+        for (version, tool, field, what, words), alike in made.items()
     ]
     return tuple(sorted(found, key=lambda one: (-one.times, one.prompt_version, one.tool, one.what)))
 
@@ -140,6 +150,10 @@ def _improvement_of_planning(one: PlanningFailure) -> str:
 
 
 def _improvement_of_parameters(one: ParameterChange) -> str:
+    if one.put_in:
+        is_tag = one.put_in.startswith("#") and " " not in one.put_in
+        added = f"add the tag {one.put_in}" if is_tag else f"add “{one.put_in}”"
+        return f"{one}: say in the description of {one.tool}: {added} to {one.field}."
     return f"{one}: say in the description of {one.tool} how {one.field} has to be."
 
 

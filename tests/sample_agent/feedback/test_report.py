@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from agentgauge.autonomy.actions import Actions, Proposal
 from agentgauge.cli.root import app as agentgauge
-from agentgauge.feedback.edit_habits import EditHabit, changes
+from agentgauge.feedback.edit_habits import EditHabit, changes, words_put_in
 from agentgauge.feedback.report import FeedbackReport, report
 from agentgauge.feedback.themes import theme_of
 from agentgauge.feedback.thumbs import thumbs_since
@@ -61,6 +61,21 @@ def test_a_new_greeting_and_a_shorter_body_are_two_changes() -> None:
         "greeting of body changed",
         "body shortened",
     ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "put_in"),
+    [
+        ("call back", "call back #renewal", ("#renewal",)),
+        ("call back", "#urgent call back #renewal", ("#urgent", "#renewal")),
+        ("call back soon", "call #renewal", ()),
+        ("", "#renewal", ()),
+        (1, 2, ()),
+    ],
+)
+def test_what_was_put_into_a_text_is_told_from_what_was_rewritten(before: Any, after: Any, put_in: Any) -> None:
+    """Only if its own words all stayed."""
+    assert words_put_in(before, after) == put_in
 
 
 @pytest.mark.parametrize(
@@ -192,3 +207,22 @@ def test_the_command_says_so_when_there_is_nothing(state: Path) -> None:
     """An empty ledger is not an error."""
     result = CliRunner().invoke(agentgauge, ["feedback", "report", "--days", "7"])
     assert result.output.splitlines() == ["What this points at, with prompts none in force:", "* nothing yet."]
+
+
+def test_a_tag_that_people_add_again_and_again_is_asked_for_by_its_name(ledger: Ledger) -> None:
+    """It read "text lengthened by 47 %", from which nobody could write a prompt."""
+    for text in ("call back", "sent the offer to Jane", "lost to Initech", "new contact"):
+        decide(ledger, "edited", before={"text": text}, after={"text": f"{text} #renewal"})
+    made = summed_up(ledger)
+    assert [str(one) for one in made.changes] == ["“#renewal” added to text in 4 of 4 edits of update_crm"]
+    assert made.improvements == (
+        "“#renewal” added to text in 4 of 4 edits of update_crm: say in the description of update_crm: "
+        "add the tag #renewal to text.",
+    )
+
+
+def test_words_that_one_person_added_once_are_not_quoted(ledger: Ledger) -> None:
+    """A report is read by many; what a reviewer wrote to one customer is in the action."""
+    decide(ledger, "edited", before={"text": "call back"}, after={"text": "call back, her knee was operated on"})
+    (one,) = summed_up(ledger).changes
+    assert one.what == "text lengthened"
