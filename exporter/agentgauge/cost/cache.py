@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from weakref import WeakValueDictionary
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from agentgauge.cost.shared_call import SharedCall
 from agentgauge.cost.store import Held, Store, StoreDownError
@@ -36,16 +36,25 @@ KEEP_FACTOR = 2.0
 """Results are kept past their time to live, by this factor, so that an expiry and a miss can be counted apart."""
 
 
+def _as_paths(written: object) -> object:
+    return (written,) if isinstance(written, str) else written
+
+
+Paths = Annotated[tuple[str, ...], BeforeValidator(_as_paths)]
+"""Paths into a result; a file may write one as it is."""
+
+
 class CachedTool(Part):
     """How long results of a tool are served, 0 for never, and to whom.
 
     ``scope`` is ``tenant`` for results that are the same for everybody, ``user`` for those that depend on who asks.
-    ``about`` is where in a result the names stand of what it is about, as a path: ``accounts.name``.
+    ``about`` is where in a result the names stand of what it is about, as paths: ``accounts.name``. Those of what was
+    looked for in vain belong to them: it may be written next.
     """
 
     seconds: float = Field(ge=0)
     scope: Literal["tenant", "user"]
-    about: str | None = None
+    about: Paths = ()
 
 
 class Invalidation(Part):
@@ -73,7 +82,7 @@ def load(path: Path, tools: Collection[str]) -> CachePolicy:
                 raise file.error([section, tool], f"there is no such tool; the tools are {', '.join(tools)}")
     for tool, write in policy.invalidates.items():
         for index, read in enumerate(write.tools):
-            if read not in policy.tools or policy.tools[read].about is None:
+            if read not in policy.tools or not policy.tools[read].about:
                 problem = f"{read!r} is not a tool above that says what its results are `about`"
                 raise file.error(["invalidates", tool, "tools", index], problem)
     return policy
@@ -235,7 +244,7 @@ class ToolCache:
         result = await fetch()
         text = json.dumps(result)
         if writes is not None:
-            about = tuple(_names(result, policy.about)) if policy.about else ()
+            about = tuple(name for path in policy.about for name in _names(result, path))
             try:
                 held = Held(text, fetched_at, about)
                 await self._store.put(tool, key, held, policy.seconds * KEEP_FACTOR, writes)
@@ -292,13 +301,13 @@ class ToolCache:
 
 
 def _names(result: Any, path: str) -> Iterator[str]:
-    """The texts that a path leads to, through every item of the lists on its way."""
+    """The names that a path leads to, through every item of the lists on its way, without regard to case and blanks."""
     if isinstance(result, list):
         for item in result:
             yield from _names(item, path)
     elif not path:
         if isinstance(result, str):
-            yield result
+            yield " ".join(result.split()).casefold()
     elif isinstance(result, dict):
         field, _, rest = path.partition(".")
         yield from _names(result.get(field), rest)

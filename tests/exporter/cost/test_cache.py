@@ -19,8 +19,8 @@ CONTACTS, DEALS, EMAILS, WRITE = "search_crm_contacts", "get_deal_history", "sea
 POLICY = CachePolicy(
     most=100,
     tools={
-        CONTACTS: CachedTool(seconds=300, scope="tenant", about="accounts.name"),
-        DEALS: CachedTool(seconds=900, scope="user", about="accounts.name"),
+        CONTACTS: CachedTool(seconds=300, scope="tenant", about=("accounts.name", "not_found")),
+        DEALS: CachedTool(seconds=900, scope="user", about=("accounts.name",)),
         EMAILS: CachedTool(seconds=0, scope="tenant"),
     },
     invalidates={WRITE: Invalidation(tools=(CONTACTS,), about="account")},
@@ -194,6 +194,15 @@ async def test_a_write_drops_what_it_touched_and_nothing_else(cache: ToolCache, 
     await cache.look_up(CONTACTS, {"account": "globex inc"}, None, source)
     await cache.look_up(CONTACTS, {"account": "Initech"}, None, initech)
     assert (source.calls, initech.calls) == (2, 1)
+
+
+async def test_what_was_looked_for_in_vain_is_forgotten_when_it_is_written(cache: ToolCache) -> None:
+    """Else the account that a rep has just created would not exist for another five minutes, however they spell it."""
+    nobody = Source({"accounts": [], "not_found": ["hooli  inc"]})
+    await cache.look_up(CONTACTS, {"account": "hooli  inc"}, None, nobody)
+    await cache.wrote(WRITE, {"account": "Hooli Inc", "status": "saved"})
+    found = Source({"accounts": [{"name": "Hooli Inc"}], "not_found": []})
+    assert await cache.look_up(CONTACTS, {"account": "hooli  inc"}, None, found) == found.result
 
 
 @pytest.mark.parametrize("result", [None, {"status": "saved"}])
