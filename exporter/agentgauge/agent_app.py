@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from agentgauge.autonomy.supervisor import Supervisor
     from agentgauge.cost.budgets import BudgetPolicy, Budgets
     from agentgauge.cost.tiers import TierPolicy
+    from agentgauge.evals.checks import Scorer
     from agentgauge.evals.history import Version
     from agentgauge.evals.recording import Recording
-    from agentgauge.evals.scenario import Scenario
+    from agentgauge.evals.scenario import Dataset, Scenario
     from agentgauge.evals.transcript import TrialTranscript
     from agentgauge.gauge import AgentGauge
     from agentgauge.ledger import Ledger
@@ -106,9 +107,11 @@ class AgentApp:
     ``name`` is the label ``agent`` of its metrics; ``ledger`` is a URL (``sqlite:///ledger.sqlite``,
     ``postgresql+psycopg://…``). ``state`` is a folder for transcripts, people who log in and eval judgements. Files:
     ``policy`` (without one, tools of low risk run and the others wait for approval), ``prompts``, ``models`` and
-    ``budgets``. ``suites`` is name → folder of scenario files, ``faults`` are those that a scenario may name. ``check``
-    decides whether arguments fit a tool, by its JSON schema if left out. ``run_tool`` runs a tool, ``trials`` puts a
-    candidate on trial.
+    ``budgets``. ``suites`` is name → dataset: a folder of scenario files, one file, or a function that returns
+    scenarios; ``faults`` are those that a scenario may name. ``scorers`` is name → a check of your own, which every
+    scenario has to pass besides its demands: (scenario, transcript) → what is wrong, or None. ``check`` decides whether
+    arguments fit a tool, by its JSON schema if left out. ``run_tool`` runs a tool, ``trials`` puts a candidate on
+    trial.
     """
 
     name: str
@@ -120,7 +123,8 @@ class AgentApp:
     prompts: PromptFolder | None = None
     models: Path | None = None
     budgets: Path | None = None
-    suites: Mapping[str, Path] = field(default_factory=dict)
+    suites: Mapping[str, Dataset] = field(default_factory=dict)
+    scorers: Mapping[str, Scorer] = field(default_factory=dict)
     faults: Sequence[str] = ()
     check: Check | None = None
     run_tool: RunTool | None = None
@@ -257,8 +261,8 @@ class AgentApp:
             raise AppError(f"{self.name} has no suite {suite!r}; {known}")
         return self.load_scenarios(self.suites[suite])
 
-    def load_scenarios(self, folder: Path) -> list[Scenario]:
-        """The scenarios in a folder, checked against this agent's tools and faults; raises ScenarioError."""
+    def load_scenarios(self, folder: Dataset) -> list[Scenario]:
+        """The scenarios of a dataset, checked against this agent's tools and faults; raises ScenarioError."""
         from agentgauge.evals import scenario
 
         return scenario.load(folder, self.tool_names, self.faults)

@@ -116,6 +116,7 @@ def run(
                 judging_model=judge,
                 judgements=judgements,
                 limits=replace(DEFAULT_LIMITS, margin=margin / 100),
+                scorers=app.scorers,
             )
             if evaluated.report is not None:
                 remarks = tuple(getattr(runner, "remarks", ()))

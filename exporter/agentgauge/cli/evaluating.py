@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +14,14 @@ import typer
 
 from agentgauge.agent_app import AgentApp, Candidate, TrialRunner
 from agentgauge.cli.common import problems, stop, warn
-from agentgauge.evals.checks import usd
+from agentgauge.evals.checks import Scorer, usd
 from agentgauge.evals.comparison import DEFAULT_LIMITS, Comparison, Limits
 from agentgauge.evals.evaluation import Evaluated, Plan, evaluate
 from agentgauge.evals.history import EvalHistory, Trial, Version, recorded
 from agentgauge.evals.intervals import Interval
 from agentgauge.evals.judge import Judge
 from agentgauge.evals.report import EvalReport, points, times, why_worse
+from agentgauge.evals.runner import NO_SCORERS
 from agentgauge.evals.scenario import Scenario
 from agentgauge.ops.switches import in_force
 from agentgauge.prompts.activations import PromptActivations
@@ -141,6 +142,7 @@ async def execute(
     judging_model: str | None = None,
     judgements: Path | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    scorers: Mapping[str, Scorer] = NO_SCORERS,
 ) -> Evaluated:
     """Run the trials under a progress bar, which only a terminal shows.
 
@@ -159,6 +161,7 @@ async def execute(
             max_cost_usd=max_cost,
             judge=judge,
             limits=limits,
+            scorers=scorers,
         )
 
 

@@ -109,7 +109,9 @@ class Watch:
         begun = plan(
             history, suite, runner.version, chosen, trials=schedule.trials, partial=partial, resume=True, live=True
         )
-        return await execute(runner, history, begun, parallel=schedule.parallel, max_cost=schedule.max_cost)
+        return await execute(
+            runner, history, begun, parallel=schedule.parallel, max_cost=schedule.max_cost, scorers=self.app.scorers
+        )
 
     def _version_of(self, candidate: Candidate) -> Version:
         """Its version; getting it ready to hear that is done once for each."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,16 @@ def check(scenario: Scenario, transcript: TrialTranscript) -> list[Check]:
         ),
         *_limits(scenario, transcript),
     ]
+
+
+Scorer = Callable[[Scenario, TrialTranscript], str | None]
+"""A check of one's own: what is wrong with a trial, in a phrase, or None if nothing is."""
+
+
+def scored(scorers: Mapping[str, Scorer], scenario: Scenario, transcript: TrialTranscript) -> list[Check]:
+    """What the scorers say, each failure after the name of its scorer; raises what a scorer raises."""
+    said = {name: scorer(scenario, transcript) for name, scorer in scorers.items()}
+    return [Check(None if failure is None else f"{name}: {failure}") for name, failure in said.items()]
 
 
 def score(checks: list[Check]) -> float:

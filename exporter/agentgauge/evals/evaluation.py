@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
+from agentgauge.evals.checks import Scorer
 from agentgauge.evals.comparison import DEFAULT_LIMITS, Limits
 from agentgauge.evals.history import EvalHistory, Run, Trial, Version
 from agentgauge.evals.judge import Judge
 from agentgauge.evals.report import EvalReport, report
-from agentgauge.evals.runner import Attempt, Ended, attempts, run
+from agentgauge.evals.runner import NO_SCORERS, Attempt, Ended, attempts, run
 from agentgauge.evals.scenario import Scenario
 from agentgauge.evals.transcript import TrialTranscript
 
@@ -64,6 +65,7 @@ async def evaluate(
     max_cost_usd: float | None = None,
     judge: Judge | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    scorers: Mapping[str, Scorer] = NO_SCORERS,
 ) -> Evaluated:
     """Run the trials of a plan and store each as it ends; ``on_trial`` is called with it.
 
@@ -76,7 +78,9 @@ async def evaluate(
         on_trial(trial)
 
     suite, version = planned.run.suite, planned.run.version
-    ended = await run(planned.todo, answer, keep, parallel=parallel, max_cost_usd=max_cost_usd, judge=judge)
+    ended = await run(
+        planned.todo, answer, keep, parallel=parallel, max_cost_usd=max_cost_usd, judge=judge, scorers=scorers
+    )
     trials = history.trials(planned.run)
     baseline = history.baseline(suite, version)
     before = [] if baseline is None else history.trials_behind(baseline)

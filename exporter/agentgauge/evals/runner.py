@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -13,6 +13,7 @@ from agentgauge.evals.judge import Judge
 from agentgauge.evals.scenario import Scenario
 from agentgauge.evals.transcript import TrialTranscript
 
+NO_SCORERS: Mapping[str, checks.Scorer] = {}
 MOST_ERRORS = 3
 """After so many trials without a result no more are started: the fault is not the agent's."""
 
@@ -62,6 +63,7 @@ async def run(
     parallel: int = 8,
     max_cost_usd: float | None = None,
     judge: Judge | None = None,
+    scorers: Mapping[str, checks.Scorer] = NO_SCORERS,
 ) -> Ended:
     """Run the trials, ``parallel`` at a time.
 
@@ -74,7 +76,7 @@ async def run(
     async def work() -> None:
         while (attempt := state.next()) is not None:
             try:
-                trial = await _trial(attempt, answer, judge)
+                trial = await _trial(attempt, answer, judge, scorers)
                 state.spent_usd += trial.cost_usd + trial.judge_cost_usd
                 await asyncio.to_thread(keep, trial)
             except Exception as error:
@@ -107,13 +109,16 @@ class _State:
 
 
 async def _trial(
-    attempt: Attempt, answer: Callable[[Scenario], Awaitable[TrialTranscript]], judge: Judge | None
+    attempt: Attempt,
+    answer: Callable[[Scenario], Awaitable[TrialTranscript]],
+    judge: Judge | None,
+    scorers: Mapping[str, checks.Scorer],
 ) -> Trial:
     scenario = attempt.scenario
     started = perf_counter()
     transcript = await answer(scenario)
     seconds = perf_counter() - started
-    checked = checks.check(scenario, transcript)
+    checked = [*checks.check(scenario, transcript), *checks.scored(scorers, scenario, transcript)]
     judge_cost_usd = 0.0
     if judge is not None and scenario.judge is not None:
         judgement = await judge(scenario.judge, transcript)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -89,22 +89,42 @@ class Scenario(_Document):
         return self
 
 
-def load(folder: Path, tools: Collection[str], faults: Collection[str] = ()) -> list[Scenario]:
-    """All scenarios of a folder's ``*.yml`` files, each of which holds one or a list of them, by name.
+Dataset = Path | Callable[[], Iterable[Scenario]]
+"""Where scenarios come from: a YAML file, a folder of ``*.yml`` files, or a function that makes them."""
 
-    ``tools`` and ``faults`` are those that a scenario may name. Raises ScenarioError at the first thing wrong.
+
+def load(dataset: Dataset, tools: Collection[str], faults: Collection[str] = ()) -> list[Scenario]:
+    """The scenarios of a dataset by name; a file holds one of them or a list.
+
+    ``tools`` and ``faults`` are those that a scenario may name. Raises ScenarioError at the first thing wrong, and what
+    a function raises.
     """
-    if not folder.is_dir():
-        raise ScenarioError(f"there is no folder {folder}; create it and put scenarios there as *.yml files")
     by_name: dict[str, Scenario] = {}
-    for path in sorted(folder.glob("*.yml")):
-        for scenario, block in _read(path, tools, faults):
-            if scenario.name in by_name:
-                raise block.error("name", f"another scenario is called {scenario.name!r}; give each its own name")
-            by_name[scenario.name] = scenario
+    for scenario, block in _all(dataset, tools, faults):
+        if scenario.name in by_name:
+            raise block.error("name", f"another scenario is called {scenario.name!r}; give each its own name")
+        by_name[scenario.name] = scenario
     if not by_name:
-        raise ScenarioError(f"{folder} holds no scenarios; write some there as *.yml files")
+        raise ScenarioError(f"{name_of(dataset)} holds no scenarios; write some there as *.yml files")
     return [by_name[name] for name in sorted(by_name)]
+
+
+def name_of(dataset: Dataset) -> str:
+    """What errors call a dataset."""
+    return str(dataset) if isinstance(dataset, Path) else f"{getattr(dataset, '__qualname__', dataset)}()"
+
+
+def _all(dataset: Dataset, tools: Collection[str], faults: Collection[str]) -> Iterator[tuple[Scenario, Block]]:
+    """Yield the scenarios, each with its place."""
+    if not isinstance(dataset, Path):
+        for number, scenario in enumerate(dataset()):
+            block = Block(name_of(dataset), (number,), number + 1, {}, error_class=ScenarioError)
+            yield _checked(scenario, block, tools, faults), block
+        return
+    if not dataset.exists():
+        raise ScenarioError(f"there is no folder {dataset}; create it and put scenarios there as *.yml files")
+    for path in sorted(dataset.glob("*.yml")) if dataset.is_dir() else [dataset]:
+        yield from _read(path, tools, faults)
 
 
 def _read(path: Path, tools: Collection[str], faults: Collection[str]) -> Iterator[tuple[Scenario, Block]]:
@@ -113,10 +133,14 @@ def _read(path: Path, tools: Collection[str], faults: Collection[str]) -> Iterat
     for block in file.items if isinstance(file.value, list) else [file]:
         if not isinstance(block.value, dict):
             raise block.error((), "expected a scenario: name, input, expected_tools …")
-        scenario = parsed(block, Scenario)
-        for field, problem in _problems(scenario, tools, faults):
-            raise block.error(field, problem)
-        yield scenario, block
+        yield _checked(parsed(block, Scenario), block, tools, faults), block
+
+
+def _checked(scenario: Scenario, block: Block, tools: Collection[str], faults: Collection[str]) -> Scenario:
+    """The scenario; raises ScenarioError if it names something unknown or contradicts itself."""
+    for field, problem in _problems(scenario, tools, faults):
+        raise block.error(field, problem)
+    return scenario
 
 
 def _problems(

@@ -99,6 +99,26 @@ async def test_what_keeps_an_agent_from_answering_is_no_verdict_on_it() -> None:
     assert ended.errors[0] == "alpha: ConnectionError: no route"
 
 
+async def test_scorers_of_ones_own_are_demands_like_the_others() -> None:
+    """Several, each named where it fails; one that raises says nothing about the agent."""
+
+    def polite(_scenario: Scenario, transcript: TrialTranscript) -> str | None:
+        return None if "please" in transcript.output else "says no please"
+
+    def short(_scenario: Scenario, transcript: TrialTranscript) -> str | None:
+        return None if len(transcript.output) < 80 else "is too long"
+
+    def broken(_scenario: Scenario, _transcript: TrialTranscript) -> str | None:
+        raise LookupError("no dictionary")
+
+    kept: list[Trial] = []
+    await run(attempts([A], 1), right, kept.append, scorers={"polite": polite, "short": short})
+    assert (kept[0].passed, kept[0].failures) == (False, ("polite: says no please",))
+    assert 0 < kept[0].score < 1
+    ended = await run(attempts([A], 1), right, kept.append, scorers={"broken": broken})
+    assert (len(kept), ended.errors) == (1, ("alpha: LookupError: no dictionary",))
+
+
 async def test_a_scenario_that_only_a_judge_can_judge_does_not_pass_unjudged() -> None:
     """It says what is missing."""
     kept: list[Trial] = []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agentgauge.evals.scenario import Approval, ScenarioError, load
+from agentgauge.evals.scenario import Approval, Scenario, ScenarioError, load
 
 TOOLS = ("look_up", "send")
 RIGHT = """\
@@ -104,3 +104,19 @@ def test_a_folder_without_scenarios_is_an_error(tmp_path: Path) -> None:
         load(tmp_path, TOOLS)
     with pytest.raises(ScenarioError, match="there is no folder"):
         load(tmp_path / "nowhere", TOOLS)
+
+
+def test_a_dataset_is_a_folder_a_file_or_a_function(tmp_path: Path) -> None:
+    """Checked alike: names, tools and faults that are not there are refused."""
+    read(tmp_path, RIGHT)
+    from_folder, from_file = load(tmp_path, TOOLS), load(tmp_path / "0.yml", TOOLS)
+    made = Scenario(name="look-up", input="Tell me about Initech", expected_tools=["look_up"])
+    assert [one.name for one in (*from_folder, *from_file, *load(lambda: [made], TOOLS))] == ["look-up"] * 3
+    with pytest.raises(ScenarioError, match="another scenario is called 'look-up'"):
+        load(lambda: [made, made], TOOLS)
+
+    def unknown_tool() -> list[Scenario]:
+        return [made.model_copy(update={"expected_tools": ["sned"]})]
+
+    with pytest.raises(ScenarioError, match=r"unknown_tool\(\):1: 0.expected_tools.0: there is no tool 'sned'"):
+        load(unknown_tool, TOOLS)
