@@ -35,6 +35,7 @@ def app() -> AgentApp:
         # A fault of the model provider would hit all trials at once.
         faults=[name for name, kind in FAULTS.items() if kind.acts_on == "tools"],
         check=_check,
+        preview=_preview,
         trials=_on_trial,
     )
 
@@ -43,6 +44,12 @@ def _check(tool: str, arguments: Mapping[str, Any]) -> object:
     from sample_agent.sales.tools import TOOLS_BY_NAME, check
 
     return check(TOOLS_BY_NAME[tool], arguments)
+
+
+def _preview(tool: str, arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    from sample_agent.sales.previews import preview
+
+    return preview(settings.state_directory() / "crm.sqlite", tool, arguments)
 
 
 def _on_trial(candidate: Candidate) -> AbstractAsyncContextManager[TrialRunner]:

@@ -23,7 +23,7 @@ from agentgauge import AgentGauge
 from agentgauge.autonomy import shadow
 from agentgauge.autonomy.access import Door, TooManyGuessesError
 from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError
-from agentgauge.autonomy.approvals import InvalidEditError, NotPermittedError, Person, RiskRaisedError
+from agentgauge.autonomy.approvals import InvalidEditError, NotPermittedError, NotShownError, Person, RiskRaisedError
 from agentgauge.autonomy.people import FRONT_END, TokenError
 from agentgauge.http_guard import FORM, JSON, AsgiApp, RequestGuard, Scope, decoded_json
 from agentgauge.vocabulary import RATINGS, REASONS
@@ -163,17 +163,21 @@ class Service:
         live = await self._find(request)
         body = await _json_object(request)
         decision, arguments, reason = body.get("decision"), body.get("arguments"), body.get("reason")
-        if not isinstance(reason, str | None):
-            raise HTTPException(400, "reason: expected a text")
+        seen = body.get("seen")
+        for name, value in {"reason": reason, "seen": seen}.items():
+            if not isinstance(value, str | None):
+                raise HTTPException(400, f"{name}: expected a text")
         approvals, by = self._autonomy.approvals, person
         if FRONT_END in person.roles:  # its users decide, and it has logged them in
             by = Person(live.conversation.session.user_id or person.name)
         action = await self._action_of(live, request)
         match decision:
             case "approve":
-                deciding = functools.partial(approvals.approve, action.id, by)
+                if action.proposal.effect is not None and seen is None:
+                    raise HTTPException(400, "seen: expected the seal of what was shown, as the approval has it")
+                deciding = functools.partial(approvals.approve, action.id, by, seen)
             case "edit" if isinstance(arguments, dict):
-                deciding = functools.partial(approvals.edit, action.id, arguments, by, reason)
+                deciding = functools.partial(approvals.edit, action.id, arguments, by, reason, seen)
             case "edit":
                 raise HTTPException(400, "arguments: expected the edited ones, all of them, as an object")
             case "reject":
@@ -186,6 +190,9 @@ class Service:
             raise HTTPException(409, str(error)) from None
         except NotPermittedError as error:
             raise HTTPException(403, str(error)) from None
+        except NotShownError as error:
+            unseen = {"error": str(error), "effect": error.effect, "seal": error.seal}
+            return JSONResponse(unseen, status_code=412)
         except (InvalidEditError, RiskRaisedError) as error:
             raise HTTPException(400, f"arguments: {error}") from None
         live.last_used = time.monotonic()
@@ -278,6 +285,8 @@ def _shown(action: Action) -> dict[str, Any]:
         "risk": proposal.risk,
         "why": proposal.context.get("why"),
         "arguments": proposal.arguments,
+        "effect": proposal.effect,
+        "seal": action.seal,
         "expires_at": None if action.expires_at is None else action.expires_at.isoformat(),
     }
 

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AgentApp", "AppError", "Candidate", "Check", "PromptFolder", "RunTool", "Tool", "TrialRunner", "Trials"]
 
+Preview = Callable[[str, Mapping[str, Any]], Mapping[str, Any] | None]
+"""(tool, arguments) → what such a call would do now, as plain fields; None if the arguments say it all."""
+
 T = TypeVar("T")
 
 DEFAULT_STATE = Path(".agentgauge")
@@ -110,8 +113,8 @@ class AgentApp:
     ``budgets``. ``suites`` is name → dataset: a folder of scenario files, one file, or a function that returns
     scenarios; ``faults`` are those that a scenario may name. ``scorers`` is name → a check of your own, which every
     scenario has to pass besides its demands: (scenario, transcript) → what is wrong, or None. ``check`` decides whether
-    arguments fit a tool, by its JSON schema if left out. ``run_tool`` runs a tool, ``trials`` puts a candidate on
-    trial.
+    arguments fit a tool, by its JSON schema if left out; ``preview`` says what a call would do, that of the tool if
+    left out. ``run_tool`` runs a tool, ``trials`` puts a candidate on trial.
     """
 
     name: str
@@ -127,6 +130,7 @@ class AgentApp:
     scorers: Mapping[str, Scorer] = field(default_factory=dict)
     faults: Sequence[str] = ()
     check: Check | None = None
+    preview: Preview | None = None
     run_tool: RunTool | None = None
     trials: Trials | None = None
 
@@ -160,6 +164,16 @@ class AgentApp:
         else:
             self.tool(tool).check(arguments)
 
+    def preview_call(self, tool: str, arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """What a call would do now, as plain fields; None if its arguments say it all.
+
+        Raises what is wrong with a call that could not be carried out.
+        """
+        if self.preview is not None:
+            return self.preview(tool, arguments)
+        of_tool = self.tool(tool).preview
+        return None if of_tool is None else of_tool(arguments)
+
     def open_ledger(self) -> Ledger:
         """Open the ledger; the caller closes it. Raises LedgerError if it cannot be opened."""
         from agentgauge.ledger import Ledger
@@ -176,7 +190,7 @@ class AgentApp:
         """What the agent may do alone, and what people decided; raises YamlFileError if the policy cannot be used."""
         from agentgauge.autonomy.parts import Autonomy
 
-        return Autonomy.on(ledger, self.name, self.policy_source(), self.check_arguments)
+        return Autonomy.on(ledger, self.name, self.policy_source(), self.check_arguments, self.preview_call)
 
     def supervisor(self, gauge: AgentGauge, *, stage: Stage | None = None) -> Supervisor:
         """What runs the agent's tool calls under its policy, for ``ToolRequests``; each is counted as a tool call.
@@ -199,7 +213,7 @@ class AgentApp:
             with gauge.tool_call(tool):
                 return await in_thread_if_plain(run_tool, tool, arguments)
 
-        autonomy = Autonomy.on(gauge.ledger, self.name, policy, self.check_arguments)
+        autonomy = Autonomy.on(gauge.ledger, self.name, policy, self.check_arguments, self.preview_call)
         return Supervisor(gauge, autonomy, run, self.check_arguments, self.version)
 
     def prompt_library(self) -> PromptLibrary:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,8 @@ class Tool:
     ``arguments`` is the JSON schema of its arguments, an object schema. ``risk`` is written here and only here; a tool
     of unknown risk is high. ``side_effect`` says whether a call changes anything outside the agent. ``has_fallback``
     says that it can be answered from a fallback source while its real one is down.
+    ``preview`` says what a call with these arguments would do now, as plain fields (recipient, subject, text, price),
+    and does nothing; people decide on that, and it raises what is wrong with a call that could not be carried out.
     """
 
     name: str
@@ -24,6 +26,7 @@ class Tool:
     risk: Risk = "high"
     side_effect: bool = True
     has_fallback: bool = False
+    preview: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
 
     @property
     def argument_names(self) -> list[str]:

@@ -15,6 +15,7 @@ from sample_agent.sales.tools import TOOLS_BY_NAME
 
 WAITS = 409
 NO_NEWS = 204
+NOT_SHOWN = 412
 LOOK_SECONDS = 30
 CHOICES = r"\[a]pprove  \[e]dit  \[r]eject  \[l]ater: "
 
@@ -61,12 +62,11 @@ class Talk:
     def _decide(self, action: Reply) -> bool:
         """Let the user decide on an action; False if it is left for later."""
         out.print(Text(f"\n{action['tool']}, {action['risk']} risk: {action['why']}", "bold"))
-        for name, value in action["arguments"].items():
-            out.print(Text.assemble((f"{name}: ", "dim"), visible(text_of(value))), soft_wrap=True)
+        _show_fields(action["effect"] or action["arguments"])
         while True:
             match out.input(CHOICES).strip().lower()[:1]:
                 case "a":
-                    problem = self._send(action, {"decision": "approve"})
+                    problem = self._send(action, {"decision": "approve", "seen": action["seal"]})
                 case "r":
                     problem = self._send(action, {"decision": "reject", "reason": out.input("why? ").strip()})
                 case "e":
@@ -95,7 +95,19 @@ class Talk:
         if answered.status_code == WAITS:
             out.print(Text(answered.json()["error"], "yellow"))  # somebody else decided: the conversation goes on
             return None
+        if answered.status_code == NOT_SHOWN:
+            unseen = answered.json()
+            out.print(Text(unseen["error"], "yellow"))
+            _show_fields(unseen["effect"])
+            if out.input("approve that? [y/n] ").strip().lower()[:1] == "y":
+                return self._send(action, {**decision, "seen": unseen["seal"]})
+            return "nothing was decided"
         return None if answered.is_success else str(answered.json()["error"])
+
+
+def _show_fields(fields: dict[str, Any]) -> None:
+    for name, value in fields.items():
+        out.print(Text.assemble((f"{name}: ", "dim"), visible(text_of(value))), soft_wrap=True)
 
 
 def _show(reply: Reply) -> None:

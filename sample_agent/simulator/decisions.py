@@ -42,7 +42,7 @@ def decision(action: dict[str, Any], rng: random.Random, now: dict[Choice, float
         return {"decision": "edit", "arguments": _edited(action), "reason": "added what I know"}
     if choice == "reject":
         return {"decision": "reject", "reason": rng.choice(REASONS)}
-    return {"decision": "approve"}
+    return {"decision": "approve", "seen": action.get("seal")}
 
 
 def done_instead(action: dict[str, Any], rng: random.Random) -> dict[str, Any] | None:

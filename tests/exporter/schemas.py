@@ -252,6 +252,10 @@ STEPS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX agentgauge_transcript_at ON agentgauge_transcript (agent, at)",
     ),
+    (
+        "ALTER TABLE agentgauge_action ADD COLUMN effect TEXT",
+        "ALTER TABLE agentgauge_action ADD COLUMN decided_effect TEXT",
+    ),
 )
 
 

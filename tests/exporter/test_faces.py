@@ -16,8 +16,8 @@ from tests.imports import ROOT
 PUBLIC: dict[str, set[str]] = {
     "autonomy": {
         "Action", "AlreadyDecidedError", "Approvals", "Autonomy", "Call", "CallOutcome", "InvalidEditError",
-        "NotPermittedError", "Person", "Policy", "Resumed", "RiskRaisedError", "Settled", "Supervisor", "Suspension",
-        "ToolRequests", "UnknownActionError", "Waiting", "describe_interruption",
+        "NotPermittedError", "NotShownError", "Person", "Policy", "Resumed", "RiskRaisedError", "Settled", "Supervisor",
+        "Suspension", "ToolRequests", "UnknownActionError", "Waiting", "describe_interruption",
     },
     "cli": {"main"},
     "cost": {

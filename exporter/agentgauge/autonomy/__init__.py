@@ -13,7 +13,14 @@ from agentgauge.extras import on_demand
 
 if TYPE_CHECKING:
     from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError
-    from agentgauge.autonomy.approvals import Approvals, InvalidEditError, NotPermittedError, Person, RiskRaisedError
+    from agentgauge.autonomy.approvals import (
+        Approvals,
+        InvalidEditError,
+        NotPermittedError,
+        NotShownError,
+        Person,
+        RiskRaisedError,
+    )
     from agentgauge.autonomy.parts import Autonomy
     from agentgauge.autonomy.policy import Policy
     from agentgauge.autonomy.supervisor import Call, CallOutcome, Supervisor, describe_interruption
@@ -29,6 +36,7 @@ __all__ = [
     "CallOutcome",
     "InvalidEditError",
     "NotPermittedError",
+    "NotShownError",
     "Person",
     "Policy",
     "Resumed",
@@ -47,7 +55,14 @@ __getattr__ = on_demand(
     "autonomy",
     {
         "actions": ["Action", "AlreadyDecidedError", "UnknownActionError"],
-        "approvals": ["Approvals", "InvalidEditError", "NotPermittedError", "Person", "RiskRaisedError"],
+        "approvals": [
+            "Approvals",
+            "InvalidEditError",
+            "NotPermittedError",
+            "NotShownError",
+            "Person",
+            "RiskRaisedError",
+        ],
         "parts": ["Autonomy"],
         "policy": ["Policy"],
         "supervisor": ["Call", "CallOutcome", "Supervisor", "describe_interruption"],

@@ -20,6 +20,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, select, update
 
 from agentgauge import metrics
+from agentgauge.autonomy.effects import Effect, seal
 from agentgauge.ledger.outbox import Measurement, put
 from agentgauge.ledger.schema import ACTIONS
 from agentgauge.ledger.store import Ledger
@@ -41,7 +42,10 @@ LEASED_UNTIL = func.coalesce(ACTIONS.c.leased_until, ACTIONS.c.started_at + LEAS
 
 @dataclass(frozen=True)
 class Proposal:
-    """What an agent wants to do; ``context`` is what people need to judge it, and the agent to go on after that."""
+    """What an agent wants to do; ``context`` is what people need to judge it, and the agent to go on after that.
+
+    ``effect`` is what it would do, in plain fields; None if the arguments say it all.
+    """
 
     tool: str
     risk: Risk
@@ -55,6 +59,7 @@ class Proposal:
     model: str = "unknown"
     expires_in_seconds: float | None = None
     sampled: bool = False
+    effect: Effect | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,23 @@ class Action:
     verdict: AuditVerdict | None
     leased_until: datetime | None = None
     settlement: Settlement | None = None
+    decided_effect: Effect | None = None
+
+    @property
+    def shown(self) -> Mapping[str, Any]:
+        """What people read of the proposal: its effect or, if the arguments say it all, these."""
+        return self.proposal.arguments if self.proposal.effect is None else self.proposal.effect
+
+    @property
+    def seal(self) -> str:
+        """Changes with whatever is proposed; a decision names the one that it was made on."""
+        return seal(self.proposal.tool, self.proposal.arguments, self.proposal.effect)
+
+    @property
+    def final_seal(self) -> str:
+        """That of what people decided to let happen."""
+        edited = self.decided_arguments is not None
+        return seal(self.proposal.tool, self.final_arguments, self.decided_effect if edited else self.proposal.effect)
 
     @property
     def final_arguments(self) -> Mapping[str, Any]:
@@ -241,8 +263,9 @@ class Actions:
         by: str,
         arguments: Mapping[str, Any] | None = None,
         reason: str | None = None,
+        effect: Effect | None = None,
     ) -> Action:
-        """Commit a person's decision; with ``arguments``, these replace the proposed ones.
+        """Commit a person's decision; with ``arguments``, these replace the proposed ones, and ``effect`` is theirs.
 
         Raises UnknownActionError, and AlreadyDecidedError if it does not wait (any more), or has waited too long.
         """
@@ -250,6 +273,7 @@ class Actions:
             "decision": decision,
             "decided_by": by,
             "decided_arguments": None if arguments is None else json.dumps(arguments),
+            "decided_effect": None if effect is None else json.dumps(effect),
             "reason": reason,
         }
         with self._ledger.writing() as connection:
@@ -423,6 +447,7 @@ def insert(connection: Connection, agent: str, now: datetime, proposals: Iterabl
             "started_at": now.timestamp() if starts else None,
             "leased_until": now.timestamp() + LEASE_SECONDS if starts else None,
             "sampled": int(proposal.sampled),
+            "effect": None if proposal.effect is None else json.dumps(proposal.effect),
         }
         connection.execute(ACTIONS.insert(), row)
         inserted = connection.execute(select(ACTIONS).where(ACTIONS.c.id == row["id"])).one()
@@ -481,6 +506,7 @@ def _action(row: Row[Any]) -> Action:
         model=row.model,
         expires_in_seconds=None if row.expires_at is None else row.expires_at - row.at,
         sampled=bool(row.sampled),
+        effect=_decoded(row.effect),
     )
     return Action(
         id=row.id,
@@ -499,6 +525,7 @@ def _action(row: Row[Any]) -> Action:
         verdict=row.verdict,
         leased_until=_utc(row.leased_until),
         settlement=_settlement(row),
+        decided_effect=_decoded(row.decided_effect),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from agentgauge.argument_diff import differences
 from agentgauge.autonomy.actions import Action, Actions, AlreadyDecidedError, UnknownActionError
+from agentgauge.autonomy.effects import Effect, Preview, no_preview, seal
 from agentgauge.autonomy.permission import NotPermittedError, Person, check_permission
 from agentgauge.autonomy.policy import Policy, is_higher
 from agentgauge.autonomy.standing import AutonomyStandings
@@ -18,6 +19,7 @@ __all__ = [
     "Approvals",
     "InvalidEditError",
     "NotPermittedError",
+    "NotShownError",
     "Person",
     "RiskRaisedError",
     "UnknownActionError",
@@ -30,6 +32,15 @@ class InvalidEditError(ValueError):
 
 class RiskRaisedError(Exception):
     """The edited arguments carry a higher risk than the proposal, so an edit cannot approve them."""
+
+
+class NotShownError(Exception):
+    """What would happen is not what the person was shown; ``effect`` is what it is now, ``seal`` names it."""
+
+    def __init__(self, message: str, effect: Effect | None, seal: str) -> None:
+        super().__init__(message)
+        self.effect = effect
+        self.seal = seal
 
 
 class Approvals:
@@ -47,11 +58,13 @@ class Approvals:
         standings: AutonomyStandings,
         policy: Callable[[], Policy],
         check: Callable[[str, Mapping[str, Any]], object],
+        preview: Preview = no_preview,
     ) -> None:
         self._actions = actions
         self._standings = standings
         self._policy = policy
         self._check = check
+        self._preview = preview
 
     def waiting(self) -> list[Action]:
         """Those that wait for a decision, oldest first."""
@@ -61,33 +74,58 @@ class Approvals:
         """One action, waiting or not; UnknownActionError if there is none."""
         return self._actions.as_due(self._actions.get(action_id))
 
-    def approve(self, action_id: str, by: Person | str) -> Action:
-        """Let it happen as proposed; raises NotPermittedError if the policy does not let this person."""
-        person = self._permitted(self._actions.get(action_id), by)
+    def effect_of(self, tool: str, arguments: Mapping[str, Any]) -> Effect | None:
+        """What a call would do now; None if its arguments say it all. InvalidEditError if it could not be done."""
+        try:
+            self._check(tool, arguments)
+            return self._preview(tool, arguments)
+        except Exception as error:  # whatever a tool's preview raises is about these arguments
+            raise InvalidEditError(str(error)) from None
+
+    def approve(self, action_id: str, by: Person | str, seen: str | None = None) -> Action:
+        """Let it happen as proposed.
+
+        ``seen`` is the seal of what the person was shown, where that can be another than this action's. Raises
+        NotPermittedError if the policy does not let this person, NotShownError if they were shown something else.
+        """
+        action = self._actions.get(action_id)
+        person = self._permitted(action, by)
+        if seen is not None and seen != action.seal:
+            message = f"{action_id} would do something else than you were shown; nothing was decided"
+            raise NotShownError(message, action.proposal.effect, action.seal)
         return self._actions.decide(action_id, "approved", person.name)
 
-    def edit(self, action_id: str, arguments: Mapping[str, Any], by: Person | str, reason: str | None = None) -> Action:
+    def edit(
+        self,
+        action_id: str,
+        arguments: Mapping[str, Any],
+        by: Person | str,
+        reason: str | None = None,
+        seen: str | None = None,
+    ) -> Action:
         """Let it happen with these arguments; with the proposed ones, that is an approval.
 
-        Raises NotPermittedError if the policy does not let this person, InvalidEditError if the arguments do not fit
-        the tool, RiskRaisedError if they make it riskier than proposed.
+        ``seen`` is the seal of what the person was shown; it is needed where the arguments do not say it all. Raises
+        NotPermittedError if the policy does not let this person, InvalidEditError if the arguments do not fit the tool,
+        RiskRaisedError if they make it riskier than proposed, NotShownError if ``seen`` is of something else.
         """
         action = self._actions.get(action_id)
         person = self._permitted(action, by)
         proposal = action.proposal
         if not differences(proposal.arguments, arguments):
             return self.approve(action_id, by)
-        try:
-            self._check(proposal.tool, arguments)
-        except ValueError as error:
-            raise InvalidEditError(str(error)) from None
+        effect = self.effect_of(proposal.tool, arguments)
         risk, why = self._policy().assess(proposal.tool, arguments)
         if is_higher(risk, proposal.risk):
             raise RiskRaisedError(
                 f"with these arguments {action_id} would be {_in_words(risk)}, not of {proposal.risk} risk ({why}); "
                 "an edit cannot raise the risk: reject it, and let the agent propose it again with these arguments"
             )
-        return self._actions.decide(action_id, "edited", person.name, arguments, reason)
+        now = seal(proposal.tool, arguments, effect)
+        if effect is not None and seen != now:
+            message = "with these arguments it would do something else; look at that before you approve it"
+            raise NotShownError(message, effect, now)
+        return self._actions.decide(action_id, "edited", person.name, arguments, reason, effect)
 
     def reject(self, action_id: str, by: Person | str, reason: str) -> Action:
         """Do not let it happen; the agent reads the reason. A promoted tool is demoted at once.

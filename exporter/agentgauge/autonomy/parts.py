@@ -9,6 +9,7 @@ from typing import Any, Self
 from agentgauge.autonomy.actions import Actions
 from agentgauge.autonomy.approvals import Approvals
 from agentgauge.autonomy.changes import Changes
+from agentgauge.autonomy.effects import Preview, no_preview
 from agentgauge.autonomy.logins import Logins
 from agentgauge.autonomy.policy import Policy
 from agentgauge.autonomy.standing import AutonomyStandings
@@ -30,11 +31,16 @@ class Autonomy:
     suspensions: Suspensions
     approvals: Approvals
     logins: Logins
+    preview: Preview = no_preview
 
     @classmethod
-    def on(cls, ledger: Ledger, agent: str, policy: Callable[[], Policy], check: Check) -> Self:
+    def on(
+        cls, ledger: Ledger, agent: str, policy: Callable[[], Policy], check: Check, preview: Preview = no_preview
+    ) -> Self:
         """The parts for an agent whose actions and decisions are in this ledger."""
         actions, changes = Actions(ledger, agent), Changes(ledger, agent)
         standings = AutonomyStandings(actions, changes)
-        approvals = Approvals(actions, standings, policy, check)
-        return cls(policy, actions, changes, standings, Suspensions(ledger, agent), approvals, Logins(ledger, agent))
+        approvals = Approvals(actions, standings, policy, check, preview)
+        return cls(
+            policy, actions, changes, standings, Suspensions(ledger, agent), approvals, Logins(ledger, agent), preview
+        )

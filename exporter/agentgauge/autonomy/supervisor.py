@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from agentgauge import metrics
 from agentgauge.argument_diff import differences
 from agentgauge.autonomy.actions import LEASE_SECONDS, Action, Proposal
+from agentgauge.autonomy.effects import Effect, seal
 from agentgauge.autonomy.gate import AutonomyStanding, Ruling, decide, draw_for
 from agentgauge.autonomy.keeper import Keeper
 from agentgauge.autonomy.parts import Autonomy
@@ -42,6 +43,7 @@ EXPIRED = "expired: nobody decided in time, so it was not done"
 INTERRUPTED = "interrupted: nobody knows whether it was done. Tell the user to check; do not do it again unasked"
 FOUND_DONE = "interrupted, but somebody has looked since: it was done"
 FOUND_NOT_DONE = "interrupted, and somebody has looked since: it was not done. Do not do it again unasked"
+CHANGED = "it would do something else by now than what was approved"
 NOT_STARTED = "interrupted before it was started: it was approved, but not done"
 
 
@@ -122,15 +124,28 @@ class Supervisor:
             self.gauge.instruments.counter(metrics.ACTIONS, call.tool, ruling.risk, ruling.disposition).inc()
             ruled.append((call, ruling))
         expire_in = policy.approvals.expire_after_hours * 3600
-        waiting = [self._proposal(call, ruling, origin, expire_in) for call, ruling in ruled if _waits(ruling)]
+        waiting: list[Proposal] = []
+        for call, ruling in ruled:
+            if _waits(ruling):
+                try:
+                    effect = await asyncio.to_thread(self.autonomy.preview, call.tool, call.arguments)
+                except Exception as error:  # it could not be carried out, so nobody is asked
+                    outcomes.append(_failed(call, error))
+                    continue
+                waiting.append(replace(self._proposal(call, ruling, origin, expire_in), effect=effect))
         others = [(call, ruling) for call, ruling in ruled if not _waits(ruling)]
         recorded = await self._record(policy, others, origin)
         outcomes += await asyncio.gather(*(self._settle(call, ruling, recorded) for call, ruling in others))
         return Round(tuple(outcomes), tuple(waiting))
 
-    async def carry_out(self, claimed: Suspension) -> list[CallOutcome]:
-        """Do what was approved of a claimed request, each action once; an outcome for each, also if it was rejected."""
-        return [await self._carry_out(action) for action in claimed.actions]
+    async def carry_out(self, claimed: Suspension) -> Round:
+        """Do what was approved of a claimed request, each action once; an outcome for each, also if it was rejected.
+
+        What would do something else by now than people were shown is not done: it waits for them again.
+        """
+        came_to = [await self._carry_out(action) for action in claimed.actions]
+        outcomes = tuple(one for one in came_to if isinstance(one, CallOutcome))
+        return Round(outcomes, tuple(one for one in came_to if isinstance(one, Proposal)))
 
     def was_interrupted(self, claimed: Suspension) -> list[CallOutcome] | None:
         """What is known, if a process ended while it carried out this request; None if no process had started to."""
@@ -183,12 +198,19 @@ class Supervisor:
         await self._finish(action, outcome)
         return outcome
 
-    async def _carry_out(self, action: Action) -> CallOutcome:
+    async def _carry_out(self, action: Action) -> CallOutcome | Proposal:
         call = Call(action.proposal.context["call_id"], action.proposal.tool, action.final_arguments)
         if action.decision not in ("approved", "edited"):
             return CallOutcome(call.id, call.tool, "refused", _why_not(action))
         if obstacle := await asyncio.to_thread(self._obstacle, action):
             return CallOutcome(call.id, call.tool, "refused", f"approved, but not allowed any more: {obstacle}")
+        try:
+            effect = await asyncio.to_thread(self.autonomy.preview, call.tool, call.arguments)
+        except Exception as error:  # it could not be carried out any more, perhaps because somebody just did
+            newest = await asyncio.to_thread(self.autonomy.actions.get, action.id)
+            return _failed(call, error) if newest.started_at is None else _last_known(newest)
+        if seal(call.tool, call.arguments, effect) != action.final_seal:
+            return self._asked_again(action, effect)
         if not await asyncio.to_thread(self.autonomy.actions.start, action.id):
             return _last_known(await asyncio.to_thread(self.autonomy.actions.get, action.id))
         async with _renewing(self.autonomy.actions.renew, action.id):
@@ -209,6 +231,11 @@ class Supervisor:
         if is_higher(ruling.risk, proposal.risk):
             return f"it was approved as of {proposal.risk} risk, and is of {ruling.risk} risk ({ruling.why})"
         return None
+
+    def _asked_again(self, action: Action, effect: Effect | None) -> Proposal:
+        """The proposal of an action that people approved, and that would do something else by now."""
+        context = {**action.proposal.context, "why": CHANGED}
+        return replace(action.proposal, arguments=action.final_arguments, effect=effect, context=context)
 
     async def _execute(self, call: Call) -> CallOutcome:
         try:

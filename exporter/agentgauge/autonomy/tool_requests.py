@@ -45,7 +45,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-from agentgauge.autonomy.actions import Action
+from agentgauge.autonomy.actions import Action, Proposal
 from agentgauge.autonomy.supervisor import Call, CallOutcome, Origin, Supervisor, in_thread_if_plain
 from agentgauge.autonomy.suspensions import Due, Suspension
 from agentgauge.session import Session, Task
@@ -287,12 +287,28 @@ class ToolRequests:
             last_known = self.supervisor.was_interrupted(claimed)
             if last_known is not None:
                 task.failed()
-            decided = await self.supervisor.carry_out(claimed) if last_known is None else last_known
-            known_before = [CallOutcome(**outcome) for outcome in record["outcomes"]]
-            outcomes = _in_order(record["calls"], [*known_before, *decided])
+            known = [CallOutcome(**outcome) for outcome in record["outcomes"]]
+            if last_known is not None:
+                known += last_known
+            else:
+                came_to = await self.supervisor.carry_out(claimed)
+                known += came_to.outcomes
+                if came_to.waiting:
+                    await self._wait_again(task, claimed, known, came_to.waiting)
+                    return
+            outcomes = _in_order(record["calls"], known)
             answer = await in_thread_if_plain(go_on, Resumed(task, claimed.state, outcomes, last_known is not None))
             if not task.is_suspended:
                 await asyncio.to_thread(self._suspensions.end, claimed.id, answer)
+
+    async def _wait_again(
+        self, task: Task, claimed: Suspension, known: Sequence[CallOutcome], waiting: Sequence[Proposal]
+    ) -> None:
+        """Let people decide again on what would do something else than they were shown."""
+        record = {**claimed.record, "outcomes": [asdict(outcome) for outcome in known]}
+        await asyncio.to_thread(self._suspensions.suspend_again, claimed.id, claimed.state, waiting, record)
+        task.suspended()
+        self._suspended_here.append(claimed.id)
 
     @contextlib.contextmanager
     def _session_of(self, claimed: Suspension) -> Iterator[Session]:

@@ -25,8 +25,9 @@ from starlette.staticfiles import StaticFiles
 
 from agentgauge.autonomy.access import Door, SecureHeaders
 from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError
-from agentgauge.autonomy.approvals import InvalidEditError, NotPermittedError, RiskRaisedError
+from agentgauge.autonomy.approvals import InvalidEditError, NotPermittedError, NotShownError, RiskRaisedError
 from agentgauge.autonomy.edits import FieldError, edited, fields_of
+from agentgauge.autonomy.effects import seal
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.people import TokenError
 from agentgauge.autonomy.showing import changes, too_late
@@ -130,15 +131,16 @@ class _Page:
 
     async def approve(self, request: Request, form: FormData) -> Response:
         """Let it happen as proposed."""
-        return await self._decide(request, self._approvals.approve)
+        return await self._decide(request, functools.partial(self._approvals.approve, seen=text_in(form, "seen")))
 
     async def edit(self, request: Request, form: FormData) -> Response:
         """Let it happen with other arguments."""
         action = await self._asked_for(request)
         try:
             arguments = self._edited(action, form)
-            editing = functools.partial(self._approvals.edit, arguments=arguments, reason=_reason(form))
-            return await self._decide(request, editing)
+            seen = text_in(form, "seen")
+            editing = functools.partial(self._approvals.edit, arguments=arguments, reason=_reason(form), seen=seen)
+            return await self._decide(request, editing, edit=form)
         except (FieldError, InvalidEditError, RiskRaisedError) as error:
             return self._action(request, action, 422, edit=form, edit_problem=str(error))
 
@@ -179,12 +181,17 @@ class _Page:
     async def _asked_for(self, request: Request) -> Action:
         return await asyncio.to_thread(self._approvals.get, request.path_params["id"])
 
-    async def _decide(self, request: Request, decide: Callable[..., Action]) -> Response:
+    async def _decide(
+        self, request: Request, decide: Callable[..., Action], *, edit: FormData | None = None
+    ) -> Response:
         """Back to the list with what was decided or, if somebody was faster, to the action with who that was."""
         try:
             action = await asyncio.to_thread(decide, request.path_params["id"], by=request.state.person)
         except AlreadyDecidedError as late:
             return self._action(request, late.action, 409, too_late(late.action))
+        except NotShownError as error:
+            action = await self._asked_for(request)
+            return self._action(request, action, 409, f"Not decided: {error}.", edit=edit)
         except NotPermittedError as error:
             return self._action(request, await self._asked_for(request), 403, f"Not decided: {error}.")
         request.session["said"] = f"{action.proposal.tool}: {action.decision or action.verdict}."
@@ -210,13 +217,18 @@ class _Page:
         """The page of one action; with ``edit``, the edit form is as it was filled in."""
         proposed = action.proposal.arguments
         fields = fields_of(proposed, self._schema(action))
-        preview, reason = [], ""
+        preview, effect_preview, seen, reason = [], [], "", ""
         if edit is not None:
             texts, reason = _texts(edit), text_in(edit, "reason")
             fields = [replace(field, text=texts.get(field.name, field.text)) for field in fields]
             try:
-                preview = changes(proposed, self._edited(action, edit))
-            except FieldError as error:
+                arguments = self._edited(action, edit)
+                preview = changes(proposed, arguments)
+                effect = self._approvals.effect_of(action.proposal.tool, arguments) if preview else None
+                if effect is not None:
+                    effect_preview = changes(action.proposal.effect or {}, effect)
+                    seen = seal(action.proposal.tool, arguments, effect)
+            except (FieldError, InvalidEditError) as error:
                 edit_problem = edit_problem or str(error)
         return self._render(
             request,
@@ -225,12 +237,16 @@ class _Page:
             problem=problem,
             action=action,
             state=_state(action),
+            shown=fields_of(action.shown, {}),
             proposed=fields_of(proposed, {}),
             made=changes(proposed, action.final_arguments),
+            effect_made=changes(action.proposal.effect or {}, action.decided_effect or action.proposal.effect or {}),
             fields=fields,
             editing=edit is not None,
             edit_problem=edit_problem,
             preview=preview,
+            effect_preview=effect_preview,
+            seen=seen,
             reason=reason,
             rejecting=rejecting,
         )

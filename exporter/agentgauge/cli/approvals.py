@@ -12,7 +12,14 @@ from rich.text import Text
 
 from agentgauge.agent_app import AgentApp
 from agentgauge.autonomy.actions import Action, AlreadyDecidedError, NotUnresolvedError, UnknownActionError
-from agentgauge.autonomy.approvals import Approvals, InvalidEditError, NotPermittedError, Person, RiskRaisedError
+from agentgauge.autonomy.approvals import (
+    Approvals,
+    InvalidEditError,
+    NotPermittedError,
+    NotShownError,
+    Person,
+    RiskRaisedError,
+)
 from agentgauge.autonomy.edits import FieldError, edited, text_of
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.showing import ago, decided_by, gist, too_late, until, visible
@@ -33,7 +40,7 @@ COLUMNS = [
     Column("risk", "risk"),
     Column("proposed_at", "age", ago, right=True),
     Column("expires_at", "expires in", until, right=True),
-    Column("arguments", "what", lambda arguments: visible(gist(arguments)), cut=True),
+    Column("shown", "what", lambda shown: visible(gist(shown)), cut=True),
 ]
 
 
@@ -80,7 +87,9 @@ def approve(action_id: Id) -> None:
     """Let it happen as proposed."""
     app = agent()
     with _approvals(app) as approvals:
-        _say(approvals.approve(action_id, me(app)))
+        person, action = me(app), approvals.get(action_id)
+        _show_effect(action)
+        _say(approvals.approve(action_id, person, seen=action.seal))
 
 
 @app.command()
@@ -172,6 +181,8 @@ def row_of(action: Action) -> Row:
         "proposed_at": action.at,
         "expires_at": action.expires_at,
         "arguments": proposal.arguments,
+        "effect": proposal.effect,
+        "shown": action.shown,
     }
 
 
@@ -226,19 +237,40 @@ def _edit(
     app: AgentApp, approvals: Approvals, action: Action, texts: dict[str, str], by: Person, reason: str | None
 ) -> None:
     arguments = edited(action.proposal.arguments, texts, app.tool(action.proposal.tool).arguments)
-    decided = approvals.edit(action.id, arguments, by, reason)
+    decided = _edit_what_is_shown(approvals, action, arguments, by, reason)
     show_changes(action.proposal.arguments, arguments)
     _say(decided)
 
 
 def _edit_in_editor(app: AgentApp, approvals: Approvals, action: Action, by: Person, reason: str | None) -> None:
     def decide(arguments: dict[str, Any]) -> None:
-        _say(approvals.edit(action.id, arguments, by, reason))
+        _say(_edit_what_is_shown(approvals, action, arguments, by, reason))
 
     if not edit_in_editor(
         action.proposal.tool, action.proposal.arguments, app.tool(action.proposal.tool).arguments, decide
     ):
         refuse("nothing was decided")
+
+
+def _edit_what_is_shown(
+    approvals: Approvals, action: Action, arguments: dict[str, Any], by: Person, reason: str | None
+) -> Action:
+    """The edit, once the person has seen what it does where the arguments do not say it all."""
+    try:
+        return approvals.edit(action.id, arguments, by, reason)
+    except NotShownError as unseen:
+        say("with these arguments it would do this:")
+        show_changes(action.proposal.effect or {}, unseen.effect or {})
+        if not typer.confirm("approve that?"):
+            refuse("nothing was decided")
+        return approvals.edit(action.id, arguments, by, reason, unseen.seal)
+
+
+def _show_effect(action: Action) -> None:
+    """What it would do, where the arguments do not say it all."""
+    for name, value in (action.proposal.effect or {}).items():
+        out.print(Text(name, "bold"))
+        say(visible(text_of(value)))
 
 
 def _assignment(text: str) -> tuple[str, str]:
@@ -257,9 +289,11 @@ def _show(action: Action) -> None:
     if why and action.decision is None:
         say(f"it waits because {why}")
     say(f"version {proposal.version}, prompt {proposal.prompt_version}, {proposal.model}")
-    for name, value in proposal.arguments.items():
+    for name, value in action.shown.items():
         out.print(Text(f"\n{name}", "bold"))
         say(visible(text_of(value)))
+    if proposal.effect is not None:
+        say(f"\nthe call itself: {gist(proposal.arguments)}")
     if action.decision is not None:
         out.print()
         _say(action)

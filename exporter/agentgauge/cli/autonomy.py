@@ -53,7 +53,7 @@ ACTION_COLUMNS = [
     Column("tool", "tool"),
     Column("risk", "risk"),
     Column("proposed_at", "age", ago, right=True),
-    Column("arguments", "what", lambda arguments: visible(gist(arguments)), cut=True),
+    Column("shown", "what", lambda shown: visible(gist(shown)), cut=True),
 ]
 
 

@@ -11,7 +11,7 @@ import secrets
 from sqlalchemy import DOUBLE_PRECISION, Column, Connection, Index, Integer, MetaData, Table, Text, inspect, text
 from sqlalchemy.schema import CreateColumn
 
-VERSION = 10
+VERSION = 11
 """Raise it by one with every change of the tables below: it makes ledgers of before catch up when they are opened.
 
 Tables, columns and indexes can be added; a new column comes last and can be null. What is there is never changed or
@@ -95,6 +95,8 @@ ACTIONS = Table(
     Column("settled_why", Text),
     Column("happened", Integer),
     Column("own", Integer),  # decided by the user who had asked for it; null where that was not written down
+    Column("effect", Text),  # JSON
+    Column("decided_effect", Text),  # JSON
     Index("agentgauge_action_agent_at", "agent", "at"),
     # These hold all that a track record needs: the rows themselves are long, with whole conversations in them.
     Index("agentgauge_action_decisions", "agent", "tool", "decided_at", "decision"),

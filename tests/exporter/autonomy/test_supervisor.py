@@ -130,7 +130,7 @@ async def test_in_the_stage_shadow_nothing_with_a_side_effect_executes(
     stage("shadow")
     claimed = autonomy.suspensions.claim(request)
     assert claimed is not None
-    assert {outcome.status for outcome in await supervisor.carry_out(claimed)} == {"refused"}
+    assert {outcome.status for outcome in (await supervisor.carry_out(claimed)).outcomes} == {"refused"}
 
 
 async def test_suggestions_are_kept_to_be_compared(supervisor: Supervisor, stage: Callable[[str], None]) -> None:
@@ -255,7 +255,7 @@ async def test_what_was_approved_is_done_as_decided_and_what_was_not_is_not(
     claimed = autonomy.suspensions.claim(request)
     assert claimed is not None
     assert supervisor.was_interrupted(claimed) is None
-    told = {outcome.call_id: outcome for outcome in await supervisor.carry_out(claimed)}
+    told = {outcome.call_id: outcome for outcome in (await supervisor.carry_out(claimed)).outcomes}
     assert tools.did == [("write", {"body": "Dear Jane"}), ("write", {"body": "Hi Jane"})]
     assert json.loads(told["0"].content) == {"tool": "write", "body": "Dear Jane"}
     changed = {"tool": "write", "body": "Hi Jane", "edited_by_the_reviewer": {"body": "Hi Jane"}}
@@ -274,10 +274,10 @@ async def test_nothing_is_done_twice_whoever_carries_it_out_again(
         autonomy.approvals.approve(action, "ann")
     claimed = autonomy.suspensions.claim(request)
     assert claimed is not None
-    first = await supervisor.carry_out(claimed)
+    first = list((await supervisor.carry_out(claimed)).outcomes)
     assert [outcome.status for outcome in first] == ["done", "failed"]
     tools.broken.clear()
-    assert await supervisor.carry_out(claimed) == first
+    assert list((await supervisor.carry_out(claimed)).outcomes) == first
     clock.forward(seconds=LEASE_SECONDS + 1)
     claimed_later = autonomy.suspensions.claim(request)
     assert claimed_later is not None
@@ -320,7 +320,7 @@ async def test_what_a_person_found_out_about_an_interruption_is_told(
         ("done", FOUND_DONE),
         ("failed", FOUND_NOT_DONE),
     ]
-    assert await supervisor.carry_out(claimed) == left
+    assert list((await supervisor.carry_out(claimed)).outcomes) == left
     assert tools.did == []
     assert "Done: write.\nNot done: send.\n" in describe_interruption(left)
 
@@ -396,7 +396,7 @@ async def test_an_approval_does_not_cover_more_than_was_decided_on(
     written(tmp_path, TEXT.replace("above: 20", "above: 12"))
     claimed = autonomy.suspensions.claim(request)
     assert claimed is not None
-    outcomes = await supervisor.carry_out(claimed)
+    outcomes = (await supervisor.carry_out(claimed)).outcomes
     assert tools.did == []
     for outcome in outcomes:
         assert outcome.status == "refused"

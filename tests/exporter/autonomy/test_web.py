@@ -137,6 +137,10 @@ class Reviewer:
         form = {"csrf": self.csrf, **fields}
         return self._seen(self.client.post(f"/approvals{path}", data=form, headers=dict(headers)))
 
+    def approve(self, action: Action) -> Response:
+        """Press the button on the page of an action."""
+        return self.post(f"/actions/{action.id}/approve", {"seen": action.seal})
+
     def _seen(self, answer: Response) -> Response:
         if found := re.search(r'name="csrf" value="(.+?)"', answer.text):
             self.csrf = found[1]
@@ -276,7 +280,7 @@ def test_a_proxy_says_who_somebody_is(app: Starlette, autonomy: Autonomy, propos
     action, eve = propose(), Reviewer(app)
     eve.client.headers.update(PROXY)
     assert "Log out" in eve.get("/").text
-    assert eve.post(f"/actions/{action.id}/approve").status_code == 200
+    assert eve.approve(action).status_code == 200
     assert autonomy.approvals.get(action.id).decided_by == "eve"
 
 
@@ -429,7 +433,7 @@ def test_an_approval_is_recorded_with_who_gave_it(
 ) -> None:
     """Back on the list, that is said once."""
     action = propose()
-    answer = ann.post(f"/actions/{action.id}/approve")
+    answer = ann.approve(action)
     assert (answer.url.path, "draft_email: approved." in answer.text) == ("/approvals/", True)
     decided = autonomy.approvals.get(action.id)
     assert (decided.decision, decided.decided_by, decided.decided_arguments) == ("approved", "Ann", None)
@@ -495,12 +499,60 @@ def test_a_rejection_needs_a_reason(ann: Reviewer, autonomy: Autonomy, propose: 
     assert (decided.decision, decided.decided_by, decided.reason) == ("rejected", "Ann", "too formal")
 
 
+DRAFTS = {6: {"to": "jane@globex.example", "body": "10 % off"}, 7: {"to": "bob@hooli.example", "body": "See you"}}
+
+
+@pytest.fixture
+def sender(tmp_path: Path, people: People) -> Iterator[tuple[Reviewer, Autonomy, Action]]:
+    """Ann at the page of an agent that wants to send the draft 6."""
+    policy = POLICY.model_copy(update={"tools": {"send": POLICY.tools["draft_email"].model_copy(update={"rules": []})}})
+    with closing(Ledger.open(f"sqlite:///{tmp_path / 'sending.sqlite'}")) as ledger:
+        autonomy = Autonomy.on(
+            ledger, "sales_companion", lambda: policy, lambda *_: None, lambda _, given: DRAFTS[given["draft_id"]]
+        )
+        proposal = Proposal("send", "medium", "approval", {"draft_id": 6}, {}, effect=DRAFTS[6])
+        action = autonomy.actions.propose(proposal)
+        yield Reviewer(mounted(autonomy, Door(people)), people.add("Ann", ())), autonomy, action
+
+
+def test_the_email_behind_a_number_is_shown(sender: tuple[Reviewer, Autonomy, Action]) -> None:
+    """In the list and on the page of the action; the call itself is there for who asks."""
+    ann, autonomy, action = sender
+    assert "send medium risk jane@globex.example · 10 % off" in text_of(ann.get("/"))
+    said = text_of(ann.get(f"/actions/{action.id}"))
+    assert "What it wants to do to jane@globex.example body 10 % off The call itself draft_id 6" in said
+    ann.post(f"/actions/{action.id}/approve", {"seen": action.seal})
+    assert autonomy.approvals.get(action.id).decision == "approved"
+
+
+@pytest.mark.parametrize("seen", ["", "another seal"])
+def test_what_was_not_shown_is_not_approved(sender: tuple[Reviewer, Autonomy, Action], seen: str) -> None:
+    """The page shows what it is."""
+    ann, autonomy, action = sender
+    answer = ann.post(f"/actions/{action.id}/approve", {"seen": seen})
+    assert (answer.status_code, "would do something else than you were shown" in answer.text) == (409, True)
+    assert autonomy.approvals.waiting() == [action]
+
+
+def test_an_edit_to_another_draft_is_shown_before_it_is_made(sender: tuple[Reviewer, Autonomy, Action]) -> None:
+    """Sent without that, it decides nothing, and the page shows it; sent from there, it does."""
+    ann, autonomy, action = sender
+    unseen = ann.post(f"/actions/{action.id}/edit", {"field.draft_id": "7"})
+    assert (unseen.status_code, autonomy.approvals.waiting()) == (409, [action])
+    assert "What that does to jane@globex.example bob@hooli.example" in text_of(unseen)
+    seals = re.findall(r'name="seen" value="(.+?)"', unseen.text)
+    assert seals[0] == action.seal
+    ann.post(f"/actions/{action.id}/edit", {"field.draft_id": "7", "seen": seals[1]})
+    assert autonomy.approvals.get(action.id).decided_effect == DRAFTS[7]
+    assert "What that does" in ann.get(f"/actions/{action.id}").text
+
+
 def test_nobody_approves_their_own_call_of_high_risk(
     ann: Reviewer, autonomy: Autonomy, propose: Callable[..., Action]
 ) -> None:
     """The page says why, and what they can do; it still waits."""
     action = propose(risk="high", user_id="Ann")
-    answer = ann.post(f"/actions/{action.id}/approve")
+    answer = ann.approve(action)
     assert (answer.status_code, "Not decided: you asked for this yourself" in text_of(answer)) == (403, True)
     assert autonomy.approvals.waiting() == [action]
 
@@ -514,7 +566,7 @@ def test_of_two_reviewers_at_once_one_wins_and_the_other_is_told(
 
     def decide(name: str) -> Response:
         barrier.wait(timeout=20)
-        return reviewers[name].post(f"/actions/{action.id}/approve")
+        return reviewers[name].approve(action)
 
     with ThreadPoolExecutor(2) as pool:
         answers = dict(zip(reviewers, pool.map(decide, reviewers), strict=True))
@@ -530,7 +582,7 @@ def test_what_expired_cannot_be_approved(ann: Reviewer, autonomy: Autonomy, prop
     """The agent has gone on without it."""
     action = propose(expires_in_seconds=-1)
     assert action.id not in ann.get("/").text.partition("Decided in")[0]
-    answer = ann.post(f"/actions/{action.id}/approve")
+    answer = ann.approve(action)
     assert (answer.status_code, "It expired before you decided." in answer.text) == (409, True)
     assert autonomy.approvals.get(action.id).decision == "expired"
 
@@ -554,7 +606,7 @@ def test_what_nobody_has_to_decide_has_no_buttons(ann: Reviewer, propose: Callab
     """A page that is out of date cannot decide it either."""
     action = propose(disposition="suggested")
     assert not re.search("Approve|Reject|It was right", ann.get(f"/actions/{action.id}").text)
-    answer = ann.post(f"/actions/{action.id}/approve")
+    answer = ann.approve(action)
     assert (answer.status_code, "It does not wait for that." in answer.text) == (409, True)
 
 
@@ -574,7 +626,7 @@ def test_without_its_ledger_the_page_says_that_nothing_was_decided(
     action = propose()
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as broken:
         broken.execute("DROP TABLE agentgauge_action").close()
-    answer = ann.post(f"/actions/{action.id}/approve")
+    answer = ann.approve(action)
     assert (answer.status_code, "so nothing was decided" in answer.text) == (503, True)
 
 

@@ -123,6 +123,31 @@ def test_nobody_approves_their_own_call_of_high_risk(service: tuple[str, Autonom
         assert rejected.json() == {"decision": "rejected"}
 
 
+def test_the_email_behind_a_number_is_shown_and_approved_as_shown(
+    service: tuple[str, Autonomy], people: People, gauge: AgentGauge
+) -> None:
+    """Over HTTP, at the terminal, and in the list; an approval that does not say what was shown is refused."""
+    url, _ = service
+    ann, bob = Api(url, people.add("ann", ())), Api(url, people.add("bob", ()))
+    session = f"sessions/{ann.post('sessions').json()['session_id']}"
+    draft = "Draft a renewal proposal email to Jane at Globex"
+    (drafting,) = ann.post(f"{session}/messages", text=draft).json()["approvals"]
+    assert ann.post(f"{session}/approvals/{drafting['id']}", decision="approve").ok
+    requests.get(f"{url}/{session}/answer", params={"wait": SECONDS}, timeout=2 * SECONDS).raise_for_status()
+    (sending,) = ann.post(f"{session}/messages", text="send it").json()["approvals"]
+    assert sending["arguments"] == {"draft_id": 1}
+    assert sending["effect"]["to"] == "jane.cooper@globex.example.com"
+    assert sorted(sending["effect"]) == ["body", "subject", "to"]
+    assert "jane.cooper@globex.example.com" in run("list")
+    assert sending["effect"]["body"] in run("show", sending["id"])
+    approval = f"{session}/approvals/{sending['id']}"
+    assert bob.post(approval, decision="approve").status_code == 400
+    assert bob.post(approval, decision="approve", seen="another seal").status_code == 412
+    assert bob.post(approval, decision="approve", seen=sending["seal"]).json() == {"decision": "approved"}
+    answer = requests.get(f"{url}/{session}/answer", params={"wait": SECONDS}, timeout=2 * SECONDS).json()
+    assert "Sent to jane.cooper@globex.example.com" in answer["text"]
+
+
 def test_guessing_tokens_is_slowed_down(service: tuple[str, Autonomy]) -> None:
     """As on the page."""
     guesser = Api(service[0], "a guess of some length")
