@@ -25,8 +25,8 @@ LAYERS = (
         "http_guard", "http_server",
     ),
     (
-        "metrics", "instruments", "own_prices", "price_list", "pricing", "files", "tool", "endpoint", "in_flight",
-        "live_set", "pushing",
+        "metrics", "cells", "series", "exposition", "instruments", "own_prices", "price_list", "pricing", "files",
+        "tool", "endpoint", "in_flight", "live_set", "pushing",
     ),
     ("ledger",),
     ("transcripts",),

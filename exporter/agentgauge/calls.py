@@ -74,13 +74,11 @@ def record_tool_call(
     try:
         instruments = telemetry.instruments
         if error_type is None:
-            succeeded, duration = instruments.tool_success(tool)
-            succeeded.inc()
+            instruments.tool_success(tool).add(seconds, current_trace())
         else:
             instruments.counter(metrics.TOOL_CALLS, tool, "error").inc()
             instruments.counter(metrics.TOOL_ERRORS, tool, error_type).inc()
-            duration = instruments.histogram(metrics.TOOL_DURATION, tool)
-        duration.observe(seconds, current_trace())
+            instruments.histogram(metrics.TOOL_DURATION, tool).observe(seconds, current_trace())
         if items:
             instruments.histogram(metrics.TOOL_BATCH_SIZE, tool).observe(items)
         if telemetry.on_tool_call is not None:

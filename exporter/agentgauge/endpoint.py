@@ -16,16 +16,17 @@ from typing import Any
 from urllib.parse import urlsplit
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, Metric, make_wsgi_app
+from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from agentgauge import workers
+from agentgauge.exposition import WsgiApp, metrics_wsgi
 from agentgauge.forks import in_forked_children
 from agentgauge.in_flight import with_ages
 from agentgauge.instruments import own_gauges
+from agentgauge.series import Shown
 
-WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 SCRAPE_USER = "prometheus"
 MOST_CONNECTIONS = 50
 SILENT_SECONDS = 10
@@ -129,7 +130,8 @@ class _WithoutCreated(Collector):
 
     def collect(self) -> Iterable[Metric]:
         for metric in self._registry.collect():
-            metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
+            if not isinstance(metric, Shown):  # which has none
+                metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
             yield metric
 
 
@@ -202,8 +204,7 @@ def metrics_app(registry: CollectorRegistry) -> WsgiApp:
     source = CollectorRegistry()
     shared = workers.folder()
     source.register(_WithoutCreated(registry) if shared is None else _WorkersTogether(shared, registry))
-    app: WsgiApp = make_wsgi_app(source)
-    return app
+    return metrics_wsgi(source)
 
 
 def _beside(app: WsgiApp, control: WsgiApp) -> WsgiApp:

@@ -10,20 +10,23 @@ from itertools import product
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.registry import Collector
 from prometheus_client.values import MutexValue
 
 from agentgauge import metrics
 from agentgauge.boundary import label_text
+from agentgauge.cells import Cells, cells_of_this_process
 from agentgauge.metrics import OTHER, Label, MetricSpec
+from agentgauge.series import Calls, Counter, Family, Histogram
 
 log = logging.getLogger("agentgauge")
 
-AnyInstrument = Counter | Gauge | Histogram
+AnyInstrument = Family | Gauge
 
 _built: WeakKeyDictionary[CollectorRegistry, dict[str, AnyInstrument]] = WeakKeyDictionary()
-_building = threading.Lock()
+_cells: WeakKeyDictionary[CollectorRegistry, Cells] = WeakKeyDictionary()
+_building = threading.RLock()
 
 
 class _OwnGauge(Gauge):
@@ -47,21 +50,20 @@ def own_gauges(registry: CollectorRegistry) -> list[Collector]:
     return [instrument for instrument in _built.get(registry, {}).values() if isinstance(instrument, _OwnGauge)]
 
 
-def _build(spec: MetricSpec) -> AnyInstrument:
-    if spec.kind == "counter":
-        return Counter(spec.name, spec.help, spec.label_names, registry=None)
+def _build(spec: MetricSpec, cells: Cells) -> AnyInstrument:
+    if spec.kind != "gauge":
+        return Family(spec, spec.kind, cells)
     if spec.multiprocess == "own":
         return _OwnGauge(spec.name, spec.help, spec.label_names, registry=None)
-    if spec.kind == "gauge":
-        return Gauge(spec.name, spec.help, spec.label_names, registry=None, multiprocess_mode=spec.multiprocess)
-    return Histogram(spec.name, spec.help, spec.label_names, registry=None, buckets=spec.buckets)
+    return Gauge(spec.name, spec.help, spec.label_names, registry=None, multiprocess_mode=spec.multiprocess)
 
 
 def _prometheus_objects(registry: CollectorRegistry) -> dict[str, AnyInstrument]:
     """All metrics on this registry; agents that share a registry share them and differ in the agent label."""
     with _building:
         if registry not in _built:
-            objects = {spec.name: _build(spec) for spec in metrics.ALL}
+            _cells[registry] = cells = cells_of_this_process()
+            objects = {spec.name: _build(spec, cells) for spec in metrics.ALL}
             for instrument in objects.values():
                 registry.register(instrument)
             _built[registry] = objects
@@ -78,7 +80,7 @@ class LabelBounds:
         self._models = set(map(label_text, models))
         self._canonical_model = canonical_model
         self._seen: dict[str, set[str]] = {}
-        self._folding = threading.Lock()
+        self._folding = threading.RLock()
         self._warned: set[tuple[str, str]] = set()
         self.on_overflow: Callable[[MetricSpec, Label], None] = lambda _spec, _label: None
 
@@ -169,7 +171,7 @@ class Instruments:
         self._agent = agent
         self._bounds = bounds
         self._children: dict[tuple[str, ...], Any] = {}
-        self._tool_successes: dict[str, tuple[Counter, Histogram]] = {}
+        self._tool_successes: dict[str, Calls] = {}
         bounds.on_overflow = self._count_overflow
         self._create_overflow_series()
 
@@ -188,26 +190,26 @@ class Instruments:
         child: Histogram = self._child(spec, values)
         return child
 
-    def tool_success(self, tool: str) -> tuple[Counter, Histogram]:
+    def tool_success(self, tool: str) -> Calls:
         """What a successful call of this tool writes to, in one look-up: its count and its duration."""
-        found = self._tool_successes.get(tool)
-        if found is not None:
-            return found
-        pair = self.counter(metrics.TOOL_CALLS, tool, "success"), self.histogram(metrics.TOOL_DURATION, tool)
+        known = self._tool_successes.get(tool)
+        if known is not None:
+            return known
+        calls = Calls(self.counter(metrics.TOOL_CALLS, tool, "success"), self.histogram(metrics.TOOL_DURATION, tool))
         if tool in self._bounds.tools:
-            self._tool_successes[tool] = pair
-        return pair
+            self._tool_successes[tool] = calls
+        return calls
 
     def declare(self, spec: MetricSpec) -> None:
         """Take a metric of the agent's own; ValueError if the registry has another one of that name."""
         with _building:
             known = self._objects.get(spec.name)
             if known is None:
-                built = _build(spec)
+                built = _build(spec, _cells[self._registry])
                 self._registry.register(built)
                 self._objects[spec.name] = built
-            elif known._labelnames != spec.label_names:
-                raise ValueError(f"{spec.name} is declared already, with other labels: {', '.join(known._labelnames)}")
+            elif isinstance(known, Family) and known.label_names != spec.label_names:
+                raise ValueError(f"{spec.name} is declared already, with other labels: {', '.join(known.label_names)}")
         self._own.add(spec.name)
         self.counter(metrics.LABEL_OVERFLOW, metrics.OWN, metrics.OWN)
 
@@ -229,10 +231,10 @@ class Instruments:
                         self._child(spec, (model, *values))
 
     def clear(self, spec: MetricSpec) -> None:
-        """Remove this agent's series of a metric, so that a value that no longer holds is not shown."""
+        """Remove this agent's series of a gauge, so that a value that no longer holds is not shown."""
         for key in [key for key in self._children if key[0] == spec.name]:
             del self._children[key]
-            self._objects[spec.name].remove(self._agent, *key[1:])
+            self._gauge(spec).remove(self._agent, *key[1:])
 
     def remove(self, spec: MetricSpec, *values: str) -> None:
         """Remove one series of a gauge that each process has for itself, as those are that come from the ledger.
@@ -241,10 +243,16 @@ class Instruments:
         """
         if self._children.pop((spec.name, *values), None) is None:
             return
-        self._objects[spec.name].remove(self._agent, *values)
+        self._gauge(spec).remove(self._agent, *values)
         for place, (label, value) in enumerate(zip(spec.labels, values, strict=True), start=1):
             if not any(key[0] == spec.name and key[place] == value for key in self._children):
                 self._bounds.forget(label, value)
+
+    def _gauge(self, spec: MetricSpec) -> Gauge:
+        built = self._objects[spec.name]
+        if not isinstance(built, Gauge):
+            raise TypeError(f"{spec.name} only grows: its series stay")
+        return built
 
     def _child(self, spec: MetricSpec, values: tuple[str, ...]) -> Any:
         found = self._children.get((spec.name, *values))

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from decimal import Decimal
+from functools import cache
 from itertools import cycle
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from agentgauge import AgentGauge, carry_session
 from agentgauge.boundary import LONGEST_LABEL
+from agentgauge.own_metrics import OwnCounter
 from agentgauge.pricing import TokenUsage
 from agentgauge.session import llm_step
 
@@ -88,11 +90,17 @@ def conversation(gauge: AgentGauge, draw: Draw) -> None:
         session.feedback(draw(ANYTHING), draw(ANYTHING))
 
 
+@cache
+def sent(gauge: AgentGauge) -> OwnCounter:
+    """A counter of the agent's own, declared at its start."""
+    return gauge.counter("sent", labels={"kind": ("mail",)})
+
+
 def around(gauge: AgentGauge, draw: Draw) -> None:
     """What is said outside of conversations."""
     gauge.cache_lookup(draw(ANYTHING), draw(ANYTHING), draw(ANYTHING))
     gauge.set_build_info(draw(ANYTHING), draw(ANYTHING))
-    gauge.counter("sent", labels={"kind": ("mail",)}).inc(draw(ANYTHING), kind=draw(ANYTHING))
+    sent(gauge).inc(draw(ANYTHING), kind=draw(ANYTHING))
     with gauge.mcp_operation(draw(ANYTHING), draw(ANYTHING)) as operation:
         operation.fail(draw(ANYTHING))
 
@@ -180,6 +188,7 @@ def gauge(registry: CollectorRegistry, tmp_path_factory: pytest.TempPathFactory)
     """An agent that knows a tool, and keeps usage by user."""
     ledger = f"sqlite:///{tmp_path_factory.mktemp('fuzz') / 'ledger.sqlite'}"
     gauge = AgentGauge("a", tools=["search"], registry=registry, ledger=ledger)
+    sent(gauge)
     yield gauge
     gauge.close()
 
