@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
@@ -22,6 +23,7 @@ from agentgauge.session import Session, SessionLimits, current_scope, subagent_a
 from agentgauge.telemetry import Telemetry
 from agentgauge.tool_decorator import instrumented
 from agentgauge.vocabulary import CacheResult
+from agentgauge.web_config import read as read_web_config
 
 if TYPE_CHECKING:
     from anthropic import Middleware
@@ -193,6 +195,7 @@ class AgentGauge(Telemetry):
         password: str | None = None,
         certificate: str | None = None,
         key: str | None = None,
+        web_config: str | Path | None = None,
         advertise: str | None = None,
     ) -> MetricsServer:
         """Serve ``/metrics`` from a thread of this process; see ``serve_metrics``.
@@ -205,6 +208,9 @@ class AgentGauge(Telemetry):
         endpoint, which is each one's own, has a free port of each then, on the host of ``advertise``. Raises ValueError
         if ``advertise`` is not an HTTP URL, and OSError if somebody else listens on the port.
         """
+        config = None if web_config is None else read_web_config(Path(web_config))
+        shown_certificate = certificate if config is None else config.certificate
+        reached_at = own_address(address, advertise, tls=shown_certificate is not None)
         serve = functools.partial(
             serve_metrics,
             address=address,
@@ -212,9 +218,10 @@ class AgentGauge(Telemetry):
             password=password,
             certificate=certificate,
             key=key,
+            web_config=config,
+            hosts=[host for host in (urlsplit(reached_at).hostname,) if host],
             control=None if self.ledger is None else self.control.wsgi,
         )
-        reached_at = own_address(address, advertise, tls=certificate is not None)
         shared = workers.folder_for(port)
         if self.recorder is not None:
             self.recorder.wait_for_first_refresh()
@@ -223,7 +230,7 @@ class AgentGauge(Telemetry):
             own = server if shared is None else serve(0)
             self._operated.register(
                 advertise if advertise and shared is None else f"{reached_at}:{own.port}",
-                certificate,
+                shown_certificate,
                 lambda: f"{reached_at}:{serve(0).port}",
             )
             server.when_closed(self._operated.unregister)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ import requests
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from agentgauge import AgentGauge
+from agentgauge import AgentGauge, endpoint
 from agentgauge.endpoint import MOST_CONNECTIONS
 
 OPENMETRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
@@ -95,24 +95,49 @@ def test_a_client_that_never_speaks_keeps_nobody_out(gauge: AgentGauge, certific
     server.close()
 
 
-def test_silent_clients_take_so_many_threads_and_no_more(gauge: AgentGauge) -> None:
-    """A thread each would be the end of the agent; the next one is told to go."""
-    server = gauge.serve(port=0)
-    before = threading.active_count()
-    with ExitStack() as open_ones:
-        for _ in range(MOST_CONNECTIONS):
-            open_ones.enter_context(socket.create_connection(("127.0.0.1", server.port)))
-        turned_away = open_ones.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=5))
-        assert turned_away.recv(1) == b""
-        assert threading.active_count() <= before + MOST_CONNECTIONS
-    answered = None
-    end = time.monotonic() + 5
-    while answered is None and time.monotonic() < end:
-        with suppress(requests.ConnectionError):
-            answered = requests.get(server.url, timeout=5)
-    assert answered is not None
-    assert answered.status_code == 200
-    server.close()
+@pytest.mark.parametrize("trickling", [False, True])
+def test_silent_clients_keep_no_scrape_out(gauge: AgentGauge, certificate: Path, trickling: bool) -> None:
+    """Three hundred take a bounded number of threads, with TLS and without, and whoever asks for metrics gets them."""
+    key = str(certificate.with_name("key.pem"))
+    tls = {} if trickling else {"certificate": str(certificate), "key": key}
+    with closing(gauge.serve(port=0, **tls)) as server:
+        before = threading.active_count()
+        with ExitStack() as open_ones:
+            for _ in range(300):
+                client = open_ones.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+                if trickling:
+                    client.sendall(b"GET /metrics HTTP/1.1\r\nHost: ")
+            assert requests.get(server.url, verify=str(certificate), timeout=20).status_code == 200
+            assert threading.active_count() <= before + MOST_CONNECTIONS
+
+
+def test_who_asks_too_slowly_or_for_too_long_is_disconnected(
+    gauge: AgentGauge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However evenly it sends."""
+    with closing(gauge.serve(port=0)) as server:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
+            with suppress(OSError):
+                client.sendall(b"GET /metrics HTTP/1.1\r\nx: " + b"y" * 1_000_000)
+            with suppress(ConnectionResetError):
+                assert client.recv(1) == b""
+        monkeypatch.setattr(endpoint, "SECONDS_FOR_A_REQUEST", 0.3)
+        begun = time.monotonic()
+        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client, suppress(OSError):
+            while time.monotonic() < begun + 20:
+                client.sendall(b"x")
+                client.settimeout(0.05)
+                with suppress(TimeoutError):
+                    assert client.recv(1) == b""
+                    break
+        assert time.monotonic() < begun + 10
+
+
+def test_a_website_cannot_read_it_by_a_name_of_its_own(gauge: AgentGauge) -> None:
+    """On loopback it answers to the names of loopback, and to the one that it is reached at."""
+    with closing(gauge.serve(port=0, advertise="http://agent.example:9464")) as server:
+        for host, status in [("evil.example", 421), ("agent.example:9464", 200), ("localhost:1", 200)]:
+            assert requests.get(server.url, headers={"host": host}, timeout=5).status_code == status
 
 
 def test_a_port_in_use_is_said_with_its_number(gauge: AgentGauge) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from agentgauge.agent_app import AppError
 from agentgauge.cli.bundle import alerts_module
-from agentgauge.cli.common import REFUSED, AsJson, agent_if_named, say, stop
+from agentgauge.cli.common import REFUSED, AsJson, agent_if_named, say, secret_in, stop
 from agentgauge.cli.tables import print_json
 from agentgauge.ops.fetching import NoAnswerError, shown
 from agentgauge.ops.prometheus import Prometheus
@@ -39,6 +40,9 @@ def check(
         str | None, typer.Option(envvar="AGENTGAUGE_PROMETHEUS", help="URL of Prometheus, to ask it too.")
     ] = None,
     alertmanager: Annotated[str | None, typer.Option(help="URL of Alertmanager, to ask it too.")] = None,
+    password_file: Annotated[
+        Path | None, typer.Option(help="File with the password of the agent's metrics, if they have one.")
+    ] = None,
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait until the agent answers and has worked.")] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -46,7 +50,7 @@ def check(
 
     Send the agent a request first, or while this waits.
     """
-    scrape = _scraped(url, wait, quiet=as_json)
+    scrape = _scraped(url, None if password_file is None else secret_in(password_file), wait, quiet=as_json)
     findings = [finding for agent in scrape.agents() for finding in check_agent(scrape, agent)]
     findings += _declared(scrape, at_default=url == METRICS)
     if prometheus is not None:
@@ -78,14 +82,14 @@ def _declared(scrape: Scrape, *, at_default: bool) -> list[Finding]:
     return check_declared(scrape, declared.name, declared.tools)
 
 
-def _scraped(url: str, wait: float, *, quiet: bool) -> Scrape:
+def _scraped(url: str, password: str | None, wait: float, *, quiet: bool) -> Scrape:
     """The agent's metrics, once it has worked or the time is over."""
     end = time.monotonic() + wait
     if wait and not quiet:
         say(f"waiting up to {wait:g} s for the agent to work: send it a request")
     while True:
         try:
-            scrape = read_scrape(url)
+            scrape = read_scrape(url, password)
         except NoAnswerError as error:
             if time.monotonic() >= end:
                 stop(f"{error}; start the agent, which calls gauge.serve(), or give the URL of its metrics")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -115,3 +116,14 @@ def opened_ledger(app: AgentApp) -> Iterator[Ledger]:
     """The agent's ledger, closed at the end; raises LedgerError if it cannot be opened."""
     with contextlib.closing(app.open_ledger()) as ledger:
         yield ledger
+
+
+def secret_in(path: Path) -> str:
+    """A password or token from a file: on the command line, every user of the machine could read it."""
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        stop(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}")
+    if not secret:
+        stop(f"{path} is empty; write the secret into it")
+    return secret

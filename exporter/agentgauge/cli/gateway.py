@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from agentgauge.cli.common import say, stop
+from agentgauge.cli.common import say, secret_in, stop
 
 app = typer.Typer(add_completion=False)
 
@@ -23,9 +24,11 @@ def gateway(
         typer.Option(metavar="SERVICE=AGENT", help="The agent of a service.name, if it has another name; repeatable."),
     ] = None,
     prices: Annotated[Path | None, typer.Option(help="A file of your own prices.")] = None,
-    token: Annotated[
-        str | None,
-        typer.Option(envvar="AGENTGAUGE_GATEWAY_TOKEN", help="What exporters and Prometheus send as bearer token."),
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with the bearer token that exporters and Prometheus send; or set AGENTGAUGE_GATEWAY_TOKEN."
+        ),
     ] = None,
 ) -> None:
     """Receive the spans of agents in any language at /v1/traces, and show their metrics at /metrics, until Ctrl-C."""
@@ -38,6 +41,7 @@ def gateway(
     from agentgauge.own_prices import PriceError
 
     registry = CollectorRegistry()
+    token = os.environ.get("AGENTGAUGE_GATEWAY_TOKEN") if token_file is None else secret_in(token_file)
     try:
         check_exposure(host, token)
         agents = Agents(registry, names=_names(agent or []), prices=prices)

@@ -10,10 +10,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import quote, urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from agentgauge import metrics
+from agentgauge.endpoint import SCRAPE_USER
 from agentgauge.metrics import MetricSpec
 from agentgauge.ops.fetching import NoAnswerError, fetch, shown
 from agentgauge.ops.prometheus import Prometheus, PrometheusError
@@ -65,11 +67,16 @@ class Scrape:
         return sorted(counted)
 
 
-def read_scrape(url: str) -> Scrape:
-    """What ``/metrics`` says now; raises NoAnswerError if it cannot be read."""
-    status, body = fetch(url, timeout_seconds=TIMEOUT_SECONDS)
+def read_scrape(url: str, password: str | None = None) -> Scrape:
+    """What ``/metrics`` says now to whoever has that password; raises NoAnswerError if it cannot be read."""
+    asked = url
+    if password is not None:
+        split = urlsplit(url)
+        host = split.netloc.rpartition("@")[2]
+        asked = split._replace(netloc=f"{SCRAPE_USER}:{quote(password, safe='')}@{host}").geturl()
+    status, body = fetch(asked, timeout_seconds=TIMEOUT_SECONDS)
     if status == 401:
-        raise NoAnswerError(f"{shown(url)} wants a password; write it into the URL, as http://prometheus:…@host:9464")
+        raise NoAnswerError(f"{shown(url)} wants another password; give it with --password-file")
     samples: dict[str, list[tuple[dict[str, str], float]]] = defaultdict(list)
     try:
         for family in text_string_to_metric_families(body.decode()):
