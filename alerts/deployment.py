@@ -18,7 +18,8 @@ class Deployment:
 
     ``apps`` maps an agent to what ``agentgauge --app`` takes; commands of an agent that is not in it have no ``--app``.
     ``targets`` are the agents' metrics endpoints (host:port); none: Prometheus reads them from ``targets/agents.yml``.
-    ``pager`` is the webhook's base URL; ``secrets`` is the folder of Alertmanager's secrets as Alertmanager sees it.
+    ``pager`` is the webhook's base URL; ``incidents`` is where people open the bundle's pager, empty
+    without it; ``secrets`` is the folder of Alertmanager's secrets as Alertmanager sees it.
     ``examples`` are the tools, models, suite and log that commands on pages name; where one is missing, a word in
     capitals stands for it.
     ``demo`` adds what only the Sales Companion has, such as its faults. ``speed`` shortens every duration, for drills.
@@ -31,6 +32,7 @@ class Deployment:
     prometheus: str
     alertmanager: str
     pager: str
+    incidents: str = ""
     targets: tuple[str, ...] = ()
     apps: Mapping[str, str] = field(default_factory=dict)
     secrets: str = "/etc/alertmanager/secrets"
@@ -51,6 +53,7 @@ DEMO = Deployment(
     prometheus="http://127.0.0.1:9090",
     alertmanager="http://127.0.0.1:9093",
     pager="http://pager:8010",
+    incidents="http://127.0.0.1:8010",
     apps={"sales_companion": "sample_agent.app:app"},
     examples={
         "tool": "get_deal_history",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 OVERVIEW = "agentgauge-overview"
@@ -77,6 +78,12 @@ def runbook_url(base: str, alert_name: str, labels: tuple[str, ...] = ()) -> str
     """The page of an alert on the runbook site at ``base``; with the alert's labels, the page for its agent."""
     agent = "?agent={{ $labels.agent | urlquery }}" if "agent" in labels else ""
     return f"{base}/{alert_name}/{agent}"
+
+
+def incident_url(base: str, alert_name: str, values: Mapping[str, str]) -> str:
+    """The page of an alert at the pager at ``base``, where its runbook is followed; ``values`` are labels, quoted."""
+    query = "&".join(f"{name}={value}" for name, value in values.items())
+    return f"{base}/incident/{alert_name}/" + (f"?{query}" if query else "")
 
 
 def dashboard_url(base: str, panel: PanelRef, labels: tuple[str, ...]) -> str:

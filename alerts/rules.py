@@ -40,16 +40,19 @@ class RenderedAlert:
     description: str
     runbook_url: str
     dashboard_url: str
+    incident_url: str
     only_agent: str = ""
 
     @property
     def annotations(self) -> dict[str, str]:
-        """The four annotations every alert carries."""
+        """The annotations every alert carries; ``incident_url`` only where the bundle's own pager is in use."""
+        follow = {"incident_url": self.incident_url} if self.incident_url else {}
         return {
             "summary": self.alert.summary,
             "description": self.description,
             "runbook_url": self.runbook_url,
             "dashboard_url": self.dashboard_url,
+            **follow,
         }
 
 
@@ -192,7 +195,13 @@ def _render(alert: Alert, numbers: Numbers, deployment: Deployment) -> RenderedA
         description=_in_words(alert.description, scaled) + _by_chance(scaled),
         runbook_url=links.runbook_url(deployment.runbooks, alert.name, alert.labels),
         dashboard_url=links.dashboard_url(deployment.grafana, alert.panel, alert.labels),
+        incident_url=_incident_url(alert, deployment.incidents),
     )
+
+
+def _incident_url(alert: Alert, base: str) -> str:
+    values = {label: f"{{{{ $labels.{label} | urlquery }}}}" for label in alert.labels}
+    return links.incident_url(base, alert.name, values) if base else ""
 
 
 def _boundary(numbers: Numbers, threshold: Threshold, histogram: MetricSpec) -> str:

@@ -54,6 +54,9 @@ def bundle(
     pager_url: Annotated[
         str, typer.Option(help="Webhook that gets every alert at /alerts and the heartbeat at /heartbeat.")
     ] = PAGER,
+    incidents_url: Annotated[
+        str, typer.Option(help="Where people open the pager of AgentGauge's repository, if it is that webhook.")
+    ] = "",
     thresholds: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="YAML file with the numbers that differ.")
     ] = None,
@@ -96,6 +99,7 @@ def bundle(
             prometheus=_url(prometheus_url, "--prometheus-url"),
             alertmanager=_url(alertmanager_url, "--alertmanager-url"),
             pager=_url(pager_url, "--pager-url"),
+            incidents=_url(incidents_url, "--incidents-url") if incidents_url else "",
             targets=_all(tuple(target or ["127.0.0.1:9464"]), TARGET, "--target", "HOST:PORT"),
             apps=_apps(agents, app_ or []),
         )

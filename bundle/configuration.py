@@ -43,7 +43,8 @@ def alertmanager_yml(deployment: Deployment) -> str:
         "heartbeat_interval": str(HEARTBEAT_INTERVAL.faster(deployment.speed)),
         "inhibit_rules": inhibit_rules(),
     }
-    return _filled("alertmanager.yml", holes, {"demo": deployment.demo})
+    conditions = {"demo": deployment.demo, "incidents": bool(deployment.incidents)}
+    return _filled("alertmanager.yml", holes, conditions)
 
 
 def inhibit_rules() -> str:

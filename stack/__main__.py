@@ -1,4 +1,4 @@
-"""``python -m stack up | down | status | pause | resume | page | drill | preview | pictures | cost``."""
+"""``python -m stack up | down | status | link | pause | resume | page | drill | preview | pictures | cost``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
+from urllib.parse import urlencode
 
 import typer
 from rich.console import Console
 
+from agentgauge.autonomy.people import TokenError
+from alerts.pager.login import token_beside
 from alerts.thresholds import ThresholdError
 from stack import compose, native, story
 from stack.errors import StackError
@@ -122,6 +125,17 @@ def status() -> None:
 
 
 @app.command()
+def link() -> None:
+    """Print the link that logs in to the pager; who has it can run what a runbook says."""
+    layout, _ = _running()
+    try:
+        token = token_beside(layout.pager_state)
+    except TokenError as error:
+        _fail(str(error))
+    _say(f"{layout.pager}/login?{urlencode({'token': token})}")
+
+
+@app.command()
 def pause(service: str) -> None:
     """Freeze a service, as if it hung: it keeps its port and answers nothing."""
     if _running()[1].get("containers"):
@@ -215,7 +229,7 @@ Everything is up.
 
   dashboards    {layout.dashboards}   {board}
   runbooks      {layout.runbooks}
-  pages         {layout.pager}   (they are printed here, too)
+  pages         {layout.pager}   (they are printed here, too; python -m stack link logs you in)
   Prometheus    {layout.prometheus}
   Alertmanager  {layout.alertmanager}
   /metrics      http://127.0.0.1:{layout.ports.metrics}/metrics

@@ -23,6 +23,7 @@ def deployment(layout: Layout) -> Deployment:
         prometheus=layout.prometheus,
         alertmanager=layout.alertmanager,
         pager=layout.pager,
+        incidents=layout.pager,
         secrets=str(ROOT / "alerts" / "secrets"),
         speed=layout.speed,
     )

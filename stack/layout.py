@@ -93,6 +93,11 @@ class Layout:
         return self.state / "ledger.sqlite"
 
     @property
+    def pager_state(self) -> Path:
+        """What the pager remembers; the token of those who run commands on its pages is beside it."""
+        return self.state / "pager.sqlite"
+
+    @property
     def logs(self) -> Path:
         """One log a service."""
         return self.folder / "logs"

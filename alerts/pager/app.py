@@ -9,40 +9,49 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from agentgauge.agent_app import AgentApp
+from agentgauge.autonomy.people import People
 from agentgauge.http_guard import FORM, JSON, LOOPBACK, RequestGuard, decoded_json
-from agentgauge.incident.terminal import printable
+from agentgauge.incident import words
+from agentgauge.incident.impact import Impact
+from agentgauge.incident.place import Place
 from alerts.catalog import ALERTS
 from alerts.pager import html, outward
-from alerts.pager.incidents import Alarm, Incident, incidents, to_escalate
+from alerts.pager.escalation import Escalation, keep_escalating
+from alerts.pager.follow import Incidents
+from alerts.pager.forms import form_of
+from alerts.pager.impacts import Impacts
+from alerts.pager.incidents import Alarm, Incident, incidents
+from alerts.pager.login import Login
 from alerts.pager.notification import Page, in_iso, pages_in
 from alerts.pager.store import Store
 
-LONGEST_TEXT = 200
-"""Characters of a name or reason that somebody writes into a form."""
 HOSTS = (*LOOPBACK, "pager")
 """The names that it is asked by: on loopback, and by Alertmanager in the Compose network."""
-ESCALATION_CHECK_SECONDS = 5.0
+SESSION_SECONDS = 12 * 3600
 INHIBITS = {alert.name: alert.inhibits for alert in ALERTS}
 
 
 @dataclass(frozen=True)
-class Escalation:
-    """What happens to a critical alarm that nobody has acknowledged ``after`` it began: it is printed again.
+class Following:
+    """What the pages of incidents need: where to look, whose commands they run, and who may log in.
 
-    It is posted to ``url`` as well, if there is one, as JSON, until that answers with success.
+    ``secret`` signs the cookies. Without an ``app`` they show everything and run nothing.
     """
 
-    after: timedelta
-    url: str = ""
+    place: Place
+    people: People
+    secret: str
+    app: AgentApp | None = None
 
 
 def create_app(
@@ -52,15 +61,31 @@ def create_app(
     state: Path | None = None,
     alertmanager: str = "",
     escalation: Escalation | None = None,
+    following: Following | None = None,
 ) -> Starlette:
     """The pager as an ASGI app.
 
     ``show`` gets the text of each page, ``hosts`` are the names that it answers to: a website that its reader visits
     cannot write to it, nor read it by a name that it lets point here. ``state`` is the file in which it remembers;
-    without one it forgets when it ends. ``alertmanager`` is the URL at which it silences. Raises sqlite3.Error if the
-    file is not the pager's, OSError if it cannot be opened.
+    without one it forgets when it ends. ``alertmanager`` is the URL at which it silences. With ``following``, each
+    incident has a page of its own. Raises sqlite3.Error if the file is not the pager's, OSError if it cannot be opened.
     """
-    pager = _Pager(show, Store(state), alertmanager, escalation)
+    store = Store(state)
+    pager = _Pager(show, store, alertmanager, escalation, Impacts(following.place) if following else None)
+    middleware = [Middleware(RequestGuard, hosts=hosts, types=(JSON, FORM))]
+    more: list[BaseRoute] = []
+    if following:
+        follow = Incidents(following.place, following.app, store, show)
+        more = [*follow.routes, *Login(following.people).routes]
+        middleware.append(
+            Middleware(
+                SessionMiddleware,
+                secret_key=following.secret,
+                session_cookie="pager",
+                max_age=SESSION_SECONDS,
+                same_site="strict",
+            )
+        )
     return Starlette(
         routes=[
             Route("/", pager.home),
@@ -74,8 +99,9 @@ def create_app(
             Route("/pages/wait", pager.wait_for_page),
             Route("/health", pager.health),
             Mount("/static", StaticFiles(directory=html.STATIC)),
+            *more,
         ],
-        middleware=[Middleware(RequestGuard, hosts=hosts, types=(JSON, FORM))],
+        middleware=middleware,
         exception_handlers={sqlite3.Error: _cannot_remember},
         lifespan=pager.lifespan,
     )
@@ -85,19 +111,26 @@ class _Pager:
     """The handlers of the routes, and what they share."""
 
     def __init__(
-        self, show: Callable[[str], None], store: Store, alertmanager: str, escalation: Escalation | None
+        self,
+        show: Callable[[str], None],
+        store: Store,
+        alertmanager: str,
+        escalation: Escalation | None,
+        impacts: Impacts | None,
     ) -> None:
         self._show = show
         self._store = store
         self._alertmanager = alertmanager
         self._escalation = escalation
+        self._impacts = impacts
         self._arrival = asyncio.Condition()
         self._heartbeat: str | None = None
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
         """Escalate for as long as the app runs."""
-        task = asyncio.create_task(self._escalate(self._escalation)) if self._escalation else None
+        keep = self._escalation and keep_escalating(self._escalation, self._store, self._show)
+        task = asyncio.create_task(keep) if keep else None
         try:
             yield
         finally:
@@ -152,7 +185,17 @@ class _Pager:
 
     async def as_json(self, request: Request) -> Response:
         """The open incidents, in the order in which they are to be worked on."""
-        return JSONResponse([{"alarms": [asdict(alarm) for alarm in one.alarms]} for one in self._open()])
+        found = incidents(self._store.alarms(), INHIBITS)
+        known = self._impacts_of(found)
+        return JSONResponse(
+            [
+                {
+                    "alarms": [asdict(alarm) for alarm in one.alarms],
+                    "impact": words.of_impact(known[one.cause.page.whose]) if one.cause.page.whose in known else None,
+                }
+                for one in found
+            ]
+        )
 
     async def home(self, request: Request) -> Response:
         """The whole page."""
@@ -167,7 +210,7 @@ class _Pager:
 
     async def acknowledge(self, request: Request) -> Response:
         """Somebody takes alarms in hand."""
-        form = await _form(request)
+        form = await form_of(request)
         if isinstance(form, Response):
             return form
         alarms = self._named_in(form)
@@ -179,7 +222,7 @@ class _Pager:
 
     async def silence(self, request: Request) -> Response:
         """Alertmanager is told not to repeat alarms for some hours."""
-        form = await _form(request)
+        form = await form_of(request)
         if isinstance(form, Response):
             return form
         alarms, by, why = self._named_in(form), form.get("by", "").strip(), form.get("why", "").strip()
@@ -201,48 +244,30 @@ class _Pager:
 
     def _view(self) -> html.View:
         alarms = self._store.alarms()
+        found = incidents(alarms, INHIBITS)
         return html.View(
             now=datetime.now(UTC),
-            incidents=incidents(alarms, INHIBITS),
+            incidents=found,
+            impacts={whose: words.impact_lines(it) for whose, it in self._impacts_of(found).items()},
+            can_follow=self._impacts is not None,
             ended=sorted((alarm for alarm in alarms if alarm.ended_at), key=lambda alarm: alarm.ended_at, reverse=True),
             heartbeat=self._heartbeat,
             can_silence=bool(self._alertmanager),
         )
 
-    def _open(self) -> list[Incident]:
-        return incidents(self._store.alarms(), INHIBITS)
+    def _impacts_of(self, found: Sequence[Incident]) -> dict[str, Impact]:
+        """Agent → what its open incidents do, as far as that is known."""
+        agents = {agent for one in found if (agent := one.cause.page.labels.get("agent"))}
+        return self._impacts.of(agents) if self._impacts else {}
 
     def _named_in(self, form: dict[str, str]) -> list[Alarm]:
         named = set(form.get("alarms", "").split())
         return [alarm for alarm in self._store.alarms() if str(alarm.id) in named and not alarm.ended_at]
 
-    async def _escalate(self, escalation: Escalation) -> None:
-        while True:
-            now = datetime.now(UTC)
-            try:
-                for alarm in to_escalate(self._store.alarms(), now, escalation.after):
-                    line = f"{alarm.page.first_line}: nobody has acknowledged it for {html.age(alarm.began_at, now)}"
-                    if escalation.url:
-                        await outward.escalate(escalation.url, line, alarm)
-                    self._store.escalate([alarm.id], in_iso(now))
-                    self._show(f"ESCALATED {line}")
-            except (outward.OutwardError, sqlite3.Error) as error:
-                self._show(f"NOT ESCALATED: {error}; trying again")
-            await asyncio.sleep(ESCALATION_CHECK_SECONDS)
-
 
 def _names(alarms: Sequence[Alarm]) -> str:
     lines = (f"{alarm.page.alert} of {alarm.page.whose or 'nobody'}" for alarm in alarms)
     return ", ".join(dict.fromkeys(lines)) or "nothing that is still open"
-
-
-async def _form(request: Request) -> dict[str, str] | Response:
-    """The fields of our own page's form; otherwise the answer to whoever sent more than it has."""
-    try:
-        fields = parse_qs((await request.body()).decode(errors="replace"), max_num_fields=20)
-    except ValueError:
-        return PlainTextResponse("the form is too large\n", status_code=413)
-    return {name: printable(values[0])[:LONGEST_TEXT] for name, values in fields.items()}
 
 
 def _bad(text: str) -> Response:

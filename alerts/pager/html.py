@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import jinja2
+from starlette.responses import HTMLResponse
 
+from agentgauge.incident.terminal import printable
 from alerts.pager.incidents import Alarm, Incident
 from alerts.pager.notification import is_web_link, moment
 
@@ -31,25 +35,45 @@ KEPT_ON_PAGE = 100
 
 @dataclass(frozen=True)
 class View:
-    """What the page shows; ``ended`` has the latest first, ``heartbeat`` is None before the first one."""
+    """What the page shows; ``ended`` has the latest first, ``heartbeat`` is None before the first one.
+
+    ``impacts`` are agent → lines that say whom it hits; ``can_follow`` says whether incidents have their own pages.
+    """
 
     now: datetime
     incidents: list[Incident]
     ended: list[Alarm]
     heartbeat: str | None
     can_silence: bool
+    impacts: Mapping[str, Sequence[str]]
+    can_follow: bool
 
 
 def page(view: View) -> str:
     """The whole page."""
     text, tag = fragment(view)
-    return TEMPLATES.get_template("page.html").render(list=text, tag=tag)
+    return render("page.html", list=text, tag=tag)
 
 
 def fragment(view: View) -> tuple[str, str]:
     """The part that changes, and a tag that changes with it."""
-    text = TEMPLATES.get_template("list.html").render(view=view, hours=SILENCE_HOURS, kept=KEPT_ON_PAGE)
-    return text, f'"{hashlib.sha256(text.encode()).hexdigest()[:16]}"'
+    text = render("list.html", view=view, hours=SILENCE_HOURS, kept=KEPT_ON_PAGE)
+    return text, tag_of(text)
+
+
+def render(template: str, **values: Any) -> str:
+    """A page of ours; whatever it shows is escaped."""
+    return TEMPLATES.get_template(template).render(values)
+
+
+def message(title: str, text: str, status: int) -> HTMLResponse:
+    """A page that says one thing, such as why something was not done."""
+    return HTMLResponse(render("message.html", title=title, text=text), status, headers=HEADERS)
+
+
+def tag_of(text: str) -> str:
+    """What changes with a text, as an ETag."""
+    return f'"{hashlib.sha256(text.encode()).hexdigest()[:16]}"'
 
 
 def age(since: str, until: datetime | str) -> str:
@@ -77,3 +101,4 @@ TEMPLATES = jinja2.Environment(
     undefined=jinja2.StrictUndefined,
 )
 TEMPLATES.globals |= {"age": age, "clock": clock, "is_web_link": is_web_link}
+TEMPLATES.filters["printable"] = printable

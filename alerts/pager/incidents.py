@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import quote_plus, urlencode, urlsplit, urlunsplit
 
+from alerts import links
+from alerts.catalog import ALERTS
 from alerts.pager.notification import Page, moment
 
+LABELS = {alert.name: frozenset(alert.labels) for alert in ALERTS}
+"""Alert → the labels that tell one from another."""
 BEFORE, AFTER = timedelta(minutes=30), timedelta(minutes=10)
 """What a panel shows of the time around an alarm."""
 UNHEARD = timedelta(hours=5)
@@ -38,6 +42,15 @@ class Alarm:
         """Whether it should have been repeated or ended since: Alertmanager is away, or forgot it."""
         return not self.ended_at and now - moment(self.heard_at) > UNHEARD
 
+    @property
+    def path(self) -> str:
+        """Where its own page is, below the pager's; empty for an alert that has no runbook of ours."""
+        if self.page.alert not in LABELS:
+            return ""
+        known = {name: value for name, value in self.page.labels.items() if name in LABELS[self.page.alert]}
+        values = {name: quote_plus(value) for name, value in sorted(known.items())}
+        return links.incident_url("", self.page.alert, values).removeprefix("/")
+
     def panel_url(self, now: datetime) -> str:
         """The link to the panel, at the time of the alarm. An alarm that goes on is shown until now."""
         if not self.page.dashboard_url:
@@ -46,6 +59,25 @@ class Alarm:
         times = {"from": _milliseconds(begin), "to": _milliseconds(end) if end and end < now else "now"}
         parts = urlsplit(self.page.dashboard_url)
         return urlunsplit(parts._replace(query="&".join(filter(None, [parts.query, urlencode(times)]))))
+
+
+@dataclass(frozen=True)
+class Mending:
+    """What somebody had the pager run against an alert; times are ISO 8601 in UTC, or empty.
+
+    ``labels`` are those by which the alert was looked at. ``commands`` are the lines of the runbook that were begun,
+    with when; ``problem`` says why they did not do it.
+    """
+
+    id: int
+    alert: str
+    labels: dict[str, str]
+    who: str
+    began_at: str
+    commands: list[tuple[str, str]]
+    problem: str = ""
+    done_at: str = ""
+    mended_at: str = ""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ class Page:
     starts_at: str
     ends_at: str
     received_at: str
+    incident_url: str = ""
 
     @property
     def whose(self) -> str:
@@ -34,7 +35,8 @@ class Page:
     @property
     def command(self) -> str:
         """The command that follows the runbook, ready to paste; empty where the page links to none."""
-        return f"agentgauge incident {shlex.quote(self.runbook_url)}" if is_web_link(self.runbook_url) else ""
+        link = next(filter(is_web_link, [self.incident_url, self.runbook_url]), "")
+        return f"agentgauge incident {shlex.quote(link)}" if link else ""
 
     @property
     def first_line(self) -> str:
@@ -46,7 +48,9 @@ class Page:
     def __str__(self) -> str:
         lines = [self.first_line, f"  {self.summary}"]
         if self.status != "resolved":
-            lines += [f"  {self.description}", f"  runbook  {self.runbook_url}", f"  panel    {self.dashboard_url}"]
+            lines += [f"  {self.description}"]
+            lines += [f"  incident {self.incident_url}"] if self.incident_url else []
+            lines += [f"  runbook  {self.runbook_url}", f"  panel    {self.dashboard_url}"]
             lines += [f"  follow   {self.command}"] if self.command else []
         return "\n".join(lines)
 
@@ -91,6 +95,7 @@ def _page(alert: dict[str, Any], received_at: str) -> Page:
         starts_at=in_iso(moment(alert["startsAt"])),
         ends_at=in_iso(moment(alert["endsAt"])) if is_resolved and alert.get("endsAt") else "",
         received_at=received_at,
+        incident_url=annotations.get("incident_url", ""),
     )
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from alerts.pager.incidents import Alarm
+from alerts.pager.incidents import Alarm, Mending
 from alerts.pager.notification import Page
 
 KEPT_PAGES = 1000
+KEPT_MENDINGS = 1000
 KEPT_ALARMS = 1000
 """That have ended; those that are open are all kept."""
 
@@ -24,6 +25,11 @@ CREATE TABLE IF NOT EXISTS alarms (
     ended_at TEXT NOT NULL DEFAULT '', acknowledged_by TEXT NOT NULL DEFAULT '',
     acknowledged_at TEXT NOT NULL DEFAULT '', silenced_by TEXT NOT NULL DEFAULT '',
     silenced_until TEXT NOT NULL DEFAULT '', escalated_at TEXT NOT NULL DEFAULT ''
+);
+CREATE TABLE IF NOT EXISTS mendings (
+    id INTEGER PRIMARY KEY, alert TEXT NOT NULL, labels TEXT NOT NULL, who TEXT NOT NULL, began_at TEXT NOT NULL,
+    commands TEXT NOT NULL DEFAULT '[]', problem TEXT NOT NULL DEFAULT '', done_at TEXT NOT NULL DEFAULT '',
+    mended_at TEXT NOT NULL DEFAULT ''
 );
 CREATE UNIQUE INDEX IF NOT EXISTS open_alarm ON alarms (labels) WHERE ended_at = '';
 """
@@ -43,6 +49,11 @@ class Store:
         # One process, one thread at a time: the event loop's.
         self._connection = sqlite3.connect(path or ":memory:", check_same_thread=False, timeout=5)
         self._connection.executescript(SCHEMA)
+        with self._connection as database:
+            database.execute(
+                "UPDATE mendings SET done_at = began_at, problem = 'the pager ended before the commands did'"
+                " WHERE done_at = ''"
+            )
 
     def close(self) -> None:
         """Close the file."""
@@ -99,6 +110,38 @@ class Store:
         """Note that somebody else was told of these alarms."""
         self._note(alarms, "escalated_at = ?", at)
 
+    def begin_mending(self, alert: str, labels: Mapping[str, str], who: str, at: str) -> int:
+        """Note that somebody has commands run; returns its id."""
+        with self._connection as database:
+            values = (alert, _text_of(labels), who, at)
+            added = database.execute("INSERT INTO mendings (alert, labels, who, began_at) VALUES (?, ?, ?, ?)", values)
+            _forget(database, "mendings", "1", KEPT_MENDINGS)
+            return int(added.lastrowid or 0)
+
+    def end_mending(self, mending: int, commands: Sequence[tuple[str, str]], problem: str, at: str) -> None:
+        """Note which commands were begun, and why they did not do it if they did not."""
+        values = (json.dumps(list(commands)), problem, at, mending)
+        with self._connection as database:
+            database.execute("UPDATE mendings SET commands = ?, problem = ?, done_at = ? WHERE id = ?", values)
+
+    def note_mended(self, mending: int, at: str) -> None:
+        """Note since when the alert no longer fires."""
+        with self._connection as database:
+            database.execute("UPDATE mendings SET mended_at = ? WHERE id = ? AND mended_at = ''", (at, mending))
+
+    def last_mending(self, alert: str, labels: Mapping[str, str]) -> Mending | None:
+        """The last one of an alert that was looked at by these labels; None if there is none."""
+        columns = [field.name for field in fields(Mending)]
+        row = self._connection.execute(
+            f"SELECT {', '.join(columns)} FROM mendings WHERE alert = ? AND labels = ? ORDER BY id DESC LIMIT 1",  # noqa: S608 - our own names
+            (alert, _text_of(labels)),
+        ).fetchone()
+        if row is None:
+            return None
+        kept = dict(zip(columns, row, strict=True))
+        commands = [(at, line) for at, line in json.loads(kept["commands"])]
+        return Mending(**(kept | {"labels": dict(labels), "commands": commands}))
+
     def _note(self, alarms: Collection[int], columns: str, *values: str) -> None:
         with self._connection as database:
             database.executemany(
@@ -111,6 +154,10 @@ def _forget(database: sqlite3.Connection, table: str, which: str, kept: int) -> 
     newest = f"SELECT id FROM {table} WHERE {which} ORDER BY id DESC LIMIT {kept}"  # noqa: S608 - our own names
     with closing(database.cursor()) as cursor:
         cursor.execute(f"DELETE FROM {table} WHERE {which} AND id NOT IN ({newest})")  # noqa: S608 - our own names
+
+
+def _text_of(labels: Mapping[str, str]) -> str:
+    return json.dumps(sorted(labels.items()))
 
 
 def _page(text: str) -> Page:

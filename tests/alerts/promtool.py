@@ -98,6 +98,7 @@ def _series(rendered: RenderedAlert, labels: dict[str, str]) -> str:
 
 def _alert(rendered: RenderedAlert, labels: dict[str, str], says: str) -> dict[str, Any]:
     urls = {"dashboard_url": rendered.dashboard_url, "runbook_url": rendered.runbook_url}
+    urls["incident_url"] = rendered.incident_url
     for name, value in labels.items():
         says = says.replace(f"{{{{{name}}}}}", value)
         for which, url in urls.items():

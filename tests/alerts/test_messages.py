@@ -176,6 +176,7 @@ def test_a_message_has_what_the_on_call_needs(sent: Sent, item: RenderedAlert, w
     found = links(message)
     assert found["runbook"] == annotations["runbook_url"]
     assert found["panel"] == annotations["dashboard_url"]
+    assert found["incident"] == annotations["incident_url"]
     assert found["silence"].startswith(f"{sent.url}/#/silences/new?filter=")
     assert "amtool silence add " in text(message)
     assert not re.search(r"<no value>|&lt;no value|\{\{|%!", whole(message))

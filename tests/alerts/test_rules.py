@@ -66,6 +66,8 @@ def test_every_alert_carries_what_a_page_needs(item: RenderedAlert) -> None:
     agent = "?agent={{ $labels.agent | urlquery }}" if "agent" in item.alert.labels else ""
     assert item.runbook_url == f"{DEMO.runbooks}/{item.alert.name}/{agent}"
     assert "viewPanel=panel-" in item.dashboard_url
+    values = "&".join(f"{label}={{{{ $labels.{label} | urlquery }}}}" for label in item.alert.labels)
+    assert item.incident_url == f"{DEMO.incidents}/incident/{item.alert.name}/" + (f"?{values}" if values else "")
     if item.numbers.threshold:
         assert str(item.numbers.threshold) in item.description
     for label in item.alert.labels:

@@ -8,118 +8,29 @@ import os
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import requests
 
 from agentgauge.ledger import Ledger
 from agentgauge.ops import log, switches
-from agentgauge.ops.prometheus import Prometheus
-from sample_agent.simulator import backfill, recording
-from sample_agent.simulator.backfill import Programs
-from stack import binaries
-from stack.layout import Ports
-from tests.incident.made_up import failing, model, refused, tasks, tool, versions
-
-MODULE = """
-from pathlib import Path
-from agentgauge import AgentApp, Tool
-
-here = Path(__file__).parent
-tools = [Tool("search", risk="low"), Tool("fetch", risk="low")]
-app = AgentApp("support_bot", ledger=f"sqlite:///{here / 'ledger.sqlite'}", state=here / "state", tools=tools)
-"""
-EVIL = "sea\x1b[31mrch\r\n; rm -rf /"
-FIRE = 'ALERTS{alertstate="firing"}'
-ALERTS = {
-    "AgentToolSuccessRateLow": {"tool": "search"},
-    "AgentLLMErrorsHigh": {"model": "large"},
-    "AgentToolNewErrorType": {"tool": EVIL, "error_type": "new"},
-    "AgentToolLatencyHigh": {"tool": "search"},
-}
-"""Alert → the labels with which it fires, beside the agent's."""
-
-LINES = [
-    *tool("search", success=3, error=1),
-    *tool("fetch", success=4),
-    *failing("SchemaMismatch"),
-    *tasks(failed=3, completed=9),
-    *versions("1.4.0"),
-    *model("large", error=3),
-    *refused("rate_limit_error"),
-]
-
-
-@dataclass(frozen=True)
-class Firing:
-    """A Prometheus on which alerts of support_bot fire until they are ended."""
-
-    prometheus: Prometheus
-    rules: Path
-
-    @property
-    def url(self) -> str:
-        """Where it answers."""
-        return self.prometheus.url
-
-    def end(self, alert: str) -> None:
-        """The alert no longer fires from the next evaluation on, within a second."""
-        (self.rules / f"{alert}.yml").write_text("groups: []\n", encoding="utf-8")
-        requests.post(f"{self.url}/-/reload", timeout=30).raise_for_status()
+from tests.incident import firing
+from tests.incident.firing import Firing
 
 
 @pytest.fixture(scope="module")
 def prometheus(programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firing]:
     """The real one: one of support_bot's tools fails, and four alerts fire."""
-    data, rules = tmp_path_factory.mktemp("incident"), tmp_path_factory.mktemp("rules")
-    scraped = int(time.time())  # what is evaluated has to be newer
-    samples = [one for line in LINES for one in line.samples("support_bot", scraped, minutes=40)]
-    backfill.write_blocks(Programs(programs["prometheus"], programs["promtool"]), [samples], data)
-    for alert, labels in ALERTS.items():
-        rule = {
-            "alert": alert,
-            "expr": "vector(1)",
-            "labels": {"agent": "support_bot", "severity": "critical", **labels},
-        }
-        group = {"name": alert, "interval": "1s", "rules": [rule]}
-        (rules / f"{alert}.yml").write_text(json.dumps({"groups": [group]}), encoding="utf-8")
-    config = data / "prometheus.yml"
-    config.write_text(json.dumps({"rule_files": [str(rules / "*.yml")]}), encoding="utf-8")
-    address = f"127.0.0.1:{Ports.free().prometheus}"
-    command = [
-        str(programs["prometheus"]),
-        f"--config.file={config}",
-        f"--storage.tsdb.path={data}",
-        f"--web.listen-address={address}",
-        "--web.enable-lifecycle",
-        "--storage.tsdb.retention.time=10y",
-        "--log.level=error",
-    ]
-    with subprocess.Popen(command, cwd=binaries.working_folder(programs["prometheus"])) as process:
-        try:
-            running = Prometheus(f"http://{address}")
-            _wait_until(lambda: running.is_ready() and len(running.instant(FIRE)) == len(ALERTS))
-            yield Firing(running, rules)
-        finally:
-            recording.end(process)
-
-
-def _wait_until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    with firing.running(programs, tmp_path_factory.mktemp("incident")) as running:
+        yield running
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Where the agent's module lies; the command is run there."""
-    (tmp_path / "support.py").write_text(MODULE, encoding="utf-8")
+    (tmp_path / "support.py").write_text(firing.MODULE, encoding="utf-8")
     return tmp_path
 
 

@@ -88,7 +88,7 @@ def test_no_service_may_more_than_it_needs(containers: dict[str, dict[str, Any]]
     """No capability, but to write a state folder of somebody else's; no way to gain one."""
     for name, container in containers.items():
         assert container["cap_drop"] == ["ALL"], name
-        shares_state = name in ("agent", "evals", "fake-api", "simulator")
+        shares_state = name in ("agent", "evals", "fake-api", "pager", "simulator")
         assert container.get("cap_add", []) == (["DAC_OVERRIDE"] if shares_state else []), name
         assert container["security_opt"] == ["no-new-privileges:true"], name
         assert "privileged" not in container, name

@@ -121,7 +121,7 @@ def _agents_name(needed: bool) -> str:
 def _show(seen: Seen, said: list[str]) -> None:
     say(words.headline(seen.alert, seen.firing, seen.others, seen.at), style="bold")
     _say_cut(f"  {seen.summary}")
-    for line in (words.who(seen.impact), words.conversations(seen.impact), words.what(seen.impact)):
+    for line in words.impact_lines(seen.impact):
         _say_cut(f"  {line}")
     for line in said:
         _say_cut(f"  {printable(line)}" if not line.startswith(" ") else f"    {printable(line)}")

@@ -7,6 +7,7 @@ page says is for the reader to type.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -48,6 +49,9 @@ LISTS: Mapping[str, tuple[str, str]] = {
     "AUDIT_ID": ("autonomy audits", "id"),
 }
 """Word in capitals → the list whose first row is meant, and the field of it."""
+
+LONGEST_SECONDS = 1800.0
+"""An evaluation is the longest of these commands."""
 
 _PLACEHOLDER = re.compile(r"[A-Z][A-Z_]+")
 
@@ -97,8 +101,12 @@ def plan(mitigation: Mitigation, given: Mapping[str, str]) -> Plan:
     if not block:
         return Plan(tuple(line for one in mitigation.blocks[:1] for line in one), by_hand=True)
     commands = tuple(filled(line, given) for line in block)
-    missing = dict.fromkeys(word for line in commands for word in placeholders(line))
-    return Plan(commands, by_hand=False, missing=tuple(missing))
+    return Plan(commands, by_hand=False, missing=missing_in(commands))
+
+
+def missing_in(commands: Sequence[str]) -> tuple[str, ...]:
+    """The words in capitals of command lines, each once."""
+    return tuple(dict.fromkeys(word for line in commands for word in placeholders(line)))
 
 
 def placeholders(command: str) -> list[str]:
@@ -156,12 +164,22 @@ def argv(command: str) -> list[str]:
     return [sys.executable, *words[1:]]
 
 
-def output_of(arguments: Sequence[str]) -> str:
-    """What a command prints; raises MendingError if it fails."""
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+def output_of(arguments: Sequence[str], by: str = "") -> str:
+    """What a command prints, run in somebody's name if it is given.
+
+    Raises MendingError if it fails, or is not done within LONGEST_SECONDS.
+    """
+    env = os.environ | ({"USER": by} if by else {})
+    try:
+        done = subprocess.run(
+            arguments, capture_output=True, text=True, check=False, env=env, timeout=LONGEST_SECONDS,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip  # what is run, and how
+    except subprocess.TimeoutExpired:
+        raise MendingError(f"{shlex.join(arguments)} was ended: it took more than {LONGEST_SECONDS:g} s") from None
     if done.returncode:
         said = done.stderr.strip().splitlines()
-        raise MendingError(said[-1] if said else f"{shlex.join(arguments)} ended with {done.returncode}")
+        raise MendingError(printable(said[-1]) if said else f"{shlex.join(arguments)} ended with {done.returncode}")
     return done.stdout
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from agentgauge.incident.diagnosis import Diagnosis
 from agentgauge.incident.seen import Seen
 from agentgauge.incident.terminal import printable
-from agentgauge.incident.words import age, conversations, figures, what, who
+from agentgauge.incident.words import age, figures, impact_lines
 from agentgauge.ops.log import LogEntry
 
 
@@ -39,9 +39,7 @@ def draft(it: Incident, log: Sequence[LogEntry]) -> str:
         "## Timeline (UTC)",
         "\n".join(f"* {at:%Y-%m-%d %H:%M:%S} {_text(line)}" for at, line in sorted(_timeline(it, log))),
         "## Impact",
-        "\n".join(
-            f"* {_text(line)}" for line in (who(it.seen.impact), conversations(it.seen.impact), what(it.seen.impact))
-        ),
+        "\n".join(f"* {_text(line)}" for line in impact_lines(it.seen.impact)),
         "Still to be filled in: what users saw, how many asked for help, what it cost in all.",
         "## Diagnosis",
         "\n".join(_step(it.seen.diagnosis)),

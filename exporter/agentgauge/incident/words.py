@@ -37,6 +37,11 @@ def headline(alert: str, one: Firing | None, others: int, now: datetime) -> str:
     return f"{alert} ({printable(one.labels.get('severity', 'no severity'))}) fires {since}: {on}{more}"
 
 
+def impact_lines(it: Impact) -> tuple[str, ...]:
+    """Whom it hits, which conversations and at what cost, and what runs and fails: a line each."""
+    return (who(it), conversations(it), what(it))
+
+
 def who(it: Impact) -> str:
     """Whom it hits."""
     if it.requests_per_minute is None:
@@ -105,7 +110,7 @@ def document(seen: Seen) -> dict[str, Any]:
         "since": fires.since.isoformat() if fires and fires.since else None,
         "labels": dict(fires.labels) if fires else {},
         "others": max(seen.others, 0),
-        "impact": _impact(seen.impact),
+        "impact": of_impact(seen.impact),
         "diagnosis": [_walked(one) for one in found.steps],
         "ended": found.ended,
         "runbook": found.alert,
@@ -119,7 +124,8 @@ def document(seen: Seen) -> dict[str, Any]:
     }
 
 
-def _impact(it: Impact) -> Mapping[str, Any]:
+def of_impact(it: Impact) -> Mapping[str, Any]:
+    """The impact as JSON."""
     named = {name: getattr(it, name) for name in it.__dataclass_fields__ if name not in ("versions", "errors")}
     errors = [{"where": where, "error_type": error, "in_10_minutes": often} for where, error, often in it.errors]
     return {**named, "failed_share": it.failed_share, "versions": list(it.versions), "errors": errors}
