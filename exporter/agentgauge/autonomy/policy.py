@@ -159,13 +159,33 @@ class Audit(_Part):
 
 
 class Promotion(_Part):
-    """What a tool must have shown in the last ``days`` to run unasked; ``approved`` is a ratio of ``decisions``."""
+    """What a tool must have shown in the last ``days`` to run unasked; ``approved`` is a ratio of ``decisions``.
+
+    ``surely`` is the ratio that the record has to make likely as well: the lower bound of Wilson's 95 % interval. So
+    few decisions promote nothing, however few a file asks for. A file that asks for less than these defaults says why,
+    in ``loosened_because``.
+    """
 
     days: int = Field(default=30, ge=1)
     decisions: int = Field(default=100, ge=1)
     approved: float = Field(default=0.97, ge=0, le=1, strict=False)
     rejected: int = Field(default=0, ge=0)
+    surely: float = Field(default=0.9, ge=0, le=1, strict=False)
     apply: Literal["automatic", "on_confirmation"] = "automatic"
+    loosened_because: Text | None = None
+
+    @model_validator(mode="after")
+    def _says_why_it_is_loose(self) -> Self:
+        least = {name: field.default for name, field in type(self).model_fields.items()}
+        loose = [name for name in ("decisions", "approved", "surely") if getattr(self, name) < least[name]]
+        loose += ["rejected"] if self.rejected > least["rejected"] else []
+        if loose and self.loosened_because is None:
+            name, value = loose[0], getattr(self, loose[0])
+            raise ValueError(
+                f"{name}: {value:g} lets a tool run unasked sooner than {least[name]:g} does; "
+                "say why beside it: loosened_because: …"
+            )
+        return self
 
 
 class Demotion(_Part):
@@ -176,9 +196,16 @@ class Demotion(_Part):
 
 
 class Autonomous(_Part):
-    """The scope of the stage autonomous: the highest risk that runs alone."""
+    """The scope of the stage autonomous: the highest risk that runs alone; high needs ``loosened_because``."""
 
     run_up_to: Risk = "medium"
+    loosened_because: Text | None = None
+
+    @model_validator(mode="after")
+    def _says_why_it_is_loose(self) -> Self:
+        if self.run_up_to == "high" and self.loosened_because is None:
+            raise ValueError("run_up_to: high lets every tool run unasked; say why beside it: loosened_because: …")
+        return self
 
 
 class _Rules(_Part):

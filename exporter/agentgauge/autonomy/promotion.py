@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import sqrt
+
 from agentgauge.autonomy.actions import TrackRecord
 from agentgauge.autonomy.policy import Policy
 
@@ -18,9 +20,11 @@ def missing(policy: Policy, tool: str, record: TrackRecord) -> list[str]:
         more = _times(rule.decisions - record.decisions, "more decision")
         lacks.append(f"{more}: {record.decisions} of {rule.decisions} were made")
     if record.decisions and approved_share(record) < rule.approved:
-        lacks.append(
-            f"more approvals: {approved_share(record):.1%} of {rule.approved:.1%}; an edit does not count as one"
-        )
+        share, least = _told_apart(approved_share(record), rule.approved)
+        lacks.append(f"more approvals: {share} of {least}; an edit does not count as one")
+    elif record.decisions >= rule.decisions and surely_approved(record) < rule.surely:
+        share, least = _told_apart(surely_approved(record), rule.surely)
+        lacks.append(f"more decisions like these: they make a share of {share} likely, and {least} are needed")
     if record.rejected > rule.rejected:
         lacks.append(f"fewer rejections: {record.rejected}, and {rule.rejected} are allowed")
     if record.problems:
@@ -44,6 +48,15 @@ def approved_share(record: TrackRecord) -> float:
     return record.approved / record.decisions if record.decisions else 0.0
 
 
+def surely_approved(record: TrackRecord) -> float:
+    """The share of approvals that a record makes likely: the lower bound of Wilson's 95 % interval; 0 without any."""
+    number, share, z = record.decisions, approved_share(record), 1.959964
+    if not number:
+        return 0.0
+    middle = share + z * z / (2 * number)
+    return (middle - z * sqrt(share * (1 - share) / number + (z / (2 * number)) ** 2)) / (1 + z * z / number)
+
+
 def figures(record: TrackRecord) -> str:
     """A record as a sentence."""
     own = f"; {record.own} more by the user who had asked do not count" if record.own else ""
@@ -51,6 +64,14 @@ def figures(record: TrackRecord) -> str:
         f"{_times(record.decisions, 'decision')}: {record.approved} approved ({approved_share(record):.1%}), "
         f"{record.edited} edited, {record.rejected} rejected; {record.expired} expired undecided{own}"
     )
+
+
+def _told_apart(share: float, least: float) -> tuple[str, str]:
+    """Two ratios as percentages, with as many digits as it takes to see which is the lesser."""
+    for digits in range(1, 10):
+        if f"{share:.{digits}%}" != f"{least:.{digits}%}":
+            break
+    return f"{share:.{digits}%}", f"{least:.{digits}%}"
 
 
 def _times(number: int, what: str) -> str:

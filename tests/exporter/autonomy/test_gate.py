@@ -58,7 +58,7 @@ def test_a_demoted_tool_waits_in_every_stage(tmp_path: Path) -> None:
 
 def test_the_scope_of_the_stage_autonomous_is_set_by_the_policy(tmp_path: Path) -> None:
     """Not by technical limits."""
-    everything = policy(tmp_path, ("audit:", "autonomous: { run_up_to: high }\naudit:"))
+    everything = policy(tmp_path, ("audit:", "autonomous: { run_up_to: high, loosened_because: a test }\naudit:"))
     assert decide(everything, AutonomyStanding("autonomous"), "send", {}).disposition == "auto"
     little = policy(tmp_path, ("audit:", "autonomous: { run_up_to: low }\naudit:"))
     assert decide(little, AutonomyStanding("autonomous"), "write", {}).disposition == "approval"

@@ -8,6 +8,7 @@ import pytest
 
 from agentgauge.autonomy import promotion
 from agentgauge.autonomy.actions import TrackRecord
+from agentgauge.files.yaml_file import YamlFileError
 from tests.exporter.autonomy.policies import policy
 
 
@@ -19,6 +20,10 @@ from tests.exporter.autonomy.policies import policy
         (TrackRecord(approved=97, edited=3, expired=50), []),
         (TrackRecord(approved=99), ["1 more decision: 99 of 100 were made"]),
         (TrackRecord(approved=96, edited=4), ["more approvals: 96.0% of 97.0%; an edit does not count as one"]),
+        (
+            TrackRecord(approved=2909, edited=91),  # 96.97 %
+            ["more approvals: 96.97% of 97.00%; an edit does not count as one"],
+        ),
         (TrackRecord(approved=199, rejected=1), ["fewer rejections: 1, and 0 are allowed"]),
         (TrackRecord(approved=100, problems=1), ["clean audits: 1 audit found a problem"]),
         (TrackRecord(), ["100 more decisions: 0 of 100 were made"]),
@@ -47,3 +52,33 @@ def test_a_rejection_or_a_bad_audit_demotes(tmp_path: Path) -> None:
     patient = policy(tmp_path, ("audit:", "demotion: { rejected: 3 }\naudit:"))
     assert promotion.demotes(patient, TrackRecord(rejected=1, problems=1)) is None
     assert promotion.demotes(patient, TrackRecord(rejected=2, problems=1)) is not None
+
+
+def test_few_decisions_promote_nothing_however_few_a_policy_asks_for(tmp_path: Path) -> None:
+    """One approval says next to nothing; the usual rule is not made stricter by that."""
+    loose = policy(
+        tmp_path,
+        ("stage:", "promotion: { decisions: 1, approved: 0, loosened_because: a demo }\nstage:"),
+    )
+    lacks = promotion.missing(loose, "write", TrackRecord(approved=1))
+    assert lacks == ["more decisions like these: they make a share of 20.7% likely, and 90.0% are needed"]
+    assert promotion.missing(loose, "write", TrackRecord(approved=35)) == []
+    assert promotion.surely_approved(TrackRecord()) == 0
+
+
+@pytest.mark.parametrize(
+    ("loose", "says"),
+    [
+        ("promotion: { decisions: 1 }", "decisions: 1 lets a tool run unasked sooner than 100"),
+        ("promotion: { approved: 0 }", "approved: 0 lets a tool run unasked sooner than 0.97"),
+        ("promotion: { surely: 0.5 }", "surely: 0.5 lets a tool run unasked sooner than 0.9"),
+        ("promotion: { rejected: 3 }", "rejected: 3 lets a tool run unasked sooner than 0"),
+        ("autonomous: { run_up_to: high }", "run_up_to: high lets every tool run unasked"),
+    ],
+)
+def test_a_policy_that_lets_a_dangerous_tool_run_unasked_says_why(tmp_path: Path, loose: str, says: str) -> None:
+    """In a line of its own, which whoever reads the file cannot overlook."""
+    with pytest.raises(YamlFileError, match=f"{says}.*loosened_because"):
+        policy(tmp_path, ("stage:", f"{loose}\nstage:"))
+    excused = loose.replace(" }", ", loosened_because: we tried it for a year }")
+    assert policy(tmp_path, ("stage:", f"{excused}\nstage:"))
