@@ -15,12 +15,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from agentgauge.autonomy.expressions import check_expression
 from agentgauge.files.watched_file import WatchedFile
 from agentgauge.files.yaml_file import read_yaml
 from agentgauge.files.yaml_model import Part, parsed
 from agentgauge.tool import Tool
 from agentgauge.vocabulary import RISKS, Mode, Risk, Stage
 
+LONGEST_SEARCHED = 10_000
+"""Characters of a text in which an expression is searched for."""
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -32,7 +35,8 @@ class Condition(_Part):
     """Holds for a call when one of its ``arguments`` does.
 
     ``matches`` is a regular expression that is searched for in a text; ``above`` is a bound for a number: the argument
-    itself or, with ``matches``, what the first group of each match holds.
+    itself or, with ``matches``, what the first group of each match holds. A text of more than LONGEST_SEARCHED
+    characters would take too long to search, and holds: nobody gets around a rule by writing more.
     """
 
     arguments: list[Text] = Field(min_length=1)
@@ -42,10 +46,7 @@ class Condition(_Part):
     @field_validator("matches")
     @classmethod
     def _is_an_expression(cls, value: str | None) -> str | None:
-        try:
-            re.compile(value or "")
-        except (re.error, OverflowError, RecursionError) as error:  # the latter: \\UFFFFFFFF, very deep groups
-            raise ValueError(f"is not a valid regular expression: {error}") from None
+        check_expression(value or "")
         return value
 
     @model_validator(mode="after")
@@ -63,7 +64,10 @@ class Condition(_Part):
     def _meets(self, value: Any) -> bool:
         if self.matches is None:
             return _exceeds(value, self.above)
-        found = re.finditer(self.matches, _plain(str(value)), re.IGNORECASE)
+        text = _plain(str(value))
+        if len(text) > LONGEST_SEARCHED:
+            return True
+        found = re.finditer(self.matches, text, re.IGNORECASE)
         return any(self.above is None or _exceeds(match.group(1), self.above) for match in found)
 
 
