@@ -74,8 +74,12 @@ def read_instructions(text: str, tools: Sequence[Mapping[str, Any]]) -> Instruct
 
 
 def unread(text: str) -> list[str]:
-    """The sections of a prompt of which the played model reads nothing: their headings or first words."""
-    sections = [section.strip() for section in re.split(r"^(?=#)", text, flags=re.MULTILINE)]
+    """The sections of a prompt of which the played model reads nothing: their headings or first words.
+
+    A paragraph that begins with bold words is a section, too; a heading with nothing below it is none.
+    """
+    sections = [section.strip() for section in re.split(r"^(?=#|\*\*)", text, flags=re.MULTILINE)]
+    sections = [section for section in sections if "\n" in section or not section.startswith("#")]
     return [_title(section) for section in sections if section and not _is_read(section)]
 
 
@@ -85,7 +89,8 @@ def _is_read(section: str) -> bool:
 
 
 def _title(section: str) -> str:
-    first = section.splitlines()[0].lstrip("# ").strip()
+    bold = re.match(r"\*\*(.+?)\.?\*\*", section)
+    first = bold[1] if bold else section.splitlines()[0].lstrip("# ").strip()
     return first if len(first) <= 60 else f"{first[:59]}…"
 
 

@@ -195,6 +195,24 @@ def test_evaluations_pass_with_the_prompts_in_force_and_fail_with_those_before(
     assert paid(folder) == []
 
 
+def test_a_run_on_the_real_model_is_recorded_and_replayed_and_other_prompts_are_a_miss(
+    stranger: Environment, folder: Path
+) -> None:
+    """The replay needs no model and passes what passed; once the other prompts are recorded, they are replayed, too."""
+    run = (*AGENTGAUGE, "eval", "run", "--trials", "1", "--parallel", "2")
+    assert "5 of 5 scenarios passed" in stranger.run(*run, "--live", "--record", "rec", cwd=folder)
+    replayed = stranger.attempt(*run, "--replay", "rec", cwd=folder)
+    assert "recorded:smollm2" in replayed.stdout
+    assert "5 of 5 scenarios passed" in replayed.stdout
+    assert replayed.returncode == 3, "one trial of five scenarios is no evidence that a version is as good"
+    missed = stranger.attempt(*run, "--prompts", "v1", "--replay", "rec", cwd=folder)
+    assert (missed.returncode, "not recorded: " in missed.stderr) == (2, True)
+    recorded = stranger.attempt(*run, "--prompts", "v1", "--record", "rec", cwd=folder)
+    again = stranger.attempt(*run, "--prompts", "v1", "--replay", "rec", cwd=folder)
+    for attempt in (recorded, again):
+        assert (attempt.returncode, "3 of 5 scenarios passed" in attempt.stdout) == (1, True)
+
+
 def test_spend_is_what_the_ledger_holds(stranger: Environment, folder: Path) -> None:
     """By pseudonym, costliest first; the money is that of the metrics."""
     with bot(stranger, folder) as process:

@@ -80,5 +80,7 @@ def test_the_shipped_prompts_demand_nothing_harmful(version: str) -> None:
 
 def test_sections_of_which_nothing_is_read_are_listed() -> None:
     """By their headings."""
-    text = "You sell.\n\n# Language\n\nAnswer in French.\n\n# Sales playbook\n\nStart 120 days before.\n"
-    assert unread(text) == ["You sell.", "Sales playbook"]
+    text = (
+        "You sell.\n\n# Language\n\nAnswer in French.\n\n# Playbook\n\n**Renewals.** Start early.\n\n**Tone:** warm.\n"
+    )
+    assert unread(text) == ["You sell.", "Renewals"]

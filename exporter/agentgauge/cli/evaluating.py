@@ -7,6 +7,7 @@ import functools
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -193,7 +194,8 @@ def summary(report: EvalReport) -> list[str]:
 
 
 def _compared(comparison: Comparison) -> list[str]:
-    drifts = ", ".join(f"{drift.name} {times(drift.ratio)}" for drift in comparison.drifts)
+    judged = [drift for drift in comparison.drifts if isfinite(drift.limit)]
+    drifts = ", ".join(f"{drift.name} {times(drift.ratio)}" for drift in judged)
     return [
         f"compared with it: {comparison.verdict}; trials passed {points(comparison.difference)}",
         f"{drifts}; all intervals are of 95 %",

@@ -68,7 +68,9 @@ class RecordedRequest:
                 found.append(f"tool {name} {what}")
         if self.messages != other.messages:
             same = sum(1 for one, two in zip(self.messages, other.messages, strict=False) if one == two)
-            found.append(f"messages: {same} of {len(other.messages)} as recorded")
+            found.append(
+                f"messages: {same} of {len(other.messages)} as recorded, where there were {len(self.messages)}"
+            )
         for name in sorted({*self.settings, *other.settings}):
             if self.settings.get(name) != other.settings.get(name):
                 found.append(f"{name} {self.settings.get(name, 'absent')} → {other.settings.get(name, 'absent')}")

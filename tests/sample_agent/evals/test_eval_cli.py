@@ -177,7 +177,8 @@ def test_the_report_lists_what_the_played_model_did_not_read(tmp_path: Path) -> 
     result = evaluate("--trials", "1", "--json-file", str(tmp_path / "run.json"))
     assert "does not read these parts of the prompts: " in result.output
     (remark,) = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["remarks"]
-    assert "Sales playbook" in remark
+    assert "E-mails need approval; " in remark
+    assert "; Renewals; Discounts; " in remark
 
 
 @pytest.mark.usefixtures("suite")

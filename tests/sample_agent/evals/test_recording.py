@@ -84,7 +84,7 @@ def test_a_synchronous_client_is_recorded_as_well(tmp_path: Path) -> None:
         ({"model": "claude-haiku-5-5"}, "model claude-opus-5-5 → claude-haiku-5-5"),
         ({"tools": []}, "tool search_crm_contacts gone"),
         ({"max_tokens": 300}, "max_tokens 200 → 300"),
-        ({"messages": [{"role": "user", "content": "Hello"}]}, "messages: 0 of 1 as recorded"),
+        ({"messages": [{"role": "user", "content": "Hello"}]}, "messages: 0 of 1 as recorded, where there were 1"),
     ],
 )
 async def test_a_changed_request_is_a_miss_that_says_what_changed_and_what_it_would_cost(
