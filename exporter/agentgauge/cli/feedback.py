@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from agentgauge.cli.common import AsJson, agent, group, opened_ledger, say, stop
+from agentgauge.cli.common import AsJson, agent, group, opened_ledger, say, stop, warn
 from agentgauge.cli.tables import Column, Row, print_json, print_rows
 from agentgauge.feedback.report import FeedbackReport
 from agentgauge.feedback.report import report as make_report
@@ -81,13 +81,23 @@ def report(days: Days = 30, as_json: AsJson = False) -> None:
 def export(
     days: Days = 30,
     folder: Annotated[Path | None, typer.Option("--out", help="Default: feedback, in the state folder.")] = None,
+    proven: Annotated[
+        bool,
+        typer.Option("--proven", help="Run each scenario on the prompts that were rejected; keep those that fail."),
+    ] = False,
+    judge: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="With --proven: who judges whether the reviewer would say it again."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write examples, preference pairs and shadow pairs as JSONL, and scenarios made from rejections as YAML.
 
-    The files hold what users wrote.
+    A scenario that passes on what was rejected tests nothing: --proven leaves it out and says so. The files hold what
+    users wrote.
     """
     from agentgauge.autonomy.actions import Actions
+    from agentgauge.feedback.export import SCENARIOS, scenario_name
     from agentgauge.feedback.export import export as write_files
 
     app = agent()
@@ -100,6 +110,14 @@ def export(
         written = write_files(folder, decided, compared, app.tool_names)
     except OSError as error:
         stop(f"{error.filename or folder} cannot be written: {error.strerror or error}")
+    if proven:
+        from agentgauge.cli.proving import keep_proven
+
+        guilty = {scenario_name(one): one.proposal.prompt_version for one in decided if one.decision == "rejected"}
+        left_out = keep_proven(app, folder / SCENARIOS, guilty, judge)
+        for line in left_out:
+            warn(line)
+        written[SCENARIOS] -= len(left_out)
     rows = [{"file": str(folder / name), "entries": entries} for name, entries in written.items()]
     print_rows([Column("file", "file"), Column("entries", "entries", right=True)], rows, as_json=as_json, nothing="")
 

@@ -82,12 +82,17 @@ def scenarios_of(rejected: Iterable[Action], tools: Collection[str]) -> list[dic
     return list(scenarios.values())
 
 
+def scenario_name(action: Action) -> str:
+    """What the scenario of a rejection is called."""
+    return f"rejected_{action.proposal.tool}_{action.id}"
+
+
 def _scenario(action: Action, texts: list[str], tools: Collection[str]) -> dict[str, Any]:
     tool, reason = action.proposal.tool, action.reason
     unwanted = [tool] if theme_of(reason).name == "not wanted" else []
     called = [name for name in tools_called(action) if name in tools and name not in unwanted]
     scenario: dict[str, Any] = {
-        "name": f"rejected_{tool}_{action.id}",
+        "name": scenario_name(action),
         "input": texts[0],
         "turns": texts[1:],
         "expected_tools": called,

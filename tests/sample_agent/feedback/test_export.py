@@ -137,6 +137,20 @@ async def test_the_scenario_runs_as_it_stands(actions: Actions, tmp_path: Path) 
     assert [call.arguments["body"][:8] for call in transcript.calls if call.tool == "draft_email"] == ["Hi Jane,"]
 
 
+def test_a_scenario_that_passes_on_what_was_rejected_is_left_out_and_said(actions: Actions, tmp_path: Path) -> None:
+    """No check of it knows what too formal is; one that forbids what nobody wanted fails there, and stays."""
+    decide(actions, "rejected", reason="too formal")
+    unwanted = decide(actions, "rejected", reason="I did not ask for an e-mail")
+    out = tmp_path / "out"
+    result = CliRunner().invoke(agentgauge, ["feedback", "export", "--proven", "--out", str(out), "--json"])
+    assert result.exit_code == 0, result.output
+    (proven,) = scenario.load(out, TOOLS_BY_NAME)
+    assert proven.name == f"rejected_draft_email_{unwanted}"
+    assert "is left out: 3 of 3 trials pass on the prompts v1 that were rejected" in result.stderr
+    written = {Path(row["file"]).name: row["entries"] for row in json.loads(result.stdout)}
+    assert written[SCENARIOS] == 1
+
+
 def test_what_nobody_wanted_is_forbidden_in_its_scenario(actions: Actions, tmp_path: Path) -> None:
     """The lesson of such a rejection is not to call the tool."""
     decide(actions, "rejected", reason="I did not ask for an e-mail")

@@ -1,0 +1,69 @@
+"""Whether a scenario made from a rejection fails on the prompts that were rejected: else it teaches nothing."""
+
+from __future__ import annotations
+
+import functools
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from agentgauge.agent_app import AgentApp, AppError, Candidate, TrialRunner
+from agentgauge.cli.evaluating import on_trial
+from agentgauge.evals.history import Trial
+from agentgauge.evals.judge import Judge
+from agentgauge.evals.runner import attempts, run
+from agentgauge.evals.scenario import Scenario
+from agentgauge.prompts.library import PromptError
+
+TRIALS = 3
+"""Of each scenario; it is proven if most of them fail."""
+
+
+def keep_proven(app: AgentApp, file: Path, guilty: Mapping[str, str], judging_model: str | None) -> list[str]:
+    """Take out of a file the scenarios that pass on the version that was rejected; returns why each went, in words.
+
+    ``guilty`` is scenario → version of the prompts. Each is run TRIALS times on that version; its criterion is judged
+    if there is a ``judging_model``. Raises AppError if a trial gave no result or cannot be run.
+    """
+    entries = yaml.safe_load(file.read_text(encoding="utf-8"))
+    if not entries:
+        return []
+    by_version: dict[str, list[Scenario]] = defaultdict(list)
+    for scenario in app.load_scenarios(file.parent):
+        by_version[guilty[scenario.name]].append(scenario)
+    left_out: dict[str, str] = {}
+    for version, scenarios in sorted(by_version.items()):
+        try:
+            prompts = None if app.prompts is None else app.prompt_library().load(version)
+        except PromptError:
+            left_out |= {
+                one.name: f"the prompts {version} that were rejected are not there any more" for one in scenarios
+            }
+            continue
+        work = functools.partial(_trials, scenarios=scenarios, judging_model=judging_model, judgements=app.state)
+        trials = on_trial(app, Candidate(app.version, prompts), work)
+        for scenario in scenarios:
+            passed = sum(trial.passed for trial in trials if trial.scenario == scenario.name)
+            if 2 * passed >= TRIALS:
+                left_out[scenario.name] = (
+                    f"{passed} of {TRIALS} trials pass on the prompts {version} that were rejected"
+                )
+    proven = [entry for entry in entries if entry["name"] not in left_out]
+    file.write_text(yaml.safe_dump(proven, sort_keys=False, allow_unicode=True, width=120), encoding="utf-8")
+    return [f"{name} is left out: {why}" for name, why in left_out.items()]
+
+
+async def _trials(
+    runner: TrialRunner, *, scenarios: list[Scenario], judging_model: str | None, judgements: Path
+) -> list[Trial]:
+    trials: list[Trial] = []
+    judge = None
+    if judging_model is not None:
+        judge = Judge(functools.partial(runner.judge, judging_model), judging_model, judgements / "judgements")
+    todo = attempts([one.model_copy(update={"trials": TRIALS}) for one in scenarios], TRIALS)
+    ended = await run(todo, runner.answer, trials.append, judge=judge)
+    if not ended.complete:
+        raise AppError(f"the scenarios cannot be proven: {ended.errors[0]}")
+    return trials
