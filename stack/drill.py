@@ -238,12 +238,20 @@ def _expected_seconds(scene: Scene, last: Mapping[str, DrillResult]) -> float:
 
 
 def _play(scene: Scene, say: Say) -> list[DrillResult]:
-    with tempfile.TemporaryDirectory(prefix="agentgauge-drill-") as folder:
-        layout = Layout(Ports.free(), Path(folder), scene.speed)
-        with native.temporary(layout, lambda _line: None, pace=scene.pace, history=scene.history):
-            if any(drill.cause is not causes.nothing for drill in scene.drills):
-                story.wait_until_working(layout)
-            return [_drill(layout, drill, say) for drill in scene.drills]
+    """The results of its drills; where the stack breaks, of those before, and the others count as missed."""
+    results: list[DrillResult] = []
+    try:
+        with tempfile.TemporaryDirectory(prefix="agentgauge-drill-", ignore_cleanup_errors=True) as folder:
+            layout = Layout(Ports.free(), Path(folder), scene.speed)
+            with native.temporary(layout, lambda _line: None, pace=scene.pace, history=scene.history):
+                if any(drill.cause is not causes.nothing for drill in scene.drills):
+                    story.wait_until_working(layout)
+                for drill in scene.drills:
+                    results.append(_drill(layout, drill, say))
+    except Exception as error:  # the results of the other stacks are not lost for it
+        say(f"{scene.drills[-1].alert}'s stack BROKE OFF: {type(error).__name__}: {error}")
+    missed = scene.drills[len(results) :]
+    return [*results, *(DrillResult(one.alert, one.what, None, by_hand=one.by_hand) for one in missed)]
 
 
 def _drill(layout: Layout, drill: Drill, say: Say) -> DrillResult:
