@@ -188,8 +188,8 @@ SCENES: tuple[Scene, ...] = (
             ),
         )
     ),
-    # Its limit does not follow the clock, and runs at the usual speed.
-    Scene((Drill("AgentHung", "a turn does not end", causes.hung_turn, by_hand=PROCESS),), speed=1, pace=1),
+    # Its limit is an age, which no clock shortens.
+    Scene((Drill("AgentHung", "a turn does not end", causes.hung_turn, by_hand=PROCESS),), pace=1),
     # It is silent in an agent's first day, so the agent needs a past.
     Scene((_row("AgentToolNewErrorType", "new-error", also=HALF_FAIL),), speed=5, pace=1, history="healthy"),
     _past("AgentSpendOverBudget", "over-budget"),
