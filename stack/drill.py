@@ -111,7 +111,7 @@ SCENES: tuple[Scene, ...] = (
             _row("AgentApprovalQueueStalled", "absent-reviewers"),
             _row("AgentLabelOverflow", "hallucinating"),
             _row("AgentSessionCostOverLimit", "pricey-tool", also=DEAR),
-            _row("AgentSessionCostHigh", "pricey-tool", also=DEAR),
+            _row("AgentSessionCostHigh", "pricey-tool", also=DEAR | {"AgentSessionCostOverLimit"}),
         )
     ),
     Scene(
@@ -291,12 +291,14 @@ def _drill(layout: Layout, drill: Drill, say: Say) -> DrillResult:
     )
     if happens_by_itself:
         return result
-    to_resolved = None
+    to_resolved, resolved_at = None, mended_at
     if _page(layout, drill.alert, "resolved", mended_at, RESOLVED_SECONDS) is not None:
-        to_resolved = time.monotonic() - mended
+        to_resolved, resolved_at = time.monotonic() - mended, _now()
         say(f"{drill.alert}: resolved after {to_resolved:.0f} s")
     _wait_until_quiet(layout, drill, say)
-    late = _paged_since(layout, mended_at) - drill.also - (WAY_OF_PAGES & {drill.alert})
+    # Until it ends it may be told again, as part of a group.
+    again = _paged_since(layout, resolved_at) & ({drill.alert} - WAY_OF_PAGES)
+    late = _paged_since(layout, mended_at) - drill.also - {drill.alert} | again
     return replace(result, seconds_to_resolved=to_resolved, called_off=called_off, late=late, heartbeat=heartbeat)
 
 
