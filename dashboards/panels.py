@@ -30,6 +30,8 @@ from dashboards.model import Annotation, Assumption, Dashboard, Panel, Query, Ro
 from dashboards.style import COLOURS, RATIO, RED
 
 FIRST_ROW_ID = 1000
+NOTHING_IN_CELL = models.DynamicConfigValue("noValue", "–")
+"""An empty cell would say what an empty table says."""
 DATASOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 
@@ -135,7 +137,8 @@ def _stat(panel: Panel, thresholds: Thresholds) -> stat.Panel:
 def _timeseries(panel: Panel, exprs: list[str], thresholds: Thresholds) -> timeseries.Panel:
     built = (
         timeseries.Panel()
-        .color_scheme(dashboard_builder.FieldColor().mode(models.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
+        # By their order: the first four are not red. By their names, Grafana makes many of them red in its light theme.
+        .color_scheme(dashboard_builder.FieldColor().mode(models.FieldColorModeId.PALETTE_CLASSIC))
         .line_width(style.LINE_WIDTH if panel.drawn == "lines" else 0)
         .fill_opacity(style.FAINT_FILL if panel.drawn == "lines" else style.STACKED_FILL)
         .show_points(common.VisibilityMode.NEVER)
@@ -217,6 +220,8 @@ def _table(panel: Panel, thresholds: Thresholds, deployment: Deployment) -> tabl
             continue
         order.setdefault(field, len(order))
         built = built.override_by_name(field, _column(query, thresholds))
+    for name in panel.columns:
+        built = built.override_by_name(name, [NOTHING_IN_CELL])
     if "alertname" in panel.columns:
         built = built.override_by_name("alertname", _alertname_column(deployment))
     if panel.most_first:
@@ -232,6 +237,7 @@ def _table(panel: Panel, thresholds: Thresholds, deployment: Deployment) -> tabl
 def _column(query: Query, thresholds: Thresholds) -> list[models.DynamicConfigValue]:
     properties = [
         models.DynamicConfigValue("displayName", query.legend),
+        NOTHING_IN_CELL,
         models.DynamicConfigValue("unit", query.unit),
     ]
     if query.states:
