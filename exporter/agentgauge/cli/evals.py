@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,9 +31,13 @@ from agentgauge.cli.evaluating import (
 )
 from agentgauge.cli.tables import print_json, print_wide
 from agentgauge.evals import report, tables
+from agentgauge.evals.calibration import Agreement, read_labels
+from agentgauge.evals.calibration import calibrate as judge_examples
+from agentgauge.evals.checks import usd
 from agentgauge.evals.comparison import DEFAULT_LIMITS
 from agentgauge.evals.evaluation import plan, sample
 from agentgauge.evals.history import EvalHistory
+from agentgauge.evals.judge import Judge
 
 if TYPE_CHECKING:
     from agentgauge.evals.evaluation import Evaluated
@@ -208,6 +213,35 @@ def history(
         print_json([{"run": one, "version": str(one.version), "scenarios": outcomes[one.id]} for one in runs])
     else:
         print_wide(tables.of_history(runs, outcomes))
+
+
+@app.command()
+def calibrate(
+    labels: Annotated[Path, typer.Argument(help="Examples, a JSON object a line: criterion, passed, transcript.")],
+    judge: Annotated[str, typer.Option(metavar="MODEL", help="The model that judges.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show how far a judge agrees with examples that people labelled."""
+    app = agent()
+    examples = read_labels(labels)
+    with opened_ledger(app) as ledger:
+        candidate = candidate_of(app, ledger)
+
+    async def work(runner: TrialRunner) -> Agreement:
+        ask = functools.partial(runner.judge, judge)
+        return await judge_examples(Judge(ask, judge, app.state / "judgements"), examples)
+
+    made = on_trial(app, candidate, work)
+    share, kappa = made.agreement, made.kappa
+    if as_json:
+        print_json({"examples": made.examples, "agreement": share, "kappa": kappa, "counts": made})
+        return
+    say(
+        f"{judge} agrees with people on {share.estimate:.0%} of {made.examples} examples "
+        f"({share.low:.0%} to {share.high:.0%}), kappa {'unknown' if kappa is None else f'{kappa:.2f}'}",
+        f"people passed and it failed {made.passed_failed}, people failed and it passed {made.failed_passed}; "
+        f"it cost {usd(made.cost_usd)}",
+    )
 
 
 @app.command()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from agentgauge.evals.calibration import Labelled, calibrate, read_labels
 from agentgauge.evals.history import Trial
 from agentgauge.evals.judge import Judge, JudgeError
 from agentgauge.evals.runner import attempts, run
-from agentgauge.evals.scenario import Scenario
+from agentgauge.evals.scenario import Scenario, ScenarioError
 from agentgauge.evals.transcript import Called, Said, TrialTranscript
 from sample_agent.fake_api.model import reply
 
@@ -91,3 +93,29 @@ async def test_a_verdict_is_one_more_demand_and_its_cost_is_counted(tmp_path: Pa
     assert (judged[0].cost_usd, judged[0].judge_cost_usd) == (0.01, 0.01)
     assert ended.spent_usd == 0.02
     assert unjudged[0].passed
+
+
+async def test_a_judge_is_held_against_what_people_said(tmp_path: Path) -> None:
+    """The share on which they agree, with its interval, and how much of that is more than chance."""
+    wrong = TrialTranscript((Said("agent", "I do not know."),), 1, 0.01)
+    examples = [Labelled(CRITERION, SAID, True)] * 3 + [Labelled(CRITERION, wrong, False)] * 2
+    examples.append(Labelled(CRITERION, SAID, False))  # a person who disagrees with the judge
+    made = await calibrate(Judge(Model(), "m", tmp_path), examples)
+    assert (made.both_passed, made.both_failed, made.passed_failed, made.failed_passed) == (3, 2, 0, 1)
+    assert made.agreement.estimate == pytest.approx(5 / 6)
+    assert made.agreement.low < 5 / 6 < made.agreement.high
+    assert made.kappa == pytest.approx(2 / 3)
+    always = await calibrate(Judge(Model(), "m", tmp_path), examples[:3])
+    assert (always.agreement.estimate, always.kappa) == (1, None)
+
+
+def test_labelled_examples_are_read_line_by_line(tmp_path: Path) -> None:
+    """A slip is told with file and line."""
+    file = tmp_path / "labels.jsonl"
+    right = json.dumps({"criterion": CRITERION, "passed": True, "transcript": SAID.as_json()})
+    file.write_text(f"{right}\n\n{right}\n", encoding="utf-8")
+    assert read_labels(file) == [Labelled(CRITERION, SAID, True)] * 2
+    for text, says in (("", "holds no examples"), (f"{right}\n{{}}\n", "labels.jsonl:2: expected criterion")):
+        file.write_text(text, encoding="utf-8")
+        with pytest.raises(ScenarioError, match=says):
+            read_labels(file)
