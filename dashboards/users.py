@@ -127,6 +127,34 @@ SESSIONS = Row(
     ),
 )
 
+FAILURES = Row(
+    "Whom failures hit",
+    (
+        lines(
+            114,
+            "Users and conversations with a failed request",
+            RATIO,
+            "Of the users of the last hour, the share of whom a request failed; of the sessions opened in the last "
+            "hour, the share in which one did.",
+            Query(
+                f"""
+{queries.ledger_gauge("users_last_hour", "agent", 'failed="yes"')}
+/
+(sum by (agent) ({queries.ledger_gauge("users_last_hour", "agent, failed")}) > 0)
+""",
+                "{{agent}}, users",
+            ),
+            Query(
+                f"{queries.increase('sessions_failing', '1h', 'agent')}\n/\n"
+                f"({queries.increase('sessions_opened', '1h', 'agent')} > 0)",
+                "{{agent}}, conversations",
+            ),
+            span=24,
+            near_zero=True,
+        ),
+    ),
+)
+
 THUMBS = Row(
     "Thumbs",
     (
@@ -193,6 +221,6 @@ USERS = Dashboard(
     source="dashboards/users.py",
     variables=("job", "instance", "agent"),
     annotations=EVERYWHERE,
-    rows=(AT_A_GLANCE, COMING, SESSIONS, THUMBS),
+    rows=(AT_A_GLANCE, COMING, SESSIONS, FAILURES, THUMBS),
     since="now-7d",
 )

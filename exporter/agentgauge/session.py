@@ -139,6 +139,7 @@ class Session:
         self._lock = threading.Lock()
         self._closed = False
         self._over: set[SessionLimit] = set()
+        self._has_failed = False
         self._tokens: list[Token[Scope]] = []
         self.notes = None if telemetry.transcripts is None else telemetry.transcripts.notes()
         with telemetry.swallowing("session"):
@@ -276,6 +277,14 @@ class Session:
         with self._telemetry.swallowing("session"):
             self._telemetry.instruments.counter(metrics.SESSIONS_OVER_LIMIT, limit).inc()
 
+    def add_failure(self) -> None:
+        """Count a request that failed; of a session that counts one before, only its user is noted again."""
+        with self._lock:
+            is_first, self._has_failed = not self._has_failed, True
+        if is_first:
+            self._telemetry.instruments.counter(metrics.SESSIONS_FAILING).inc()
+        self._record(failed=True)
+
     def _crosses_first(self, limit: SessionLimit) -> bool:
         """Whether it crosses this limit for the first time; to be called with the lock held."""
         if limit in self._over:
@@ -283,9 +292,9 @@ class Session:
         self._over.add(limit)
         return True
 
-    def _record(self, *, sessions: int = 0, turns: int = 0, cost_usd: float = 0.0) -> None:
+    def _record(self, *, sessions: int = 0, turns: int = 0, cost_usd: float = 0.0, failed: bool = False) -> None:
         if self._telemetry.recorder is not None and self.user_id is not None:
-            self._telemetry.recorder.add(self.user_id, sessions=sessions, turns=turns, cost_usd=cost_usd)
+            self._telemetry.recorder.add(self.user_id, sessions=sessions, turns=turns, cost_usd=cost_usd, failed=failed)
 
 
 class Task:
@@ -373,6 +382,8 @@ class Task:
         self._ended = True
         with self._telemetry.swallowing("task"):
             self._telemetry.instruments.counter(metrics.TASKS, outcome).inc()
+            if outcome == "failed":
+                self.session.add_failure()
             if outcome == "completed":
                 self._telemetry.instruments.histogram(metrics.TASK_TURNS).observe(self.model_turns)
         if outcome == "failed":

@@ -73,6 +73,7 @@ RATES = {
     metrics.EXPORTER_ERRORS: 0.0,
     metrics.LABEL_OVERFLOW: 0.0,
     metrics.SESSIONS_OVER_LIMIT: 0.0004,
+    metrics.SESSIONS_FAILING: 0.0004,
 }
 PROMOTED_HOURS = 2.2
 """When the tools were promoted, in hours before the end."""

@@ -256,6 +256,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE agentgauge_action ADD COLUMN effect TEXT",
         "ALTER TABLE agentgauge_action ADD COLUMN decided_effect TEXT",
     ),
+    ("ALTER TABLE agentgauge_usage ADD COLUMN last_failed_at DOUBLE PRECISION",),
 )
 
 

@@ -110,7 +110,7 @@ def test_days_of_23_and_25_hours_are_days(ledger: Ledger, clock: Clock, now: dat
 
 def test_a_row_of_an_older_replica_counts_for_noon(ledger: Ledger, url: str) -> None:
     """It does not say when its turns were taken."""
-    sql(url, "INSERT INTO agentgauge_usage VALUES ('a', '2026-03-17', 'rep-1', 1, 1, 0, NULL, NULL)")
+    sql(url, "INSERT INTO agentgauge_usage VALUES ('a', '2026-03-17', 'rep-1', 1, 1, 0, NULL, NULL, NULL)")
     assert ledger.users("a").user_days == {"last_7d": 1, "previous_7d": 0}
     turn(ledger, "rep-1", datetime(2026, 3, 17, 22, tzinfo=UTC))
     assert ledger.users("a", ZoneInfo("Asia/Tokyo")).active["7d"] == 1

@@ -102,6 +102,29 @@ def test_usage_counts_for_the_day_it_happened_on(gauge: AgentGauge, url: str, cl
     assert [tuple(row) for row in rows] == [("2026-03-18", 1), ("2026-03-19", 1)]
 
 
+def test_users_of_the_last_hour_are_shown_by_whether_a_request_failed(
+    gauge: AgentGauge, registry: CollectorRegistry, clock: Clock
+) -> None:
+    """One who met a failure is among these, whatever went well besides; after an hour no more."""
+
+    def users() -> dict[str, float | None]:
+        gauge.refresh_from_ledger()
+        name = "agent_users_last_hour"
+        return {one: registry.get_sample_value(name, {"agent": "a", "failed": one}) for one in ("yes", "no")}
+
+    for user, fails in (("rep-1", True), ("rep-1", False), ("rep-2", False), (None, True)):
+        with gauge.session(user) as session, session.task() as task, task.turn():
+            if fails:
+                task.failed()
+    assert users() == {"yes": 1, "no": 1}
+    clock.forward(hours=0.5)
+    chat(gauge, "rep-1")
+    clock.forward(hours=0.75)
+    assert users() == {"yes": 0, "no": 1}
+    clock.forward(days=1)
+    assert users() == {"yes": 0, "no": 0}
+
+
 def test_users_are_shown_as_gauges(gauge: AgentGauge, registry: CollectorRegistry, ledger: Ledger) -> None:
     """Active users by window, and today's spend by pseudonym."""
     chat(gauge, "rep-1", 0.25)

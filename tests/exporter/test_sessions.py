@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge, SessionLimits, TokenUsage, llm_step, metrics
-from agentgauge.session import current_scope
+from agentgauge.session import Task, current_scope
 
 
 @pytest.fixture
@@ -64,6 +64,21 @@ def test_the_sixteenth_tool_call_is_over_the_limit_at_once_and_once(gauge: Agent
             with gauge.tool_call("t"):
                 pass
         assert value(gauge, "agent_sessions_over_limit_total", limit="tool_calls") == 1
+
+
+def test_a_session_in_which_requests_fail_is_counted_at_the_first_and_once(gauge: AgentGauge) -> None:
+    """By an exception or said so; one that was given up or could not be helped has not failed."""
+    with gauge.session() as session:
+        for say in (Task.fallback, Task.abandoned):
+            with session.task() as task:
+                say(task)
+        assert value(gauge, "agent_sessions_failing_total") == 0
+        with session.task() as task:
+            task.failed()
+        assert value(gauge, "agent_sessions_failing_total") == 1
+        with pytest.raises(ZeroDivisionError), session.task():
+            raise ZeroDivisionError
+    assert value(gauge, "agent_sessions_failing_total") == 1
 
 
 def test_cost_over_the_limit_is_counted_at_once_and_once(registry: CollectorRegistry) -> None:

@@ -61,8 +61,8 @@ def test_it_shows_what_fires_whom_it_hits_and_which_branch_applies(folder: Path,
     )
     # What was scraped ends when the tests begin, so rates sink while they run; shares do not.
     assert [re.sub(r"\b[\d.]+ of [\d.]+ requests|\b[\d.]+ in 10 min", "N", line) for line in lines[2:5]] == [
-        "  N a minute fail (25%); unknown users in the last day; unknown conversations open",
-        "  unknown of unknown conversations of the last hour over a limit; $0.00 a minute",
+        "  N a minute fail (25%); users: unknown",
+        "  conversations: unknown; $0.00 a minute",
         "  version 1.4.0 with prompts v1; large: rate_limit_error, N",
     ]
     assert "  1 Is it this tool only? fetch 1, search 0.75" in lines

@@ -13,6 +13,7 @@ from agentgauge.incident.conditions import Row
 from agentgauge.incident.diagnosis import Diagnosis, taken, walk
 from agentgauge.incident.impact import Impact, firing, impact
 from agentgauge.incident.runbook import Runbook, read
+from agentgauge.incident.words import conversations, who
 from agentgauge.ops.prometheus import Prometheus
 from alerts import thresholds
 from alerts.deployment import DEMO
@@ -167,7 +168,10 @@ FIRES = tasks(failed=3, completed=9) + versions("1.4.0") + [
     *alert("AgentLLMErrorsHigh", 100, NOW, model="small"),
     *refused("overloaded_error"),
     Line(metrics.LLM_COST.name, {"model": "large"}, 0.25),
-    Line(metrics.ACTIVE_USERS.name, {"window": "1d"}, value=40),
+    Line(metrics.USERS_LAST_HOUR.name, {"failed": "yes"}, value=10),
+    Line(metrics.USERS_LAST_HOUR.name, {"failed": "no"}, value=30),
+    Line(metrics.SESSIONS_OPENED.name, {}, 1),
+    Line(metrics.SESSIONS_FAILING.name, {}, 0.5),
     Line(metrics.SESSIONS_ACTIVE.name, {}, value=4),
 ]  # fmt: skip  # as above
 
@@ -250,7 +254,14 @@ def test_the_impact_is_what_the_series_say(prometheus: Prometheus) -> None:
     assert it.failed_per_minute == pytest.approx(3)
     assert it.failed_share == pytest.approx(0.25)
     assert it.usd_per_minute == pytest.approx(0.25)
-    assert (it.users_today, it.sessions_open, it.sessions_opened) == (40, 4, None)
+    assert (it.users_failed, it.users, it.users_share) == (10, 40, 0.25)
+    assert it.sessions_failed == pytest.approx(30)
+    assert it.sessions == pytest.approx(64)
+    assert (it.sessions_open, it.sessions_over_limit) == (4, None)
+    assert who(it) == "3 of 12 requests a minute fail (25%); 10 of 40 users of the last hour saw one fail (25%)"
+    assert conversations(it) == (
+        "in 30 of 64 conversations of the last hour (47%); 0 passed a limit; 4 open; $0.25 a minute"
+    )
     assert it.versions == ("1.4.0 with prompts v1",)
     assert [(where, error) for where, error, _ in it.errors] == [("large", "overloaded_error")]
 
@@ -258,5 +269,5 @@ def test_the_impact_is_what_the_series_say(prometheus: Prometheus) -> None:
 def test_of_an_agent_that_nobody_sees_nothing_is_known(prometheus: Prometheus) -> None:
     """Unknown is not nought."""
     nobody = impact("nobody", lambda query: _rows(prometheus, query))
-    assert nobody == Impact(None, None, None, None, None, None, None, (), ())
+    assert nobody == Impact(None, None, None, None, None, None, None, None, None, (), ())
     assert nobody.failed_share is None

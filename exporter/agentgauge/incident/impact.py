@@ -28,27 +28,42 @@ class Firing:
 class Impact:
     """How bad it is. None: the metrics do not say.
 
-    ``failed_per_minute`` and ``requests_per_minute`` are of the last ten minutes, as is ``usd_per_minute``;
-    ``users_today`` are those of the last 24 hours, ``sessions_over_limit`` of ``sessions_opened`` those of the last
-    hour. ``versions`` are those that run, ``errors`` the most frequent of tools and models: (where, error, how often).
+    ``failed_per_minute`` and ``requests_per_minute`` are of the last ten minutes, as is ``usd_per_minute``. Of the last
+    hour are ``users`` and, among them, ``users_failed``, of whom a request failed; ``sessions``, those in which one
+    failed (``sessions_failed``), and those that passed a limit (``sessions_over_limit``). ``versions`` are those that
+    run, ``errors`` the most frequent of tools and models: (where, error, how often).
     """
 
     failed_per_minute: float | None
     requests_per_minute: float | None
     usd_per_minute: float | None
-    sessions_open: float | None
+    users: float | None
+    users_failed: float | None
+    sessions: float | None
+    sessions_failed: float | None
     sessions_over_limit: float | None
-    sessions_opened: float | None
-    users_today: float | None
+    sessions_open: float | None
     versions: tuple[str, ...]
     errors: tuple[tuple[str, str, float], ...]
 
     @property
     def failed_share(self) -> float | None:
         """The part of the requests that failed."""
-        if not self.requests_per_minute or self.failed_per_minute is None:
-            return None
-        return self.failed_per_minute / self.requests_per_minute
+        return _share(self.failed_per_minute, self.requests_per_minute)
+
+    @property
+    def users_share(self) -> float | None:
+        """The part of the users of whom a request failed."""
+        return _share(self.users_failed, self.users)
+
+    @property
+    def sessions_share(self) -> float | None:
+        """The part of the conversations in which a request failed."""
+        return _share(self.sessions_failed, self.sessions)
+
+
+def _share(part: float | None, whole: float | None) -> float | None:
+    return None if part is None or not whole else min(part / whole, 1.0)
 
 
 def firing(alert: str, labels: Mapping[str, str], ask: Ask) -> list[Firing]:
@@ -81,8 +96,12 @@ def impact(agent: str, ask: Ask, at_speed: Callable[[str], str] = lambda query: 
         "usd": f"60 * ({cost}) and on () count({metrics.BUILD_INFO}{{{of}}})",
         "open": f"sum({metrics.SESSIONS_ACTIVE}{{{of}}})",
         "over": f"sum(increase({metrics.SESSIONS_OVER_LIMIT}{{{of}}}[1h]))",
-        "opened": f"sum(increase({metrics.SESSIONS_OPENED}{{{of}}}[1h]))",
-        "users": f'max({metrics.ACTIVE_USERS}{{{of}, window="1d"}})',
+        # Those that were opened before and went on are among those of the hour as well.
+        "sessions": f"sum(increase({metrics.SESSIONS_OPENED}{{{of}}}[1h]))"
+        f" + (sum({metrics.SESSIONS_ACTIVE}{{{of}}} offset 1h) or vector(0))",
+        "sessions_failed": f"sum(increase({metrics.SESSIONS_FAILING}{{{of}}}[1h]))",
+        "users": f"sum(max by (failed) ({metrics.USERS_LAST_HOUR}{{{of}}}))",
+        "users_failed": f'max({metrics.USERS_LAST_HOUR}{{{of}, failed="yes"}})',
         "versions": f"count by (version, prompt_version) ({metrics.BUILD_INFO}{{{of}}})",
         "tool_errors": f"topk(1, sum by (tool, error_type) (increase({metrics.TOOL_ERRORS}{{{of}}}[10m])) > 0)",
         "model_errors": f"topk(1, sum by (model, error_type) (increase({metrics.LLM_ERRORS}{{{of}}}[10m])) > 0)",
@@ -93,10 +112,12 @@ def impact(agent: str, ask: Ask, at_speed: Callable[[str], str] = lambda query: 
         failed_per_minute=_one(answers["failed"]),
         requests_per_minute=_one(answers["requests"]),
         usd_per_minute=_one(answers["usd"]),
-        sessions_open=_one(answers["open"]),
+        users=_one(answers["users"]),
+        users_failed=_one(answers["users_failed"]),
+        sessions=_one(answers["sessions"]),
+        sessions_failed=_one(answers["sessions_failed"]),
         sessions_over_limit=_one(answers["over"]),
-        sessions_opened=_one(answers["opened"]),
-        users_today=_one(answers["users"]),
+        sessions_open=_one(answers["open"]),
         versions=tuple(sorted(_version(row) for row in answers["versions"])),
         errors=tuple(
             (row.labels.get("tool") or row.labels.get("model", ""), row.labels.get("error_type", ""), row.value)

@@ -43,7 +43,7 @@ def impact_lines(it: Impact) -> tuple[str, ...]:
 
 
 def who(it: Impact) -> str:
-    """Whom it hits."""
+    """Which part of the requests and of the users it hits."""
     if it.requests_per_minute is None:
         failing = "requests: unknown"
     elif it.failed_share is None:
@@ -51,17 +51,19 @@ def who(it: Impact) -> str:
     else:
         failed, of = number(it.failed_per_minute or 0), number(it.requests_per_minute)
         failing = f"{failed} of {of} requests a minute fail ({it.failed_share:.0%})"
-    users = f"{_known(it.users_today)} users in the last day"
-    return f"{failing}; {users}; {_known(it.sessions_open)} conversations open"
+    users = "users: unknown" if it.users is None else f"{number(it.users_failed or 0)} of {number(it.users)} users"
+    return f"{failing}; {users}" + (f" of the last hour saw one fail ({it.users_share:.0%})" if it.users_share else "")
 
 
 def conversations(it: Impact) -> str:
-    """The conversations that passed a limit, and what everything costs."""
-    over = (
-        f"{_known(it.sessions_over_limit)} of {_known(it.sessions_opened)} conversations of the last hour over a limit"
-    )
+    """Which part of the conversations it hits, and what everything costs."""
     spent = UNKNOWN if it.usd_per_minute is None else f"${it.usd_per_minute:.2f}"
-    return f"{over}; {spent} a minute"
+    if it.sessions is None:
+        return f"conversations: unknown; {spent} a minute"
+    share = f" ({it.sessions_share:.0%})" if it.sessions_share else ""
+    hit = f"in {number(it.sessions_failed or 0)} of {number(it.sessions)} conversations of the last hour{share}"
+    over = f"{number(it.sessions_over_limit or 0)} passed a limit"
+    return f"{hit}; {over}; {_known(it.sessions_open)} open; {spent} a minute"
 
 
 def what(it: Impact) -> str:
@@ -128,7 +130,8 @@ def of_impact(it: Impact) -> Mapping[str, Any]:
     """The impact as JSON."""
     named = {name: getattr(it, name) for name in it.__dataclass_fields__ if name not in ("versions", "errors")}
     errors = [{"where": where, "error_type": error, "in_10_minutes": often} for where, error, often in it.errors]
-    return {**named, "failed_share": it.failed_share, "versions": list(it.versions), "errors": errors}
+    shares = {name: getattr(it, name) for name in ("failed_share", "users_share", "sessions_share")}
+    return {**named, **shares, "versions": list(it.versions), "errors": errors}
 
 
 def _walked(one: Walked) -> Mapping[str, Any]:

@@ -70,13 +70,16 @@ class Recorder:
         in_forked_children(self._begin_empty)
         atexit.register(self.close)
 
-    def add(self, user_id: str, *, sessions: int = 0, turns: int = 0, cost_usd: float = 0.0) -> None:
-        """Take usage of today; returns at once, whatever the database does."""
+    def add(
+        self, user_id: str, *, sessions: int = 0, turns: int = 0, cost_usd: float = 0.0, failed: bool = False
+    ) -> None:
+        """Take usage of today, or that a request ``failed`` now; returns at once, whatever the database does."""
         try:
             now = self._ledger.now()
             turn_at = now.timestamp() if turns else None
+            failed_at = now.timestamp() if failed else None
             with self._lock:
-                kept = self._keep((now.date(), user_id), Usage(sessions, turns, cost_usd, turn_at, turn_at))
+                kept = self._keep((now.date(), user_id), Usage(sessions, turns, cost_usd, turn_at, turn_at, failed_at))
             self.start()
             if not kept:
                 self._on_fault(UsageDroppedError())

@@ -11,7 +11,7 @@ import secrets
 from sqlalchemy import DOUBLE_PRECISION, Column, Connection, Index, Integer, MetaData, Table, Text, inspect, text
 from sqlalchemy.schema import CreateColumn
 
-VERSION = 11
+VERSION = 12
 """Raise it by one with every change of the tables below: it makes ledgers of before catch up when they are opened.
 
 Tables, columns and indexes can be added; a new column comes last and can be null. What is there is never changed or
@@ -44,6 +44,7 @@ USAGE = Table(
     Column("cost_usd", DOUBLE_PRECISION, nullable=False),
     Column("first_turn_at", DOUBLE_PRECISION),
     Column("last_turn_at", DOUBLE_PRECISION),
+    Column("last_failed_at", DOUBLE_PRECISION),
 )
 
 FEEDBACK = Table(

@@ -73,6 +73,7 @@ class Usage:
     cost_usd: float = 0.0
     first_turn_at: float | None = None
     last_turn_at: float | None = None
+    last_failed_at: float | None = None
 
     def add(self, other: Usage) -> None:
         """Add up."""
@@ -81,6 +82,7 @@ class Usage:
         self.cost_usd += other.cost_usd
         self.first_turn_at = min(_known(self.first_turn_at, other.first_turn_at), default=None)
         self.last_turn_at = max(_known(self.last_turn_at, other.last_turn_at), default=None)
+        self.last_failed_at = max(_known(self.last_failed_at, other.last_failed_at), default=None)
 
 
 UserDay = tuple[date, str]
@@ -176,6 +178,7 @@ class Ledger:
                 },
                 "first_turn_at": _first(USAGE.c.first_turn_at, insert.excluded.first_turn_at),
                 "last_turn_at": -_first(-USAGE.c.last_turn_at, -insert.excluded.last_turn_at),
+                "last_failed_at": -_first(-USAGE.c.last_failed_at, -insert.excluded.last_failed_at),
             },
         )
         rows = [
@@ -271,6 +274,27 @@ class Ledger:
         )
         with self.reading() as connection:
             return {(came, came - at): users for came, at, users in connection.execute(counted)}
+
+    def users_since(self, agent: str, since: datetime) -> tuple[int, int]:
+        """The users of an agent since then: those of whom a request failed, and the others.
+
+        ``since`` is at most a day ago.
+        """
+        at = since.timestamp()
+        each = (
+            select(func.max(USAGE.c.last_turn_at).label("turn"), func.max(USAGE.c.last_failed_at).label("failed"))
+            .where(USAGE.c.agent == agent, USAGE.c.day >= since.astimezone(UTC).date().isoformat())
+            .group_by(USAGE.c.user_id)
+            .subquery()
+        )
+        has_failed = func.coalesce(each.c.failed, 0) >= at
+        counts = select(
+            func.count().filter(has_failed).label("failed"),
+            func.count().filter(~has_failed, func.coalesce(each.c.turn, 0) >= at).label("others"),
+        ).select_from(each)
+        with self.reading() as connection:
+            row = connection.execute(counts).one()
+        return row.failed, row.others
 
     def top_spenders(self, agent: str, limit: int) -> tuple[Spend, ...]:
         """The users with any spend today, costliest first, at most ``limit``."""

@@ -33,6 +33,7 @@ class UserGauges:
         """Read the ledger and set the gauges; raises what the database raises, and then all stay as they were."""
         users = self._ledger.users(self._agent, self._time_zone)
         over = self._ledger.users_above(self._agent, self._usd_a_day)
+        failed, others = self._ledger.users_since(self._agent, self._ledger.now() - timedelta(hours=1))
         for window, count in users.active.items():
             self._instruments.gauge(metrics.ACTIVE_USERS, window).set(count)
         for window, count in users.user_days.items():
@@ -49,6 +50,8 @@ class UserGauges:
             self._instruments.gauge(metrics.USER_COST, user).set(cost_usd)
         self._shown = set(spenders)
         self._instruments.gauge(metrics.USERS_OVER_DAILY_COST).set(over)
+        self._instruments.gauge(metrics.USERS_LAST_HOUR, "yes").set(failed)
+        self._instruments.gauge(metrics.USERS_LAST_HOUR, "no").set(others)
         self._refresh_cohorts()
 
     def _refresh_cohorts(self) -> None:
