@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentgauge.transcripts import redact
@@ -112,6 +112,7 @@ ANYTHING = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(ANYTHING, max_size=5))
 def test_nothing_raises_and_all_of_it_is_json(messages: list[Any]) -> None:
     """It runs on what providers and agents hand over."""

@@ -134,7 +134,7 @@ def test_edits_that_agree_are_counted_and_become_an_improvement(ledger: Ledger) 
     made = summed_up(ledger)
     assert [str(one) for one in made.changes] == [
         "tag added in 9 of 12 edits of update_crm",
-        "text lengthened by 200 % in 3 of 12 edits of update_crm",
+        "“much longer” added to text in 3 of 12 edits of update_crm",
     ]
     assert made.improvements == (
         "tag added in 9 of 12 edits of update_crm: say in the description of update_crm how tag has to be.",
