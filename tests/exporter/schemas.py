@@ -257,6 +257,23 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE agentgauge_action ADD COLUMN decided_effect TEXT",
     ),
     ("ALTER TABLE agentgauge_usage ADD COLUMN last_failed_at DOUBLE PRECISION",),
+    (
+        """
+        CREATE TABLE agentgauge_decision (
+            agent TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            at DOUBLE PRECISION NOT NULL,
+            action_id TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            person TEXT NOT NULL,
+            content TEXT NOT NULL,
+            previous TEXT NOT NULL,
+            hash TEXT NOT NULL,
+            PRIMARY KEY (agent, number)
+        )
+        """,
+        "CREATE INDEX agentgauge_decision_action ON agentgauge_decision (agent, action_id)",
+    ),
 )
 
 

@@ -20,7 +20,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, select, update
 
 from agentgauge import metrics
+from agentgauge.autonomy.decisions import AGREED, agreed
 from agentgauge.autonomy.effects import Effect, seal
+from agentgauge.ledger.decision_chain import alone, append
 from agentgauge.ledger.outbox import Measurement, put
 from agentgauge.ledger.schema import ACTIONS
 from agentgauge.ledger.store import Ledger
@@ -281,6 +283,29 @@ class Actions:
                 return self._get(connection, action_id)
             raise AlreadyDecidedError(self.as_due(self._get(connection, action_id)))
 
+    def agree(self, action_id: str, by: str, people: int) -> Action:
+        """Commit that somebody lets a proposal happen; it is approved once so many different people have.
+
+        Raises as ``decide`` does; that somebody has agreed before is no error, and does not count twice.
+        """
+        with self._ledger.writing() as connection:
+            alone(connection, self._agent)
+            action = self.as_due(self._get(connection, action_id))
+            if action.decision is not None or action.proposal.disposition != "approval":
+                raise AlreadyDecidedError(action)
+            before = set(agreed(connection, self._agent, action_id, action.seal))
+            if len(before | {by}) >= people:
+                self._decide(connection, self._is(action_id), {"decision": "approved", "decided_by": by})
+            elif by not in before:
+                now = self._ledger.now().timestamp()
+                append(connection, self._agent, now, action_id, AGREED, by, _logged(action))
+            return self._get(connection, action_id)
+
+    def agreed(self, action: Action) -> list[str]:
+        """Who has agreed to a proposal that takes more than one person, as it is now."""
+        with self._ledger.reading() as connection:
+            return agreed(connection, self._agent, action.id, action.seal)
+
     def as_due(self, action: Action) -> Action:
         """The action as it stands: one that waited too long has expired, also while that is not recorded yet."""
         waits = action.proposal.disposition == "approval" and action.decision is None
@@ -343,6 +368,9 @@ class Actions:
         with self._ledger.writing() as connection:
             first = connection.execute(settling).rowcount == 1
             action = self._get(connection, action_id)
+            if first:
+                found = {"happened": happened, "why": why}
+                append(connection, self._agent, now.timestamp(), action_id, "settled", by, _logged(action) | found)
         if not first:
             raise NotUnresolvedError(action, now)
         return action
@@ -372,7 +400,8 @@ class Actions:
 
         Raises UnknownActionError, and AlreadyDecidedError if it is not to be audited (any more).
         """
-        values = {"verdict": verdict, "audited_at": self._ledger.now().timestamp(), "audited_by": by}
+        now = self._ledger.now().timestamp()
+        values = {"verdict": verdict, "audited_at": now, "audited_by": by}
         with self._ledger.writing() as connection:
             first = (
                 connection.execute(update(ACTIONS).where(self._is(action_id), TO_AUDIT).values(values)).rowcount == 1
@@ -380,6 +409,8 @@ class Actions:
             action = self._get(connection, action_id)
             if not first:
                 raise AlreadyDecidedError(action)
+            content = _logged(action) | {"verdict": verdict}
+            append(connection, self._agent, now, action_id, "audited", by, content)
             put(connection, self._agent, Measurement(metrics.AUDITS, (action.proposal.tool, verdict)))
         return action
 
@@ -389,8 +420,11 @@ class Actions:
         # One statement: of two people at once, the database lets one find the action waiting.
         own = case((ACTIONS.c.user_id == values["decided_by"], 1), else_=0)
         deciding = update(ACTIONS).where(which, WAITING).values(**values, decided_at=now, own=own)
-        decided = connection.execute(deciding.returning(ACTIONS.c.tool, ACTIONS.c.risk, ACTIONS.c.at)).all()
+        decided = connection.execute(deciding.returning(ACTIONS)).all()
         for row in decided:
+            action = _action(row)
+            content = _logged(action) | {"final": action.final_seal, "reason": action.reason}
+            append(connection, self._agent, now, row.id, values["decision"], values["decided_by"], content)
             put(
                 connection,
                 self._agent,
@@ -460,6 +494,12 @@ def with_ids(connection: Connection, agent: str, ids: Sequence[str]) -> tuple[Ac
     rows = connection.execute(select(ACTIONS).where(ACTIONS.c.agent == agent, ACTIONS.c.id.in_(ids)))
     by_id = {row.id: _action(row) for row in rows}
     return tuple(by_id[one] for one in ids if one in by_id)
+
+
+def _logged(action: Action) -> dict[str, Any]:
+    """What the log says of an action, whatever was decided."""
+    proposal = action.proposal
+    return {"tool": proposal.tool, "risk": proposal.risk, "seal": action.seal, "proposed_at": action.at.timestamp()}
 
 
 def _became(action: Action) -> str:

@@ -82,8 +82,12 @@ class Approvals:
         except Exception as error:  # whatever a tool's preview raises is about these arguments
             raise InvalidEditError(str(error)) from None
 
+    def agreed(self, action: Action) -> list[str]:
+        """Who has approved already, of those whom the policy wants."""
+        return self._actions.agreed(action)
+
     def approve(self, action_id: str, by: Person | str, seen: str | None = None) -> Action:
-        """Let it happen as proposed.
+        """Let it happen as proposed; where the policy wants two people, the first of them leaves it undecided.
 
         ``seen`` is the seal of what the person was shown, where that can be another than this action's. Raises
         NotPermittedError if the policy does not let this person, NotShownError if they were shown something else.
@@ -93,6 +97,9 @@ class Approvals:
         if seen is not None and seen != action.seal:
             message = f"{action_id} would do something else than you were shown; nothing was decided"
             raise NotShownError(message, action.proposal.effect, action.seal)
+        people = self._policy().approvals.approvers(action.proposal.risk).people
+        if people > 1:
+            return self._actions.agree(action_id, person.name, people)
         return self._actions.decide(action_id, "approved", person.name)
 
     def edit(
@@ -114,6 +121,11 @@ class Approvals:
         proposal = action.proposal
         if not differences(proposal.arguments, arguments):
             return self.approve(action_id, by)
+        if self._policy().approvals.approvers(proposal.risk).people > 1:
+            raise NotPermittedError(
+                f"a call of {proposal.risk} risk takes two people, who have to see the same: reject it, and let the "
+                "agent propose it again with these arguments"
+            )
         effect = self.effect_of(proposal.tool, arguments)
         risk, why = self._policy().assess(proposal.tool, arguments)
         if is_higher(risk, proposal.risk):

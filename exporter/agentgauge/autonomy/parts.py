@@ -9,6 +9,7 @@ from typing import Any, Self
 from agentgauge.autonomy.actions import Actions
 from agentgauge.autonomy.approvals import Approvals
 from agentgauge.autonomy.changes import Changes
+from agentgauge.autonomy.decisions import Decisions
 from agentgauge.autonomy.effects import Preview, no_preview
 from agentgauge.autonomy.logins import Logins
 from agentgauge.autonomy.policy import Policy
@@ -31,6 +32,7 @@ class Autonomy:
     suspensions: Suspensions
     approvals: Approvals
     logins: Logins
+    decisions: Decisions
     preview: Preview = no_preview
 
     @classmethod
@@ -41,6 +43,5 @@ class Autonomy:
         actions, changes = Actions(ledger, agent), Changes(ledger, agent)
         standings = AutonomyStandings(actions, changes)
         approvals = Approvals(actions, standings, policy, check, preview)
-        return cls(
-            policy, actions, changes, standings, Suspensions(ledger, agent), approvals, Logins(ledger, agent), preview
-        )
+        suspensions, logins, decisions = Suspensions(ledger, agent), Logins(ledger, agent), Decisions(ledger, agent)
+        return cls(policy, actions, changes, standings, suspensions, approvals, logins, decisions, preview)

@@ -103,11 +103,12 @@ class ToolPolicy(ToolRules):
 class Approvers(_Part):
     """Who may let calls of one risk happen: those with one of the ``roles``, or everybody who can log in.
 
-    ``own`` says whether the user who asked for a call may approve it as well.
+    ``own`` says whether the user who asked for a call may approve it as well; ``people`` is how many it takes.
     """
 
     roles: list[Text] = Field(default_factory=list)
     own: bool
+    people: int = Field(default=1, ge=1, le=2)
 
 
 class Delegation(_Part):

@@ -30,7 +30,7 @@ from agentgauge.autonomy.edits import FieldError, edited, fields_of
 from agentgauge.autonomy.effects import seal
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.people import TokenError
-from agentgauge.autonomy.showing import changes, too_late
+from agentgauge.autonomy.showing import changes, too_late, visible
 from agentgauge.autonomy.web_forms import (
     HERE,
     LONGEST_REASON,
@@ -194,7 +194,8 @@ class _Page:
             return self._action(request, action, 409, f"Not decided: {error}.", edit=edit)
         except NotPermittedError as error:
             return self._action(request, await self._asked_for(request), 403, f"Not decided: {error}.")
-        request.session["said"] = f"{action.proposal.tool}: {action.decision or action.verdict}."
+        done = action.decision or action.verdict or "your approval is kept, and one more person has to give theirs"
+        request.session["said"] = f"{action.proposal.tool}: {done}."
         return redirect(request, "/")
 
     def _edited(self, action: Action, form: FormData) -> dict[str, Any]:
@@ -237,6 +238,7 @@ class _Page:
             problem=problem,
             action=action,
             state=_state(action),
+            agreed=[visible(name) for name in self._approvals.agreed(action)] if _state(action) == "waiting" else [],
             shown=fields_of(action.shown, {}),
             proposed=fields_of(proposed, {}),
             made=changes(proposed, action.final_arguments),

@@ -20,6 +20,7 @@ from agentgauge.autonomy.approvals import (
     Person,
     RiskRaisedError,
 )
+from agentgauge.autonomy.decisions import Head
 from agentgauge.autonomy.edits import FieldError, edited, text_of
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.showing import ago, decided_by, gist, too_late, until, visible
@@ -157,6 +158,27 @@ def settle(
 
 
 @app.command()
+def verify(
+    head: Annotated[str | None, typer.Option(help="NUMBER:HASH that an earlier run printed, and you kept.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check the log of decisions: that none was changed or taken out, and that every action fits it."""
+    app = agent()
+    kept = None if head is None else _head(head)
+    with _autonomy(app) as autonomy:
+        verified = autonomy.decisions.verify(kept)
+    if as_json:
+        print_json({"rows": verified.rows, "head": str(verified.head or ""), "problems": list(verified.problems)})
+    else:
+        say(*(visible(problem) for problem in verified.problems))
+    if verified.problems:
+        refuse(f"the log of {verified.rows} decisions does not hold together: {len(verified.problems)} problems")
+    if not as_json:
+        say(f"{verified.rows} decisions hold together")
+        say(f"keep this elsewhere, for --head: {verified.head or 'nothing yet'}")
+
+
+@app.command()
 def link(
     url: AgentUrl = AGENT_URL,
     person: Annotated[str | None, typer.Option("--for", help="Whom it logs in; default: you.")] = None,
@@ -169,6 +191,13 @@ def link(
             refuse(f"{visible(name)} cannot log in; `agentgauge approvals people add NAME` makes a token")
         code = app.autonomy(ledger).logins.link(name)
     say(f"{url}/approvals/login?{urlencode({'code': code})}")
+
+
+def _head(text: str) -> Head:
+    number, _, digest = text.partition(":")
+    if not number.isdigit() or not digest:
+        stop("--head: expected NUMBER:HASH, as `agentgauge approvals verify` prints it")
+    return Head(int(number), digest)
 
 
 def row_of(action: Action) -> Row:
@@ -306,6 +335,9 @@ def _show(action: Action) -> None:
 
 
 def _say(action: Action) -> None:
+    if action.decision is None:
+        say(f"{action.proposal.tool} {action.id}: your approval is kept, and one more person has to give theirs")
+        return
     by = f" by {decided_by(action)}" if action.decision not in (None, "expired") else ""
     say(visible(f"{action.proposal.tool} {action.id}: {action.decision}{by}"))
 

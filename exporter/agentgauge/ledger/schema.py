@@ -11,7 +11,7 @@ import secrets
 from sqlalchemy import DOUBLE_PRECISION, Column, Connection, Index, Integer, MetaData, Table, Text, inspect, text
 from sqlalchemy.schema import CreateColumn
 
-VERSION = 12
+VERSION = 13
 """Raise it by one with every change of the tables below: it makes ledgers of before catch up when they are opened.
 
 Tables, columns and indexes can be added; a new column comes last and can be null. What is there is never changed or
@@ -129,6 +129,22 @@ SUSPENSIONS = Table(
     # Requests that have not ended are few, and replicas look for them twice a second.
     _partial_index("agentgauge_suspension_open", "agent", "answer IS NULL"),
 )
+
+DECISIONS = Table(
+    "agentgauge_decision",
+    tables,
+    Column("agent", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("at", DOUBLE_PRECISION, nullable=False),
+    Column("action_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("person", Text, nullable=False),
+    Column("content", Text, nullable=False),  # JSON
+    Column("previous", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Index("agentgauge_decision_action", "agent", "action_id"),
+)
+"""Rows are only ever added, each with the hash of the one before; retention writes down where the chain goes on."""
 
 LOGINS = Table(
     "agentgauge_login",

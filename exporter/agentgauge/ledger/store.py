@@ -31,6 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from agentgauge.forks import in_forked_children
+from agentgauge.ledger import decision_chain
 from agentgauge.ledger.schema import (
     ACTIONS,
     EVAL_RUNS,
@@ -154,6 +155,11 @@ class Ledger:
         except (NewerSchemaError, SQLAlchemyError) as error:
             engine.dispose()
             raise LedgerError(f"the ledger {_shown(parsed)} cannot be used: {_first_line(error)}") from error
+
+    @property
+    def retention_days(self) -> int:
+        """For how long rows are kept."""
+        return self._retention_days
 
     def now(self) -> datetime:
         """The time it is, in UTC."""
@@ -343,6 +349,7 @@ class Ledger:
             connection.execute(delete(THROTTLES).where(*over))
             _delete_expired_evals(connection, agent, oldest.timestamp())
             _delete_expired_operations(connection, agent, oldest.timestamp())
+            decision_chain.delete_expired(connection, agent, oldest.timestamp(), self._now().timestamp())
 
     def close(self) -> None:
         """Close the connections that wait for use; using the ledger again opens new ones."""

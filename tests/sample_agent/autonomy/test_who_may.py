@@ -179,6 +179,19 @@ def test_a_token_is_printed_once_and_decides_at_any_terminal(gauge: AgentGauge, 
     assert "AGENTGAUGE_TOKEN is nobody's token" in run("approve", anns, AGENTGAUGE_TOKEN=token, status=2)
 
 
+def test_the_log_of_decisions_is_checked_from_a_terminal(gauge: AgentGauge) -> None:
+    """It prints what to keep elsewhere, and names what was changed."""
+    assert gauge.ledger is not None
+    actions = Autonomy.on(gauge.ledger, AGENT, lambda: None, lambda *_: None).actions  # type: ignore[arg-type, return-value]
+    run("approve", actions.propose(Proposal("update_crm", "medium", "approval", {"text": "x"}, {})).id)
+    said = run("verify")
+    head = said.split()[-1]
+    assert said.startswith("1 decisions hold together\nkeep this elsewhere, for --head: 1:")
+    assert "1 decisions hold together" in run("verify", "--head", head)
+    assert "decision 1 is another one" in run("verify", "--head", "1:0", status=1)
+    assert "expected NUMBER:HASH" in run("verify", "--head", "x", status=2)
+
+
 def test_a_link_is_for_somebody_who_can_log_in() -> None:
     """For others there is nothing behind it."""
     assert "ann cannot log in; `agentgauge approvals people add NAME`" in run("link", "--for", "ann", status=1)
