@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,7 @@ def introduction(name: str) -> str:
 class Delegating(Provider):
     """Lets an agent call each of the tools that it has, one after another, before it has an answer."""
 
+    noting: threading.Lock = field(default_factory=threading.Lock)
     seed: int = field(default_factory=lambda: random.SystemRandom().randrange(2**32))
     calls: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
@@ -72,9 +74,11 @@ class Delegating(Provider):
             "cache_write_5m": made.randint(0, 999),
             "output": made.randint(1, 999),
         }
-        self.calls[name] += 1
-        self.tokens[name] += sum(used.values())
-        self.usd[name] = self.usd.get(name, 0) + sum(count * USD[kind] for kind, count in used.items())
+        usd = sum(count * USD[kind] for kind, count in used.items())
+        with self.noting:
+            self.calls[name] += 1
+            self.tokens[name] += sum(used.values())
+            self.usd[name] = self.usd.get(name, 0) + usd
         prompt = used["input"] + used["cache_read"] + used["cache_write_5m"]
         details = {"cached_tokens": used["cache_read"], "cache_write_tokens": used["cache_write_5m"]}
         return {
