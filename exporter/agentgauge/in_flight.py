@@ -57,7 +57,7 @@ class TurnsInFlight:
 
     def _begin_empty(self) -> None:
         self._began: dict[object, float] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
 
 def with_ages(scraped: Iterable[Metric]) -> Iterable[Metric]:

@@ -18,7 +18,7 @@ class LiveSet(Generic[T]):
     """
 
     _objects: WeakSet[T]
-    _lock: threading.Lock
+    _lock: threading.RLock
 
     def __init__(self) -> None:
         self._begin_empty()
@@ -41,4 +41,4 @@ class LiveSet(Generic[T]):
 
     def _begin_empty(self) -> None:
         self._objects = WeakSet()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()

@@ -136,7 +136,7 @@ class Session:
         self.ended_by_operator = False
         self._telemetry = telemetry
         self._limits = limits
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # what is collected as garbage meanwhile may count, too
         self._closed = False
         self._over: set[SessionLimit] = set()
         self._has_failed = False

@@ -573,3 +573,36 @@ print("connections:", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 ledger.close()
 """
     assert run(script, postgresql_url) == "connections: 2\n"
+
+
+COLLECTED = """
+import gc, sys
+from agentgauge import AgentGauge, TokenUsage
+from prometheus_client import CollectorRegistry
+
+class Dropped:
+    def __init__(self):
+        self.itself, self.call = self, gauge.llm_call("claude-opus-5")
+    def __del__(self):
+        self.call.finish(TokenUsage(input=1000))
+
+gauge = AgentGauge("a", registry=CollectorRegistry(), ledger=sys.argv[1])
+with gauge.session("rep-1") as session:
+    gauge.llm_call("claude-opus-5").finish(TokenUsage(input=1000))
+    apiece = session.cost_usd
+    gc.set_threshold(1)
+    for _ in range(300):
+        Dropped()
+        session.add_cost(apiece)
+    gc.set_threshold(700)
+    gc.collect()
+    print(session.cost_usd / apiece)
+gauge.close()
+"""
+
+
+def test_what_is_collected_as_garbage_counts_while_others_do(tmp_path: Path) -> None:
+    """A stream that its reader dropped is counted wherever Python happens to collect it, also inside of our locks."""
+    command = [sys.executable, "-c", COLLECTED, f"sqlite:///{tmp_path / 'ledger.sqlite'}"]
+    result = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    assert float(result.stdout) == pytest.approx(601)

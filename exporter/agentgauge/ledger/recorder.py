@@ -43,7 +43,7 @@ class Recorder:
     """
 
     _waiting: dict[UserDay, Usage]
-    _lock: threading.Lock
+    _lock: threading.RLock  # not Lock: what is collected as garbage meanwhile may count, too
     _using_ledger: threading.Lock
     _stopping: threading.Event
     _refreshed: threading.Event
@@ -172,18 +172,15 @@ class Recorder:
     def _keep(self, key: UserDay, usage: Usage) -> bool:
         if self._closed or not math.isfinite(usage.cost_usd):
             return False
-        waiting = self._waiting.get(key)
-        if waiting is None:
-            if len(self._waiting) >= MOST_WAITING or not is_storable(key[1]):
-                return False
-            waiting = self._waiting[key] = Usage()
-        waiting.add(usage)
+        if key not in self._waiting and (len(self._waiting) >= MOST_WAITING or not is_storable(key[1])):
+            return False
+        self._waiting.setdefault(key, Usage()).add(usage)
         return True
 
     def _begin_empty(self) -> None:
         """As at the start: what waited in a parent process, and the thread and locks, are the parent's."""
         self._waiting = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._using_ledger = threading.Lock()
         self._stopping = threading.Event()
         self._refreshed = threading.Event()
