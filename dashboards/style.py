@@ -44,6 +44,7 @@ COLOURS = {
     "critical": RED, "warning": AMBER, "info": BLUE, "none": GREY,
     "input": BLUE, "cache_read": GREEN, "cache_write_5m": AMBER, "cache_write_1h": YELLOW, "output": PURPLE,
     "success": GREEN, "error": AMBER, "up": GREEN, "down": RED, "wrong_answer": RED,
+    "too_slow": AMBER, "tone": PURPLE, "incomplete": YELLOW,
     "hit": GREEN, "miss": BLUE, "expired": GREY, "bypass": YELLOW,
     "approved": GREEN, "edited": YELLOW, "rejected": RED,
     "auto": GREEN, "approval": BLUE, "suggested": GREY, "denied": RED,

@@ -178,11 +178,13 @@ def _add_model(amounts: Amounts, model: str, steps: dict[str, float], usage: Tok
     _observe(amounts, metrics.LLM_DURATION, model, n=calls, spread=Spread(seconds, 0.4))
     _observe(amounts, metrics.LLM_INPUT_TOKENS, model, n=calls, spread=Spread(usage.prompt, 0.3))
     _observe(amounts, metrics.LLM_OUTPUT_TOKENS, model, n=calls, spread=Spread(usage.output, 0.8))
-    price = PriceTable().cost_usd(model, usage)
-    if price is None:
+    prices = PriceTable()
+    price, uncached = prices.cost_usd(model, usage), prices.cost_usd(model, usage.uncached)
+    if price is None or uncached is None:
         raise ValueError(f"{model} has no price; name another in rates.py")
     for step, of_step in steps.items():
         _count(amounts, metrics.LLM_COST, model, step, n=of_step * price)
+    _count(amounts, metrics.LLM_COST_WITHOUT_CACHE, model, n=calls * uncached)
 
 
 def _add_people(amounts: Amounts, behaviour: Habits) -> None:
@@ -208,7 +210,7 @@ def _add_people(amounts: Amounts, behaviour: Habits) -> None:
 
 
 def _count(amounts: Amounts, spec: MetricSpec, *values: str, n: float) -> None:
-    whole = spec not in (metrics.LLM_COST, metrics.TOOL_COST)
+    whole = spec not in (metrics.LLM_COST, metrics.LLM_COST_WITHOUT_CACHE, metrics.TOOL_COST)
     learnt = any(label.bound == "first" for label in spec.labels)
     amounts[series_id(spec, *values)] = Amount(n, whole, born_at_zero=not learnt)
 
