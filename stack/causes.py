@@ -35,7 +35,7 @@ BY = "the drill"
 UNPRICED_MODEL = "claude-mythos-preview"
 SPENDER = "rep-1"
 SUITE = "sales"
-EVALUATED_SECONDS = 180.0
+EVALUATED_SECONDS = 420.0
 
 
 def fault(name: str, tool: str | None = None) -> Cause:
