@@ -274,6 +274,10 @@ STEPS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX agentgauge_decision_action ON agentgauge_decision (agent, action_id)",
     ),
+    (
+        "ALTER TABLE agentgauge_usage ADD COLUMN pseudonym TEXT",
+        "CREATE INDEX agentgauge_usage_pseudonym ON agentgauge_usage (pseudonym, user_id)",
+    ),
 )
 
 

@@ -110,7 +110,7 @@ def test_days_of_23_and_25_hours_are_days(ledger: Ledger, clock: Clock, now: dat
 
 def test_a_row_of_an_older_replica_counts_for_noon(ledger: Ledger, url: str) -> None:
     """It does not say when its turns were taken."""
-    sql(url, "INSERT INTO agentgauge_usage VALUES ('a', '2026-03-17', 'rep-1', 1, 1, 0, NULL, NULL, NULL)")
+    sql(url, "INSERT INTO agentgauge_usage VALUES ('a', '2026-03-17', 'rep-1', 1, 1, 0, NULL, NULL, NULL, NULL)")
     assert ledger.users("a").user_days == {"last_7d": 1, "previous_7d": 0}
     turn(ledger, "rep-1", datetime(2026, 3, 17, 22, tzinfo=UTC))
     assert ledger.users("a", ZoneInfo("Asia/Tokyo")).active["7d"] == 1
@@ -189,6 +189,27 @@ def test_a_pseudonym_is_keyed_kept_and_found_again(ledger: Ledger, url: str, tmp
         assert again.user_behind(ledger.pseudonym("rep-2")) is None
     with closing(Ledger.open(f"sqlite:///{tmp_path / 'other.sqlite'}")) as elsewhere:
         assert elsewhere.pseudonym("rep-1") != pseudonym
+
+
+def test_a_pseudonym_is_looked_up_in_an_index(ledger: Ledger, url: str) -> None:
+    """Among a million users as fast as among ten, once each was seen by this version."""
+    use(ledger, "rep-1", 0)
+    plan = "EXPLAIN QUERY PLAN"
+    if not url.startswith("sqlite"):  # which would read a small table whole
+        plan, url = "EXPLAIN", f"{url}?options=-c%20enable_seqscan%3Doff"
+    for sought in ("pseudonym = 'x'", "pseudonym IS NULL"):
+        shown = sql(url, f"{plan} SELECT user_id FROM agentgauge_usage WHERE {sought}")  # noqa: S608 - not from outside
+        assert "agentgauge_usage_pseudonym" in str(shown)
+
+
+def test_a_user_whose_row_is_older_is_named_by_the_next_turn(ledger: Ledger, url: str) -> None:
+    """And is found before that, too."""
+    use(ledger, "rep-1", 0)
+    sql(url, "UPDATE agentgauge_usage SET pseudonym = NULL")
+    assert ledger.user_behind(ledger.pseudonym("rep-1")) == "rep-1"
+    use(ledger, "rep-1", 0)
+    rows = sql(url, "SELECT user_id, turns, pseudonym FROM agentgauge_usage")
+    assert [tuple(row) for row in rows] == [("rep-1", 2, ledger.pseudonym("rep-1"))]
 
 
 def test_what_is_older_than_the_retention_is_deleted(url: str, clock: Clock) -> None:

@@ -11,7 +11,7 @@ import secrets
 from sqlalchemy import DOUBLE_PRECISION, Column, Connection, Index, Integer, MetaData, Table, Text, inspect, text
 from sqlalchemy.schema import CreateColumn
 
-VERSION = 13
+VERSION = 14
 """Raise it by one with every change of the tables below: it makes ledgers of before catch up when they are opened.
 
 Tables, columns and indexes can be added; a new column comes last and can be null. What is there is never changed or
@@ -45,6 +45,8 @@ USAGE = Table(
     Column("first_turn_at", DOUBLE_PRECISION),
     Column("last_turn_at", DOUBLE_PRECISION),
     Column("last_failed_at", DOUBLE_PRECISION),
+    Column("pseudonym", Text),  # of the user; null where that was not written down
+    Index("agentgauge_usage_pseudonym", "pseudonym", "user_id"),
 )
 
 FEEDBACK = Table(

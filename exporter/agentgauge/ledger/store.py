@@ -185,10 +185,17 @@ class Ledger:
                 "first_turn_at": _first(USAGE.c.first_turn_at, insert.excluded.first_turn_at),
                 "last_turn_at": -_first(-USAGE.c.last_turn_at, -insert.excluded.last_turn_at),
                 "last_failed_at": -_first(-USAGE.c.last_failed_at, -insert.excluded.last_failed_at),
+                "pseudonym": insert.excluded.pseudonym,
             },
         )
         rows = [
-            {"agent": agent, "day": day.isoformat(), "user_id": user_id, **vars(one)}
+            {
+                "agent": agent,
+                "day": day.isoformat(),
+                "user_id": user_id,
+                **vars(one),
+                "pseudonym": self.pseudonym(user_id),
+            }
             # Every replica locks rows in the same order, so none waits for another in a circle.
             for (day, user_id), one in sorted(usage.items(), key=lambda item: item[0])
         ]
@@ -332,10 +339,13 @@ class Ledger:
     def user_behind(self, pseudonym: str) -> str | None:
         """The user id behind a pseudonym, for the on-call; None if the ledger knows no such user."""
         with self.reading() as connection:
-            for user_id in connection.execute(select(USAGE.c.user_id).distinct()).scalars():
-                if hmac.compare_digest(self.pseudonym(user_id), pseudonym):
-                    return str(user_id)
-        return None
+            known = select(USAGE.c.user_id).where(USAGE.c.pseudonym == pseudonym).limit(1)
+            user_id: str | None = connection.execute(known).scalar_one_or_none()
+            if user_id is not None:
+                return user_id
+            # Rows of an older agentgauge; the retention takes the last of them away.
+            nameless = connection.execute(select(USAGE.c.user_id).where(USAGE.c.pseudonym.is_(None)).distinct())
+            return next((str(one) for one in nameless.scalars() if self.pseudonym(one) == pseudonym), None)
 
     def delete_expired(self, agent: str) -> None:
         """Delete the agent's rows that are older than the retention."""
