@@ -174,10 +174,11 @@ def test_on_other_ports_pages_and_panels_lead_to_the_site_there(tmp_path: Path) 
     """A second stack beside the first must not send its reader to the first one's runbooks."""
     layout = Layout(Ports().shifted(1000), tmp_path)
     config.write(layout)
-    for path in [*(layout.etc / "dashboards").iterdir(), *(layout.etc / "rules").iterdir()]:
-        text = path.read_text()
-        assert "127.0.0.1:8020" not in text
-        assert "127.0.0.1:9020/" in text
+    for name, here in {"dashboards": "dashboards/generated", "rules": "alerts/rules"}.items():
+        for path in (layout.etc / name).iterdir():
+            text, committed = path.read_text(), (ROOT / here / path.name).read_text()
+            assert "127.0.0.1:8020" not in text
+            assert text.count("127.0.0.1:9020/") == committed.count("127.0.0.1:8020/")
 
 
 @pytest.mark.parametrize("speed", [1, 10])
