@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,12 @@ from agentgauge.agent_app import AgentApp, Candidate, PromptFolder, TrialRunner
 from sample_agent import settings
 
 
-def app() -> AgentApp:
-    """The Sales Companion, in the state folder and with the ledger and policy that the environment names."""
+def app(state: Path | None = None) -> AgentApp:
+    """The Sales Companion, with the ledger and policy that the environment names; so is the state folder by default."""
     from sample_agent.faults import FAULTS
     from sample_agent.sales.tools import DECLARED_TOOLS
 
-    state = settings.state_directory()
+    state = state or settings.state_directory()
     return AgentApp(
         settings.AGENT,
         settings.ledger_url(state),
@@ -35,7 +36,7 @@ def app() -> AgentApp:
         # A fault of the model provider would hit all trials at once.
         faults=[name for name, kind in FAULTS.items() if kind.acts_on == "tools"],
         check=_check,
-        preview=_preview,
+        preview=partial(_preview, state / "crm.sqlite"),
         trials=_on_trial,
     )
 
@@ -46,10 +47,10 @@ def _check(tool: str, arguments: Mapping[str, Any]) -> object:
     return check(TOOLS_BY_NAME[tool], arguments)
 
 
-def _preview(tool: str, arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _preview(database: Path, tool: str, arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
     from sample_agent.sales.previews import preview
 
-    return preview(settings.state_directory() / "crm.sqlite", tool, arguments)
+    return preview(database, tool, arguments)
 
 
 def _on_trial(candidate: Candidate) -> AbstractAsyncContextManager[TrialRunner]:

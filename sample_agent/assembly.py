@@ -78,9 +78,12 @@ def build_cache(gauge: AgentGauge) -> ToolCache:
     return ToolCache(policy, store, gauge, settings.TENANT)
 
 
-def build_autonomy(ledger: Ledger, agent: str = settings.AGENT) -> Autonomy:
-    """What the Sales Companion may do on its own, and the decisions of people on the rest."""
-    return replace(app(), name=agent).autonomy(ledger)
+def build_autonomy(ledger: Ledger, agent: str = settings.AGENT, state: Path | None = None) -> Autonomy:
+    """What the Sales Companion may do on its own, and the decisions of people on the rest.
+
+    ``state`` is the folder of the CRM that people are shown, by default the one that the environment names.
+    """
+    return replace(app(state), name=agent).autonomy(ledger)
 
 
 def allowed_hosts() -> list[str]:
@@ -107,7 +110,7 @@ def build_approvals_page(autonomy: Autonomy, door: Door) -> Starlette:
 
 def build_supervisor(gauge: AgentGauge, toolbox: Toolbox, state: Path) -> Supervisor:
     """What runs the tools under the policy; a gauge without a ledger is given the one of the state folder for it."""
-    autonomy = build_autonomy(gauge.ledger or Ledger.open(settings.ledger_url(state)), gauge.agent)
+    autonomy = build_autonomy(gauge.ledger or Ledger.open(settings.ledger_url(state)), gauge.agent, state)
     return Supervisor(gauge, autonomy, toolbox.call, toolbox.refuse, settings.VERSION)
 
 

@@ -195,7 +195,8 @@ async def _agent(levers: Levers, clock: Clock) -> AsyncIterator[tuple[AgentGauge
             stopwatch = Stopwatch(gauge, clock)
             api = create_app(FaultFile(state), latency=0, clock=clock)
             toolbox = _toolbox(gauge, database, state, levers, clock)
-            supervisor = Supervisor(gauge, assembly.build_autonomy(ledger), toolbox.call, toolbox.refuse, VERSION)
+            autonomy = assembly.build_autonomy(ledger, state=state)
+            supervisor = Supervisor(gauge, autonomy, toolbox.call, toolbox.refuse, VERSION)
             companion = SalesCompanion(
                 _model_calls(api, [stopwatch, gauge.anthropic()], state, levers),
                 toolbox,

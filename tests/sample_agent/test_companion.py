@@ -62,19 +62,19 @@ async def test_an_account_is_looked_up_and_told(companion: SalesCompanion, gauge
     assert 0 < conversation.session.cost_usd < 0.10
 
 
-async def approved(companion: SalesCompanion, conversation: Conversation, answer: Answer) -> Answer:
-    """The answer after the user approved all that the one before waits for."""
+async def approved(companion: SalesCompanion, conversation: Conversation, answer: Answer, by: str = "rep-1") -> Answer:
+    """The answer after the user, or whoever is named, approved all that the one before waits for."""
     for action_id in answer.waiting:
-        companion.supervisor.autonomy.approvals.approve(action_id, "rep-1")
+        companion.supervisor.autonomy.approvals.approve(action_id, by)
     resumed = await companion.resume(conversation)
     assert resumed is not None
     return resumed
 
 
-async def test_an_e_mail_is_drafted_and_sent_with_the_users_approval(
+async def test_an_e_mail_is_drafted_with_the_users_approval_and_sent_with_a_colleagues(
     companion: SalesCompanion, gauge: AgentGauge
 ) -> None:
-    """The second scenario of the spec; sending it takes another word of the user, and another approval."""
+    """The second scenario of the spec; sending it takes another word of the user, and somebody else's approval."""
     conversation = Conversation(gauge.session("rep-1"))
     asked = await companion.answer(conversation, "Draft a renewal proposal email to Jane at Globex")
     assert "approval" in asked.text
@@ -83,7 +83,7 @@ async def test_an_e_mail_is_drafted_and_sent_with_the_users_approval(
     assert set(drafted.tools) == {"search_crm_contacts", "get_deal_history", "draft_email"}
     assert "approval" in drafted.text
     assert "send" in drafted.text
-    sent = await approved(companion, conversation, await companion.answer(conversation, "send it"))
+    sent = await approved(companion, conversation, await companion.answer(conversation, "send it"), "ann")
     assert sent.tools == ("send_email",)
     assert sent.text.startswith("Sent to jane.cooper@globex")
     assert conversation.session.turns == 2

@@ -172,9 +172,9 @@ def verify(
     else:
         say(*(visible(problem) for problem in verified.problems))
     if verified.problems:
-        refuse(f"the log of {verified.rows} decisions does not hold together: {len(verified.problems)} problems")
+        refuse(f"the log of decisions does not hold together; rows: {verified.rows}, problems: {len(verified.problems)}")
     if not as_json:
-        say(f"{verified.rows} decisions hold together")
+        say(f"the log of decisions holds together; rows: {verified.rows}")
         say(f"keep this elsewhere, for --head: {verified.head or 'nothing yet'}")
 
 

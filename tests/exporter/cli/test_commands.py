@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from agentgauge import bundled
 from agentgauge.agent_app import AgentApp, Tool
 from agentgauge.autonomy.actions import Action, Proposal
-from agentgauge.cli import bundle, common
+from agentgauge.cli import common
 from agentgauge.cli.common import GROUPS
 from agentgauge.cli.root import app as agentgauge
 from agentgauge.cost.throttles import Throttles
@@ -260,8 +261,8 @@ def test_the_bundles_arguments_reach_its_own_program(folder: Path) -> None:
 
 def test_a_bundle_that_is_not_installed_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """One line, status 2."""
-    monkeypatch.setattr(bundle, "IN_WHEEL", tmp_path)
-    monkeypatch.setattr(bundle, "IN_CHECKOUT", tmp_path)
+    monkeypatch.setattr(bundled, "IN_WHEEL", tmp_path)
+    monkeypatch.setattr(bundled, "IN_CHECKOUT", tmp_path)
     result = run("bundle", "somewhere")
     assert result.exit_code == 2
     assert 'pip install "agentgauge[bundle]"' in result.stderr

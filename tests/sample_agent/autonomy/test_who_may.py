@@ -186,8 +186,8 @@ def test_the_log_of_decisions_is_checked_from_a_terminal(gauge: AgentGauge) -> N
     run("approve", actions.propose(Proposal("update_crm", "medium", "approval", {"text": "x"}, {})).id)
     said = run("verify")
     head = said.split()[-1]
-    assert said.startswith("1 decisions hold together\nkeep this elsewhere, for --head: 1:")
-    assert "1 decisions hold together" in run("verify", "--head", head)
+    assert said.startswith("the log of decisions holds together; rows: 1\nkeep this elsewhere, for --head: 1:")
+    assert "the log of decisions holds together; rows: 1" in run("verify", "--head", head)
     assert "decision 1 is another one" in run("verify", "--head", "1:0", status=1)
     assert "expected NUMBER:HASH" in run("verify", "--head", "x", status=2)
 
