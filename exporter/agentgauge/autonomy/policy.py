@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from agentgauge.autonomy.expressions import check_expression
+from agentgauge.autonomy.price_words import largest_price_change
 from agentgauge.files.watched_file import WatchedFile
 from agentgauge.files.yaml_file import read_yaml
 from agentgauge.files.yaml_model import Part, parsed
@@ -35,13 +36,16 @@ class Condition(_Part):
     """Holds for a call when one of its ``arguments`` does.
 
     ``matches`` is a regular expression that is searched for in a text; ``above`` is a bound for a number: the argument
-    itself or, with ``matches``, what the first group of each match holds. A text of more than LONGEST_SEARCHED
-    characters would take too long to search, and holds: nobody gets around a rule by writing more.
+    itself or, with ``matches``, what the first group of each match holds. ``price_change_above`` is a bound in per cent
+    for the price changes that a text speaks of; one whose size cannot be read is above it, see ``price_words``. A text
+    of more than LONGEST_SEARCHED characters would take too long to search, and holds: nobody gets around a rule by
+    writing more.
     """
 
     arguments: list[Text] = Field(min_length=1)
     matches: str | None = None
     above: float | None = Field(default=None, strict=False)
+    price_change_above: float | None = Field(default=None, ge=0, strict=False)
 
     @field_validator("matches")
     @classmethod
@@ -51,8 +55,10 @@ class Condition(_Part):
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if self.matches is None and self.above is None:
-            raise ValueError("say what to look for: matches, above, or both")
+        if self.price_change_above is not None and (self.matches, self.above) != (None, None):
+            raise ValueError("price_change_above stands alone; write another rule for matches or above")
+        if (self.matches, self.above, self.price_change_above) == (None, None, None):
+            raise ValueError("say what to look for: matches, above or both, or price_change_above")
         if self.matches is not None and self.above is not None and re.compile(self.matches).groups < 1:
             raise ValueError("above needs a group in matches that holds the number, as in (\\d+) ?%")
         return self
@@ -62,13 +68,15 @@ class Condition(_Part):
         return any(self._meets(value) for name in self.arguments for value in _values(arguments.get(name)))
 
     def _meets(self, value: Any) -> bool:
-        if self.matches is None:
+        if self.matches is None and self.price_change_above is None:
             return _exceeds(value, self.above)
         text = _plain(str(value))
         if len(text) > LONGEST_SEARCHED:
             return True
-        found = re.finditer(self.matches, text, re.IGNORECASE)
-        return any(self.above is None or _exceeds(match.group(1), self.above) for match in found)
+        if self.price_change_above is not None:
+            return largest_price_change(text) > self.price_change_above
+        matches = re.finditer(self.matches or "", text, re.IGNORECASE)
+        return any(self.above is None or _exceeds(match.group(1), self.above) for match in matches)
 
 
 class Rule(_Part):

@@ -172,7 +172,9 @@ def verify(
     else:
         say(*(visible(problem) for problem in verified.problems))
     if verified.problems:
-        refuse(f"the log of decisions does not hold together; rows: {verified.rows}, problems: {len(verified.problems)}")
+        refuse(
+            f"the log of decisions does not hold together; rows: {verified.rows}, problems: {len(verified.problems)}"
+        )
     if not as_json:
         say(f"the log of decisions holds together; rows: {verified.rows}")
         say(f"keep this elsewhere, for --head: {verified.head or 'nothing yet'}")

@@ -40,7 +40,11 @@ def test_what_a_policy_leaves_out_is_as_the_specification_says(tmp_path: Path) -
             "policy.yml:11: tools.write.rules.0.then: a rule can only raise the risk, and me",
         ),
         ("[subject, body]", "[subject, text]", "policy.yml:10: tools.write.rules.0.when.arguments: write has no arg"),
-        (", above: 50", "", "policy.yml:13: tools.write.rules.1.when: say what to look for: matches, above, or both"),
+        (
+            ", above: 50",
+            "",
+            "policy.yml:13: tools.write.rules.1.when: say what to look for: matches, above",
+        ),
         (r"(\d+(?:[.,]\d+)?)", r"\d+", "policy.yml:10: tools.write.rules.0.when: above needs a group in matches"),
         (r"'(\d+(", "'(((", "policy.yml:10: tools.write.rules.0.when.matches: is not a valid regular expression"),
         ("share: 0.5", "share: 50", "policy.yml:5: audit.share: Input should be less than or equal to 1"),
@@ -89,6 +93,28 @@ def test_a_file_with_nothing_in_it_is_a_slip(tmp_path: Path) -> None:
 def test_the_arguments_of_a_call_can_raise_its_risk(tmp_path: Path, arguments: dict[str, Any], risk: str) -> None:
     """However the number is written."""
     assert policy(tmp_path).assess("write", arguments)[0] == risk
+
+
+@pytest.mark.parametrize(
+    ("text", "risk"),
+    [
+        ("Three years at up to 10 % less, with the price fixed.", "low"),
+        ("Could we take half an hour next week?", "low"),
+        ("You would have it at half price.", "high"),
+        ("That is a third off.", "high"),
+        ("\uff12\uff15\uff05 less", "high"),  # full-width
+        ("That is $66,000 less.", "high"),
+        ("I can give you a discount.", "high"),
+        ("plain words, " * 1000, "high"),
+    ],
+)
+def test_a_price_change_in_words_can_raise_the_risk_too(tmp_path: Path, text: str, risk: str) -> None:
+    """One whose size cannot be read is above every bound, and so is what is too long to be read."""
+    rule = "{ when: { arguments: [folder], price_change_above: 20 }, then: high, why: it may change a price }"
+    written(tmp_path, TEXT.replace("  tidy: {}\n", f"  tidy: {{ rules: [{rule}] }}\n"))
+    assert load(tmp_path / "policy.yml", TOOLS).assess("tidy", {"folder": text})[0] == (
+        "low" if risk == "medium" else risk
+    )
 
 
 def test_a_tool_that_the_agent_does_not_declare_is_denied(tmp_path: Path) -> None:

@@ -325,7 +325,8 @@ def test_the_link_leads_into_the_page_of_the_running_agent(
         listed = send(browser, login, f"{url}/approvals/login")
         assert waiting["id"] in listed.text
         action = browser.get(f"{url}/approvals/actions/{waiting['id']}", timeout=20)
-        send(browser, action, f"{url}/approvals/actions/{waiting['id']}/approve")
+        (seen,) = re.findall(r'name="seen" value="(.+?)"', action.text)
+        send(browser, action, f"{url}/approvals/actions/{waiting['id']}/approve", seen=seen)
 
         answer = browser.get(f"{session}/answer?wait=20", timeout=30).json()
         assert answer["tools"][-1] == "draft_email"

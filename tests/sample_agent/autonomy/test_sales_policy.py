@@ -16,5 +16,8 @@ def test_the_sales_companions_policy_asks_for_every_write() -> None:
         "update_crm": "medium",
     }
     assert {name: tool.risk for name, tool in shipped.tools.items()} == {tool.name: tool.risk for tool in SALES_TOOLS}
+    assert shipped.assess("draft_email", {"body": "Three years at up to 10 % less."})[0] == "medium"
+    assert shipped.assess("draft_email", {"body": "You would have it at half price."})[0] == "high"
+    assert shipped.assess("update_crm", {"text": "agreed: $66,000 less"})[0] == "high"
     rule = shipped.promotion
     assert (rule.days, rule.decisions, rule.approved, rule.rejected) == (30, 100, 0.97, 0)
