@@ -76,7 +76,7 @@ def read_scrape(url: str, password: str | None = None) -> Scrape:
         asked = split._replace(netloc=f"{SCRAPE_USER}:{quote(password, safe='')}@{host}").geturl()
     status, body = fetch(asked, timeout_seconds=TIMEOUT_SECONDS)
     if status == 401:
-        raise NoAnswerError(f"{shown(url)} wants another password; give it with --password-file")
+        raise NoAnswerError(f"{shown(url)} wants a password, or another one; give it with --password-file")
     samples: dict[str, list[tuple[dict[str, str], float]]] = defaultdict(list)
     try:
         for family in text_string_to_metric_families(body.decode()):

@@ -118,7 +118,7 @@ def test_calls_outside_of_sessions_and_tasks_are_named(registry: CollectorRegist
     [
         ("nowhere", "does not answer; start the agent, which calls gauge.serve()"),
         ("not-an-address", "is not a valid address"),
-        ("password", "wants a password; write it into the URL"),
+        ("password", "wants a password, or another one; give it with --password-file"),
     ],
 )
 def test_an_endpoint_that_cannot_be_read_is_said_without_its_password(gauge: AgentGauge, url: str, said: str) -> None:
@@ -136,6 +136,19 @@ def test_an_endpoint_that_cannot_be_read_is_said_without_its_password(gauge: Age
     assert said in done.stderr
     assert "wr0ng" not in done.stderr
     assert check(server.url.replace("http://", "http://prometheus:s3cret@")).exit_code == 0
+    server.close()
+
+
+def test_a_password_is_read_from_a_file(gauge: AgentGauge, tmp_path: Path) -> None:
+    """In the list of processes, every user of the machine could read it; a file that is missing or empty is said."""
+    file = tmp_path / "password"
+    file.write_text("s3:cr@t\n", encoding="utf-8")
+    server = gauge.serve(port=0, password="s3:cr@t")
+    assert check(server.url, "--password-file", str(file)).exit_code == 0
+    file.write_text("", encoding="utf-8")
+    for path, said in ((file, "is empty"), (tmp_path / "none", "cannot be read: No such file")):
+        done = check(server.url, "--password-file", str(path))
+        assert (done.exit_code, said in done.stderr) == (2, True)
     server.close()
 
 
