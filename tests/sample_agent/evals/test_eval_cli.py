@@ -331,7 +331,7 @@ def test_a_live_run_that_breaks_off_says_so_and_goes_on_the_next_time() -> None:
     """With what its budget left over."""
     poor = Schedule(trials=2, parallel=1, every=timedelta(days=1), size=None, max_cost=0.005)
     runs = [run_if_due(poor)]
-    while not runs[-1]:
+    while not runs[-1] and len(runs) <= 6:
         runs.append(run_if_due(poor))
     assert 2 <= len(runs) <= 6
 
