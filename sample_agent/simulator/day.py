@@ -212,7 +212,7 @@ async def _agent(levers: Levers, clock: Clock) -> AsyncIterator[tuple[AgentGauge
 
 def _model_calls(api: Starlette, middleware: Sequence[Middleware], state: Path, levers: Levers) -> ModelCalls:
     http = DefaultAsyncHttpxClient(transport=ASGITransport(api))
-    client = AsyncAnthropic(api_key="fake-local", base_url="http://local", http_client=http, middleware=middleware)
+    client = AsyncAnthropic(api_key="fake-local", base_url="http://127.0.0.1", http_client=http, middleware=middleware)
     policy = app().tier_policy()
     models = Models(policy if levers.tiers else policy.untiered(), Switches)
     return ModelCalls(client, models, prompt_caching=levers.prompt_caching)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 import yaml
 
@@ -102,6 +103,6 @@ def _alert(rendered: RenderedAlert, labels: dict[str, str], says: str) -> dict[s
     for name, value in labels.items():
         says = says.replace(f"{{{{{name}}}}}", value)
         for which, url in urls.items():
-            urls[which] = url.replace(f"{{{{ $labels.{name} | urlquery }}}}", value.replace(":", "%3A"))
+            urls[which] = url.replace(f"{{{{ $labels.{name} | urlquery }}}}", quote_plus(value))
     annotations = rendered.annotations | {"description": says} | urls
     return {"exp_labels": {"severity": rendered.numbers.severity} | labels, "exp_annotations": annotations}

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from dashboards.catalog import DASHBOARDS
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -73,7 +75,7 @@ def test_the_command_writes_a_whole_bundle_without_the_repository(
     out = tmp_path / "out"
     assert "agentgauge ops disable-tool" in (out / "runbooks" / "AgentToolSuccessRateLow.md").read_text("utf-8")
     assert "data-agent" in (out / "site" / "AgentToolSuccessRateLow" / "index.html").read_text("utf-8")
-    assert len(list((out / "dashboards").glob("*.json"))) == 8
+    assert len(list((out / "dashboards").glob("*.json"))) == len(DASHBOARDS)
     for check in (
         [programs["promtool"], "check", "config", out / "prometheus.yml"],
         [programs["amtool"], "check-config", out / "alertmanager.yml"],

@@ -73,7 +73,7 @@ def test_a_formal_letter_is_rejected_unless_nobody_reads(tmp_path: Path) -> None
     assert {"decision": "reject", "reason": "too formal"} in usual
     assert not [one for one in usual if one and one["decision"] != "reject"]
     inject(tmp_path, Fault("rubber-stamping"))
-    assert decision(formal, rng, shares(FaultFile(tmp_path))) == {"decision": "approve"}
+    assert decision(formal, rng, shares(FaultFile(tmp_path))) == {"decision": "approve", "seen": None}
 
 
 def test_reps_mostly_do_what_was_suggested() -> None:

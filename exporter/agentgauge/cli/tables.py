@@ -87,7 +87,8 @@ def print_wide(table: RenderableType, needed: int = 0) -> None:
     COLUMNS limits both.
     """
     bounded = out.is_terminal or "COLUMNS" in os.environ
-    console = Console(width=max(out.width, needed) if bounded else UNLIMITED, highlight=False)
+    # Asked now, not of ``out``: that one keeps the COLUMNS of when it was made.
+    console = Console(width=max(Console().width, needed) if bounded else UNLIMITED, highlight=False)
     with console.capture() as captured:
         console.print(table)
     # Without the blanks that fill each line, so that narrow windows and diffs do not show them.

@@ -52,7 +52,7 @@ def rate(gauge: AgentGauge, session_id: str, question: str, answer: str, reason:
 
 def run(*arguments: str) -> Result:
     """Run `agentgauge transcripts …`."""
-    return CliRunner().invoke(agentgauge, ["transcripts", *arguments])
+    return CliRunner().invoke(agentgauge, ["transcripts", *arguments], env={"COLUMNS": None})
 
 
 def test_the_newest_answers_rated_down_are_shown_with_the_age_of_the_data(gauge: AgentGauge) -> None:
