@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from playwright.sync_api import Page
 
 from stack import debian
 from stack.errors import StackError
+from stack.layout import HOME
+from stack.preview import pictures
 from stack.preview.pictures import PROGRAMS
 
 PACKAGES = ["chromium", "fonts-liberation"]
@@ -31,3 +37,15 @@ def program(home: Path) -> tuple[str, dict[str, str]]:
     # PulseAudio keeps a library in a folder of its package, which it expects below /usr.
     libraries = [str(path) for folder in folders for path in (folder, folder / "pulseaudio")]
     return str(binary), {"LD_LIBRARY_PATH": ":".join(libraries), "XDG_DATA_HOME": str(unpacked / "usr" / "share")}
+
+
+@contextmanager
+def page_without_errors() -> Iterator[Page]:
+    """A page of a headless Chromium; an error of a script, or against the page's own policy, fails the test."""
+    with pictures.browser(*program(HOME)) as browser:
+        page = browser.new_page(viewport={"width": 1000, "height": 900})
+        wrong: list[str] = []
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda line: wrong.append(line.text) if "Content Security Policy" in line.text else None)
+        yield page
+        assert wrong == []

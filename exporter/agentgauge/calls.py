@@ -166,7 +166,7 @@ class LLMCall:
     def asked(self, messages: object) -> None:
         """Note the messages that the model is sent, for the session's transcript; anything but a list is left out.
 
-        Calls that classify or write arguments, and those of subagents, are no part of the conversation.
+        Calls that classify or write arguments, and those of subagents, do not belong to the conversation.
         """
         notes = self._notes()
         if notes is not None and isinstance(messages, list):
@@ -263,7 +263,7 @@ class LLMCall:
         self._record_cost(asked, answered, label, usage)
 
     def _notes(self) -> SessionNotes | None:
-        """Where to note what is said in this call; None if it is no part of a conversation, or nothing is kept."""
+        """Where to note what is said in this call; None if it belongs to no conversation, or nothing is kept."""
         session, telemetry = self._scope.session, self._telemetry
         if session is None or telemetry.transcripts is None or not telemetry.transcripts.policy.holds_text:
             return None

@@ -31,7 +31,7 @@ class Counter:
         self.cell = cell
 
     def inc(self, amount: float = 1.0) -> None:
-        """Count; raises NotAnAmountError for what would make it fall, or no number of it."""
+        """Count; raises NotAnAmountError for what would make it fall, or what is not a number."""
         if not amount >= 0:  # nor is NaN
             raise NotAnAmountError("a counter only grows")
         self.cells.add(self.cell, amount)
@@ -50,7 +50,7 @@ class Histogram:
         self.exemplars: dict[int, Exemplar] = {}
 
     def observe(self, value: float, exemplar: dict[str, str] | None = None) -> None:
-        """Take a value; raises NotAnAmountError for one below 0, or that is no number."""
+        """Take a value; raises NotAnAmountError for one below 0, or that is not a number."""
         if not value >= 0:
             raise NotAnAmountError("what is measured is at least 0")
         bucket = bisect_left(self.bounds, value)

@@ -32,7 +32,6 @@ from alerts.promql import Duration
 from sample_agent.serving import serving
 from stack import config
 from stack.layout import HOME, ROOT, Layout, Ports
-from stack.preview import pictures
 from tests import axe, chromium
 from tests.alerts import alertmanager
 
@@ -315,13 +314,8 @@ def test_who_is_next_is_told_and_asked_again_until_they_answer() -> None:
 @pytest.fixture(scope="module")
 def browser_page() -> Iterator[BrowserPage]:
     """A page of a headless Chromium, on which any error fails the test."""
-    with pictures.browser(*chromium.program(HOME)) as browser:
-        page = browser.new_page(viewport={"width": 1000, "height": 900})
-        wrong: list[str] = []
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda line: wrong.append(line.text) if "Content Security Policy" in line.text else None)
+    with chromium.page_without_errors() as page:
         yield page
-        assert wrong == []
 
 
 def test_the_list_is_renewed_under_the_reader_without_a_reload(browser_page: BrowserPage) -> None:

@@ -21,7 +21,6 @@ from agentgauge.ops import log, switches
 from alerts.pager.login import token_beside
 from sample_agent.simulator import recording
 from stack.layout import HOME, ROOT, Ports
-from stack.preview import pictures
 from tests import axe, chromium
 from tests.incident import firing
 from tests.incident.firing import EVIL, Firing
@@ -106,13 +105,8 @@ def pager(prometheus: Firing, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture(scope="module")
 def browser_page() -> Iterator[BrowserPage]:
     """A page of a headless Chromium, on which any error fails the test."""
-    with pictures.browser(*chromium.program(HOME)) as browser:
-        page = browser.new_page(viewport={"width": 1000, "height": 900})
-        wrong: list[str] = []
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda line: wrong.append(line.text) if "Content Security Policy" in line.text else None)
+    with chromium.page_without_errors() as page:
         yield page
-        assert wrong == []
 
 
 def test_the_page_walks_runs_watches_and_hands_out_the_draft(

@@ -286,7 +286,7 @@ class Actions:
     def agree(self, action_id: str, by: str, people: int) -> Action:
         """Commit that somebody lets a proposal happen; it is approved once so many different people have.
 
-        Raises as ``decide`` does; that somebody has agreed before is no error, and does not count twice.
+        Raises as ``decide`` does; that somebody has agreed before is not an error, and does not count twice.
         """
         with self._ledger.writing() as connection:
             alone(connection, self._agent)
