@@ -14,6 +14,8 @@ from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 THEMES = ("light", "dark")
 WIDTH, FIRST_HEIGHT = 1400, 900
+DRAWN_SECONDS = 120
+"""How long a dashboard may take: some hundred queries, on a machine that is busy with other things."""
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -57,7 +59,7 @@ def open_dashboard(page: Page, url: str, uid: str, **query: str) -> None:
         page.goto(address)
         if page.locator("main[data-refresh]").count() == 0:
             raise PictureError(f"{address} is not a dashboard of the preview; `python -m stack preview` starts it")
-        page.wait_for_selector("main[data-drawn]", state="attached")
+        page.wait_for_selector("main[data-drawn]", state="attached", timeout=DRAWN_SECONDS * 1000)
         height = page.evaluate("document.documentElement.scrollHeight")
         page.set_viewport_size({"width": WIDTH, "height": height})
         page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
