@@ -16,6 +16,12 @@ from stack import binaries
 from stack.layout import HOME
 
 
+@pytest.fixture(autouse=True)
+def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands print as they do into a file: how wide the terminal is that runs the tests must not show."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def registry() -> CollectorRegistry:
     """A registry that holds nothing yet."""

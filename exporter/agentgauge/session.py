@@ -138,6 +138,7 @@ class Session:
         self._limits = limits
         self._lock = threading.RLock()  # what is collected as garbage meanwhile may count, too
         self._closed = False
+        self._is_counted = False
         self._over: set[SessionLimit] = set()
         self._has_failed = False
         self._tokens: list[Token[Scope]] = []
@@ -146,6 +147,7 @@ class Session:
             telemetry.show_start()
             telemetry.instruments.counter(metrics.SESSIONS_OPENED).inc()
             telemetry.instruments.gauge(metrics.SESSIONS_ACTIVE).inc()
+            self._is_counted = True
             telemetry.live.add(self)
             if telemetry.recorder is not None:
                 telemetry.recorder.start()
@@ -183,7 +185,8 @@ class Session:
         with self._telemetry.swallowing("session"):
             self._telemetry.live.discard(self)
             instruments = self._telemetry.instruments
-            instruments.gauge(metrics.SESSIONS_ACTIVE).dec()
+            if self._is_counted:  # else the gauge would fall below the sessions that there are
+                instruments.gauge(metrics.SESSIONS_ACTIVE).dec()
             instruments.histogram(metrics.SESSION_TOOL_CALLS).observe(self.tool_calls)
             instruments.histogram(metrics.SESSION_TURNS).observe(self.turns)
             instruments.histogram(metrics.SESSION_COST).observe(self.cost_usd, current_trace())
@@ -282,7 +285,8 @@ class Session:
         with self._lock:
             is_first, self._has_failed = not self._has_failed, True
         if is_first:
-            self._telemetry.instruments.counter(metrics.SESSIONS_FAILING).inc()
+            with self._telemetry.swallowing("session"):
+                self._telemetry.instruments.counter(metrics.SESSIONS_FAILING).inc()
         self._record(failed=True)
 
     def _crosses_first(self, limit: SessionLimit) -> bool:

@@ -159,6 +159,7 @@ def served(
         f"--config.file={folder / 'prometheus.yml'}",
         f"--storage.tsdb.path={data}",
         "--storage.tsdb.retention.time=1440h",
+        "--query.lookback-delta=30m",  # it scrapes nothing, and on a busy machine its end is minutes ago
         f"--web.listen-address={url.removeprefix('http://')}",
         "--log.level=error",
     ]

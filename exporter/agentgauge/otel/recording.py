@@ -179,6 +179,8 @@ class SpanRecorder:
         instruments.histogram(metrics.TURN_DURATION).observe(seconds, current_trace())
         if scope.session is not None:
             scope.session.add_turn()
+            if run.failed:
+                scope.session.add_failure()
 
 
 def _reported_tool(span: FinishedSpan, said: ToolRun) -> Reported:
