@@ -203,10 +203,7 @@ class _Pager:
 
     async def listed(self, request: Request) -> Response:
         """The list alone, for the script that renews it; 304 while it is what the reader has."""
-        fragment, tag = html.fragment(self._view())
-        if request.headers.get("if-none-match") == tag:
-            return Response(status_code=304)
-        return HTMLResponse(fragment, headers=html.HEADERS | {"etag": tag})
+        return html.renewed(request, html.fragment(self._view()))
 
     async def acknowledge(self, request: Request) -> Response:
         """Somebody takes alarms in hand."""

@@ -129,10 +129,7 @@ class Incidents:
             fragment = html.render("unseen.html", problem=printable(str(error)))
         else:
             fragment = html.render("incident_now.html", view=view, words=words, alert=alert)
-        tag = html.tag_of(fragment)
-        if request.headers.get("if-none-match") == tag:
-            return Response(status_code=304)
-        return HTMLResponse(fragment, headers=html.HEADERS | {"etag": tag})
+        return html.renewed(request, fragment)
 
     async def mend(self, request: Request) -> Response:
         """Run what the page showed, if that is still what the runbook leads to."""

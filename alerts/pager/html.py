@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from starlette.responses import HTMLResponse
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
 
 from agentgauge.incident.terminal import printable
 from alerts.pager.incidents import Alarm, Incident
@@ -51,14 +52,21 @@ class View:
 
 def page(view: View) -> str:
     """The whole page."""
-    text, tag = fragment(view)
-    return render("page.html", list=text, tag=tag)
+    text = fragment(view)
+    return render("page.html", list=text, tag=tag_of(text))
 
 
-def fragment(view: View) -> tuple[str, str]:
-    """The part that changes, and a tag that changes with it."""
-    text = render("list.html", view=view, hours=SILENCE_HOURS, kept=KEPT_ON_PAGE)
-    return text, tag_of(text)
+def fragment(view: View) -> str:
+    """The part that changes."""
+    return render("list.html", view=view, hours=SILENCE_HOURS, kept=KEPT_ON_PAGE)
+
+
+def renewed(request: Request, part: str) -> Response:
+    """A part of a page, for the script that renews it; 304 while it is what the reader has."""
+    tag = tag_of(part)
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304)
+    return HTMLResponse(part, headers=HEADERS | {"etag": tag})
 
 
 def render(template: str, **values: Any) -> str:
