@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
@@ -33,6 +34,8 @@ LARGEST_BODIES = 64 * LARGEST_BODY
 """Bytes of all bodies that one server holds in memory at a time."""
 SECONDS_FOR_A_BODY = 10
 """In which the whole body has to arrive."""
+SECONDS_TO_LINGER = 2
+"""For which the rest of a refused body is read and thrown away, so that its sender comes to read the answer."""
 DEEPEST_JSON = 50
 """Lists and objects within each other."""
 LONGEST_INTEGER = 100
@@ -84,7 +87,8 @@ class RequestGuard:
         if scope["type"] != "http":
             await send({"type": "websocket.close"})
             return
-        body = _Body(self, receive)
+        headers = _headers(scope)
+        body = _Body(self, receive, awaits_continue=headers.get("expect", "").lower() == "100-continue")
         started = False
 
         async def send_once_started(message: Message) -> None:
@@ -95,12 +99,12 @@ class RequestGuard:
         try:
             if sum(len(name) + len(value) for name, value in scope["headers"]) > LARGEST_HEADERS:
                 raise RefusedError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers are too long")
-            self._check(scope["method"], _headers(scope))
+            self._check(scope["method"], headers)
             await self._app(scope, body.receive, send_once_started)
         except RefusedError as refused:
             if started:
                 raise
-            await self._answer(scope, refused.status, str(refused))(scope, receive, _closing(send))
+            await self._answer(scope, refused.status, str(refused))(scope, receive, _closing(send, body))
         finally:
             self._held -= body.size
 
@@ -140,15 +144,18 @@ class RequestGuard:
 class _Body:
     """The body of one request on its way to the app."""
 
-    def __init__(self, guard: RequestGuard, receive: Receive) -> None:
+    def __init__(self, guard: RequestGuard, receive: Receive, *, awaits_continue: bool) -> None:
         self._guard = guard
         self._receive = receive
+        self.awaits_continue = awaits_continue
+        """The client sends nothing of the body before it is asked to, which the first ``receive`` does."""
         self._deadline: float | None = None
         self._is_whole = False
         self.size = 0
 
     async def receive(self) -> Message:
         """The next message; RefusedError instead of one that would make the body too large or come too late."""
+        self.awaits_continue = False
         if self._is_whole:
             return await self._receive()  # which waits until the client is gone
         if self._deadline is None:
@@ -163,6 +170,13 @@ class _Body:
         self.size += piece
         self._guard.take(piece, self.size)
         return message
+
+    async def discard(self) -> None:
+        """Read what is still to come and keep none of it, for at most SECONDS_TO_LINGER."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SECONDS_TO_LINGER):
+                while not self._is_whole:
+                    self._is_whole = not (await self._receive()).get("more_body", False)
 
 
 def decoded_json(body: bytes | bytearray) -> Any:
@@ -251,13 +265,22 @@ def _is_of_this_site(headers: Mapping[str, str], host: str) -> bool:
         return False
 
 
-def _closing(send: Send) -> Send:
-    """Ends the connection after the answer, so that nobody has to read what is still to come."""
+def _closing(send: Send, body: _Body) -> Send:
+    """Ends the connection after the answer and after what the client still sends of the body.
+
+    Closed with a part of it unread, the connection would be reset, and the answer lost with it. A client that
+    waits for "100 Continue" sends nothing more.
+    """
 
     async def send_and_close(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
-        await send(message)
+            await send({**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]})
+        elif message.get("more_body", False) or body.awaits_continue:
+            await send(message)
+        else:
+            await send({**message, "more_body": True})
+            await body.discard()
+            await send({"type": "http.response.body"})
 
     return send_and_close
 

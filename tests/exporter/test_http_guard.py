@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
 import json
 import socket
 import threading
@@ -137,6 +138,30 @@ def test_300_mb_are_refused_before_they_fill_the_memory(servers: dict[str, str],
         tracemalloc.stop()
     assert (announced, streamed) == ("413", "413")
     assert most < 30 * LARGEST_BODY
+
+
+@pytest.mark.parametrize("name", POSTS)
+def test_who_sends_all_before_reading_reads_the_whole_refusal(servers: dict[str, str], name: str) -> None:
+    """As HTTP clients do: with a part of the body unread, the connection would be reset under the answer."""
+    url = urlsplit(servers[name])
+    head = [*head_for(name, servers[name]), f"Host: {url.netloc}", "Content-Length: 20000000", "", ""]
+    with socket.create_connection((url.hostname, url.port), timeout=20) as client:
+        client.sendall("\r\n".join(head).encode() + bytes(20_000_000))
+        with client.makefile("rb") as answer:
+            assert answer.readline() == b"HTTP/1.1 413 Request Entity Too Large\r\n"
+            headers = http.client.parse_headers(answer)
+            assert len(answer.read()) == int(headers["content-length"])
+
+
+def test_who_asks_before_sending_is_answered_without_waiting() -> None:
+    """``Expect: 100-continue``: nothing of the body is under way, and the connection ends with the answer."""
+    with serving(fake_api(FaultFile(Path("/nowhere")))) as url:
+        head = [*head_for("fake API", url), "Content-Length: 20000000", "Expect: 100-continue"]
+        at = urlsplit(url)
+        with socket.create_connection((at.hostname, at.port), timeout=http_guard.SECONDS_TO_LINGER / 2) as client:
+            client.sendall("\r\n".join([*head, f"Host: {at.netloc}", "", ""]).encode())
+            with client.makefile("rb") as answer:
+                assert answer.read().startswith(b"HTTP/1.1 413 ")
 
 
 @pytest.mark.parametrize("name", [name for name, (_path, kind) in POSTS.items() if kind == JSON])
