@@ -26,6 +26,7 @@ GROUPS = {
     "eval": "Evaluate the agent: run a suite, read what happened, see the trend.",
     "ops": "Operate the running agent: what the runbooks ask for.",
     "transcripts": "Conversations that went wrong: list them, read them, see the data behind an answer, delete one.",
+    "ledger": "The ledger as a whole: back it up into a file, while agents work, and restore it.",
     "check": "Say what is missing between the agent's calls and the page that they should bring.",
     "incident": "From a page to its end: who is affected, what the runbook finds, its command, until it is over.",
     "truth": "Say what the alerts can find at your volume of traffic, and what they cannot.",

@@ -311,6 +311,19 @@ def test_the_sales_companion_is_declared_without_its_sdk_and_database() -> None:
     assert result.stdout.strip() == "[]"
 
 
+def test_a_ledger_is_backed_up_and_restored_by_one_command_each(waiting: Action, folder: Path) -> None:
+    """Whose ledger is not empty any more, or whose file exists, is told why nothing was done."""
+    assert run("ledger", "backup", "backup.sqlite").exit_code == 0
+    assert "backup.sqlite exists already" in run("ledger", "backup", "backup.sqlite").stderr
+    assert "nothing is overwritten" in run("ledger", "restore", "backup.sqlite").stderr
+    for file in folder.glob("support_bot.sqlite*"):
+        file.unlink()
+    restored = run("ledger", "restore", "backup.sqlite")
+    assert restored.exit_code == 0, restored.output
+    assert waiting.id in run("approvals", "list").stdout
+    assert run("approvals", "verify").exit_code == 0
+
+
 def test_truth_says_what_is_blind_at_a_volume_and_needs_no_agent() -> None:
     """A dead tool is found at twelve calls an hour, a share of bad ratings is not; without a number it asks for one."""
     result = run("truth", "--calls-per-hour", "12", "--json")
