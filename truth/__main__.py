@@ -9,6 +9,9 @@ import sys
 import time
 from pathlib import Path
 
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
 from sample_agent.simulator.backfill import Programs
 from stack import binaries
 from truth import curve, incidents, measure, plot, replay, report, traffic
@@ -65,12 +68,10 @@ def main() -> int:
     arguments = parser.parse_args()
     began = time.monotonic()
     programs = _programs()
-    outcomes = []
     chosen = measure.cases(row for row in incidents.ALL if arguments.only in f"{row.name} {row.expects}")
     chosen = measure.short(chosen) if arguments.short else chosen
     _say(f"{len(chosen)} histories, {sum(one.kind == 'incident' for one in incidents.ALL)} incidents")
-    for outcome in measure.measure(chosen, arguments.seed, programs, os.cpu_count() or 1):
-        outcomes.append(outcome)
+    outcomes = _replayed(chosen, arguments.seed, programs)
     _say(f"replayed after {time.monotonic() - began:.0f} s")
     judged = list(report.verdicts(outcomes))
     tables = [
@@ -90,6 +91,22 @@ def main() -> int:
     for one in broken:
         _say(f"not kept: {one.what}: {one.measured}, at most {one.limit}")
     return 1 if broken else 0
+
+
+def _replayed(cases: list[measure.Case], seed: int, programs: Programs) -> list[measure.Outcome]:
+    """What came of each history, under a bar on a terminal; elsewhere a line for each tenth of them."""
+    outcomes = []
+    columns = (TextColumn("histories"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("", total=len(cases))
+        for outcome in measure.measure(cases, seed, programs, os.cpu_count() or 1):
+            outcomes.append(outcome)
+            progress.advance(bar)
+            if not progress.console.is_terminal and len(outcomes) * 10 // len(cases) > (len(outcomes) - 1) * 10 // len(
+                cases
+            ):
+                _say(f"{len(outcomes)} of {len(cases)} histories")
+    return outcomes
 
 
 def _write(tables: list[str], seed: int, programs: Programs, *, few: bool) -> None:
