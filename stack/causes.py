@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from sqlalchemy import update
 
@@ -92,6 +93,13 @@ def frozen_alertmanager(layout: Layout) -> Iterator[None]:
 
 
 @contextmanager
+def frozen_pager(layout: Layout) -> Iterator[None]:
+    """The pager hangs: it keeps its port and reads no page."""
+    with _frozen(layout, "pager"):
+        yield
+
+
+@contextmanager
 def failing_rule(layout: Layout) -> Iterator[None]:
     """Prometheus loads a rule that is well written and fails whenever it is evaluated: many series match many."""
     rule = {"record": "drill:up:squared", "expr": "up * on () up"}
@@ -152,7 +160,8 @@ def _frozen(layout: Layout, service: str) -> Iterator[None]:
     try:
         yield
     finally:
-        os.killpg(pid, signal.SIGCONT)
+        with suppress(ProcessLookupError):  # killed meanwhile
+            os.killpg(pid, signal.SIGCONT)
 
 
 def _pid(layout: Layout, service: str) -> int:
@@ -325,7 +334,14 @@ def _agentgauge(layout: Layout, *arguments: str) -> str:
 @contextmanager
 def locked_ledger(layout: Layout) -> Iterator[None]:
     """Another program holds the ledger's lock, so that the agent cannot write what it measured."""
-    with closing(sqlite3.connect(layout.ledger, isolation_level=None, timeout=30)) as connection:
+    with locked(layout.ledger):
+        yield
+
+
+@contextmanager
+def locked(ledger: Path) -> Iterator[None]:
+    """Another program holds the lock of a ledger in this file."""
+    with closing(sqlite3.connect(ledger, isolation_level=None, timeout=30)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield

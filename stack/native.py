@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -121,9 +121,17 @@ def answers(service: StackService) -> bool:
 
 @contextlib.contextmanager
 def temporary(
-    layout: Layout, say: Say, reps: int = 50, pace: float = 1.0, history: str | None = None
+    layout: Layout,
+    say: Say,
+    reps: int = 50,
+    pace: float = 1.0,
+    history: str | None = None,
+    env: Mapping[str, str] = {},
 ) -> Iterator[Path]:
-    """A separate stack, in a child process, for as long as the block runs; yields its state file's path."""
+    """A separate stack, in a child process, for as long as the block runs; yields its state file's path.
+
+    ``env`` are further variables of its services' environment.
+    """
     command = [sys.executable, "-m", "stack", "up", "--native", "--folder", str(layout.folder)]
     command += [
         "--ports",
@@ -135,7 +143,14 @@ def temporary(
         *([] if history is None else [f"--history={history}"]),
     ]
     state = layout.folder / STATE_FILE
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
         said: list[str] = []
         reader = threading.Thread(target=_relay, args=(process.stdout, said, say), daemon=True)
         reader.start()
