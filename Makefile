@@ -1,4 +1,4 @@
-# make up | test | page | drill | deploy-check | generate | docs | lint | lock: each sets up what it needs first.
+# make up | test | page | drill | chaos | deploy-check | generate | docs | lint | lock: each sets up what it needs first.
 
 PYTHON_ENV = .venv/bin/python
 OFFSET ?= 0
@@ -9,7 +9,7 @@ HISTORY ?=
 SAMPLE ?= 1
 START ?= 0
 
-.PHONY: up down test test-engines test-mutations test-frameworks test-grafana test-adoption test-real-model test-fuzz drill deploy-check lint generate docs page bench bench-adoption truth dist lock
+.PHONY: up down test test-engines test-mutations test-frameworks test-grafana test-adoption test-real-model test-fuzz drill chaos deploy-check lint generate docs page bench bench-adoption truth dist lock
 
 up: .venv/ready ## start everything and run until Ctrl-C (OFFSET=1000 moves the ports, NATIVE=1 ignores Docker, HISTORY=healthy makes up three weeks)
 	@exec $(PYTHON_ENV) -m stack up --offset $(OFFSET) $(if $(NATIVE),--native) $(if $(HISTORY),--history $(HISTORY))
@@ -32,6 +32,10 @@ test-grafana: .venv/ready ## the dashboards drawn by Grafana's own components in
 
 drill: .venv/ready ## cause every alert there is on the real programs, and print who was paged and when (SAMPLE=3 START=1: one of three; WRITE=1 keeps the results for the docs)
 	@$(PYTHON_ENV) -m stack drill --sample $(SAMPLE) --start $(START) $(if $(WRITE),--write) $(ALERTS)
+	@$(if $(WRITE),$(PYTHON_ENV) -m stack.reference)
+
+chaos: .venv/ready ## break what the agent stands on, under load: table of what survived and what was lost (ONLY=word, SEED=7, SHORT=1, WRITE=1 keeps the results for the docs)
+	@$(PYTHON_ENV) -m stack chaos $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed $(SEED)) $(if $(SHORT),--short) $(if $(WRITE),--write)
 	@$(if $(WRITE),$(PYTHON_ENV) -m stack.reference)
 
 test-adoption: .venv/ready ## the example agent on the wheel alone: an empty environment, a real model on this machine (some minutes)

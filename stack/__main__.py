@@ -1,9 +1,10 @@
-"""``python -m stack up | down | status | link | pause | resume | page | drill | preview | pictures | cost``."""
+"""``python -m stack up | down | status | link | pause | resume | page | drill | chaos | preview | pictures | cost``."""
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import sys
 import tempfile
@@ -210,6 +211,39 @@ def drill(
     if wrong:
         _fail(f"{len(wrong)} of {len(outcomes)} drills went wrong: {', '.join(wrong)}")
     _say(f"all {len(outcomes)} alerts paged and ended with their cause, nothing else did, and their runbooks answer")
+
+
+@app.command()
+def chaos(
+    only: Annotated[str, typer.Option(help="Only rows whose name has this word.")] = "",
+    seed: Annotated[int | None, typer.Option(help="That of an earlier run, to throw the same dice.")] = None,
+    short: Annotated[bool, typer.Option("--short", help="A few rows, in some minutes.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Keep the results: the docs show them.")] = False,
+) -> None:
+    """Break what the agent stands on, under load; table of what survived and what was lost."""
+    from stack.chaos import results, rows  # load the agent and its SDK, which nothing else here needs
+
+    scenes = rows.chosen(only, short)
+    if not scenes:
+        _fail(f"no row has {only!r} in its name; the rows are {', '.join(row.name for row in rows.ROWS)}")
+    seed = secrets.randbelow(10_000) if seed is None else seed
+    started = time.monotonic()
+
+    def say(text: str) -> None:
+        _say(f"{time.monotonic() - started:6.0f} s  {text}")
+
+    say(f"seed {seed} (SEED={seed} throws the same dice)")
+    try:
+        played = rows.run(scenes, seed, rows.KILLS_IN_SHORT if short else rows.KILLS, say)
+    except StackError as error:
+        _fail(str(error))
+    if write:
+        results.keep(played, [row.name for row in rows.ROWS])
+    Console(width=None if sys.stdout.isatty() else 160).print(results.table(played))
+    lost = [one.name for one in played if one.lost]
+    if lost:
+        _fail(f"{len(lost)} of {len(played)} rows lost something: {', '.join(lost)}; SEED={seed} throws the same dice")
+    _say(f"{sum(one.survived for one in played)} of {len(played)} rows survived, none lost anything")
 
 
 def _report(outcome: story.Outcome) -> None:

@@ -20,6 +20,8 @@ from alerts.docs import alert_table
 from alerts.rules import render
 from bundle.__main__ import app as bundle_app
 from stack import drill_results
+from stack.chaos import results as chaos_results
+from stack.chaos.rows import ROWS
 from stack.drill import SCENES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,6 +64,7 @@ def pages() -> dict[str, str]:
         "commands.md": _commands(),
         "python.md": _python(),
         "drill.md": _drill(),
+        "../chaos.md": chaos_results.page([(row.name, row.what) for row in ROWS], chaos_results.load()),
     }
     return {name: f"{GENERATED}{text.rstrip()}\n" for name, text in made.items()}
 
