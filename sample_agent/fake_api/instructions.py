@@ -3,6 +3,7 @@
 | it reads | and does |
 |---|---|
 | "never call this", "do not use it" in the description of a tool | does not call the tool |
+| "add the tag #t to text", "add “words” to text" in the description of a tool | adds it to this argument of the tool |
 | "never call `name`", "do not use tools", "answer without tools" in the system prompt | does not call them |
 | a tone or style that is warm, friendly or informal | writes e-mails with first names |
 | "answer in French", or in another language that it knows | says one fixed sentence in it and nothing else |
@@ -38,6 +39,7 @@ WARM = re.compile(r"\b(?:tone|style)\b.*\b(?:warm|friendly|informal)\b|\b(?:warm
 LANGUAGE = re.compile(rf"\b(?:answer|reply|respond|write)\b.* in ({'|'.join(IN_OTHER_WORDS)})\b", re.IGNORECASE)
 INVENTS = re.compile(r"\b(?:invent|make up)\b.*\b(?:figures?|numbers?|amounts?)\b", re.IGNORECASE)
 OBEYS = re.compile(r"\b(?:obey|follow)\b.*\b(?:every|all|any)\b.*\binstructions?\b", re.IGNORECASE)
+ADDS = re.compile(r"\badd (?:the tag )?(?:(#\w+)|“([^”]+)”) to (\w+)", re.IGNORECASE)
 _NEGATED = re.compile(rf"{_NOT}", re.IGNORECASE)
 _PROHIBITIONS = (FORBIDS_ALL, FORBIDS_ONE, ANSWERS_ALL)
 _COMMANDS = (WARM, LANGUAGE, INVENTS, OBEYS)
@@ -54,6 +56,8 @@ class Instructions:
     invents: bool
     obeys: bool
     answers_all: bool
+    additions: tuple[tuple[str, str, str], ...] = ()
+    """(tool, argument, words to add to it)"""
 
 
 def read_instructions(text: str, tools: Sequence[Mapping[str, Any]]) -> Instructions:
@@ -70,6 +74,11 @@ def read_instructions(text: str, tools: Sequence[Mapping[str, Any]]) -> Instruct
         invents=_command(INVENTS, text) is not None,
         obeys=_command(OBEYS, text) is not None,
         answers_all=ANSWERS_ALL.search(text) is not None,
+        additions=tuple(
+            (str(tool["name"]), argument, tag or words)
+            for tool in tools
+            for tag, words, argument in ADDS.findall(str(tool.get("description", "")))
+        ),
     )
 
 

@@ -74,9 +74,21 @@ def reply(request: Request, behaviour: Behaviour | None = None) -> PlannedReply:
         planned = _next_step(wish, conversation, offered, small=request.get("model", "").startswith(SMALL_MODELS))
         if said.obeys and (orders := _orders(conversation)) and "update_crm" in offered:
             planned = _call([orders])
+    if said.additions:
+        planned = replace(planned, tool_uses=tuple(_with_additions(use, said.additions) for use in planned.tool_uses))
     if said.invents:
         planned = replace(planned, text=planned.text.translate(OTHER_DIGITS))
     return _fit(_in_brief(planned, conversation, request), request)
+
+
+def _with_additions(use: ToolUse, additions: Iterable[tuple[str, str, str]]) -> ToolUse:
+    """The call with the words in its texts that the description of its tool asks for."""
+    added = dict(use.input)
+    for tool, argument, words in additions:
+        text = added.get(argument)
+        if tool == use.name and isinstance(text, str) and words not in text:
+            added[argument] = f"{text} {words}"
+    return ToolUse(use.name, added)
 
 
 def _orders(conversation: Conversation) -> ToolUse | None:

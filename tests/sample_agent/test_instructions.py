@@ -23,6 +23,12 @@ def test_a_tool_whose_description_forbids_it_is_not_called() -> None:
     assert read_instructions("", tools).forbidden == {"look_up"}
 
 
+def test_words_that_a_description_asks_for_are_read_with_their_place() -> None:
+    """A tag or a quotation; of any other sentence nothing."""
+    tools = [TOOLS[0] | {"description": "Add the tag #renewal to text. Add “by Bob” to note. Add salt."}]
+    assert read_instructions("", tools).additions == (("look_up", "text", "#renewal"), ("look_up", "note", "by Bob"))
+
+
 @pytest.mark.parametrize(
     ("text", "forbidden"),
     [

@@ -8,14 +8,16 @@ from typing import Annotated
 
 import typer
 
+from agentgauge.cli import improving, watching
 from agentgauge.cli.common import AsJson, agent, group, opened_ledger, say, stop, warn
 from agentgauge.cli.tables import Column, Row, print_json, print_rows
+from agentgauge.cli.watching import Days
 from agentgauge.feedback.report import FeedbackReport
 from agentgauge.feedback.report import report as make_report
 
 app = group("feedback")
-
-Days = Annotated[int, typer.Option(min=1, help="Look so far back.")]
+app.command()(improving.improve)
+app.command()(watching.watch)
 
 SECTIONS = {
     "records": (
@@ -83,18 +85,18 @@ def export(
     folder: Annotated[Path | None, typer.Option("--out", help="Default: feedback, in the state folder.")] = None,
     proven: Annotated[
         bool,
-        typer.Option("--proven", help="Run each scenario on the prompts that were rejected; keep those that fail."),
-    ] = False,
+        typer.Option("--proven/--unproven", help="Run each scenario on the rejected prompts; keep those that fail."),
+    ] = True,
     judge: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="With --proven: who judges whether the reviewer would say it again."),
+        typer.Option(metavar="MODEL", help="Who judges whether the reviewer would say it again."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write examples, preference pairs and shadow pairs as JSONL, and scenarios made from rejections as YAML.
 
-    A scenario that passes on what was rejected tests nothing: --proven leaves it out and says so. The files hold what
-    users wrote.
+    A scenario that passes on what was rejected tests nothing: it is left out, and named. The files hold what users
+    wrote.
     """
     from agentgauge.autonomy.actions import Actions
     from agentgauge.feedback.export import SCENARIOS, scenario_name
@@ -102,6 +104,8 @@ def export(
 
     app = agent()
     folder = folder or app.state / "feedback"
+    if proven and app.trials is None:
+        stop(f"{app.name} declares no trials to prove the scenarios with; add trials= to its AgentApp, or --unproven")
     with opened_ledger(app) as ledger:
         since = ledger.now() - timedelta(days=days)
         actions = Actions(ledger, app.name)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from agentgauge.agent_app import AgentApp, AppError, Candidate, TrialRunner
 from agentgauge.cli.evaluating import on_trial
-from agentgauge.evals.history import Trial
+from agentgauge.evals.history import Trial, Version
 from agentgauge.evals.judge import Judge
 from agentgauge.evals.runner import attempts, run
 from agentgauge.evals.scenario import Scenario
@@ -21,11 +23,22 @@ TRIALS = 3
 """Of each scenario; it is proven if most of them fail."""
 
 
+@dataclass(frozen=True)
+class Proof:
+    """How many of TRIALS each scenario passes, and the version that was tried."""
+
+    version: Version
+    passed: Mapping[str, int]
+
+    def holds(self, scenario: str) -> bool:
+        """Whether most of the trials fail, as they must on what people objected to."""
+        return 2 * self.passed[scenario] < TRIALS
+
+
 def keep_proven(app: AgentApp, file: Path, guilty: Mapping[str, str], judging_model: str | None) -> list[str]:
     """Take out of a file the scenarios that pass on the version that was rejected; returns why each went, in words.
 
-    ``guilty`` is scenario → version of the prompts. Each is run TRIALS times on that version; its criterion is judged
-    if there is a ``judging_model``. Raises AppError if a trial gave no result or cannot be run.
+    ``guilty`` is scenario → version of the prompts. Raises as ``prove`` does, and then the file holds no scenario.
     """
     entries = yaml.safe_load(file.read_text(encoding="utf-8"))
     if not entries:
@@ -33,6 +46,7 @@ def keep_proven(app: AgentApp, file: Path, guilty: Mapping[str, str], judging_mo
     by_version: dict[str, list[Scenario]] = defaultdict(list)
     for scenario in app.load_scenarios(file.parent):
         by_version[guilty[scenario.name]].append(scenario)
+    _write(file, [])
     left_out: dict[str, str] = {}
     for version, scenarios in sorted(by_version.items()):
         try:
@@ -42,22 +56,36 @@ def keep_proven(app: AgentApp, file: Path, guilty: Mapping[str, str], judging_mo
                 one.name: f"the prompts {version} that were rejected are not there any more" for one in scenarios
             }
             continue
-        work = functools.partial(_trials, scenarios=scenarios, judging_model=judging_model, judgements=app.state)
-        trials = on_trial(app, Candidate(app.version, prompts), work)
-        for scenario in scenarios:
-            passed = sum(trial.passed for trial in trials if trial.scenario == scenario.name)
-            if 2 * passed >= TRIALS:
-                left_out[scenario.name] = (
-                    f"{passed} of {TRIALS} trials pass on the prompts {version} that were rejected"
-                )
-    proven = [entry for entry in entries if entry["name"] not in left_out]
-    file.write_text(yaml.safe_dump(proven, sort_keys=False, allow_unicode=True, width=120), encoding="utf-8")
+        proof = prove(app, Candidate(app.version, prompts), scenarios, judging_model)
+        left_out |= {
+            name: f"{passed} of {TRIALS} trials pass on the prompts {version} that were rejected"
+            for name, passed in proof.passed.items()
+            if not proof.holds(name)
+        }
+    _write(file, [entry for entry in entries if entry["name"] not in left_out])
     return [f"{name} is left out: {why}" for name, why in left_out.items()]
+
+
+def prove(app: AgentApp, guilty: Candidate, scenarios: list[Scenario], judging_model: str | None) -> Proof:
+    """Run each scenario TRIALS times on the version that people objected to; a ``judging_model`` judges criteria.
+
+    Raises AppError if a trial gave no result or cannot be run.
+    """
+    work = functools.partial(_trials, scenarios=scenarios, judging_model=judging_model, judgements=app.state)
+    version, trials = on_trial(app, guilty, work)
+    return Proof(
+        version,
+        {one.name: sum(trial.passed for trial in trials if trial.scenario == one.name) for one in scenarios},
+    )
+
+
+def _write(file: Path, entries: list[Any]) -> None:
+    file.write_text(yaml.safe_dump(entries, sort_keys=False, allow_unicode=True, width=120), encoding="utf-8")
 
 
 async def _trials(
     runner: TrialRunner, *, scenarios: list[Scenario], judging_model: str | None, judgements: Path
-) -> list[Trial]:
+) -> tuple[Version, list[Trial]]:
     trials: list[Trial] = []
     judge = None
     if judging_model is not None:
@@ -66,4 +94,4 @@ async def _trials(
     ended = await run(todo, runner.answer, trials.append, judge=judge)
     if not ended.complete:
         raise AppError(f"the scenarios cannot be proven: {ended.errors[0]}")
-    return trials
+    return runner.version, trials

@@ -162,7 +162,7 @@ def as_json(report: EvalReport) -> dict[str, Any]:
         "baseline": None
         if report.baseline is None
         else {"version": str(report.baseline.version), "pass_ratio": report.baseline.pass_ratio},
-        "comparison": None if report.comparison is None else _comparison(report.comparison),
+        "comparison": None if report.comparison is None else comparison_as_json(report.comparison),
         "regressed": report.regressed,
         "broken": report.named("broken"),
         "flaky": report.named("flaky"),
@@ -184,7 +184,8 @@ def as_json(report: EvalReport) -> dict[str, Any]:
     }
 
 
-def _comparison(comparison: Comparison) -> dict[str, Any]:
+def comparison_as_json(comparison: Comparison) -> dict[str, Any]:
+    """A comparison for other programs; the limits of what is not judged are null."""
     return {
         "verdict": comparison.verdict,
         "passing": comparison.passing,

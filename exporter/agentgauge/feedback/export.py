@@ -6,7 +6,7 @@ The files contain what users wrote, so only their owner can read them.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,21 +75,28 @@ def scenarios_of(rejected: Iterable[Action], tools: Collection[str]) -> list[dic
     """A scenario for each rejected request; the same request rejected again for the same reason is left out."""
     scenarios: dict[tuple[str, ...], dict[str, Any]] = {}
     for action in rejected:
-        texts = user_texts(action)
-        lesson = (action.proposal.tool, theme_of(action.reason).name, *texts)
-        if texts and lesson not in scenarios:
-            scenarios[lesson] = _scenario(action, texts, tools)
+        scenario = scenario_of(action, tools)
+        lesson = (action.proposal.tool, theme_of(action.reason).name, *user_texts(action))
+        if scenario is not None and lesson not in scenarios:
+            scenarios[lesson] = scenario
     return list(scenarios.values())
 
 
 def scenario_name(action: Action) -> str:
-    """What the scenario of a rejection is called."""
-    return f"rejected_{action.proposal.tool}_{action.id}"
+    """What the scenario of a rejection or an edit is called."""
+    return f"{action.decision}_{action.proposal.tool}_{action.id}"
 
 
-def _scenario(action: Action, texts: list[str], tools: Collection[str]) -> dict[str, Any]:
+def scenario_of(action: Action, tools: Collection[str]) -> dict[str, Any] | None:
+    """The scenario of a rejected or edited action, whose demand is that nobody objects again.
+
+    None if no conversation was stored. ``tools`` are those that a scenario may expect.
+    """
+    texts = user_texts(action)
+    if not texts:
+        return None
     tool, reason = action.proposal.tool, action.reason
-    unwanted = [tool] if theme_of(reason).name == "not wanted" else []
+    unwanted = [tool] if action.decision == "rejected" and theme_of(reason).name == "not wanted" else []
     called = [name for name in tools_called(action) if name in tools and name not in unwanted]
     scenario: dict[str, Any] = {
         "name": scenario_name(action),
@@ -102,12 +109,19 @@ def _scenario(action: Action, texts: list[str], tools: Collection[str]) -> dict[
         "max_cost": MAX_COST_USD * len(texts),
         # Whichever of them wait are approved, so that the conversation comes to its end.
         "approvals": ["approve"] * len(called),
-        "tags": ["rejected"],
+        "tags": [action.decision],
     }
     if reason:
         scenario["judge"] = f"Never give a reviewer of {tool} cause to say again: “{reason}”."
     needed = ("expected_tools", "expected_output_contains")
     return {field: value for field, value in scenario.items() if value or field in needed}
+
+
+def demands(tool: str, expected: Mapping[str, Any], rule: str) -> dict[str, Any]:
+    """What the scenario of an edit demands: arguments, where the edits agree on them, or else what a judge reads."""
+    if expected:
+        return {"expected_arguments": {tool: dict(expected)}}
+    return {"judge": f"Every call of {tool} keeps to this rule: {rule}"}
 
 
 def _origin(action: Action) -> dict[str, Any]:

@@ -85,8 +85,8 @@ def report(
     failures = planning_failures(action for action in decided if action.decision == "rejected")
     edits = parameter_changes(action for action in decided if action.decision == "edited")
     improvements = (
-        *(_improvement_of_planning(one) for one in failures if _counts(one, in_force)),
-        *(_improvement_of_parameters(one) for one in edits if _counts(one, in_force) and _is_habit(one)),
+        *(_improvement_of_planning(one) for one in failures if counts(one, in_force)),
+        *(_improvement_of_parameters(one) for one in edits if is_habit(one, in_force)),
         *_improvements_of_thumbs(thumbs),
     )
     return FeedbackReport(in_force, records, failures, edits, thumbs, improvements)
@@ -137,12 +137,14 @@ def _median(alike: list[EditHabit]) -> float | None:
     return median(known) if known else None
 
 
-def _counts(one: PlanningFailure | ParameterChange, in_force: str) -> bool:
+def counts(one: PlanningFailure | ParameterChange, in_force: str) -> bool:
+    """Whether it happened under the prompts in force, and too often for chance."""
     return one.prompt_version == in_force and one.times >= LEAST_TIMES
 
 
-def _is_habit(one: ParameterChange) -> bool:
-    return one.times >= LEAST_SHARE * one.edits
+def is_habit(one: ParameterChange, in_force: str) -> bool:
+    """Whether it also makes up a good part of the tool's edits."""
+    return counts(one, in_force) and one.times >= LEAST_SHARE * one.edits
 
 
 def _improvement_of_planning(one: PlanningFailure) -> str:
@@ -151,10 +153,14 @@ def _improvement_of_planning(one: PlanningFailure) -> str:
 
 def _improvement_of_parameters(one: ParameterChange) -> str:
     if one.put_in:
-        is_tag = one.put_in.startswith("#") and " " not in one.put_in
-        added = f"add the tag {one.put_in}" if is_tag else f"add “{one.put_in}”"
-        return f"{one}: say in the description of {one.tool}: {added} to {one.field}."
+        return f"{one}: say in the description of {one.tool}: {addition(one)}."
     return f"{one}: say in the description of {one.tool} how {one.field} has to be."
+
+
+def addition(one: ParameterChange) -> str:
+    """What to add where, as in "add the tag #renewal to text"; ``put_in`` must not be empty."""
+    is_tag = one.put_in.startswith("#") and " " not in one.put_in
+    return f"add the tag {one.put_in} to {one.field}" if is_tag else f"add “{one.put_in}” to {one.field}"
 
 
 def _improvements_of_thumbs(thumbs: Mapping[tuple[str, str], int]) -> list[str]:

@@ -9,10 +9,13 @@ from __future__ import annotations
 import difflib
 import logging
 import re
+import textwrap
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+import yaml
 
 from agentgauge.files.yaml_file import YamlFileError, read_yaml
 from agentgauge.prompts.activations import PromptActivations
@@ -20,6 +23,8 @@ from agentgauge.prompts.activations import PromptActivations
 log = logging.getLogger(__name__)
 
 TOOLS_FILE = "tools.yml"
+DESCRIPTION_WIDTH = 116
+"""Of the lines of a description that is written."""
 
 
 class PromptError(YamlFileError):
@@ -76,6 +81,27 @@ class PromptLibrary:
         folder = self._folder / version
         texts = {name: _read(folder / f"{name}.md") for name in self._texts}
         return Prompts(version, texts, self._descriptions(folder / TOOLS_FILE))
+
+    def next_version(self) -> str:
+        """The name of the version after the newest."""
+        return f"v{max((int(name[1:]) for name in self.versions()), default=0) + 1}"
+
+    def write(self, prompts: Prompts, based_on: str, beside: Path | None = None) -> Path:
+        """Write a new version, with the comments of the one that it is based on; returns its folder.
+
+        ``beside`` is another folder than that of the versions, for a draft. Raises FileExistsError if there is such a
+        version, and OSError if it cannot be written.
+        """
+        before, folder = self.load(based_on), (beside or self._folder) / prompts.version
+        file = (self._folder / based_on / TOOLS_FILE).read_text(encoding="utf-8")
+        for tool, description in prompts.tool_descriptions.items():
+            if description != before.tool_descriptions[tool]:
+                file = with_description(file, tool, description)
+        folder.mkdir(parents=beside is not None)
+        for name, text in prompts.texts.items():
+            (folder / f"{name}.md").write_text(text, encoding="utf-8")
+        (folder / TOOLS_FILE).write_text(file, encoding="utf-8")
+        return folder
 
     def _descriptions(self, path: Path) -> dict[str, str]:
         file = read_yaml(path, name=str(path), error_class=PromptError)
@@ -135,6 +161,23 @@ class ActivePrompts:
                 log.error("prompts %s stay in force, the new ones cannot be loaded: %s", self._current.version, error)
             return False
         return True
+
+
+def with_description(file: str, tool: str, description: str) -> str:
+    """The text of a tools.yml with another description of a tool; all else in it stays as it is."""
+    lines = file.splitlines()
+    first = next(number for number, line in enumerate(lines) if re.match(rf"(['\"]?){re.escape(tool)}\1\s*:", line))
+    end = first + 1
+    while end < len(lines) and (not lines[end].strip() or lines[end][0] in " \t"):
+        end += 1
+    while end > first + 1 and not lines[end - 1].strip():
+        end -= 1  # the empty lines before the next tool
+    if description == " ".join(description.split()):
+        wrapped = textwrap.wrap(description, DESCRIPTION_WIDTH, break_long_words=False, break_on_hyphens=False)
+        written = [f"{tool}: >-", *(f"  {line}" for line in wrapped)]
+    else:
+        written = yaml.safe_dump({tool: description}, allow_unicode=True, width=DESCRIPTION_WIDTH).splitlines()
+    return "\n".join([*lines[:first], *written, *lines[end:], ""])
 
 
 def difference(before: Prompts, after: Prompts) -> list[str]:

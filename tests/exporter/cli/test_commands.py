@@ -35,7 +35,7 @@ TABLES = (
     "autonomy explain refund",
     "prompts list",
     "feedback report",
-    "feedback export",
+    "feedback export --unproven",
     "transcripts list",
     "transcripts answers",
     "ops looping",

@@ -72,7 +72,7 @@ def decide(actions: Actions, decision: Decision, after: dict[str, Any] | None = 
 
 def exported(folder: Path) -> dict[str, list[Any]]:
     """Run the command; the entries of each JSONL file."""
-    result = CliRunner().invoke(agentgauge, ["feedback", "export", "--out", str(folder)])
+    result = CliRunner().invoke(agentgauge, ["feedback", "export", "--unproven", "--out", str(folder)])
     assert result.exit_code == 0, result.output
     return {
         path.name: [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -138,11 +138,11 @@ async def test_the_scenario_runs_as_it_stands(actions: Actions, tmp_path: Path) 
 
 
 def test_a_scenario_that_passes_on_what_was_rejected_is_left_out_and_said(actions: Actions, tmp_path: Path) -> None:
-    """No check of it knows what too formal is; one that forbids what nobody wanted fails there, and stays."""
+    """No check knows what too formal is; one that forbids what nobody wanted fails there. --unproven keeps both."""
     decide(actions, "rejected", reason="too formal")
     unwanted = decide(actions, "rejected", reason="I did not ask for an e-mail")
     out = tmp_path / "out"
-    result = CliRunner().invoke(agentgauge, ["feedback", "export", "--proven", "--out", str(out), "--json"])
+    result = CliRunner().invoke(agentgauge, ["feedback", "export", "--out", str(out), "--json"])
     assert result.exit_code == 0, result.output
     (proven,) = scenario.load(out, TOOLS_BY_NAME)
     assert proven.name == f"rejected_draft_email_{unwanted}"

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from datetime import timedelta
+from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from agentgauge import AgentGauge
@@ -11,6 +15,7 @@ from agentgauge.cli.root import app as agentgauge
 from agentgauge.feedback.conversation import messages_before, tools_called, user_texts
 from agentgauge.ledger import Ledger
 from agentgauge.prompts.activations import PromptActivations
+from sample_agent import settings
 from sample_agent.sales.companion import Conversation, SalesCompanion
 from sample_agent.settings import AGENT, VERSION
 from sample_agent.simulator.floor import ACCOUNTS
@@ -64,6 +69,27 @@ async def test_a_reason_for_rejections_becomes_a_version_that_is_rejected_less(
     records = PromptActivations(ledger, AGENT).track_records(ledger.now() - timedelta(hours=1))
     rates = {version: record.approved / record.decisions for version, record in records.items()}
     assert rates == {"v1": 0.5, "v2": 1.0}
+
+
+async def test_edits_become_a_version_that_needs_them_no_more(
+    companion: SalesCompanion, gauge: AgentGauge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tag that reps put into four notes by hand; played, so it shows the way and nothing about a real model."""
+    monkeypatch.setattr(settings, "PROMPTS", shutil.copytree(settings.PROMPTS, tmp_path / "prompts"))
+    for account in ACCOUNTS[:4]:
+        answer = await companion.answer(Conversation(gauge.session("rep-1")), REQUESTS[1].format(account=account))
+        approvals = companion.supervisor.autonomy.approvals
+        proposed = approvals.get(answer.waiting[0]).proposal.arguments
+        approvals.edit(answer.waiting[0], {**proposed, "text": f"{proposed['text']} #renewal"}, "ann", "tag it")
+    # So many trials that "as good" can be shown on the agent's own scenarios.
+    options = ("--allow-played", "--yes", "--sample", "18", "--trials", "2")
+    said = await asyncio.to_thread(run, "feedback", "improve", *options)
+    assert "update_crm: “#renewal” added to text in 4 of 4 edits" in said
+    assert "4 scenarios made of it fail on v2, as they must" in said
+    assert "in the CRM. Add the tag #renewal to text." in said
+    assert "on what people objected to: better" in said
+    assert "played: no model was asked" in said
+    assert "prompts v3 are in force" in said
 
 
 async def test_every_outcome_is_kept_with_its_context(companion: SalesCompanion, gauge: AgentGauge) -> None:
