@@ -19,12 +19,10 @@ from alerts.thresholds import Thresholds
 from bundle.configuration import alertmanager_yml
 from bundle.files import dashboard_files, message_files
 from bundle.holes import TemplateError
+from bundle.manifest import HEADER, kubernetes_name, manifest, to_yaml
 
 CONFIG_MAP_LIMIT = 1_048_576
 """Bytes that the API server takes in a ConfigMap."""
-
-LABELS = {"app.kubernetes.io/part-of": "agentgauge"}
-HEADER = "# Written by `agentgauge bundle --format kubernetes`; write it again rather than edit it.\n"
 
 
 def manifests(
@@ -52,12 +50,12 @@ def manifests(
     }
     for content in objects.values():
         content["metadata"]["labels"] |= labels or {}
-    return {f"kubernetes/{name}.yaml": HEADER + _to_yaml(content) for name, content in objects.items()}
+    return {f"kubernetes/{name}.yaml": HEADER + to_yaml(content) for name, content in objects.items()}
 
 
 def _rule(name: str, text: str) -> dict[str, Any]:
     spec = yaml.safe_load(text)
-    return _object("monitoring.coreos.com/v1", "PrometheusRule", f"agentgauge-{name}") | {"spec": spec}
+    return manifest("monitoring.coreos.com/v1", "PrometheusRule", f"agentgauge-{name}") | {"spec": spec}
 
 
 def _service_monitor(deployment: Deployment) -> dict[str, Any]:
@@ -65,7 +63,9 @@ def _service_monitor(deployment: Deployment) -> dict[str, Any]:
     job = {"targetLabel": "job", "replacement": deployment.job, "action": "replace"}
     endpoint = {"port": "metrics", "path": "/metrics", "interval": "10s", "relabelings": [job]}
     spec = {"selector": {"matchLabels": {"agentgauge/job": deployment.job}}, "endpoints": [endpoint]}
-    return _object("monitoring.coreos.com/v1", "ServiceMonitor", _name(deployment.job)) | {"spec": spec}
+    return manifest("monitoring.coreos.com/v1", "ServiceMonitor", f"agentgauge-{kubernetes_name(deployment.job)}") | {
+        "spec": spec
+    }
 
 
 def _alertmanager_config(deployment: Deployment) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def _alertmanager_config(deployment: Deployment) -> dict[str, Any]:
             if alert.inhibits
         ],
     }
-    return _object("monitoring.coreos.com/v1alpha1", "AlertmanagerConfig", "agentgauge") | {"spec": spec}
+    return manifest("monitoring.coreos.com/v1alpha1", "AlertmanagerConfig", "agentgauge") | {"spec": spec}
 
 
 ROUTE_FIELDS = {
@@ -138,32 +138,6 @@ def _messages() -> dict[str, str]:
 def _config_map(name: str, data: dict[str, str], labels: dict[str, str] | None = None) -> dict[str, Any]:
     if (size := sum(len(text.encode()) for text in data.values())) >= CONFIG_MAP_LIMIT:
         raise TemplateError(f"{name} has {size} bytes; a ConfigMap takes less than {CONFIG_MAP_LIMIT}")
-    content = _object("v1", "ConfigMap", name)
+    content = manifest("v1", "ConfigMap", name)
     content["metadata"]["labels"] |= labels or {}
     return content | {"data": data}
-
-
-def _object(version: str, kind: str, name: str) -> dict[str, Any]:
-    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "labels": dict(LABELS)}}
-
-
-def _name(text: str) -> str:
-    """A Kubernetes name made of a job's: lower case, with hyphens for everything that is not allowed."""
-    return f"agentgauge-{re.sub(r'[^a-z0-9]+', '-', text.lower()).strip('-')}".rstrip("-")
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as blocks, so that queries and dashboards can be read."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-_Dumper.add_representer(
-    str,
-    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None),
-)
-
-
-def _to_yaml(content: dict[str, Any]) -> str:
-    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
