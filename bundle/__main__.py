@@ -24,6 +24,7 @@ EDITED = (
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
 APP = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+IMAGE = re.compile(r"[a-z0-9][\w./:@-]*")
 LABEL = re.compile(r"([a-z0-9.-]+/)?[A-Za-z0-9][\w.-]{0,62}=[A-Za-z0-9][\w.-]{0,62}")
 TARGET = re.compile(r"[\w.-]+:\d+|\[[0-9a-fA-F:]+\]:\d+")
 
@@ -68,6 +69,13 @@ def bundle(
         list[str] | None,
         typer.Option(help="KEY=VALUE that your operator selects manifests by, such as release=kube-prometheus-stack."),
     ] = None,
+    image: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With --format kubernetes, run the agents there, too: IMAGE for all, or AGENT=IMAGE for one of them."
+        ),
+    ] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where an agent of --image answers its users.")] = 8080,
     site: Annotated[bool, typer.Option(help="Build the runbooks as a static site as well.")] = True,
     overwrite: Annotated[
         bool, typer.Option(help="Also replace files that people edit, such as alertmanager.yml with its receivers.")
@@ -101,12 +109,25 @@ def bundle(
             pager=_url(pager_url, "--pager-url"),
             incidents=_url(incidents_url, "--incidents-url") if incidents_url else "",
             targets=_all(tuple(target or ["127.0.0.1:9464"]), TARGET, "--target", "HOST:PORT"),
-            apps=_apps(agents, app_ or []),
+            apps=_for_agents(agents, app_ or [], "--app", APP, "MODULE:NAME"),
         )
-    from bundle.errors import PROBLEMS  # after the options are read, so that help and slips answer at once
+    if image and format_ != "kubernetes":
+        raise typer.BadParameter("is for --format kubernetes alone", param_hint="--image")
+    images = _for_agents(
+        deployment.agents, image or [], "--image", IMAGE, "an image such as registry.example.com/bot:1.2"
+    )
+    from alerts.thresholds import load  # after the options are read, so that help and slips answer at once
+    from bundle.errors import PROBLEMS
+    from bundle.files import bundle_files
 
     try:
-        files = _rendered(deployment, thresholds, _labels(label or []) if format_ == "kubernetes" else None)
+        numbers = load(overrides=thresholds)
+        files = bundle_files(deployment, numbers)
+        if format_ == "kubernetes":
+            from bundle.kubernetes import manifests
+
+            pages = {name: text for name, text in files.items() if name.startswith("runbooks/")}
+            files = manifests(deployment, numbers, _labels(label or []), images, port) | pages
         _write(folder, files, overwrite)
         if site:
             _write_site(deployment, thresholds, folder / "site")
@@ -119,21 +140,6 @@ def bundle(
     typer.echo(_summary(folder, files, site))
     steps = _steps_in_kubernetes(deployment, folder) if format_ == "kubernetes" else _steps(deployment, folder)
     typer.echo("\n".join(["next:", *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]))
-
-
-def _rendered(deployment: Deployment, overrides: Path | None, labels: dict[str, str] | None) -> dict[str, str]:
-    """The files to write; with ``labels``, even none, those for Kubernetes."""
-    from alerts.thresholds import load
-    from bundle.files import bundle_files
-
-    numbers = load(overrides=overrides)
-    files = bundle_files(deployment, numbers)
-    if labels is None:
-        return files
-    from bundle.kubernetes import manifests
-
-    pages = {name: text for name, text in files.items() if name.startswith("runbooks/")}
-    return manifests(deployment, numbers, labels) | pages
 
 
 def _write(folder: Path, files: dict[str, str], overwrite: bool) -> None:
@@ -180,9 +186,10 @@ def _steps(deployment: Deployment, folder: Path) -> list[str]:
 
 def _steps_in_kubernetes(deployment: Deployment, folder: Path) -> list[str]:
     return [
-        f"give the agents' Services the label agentgauge/job={deployment.job} and a port named metrics",
-        f"kubectl apply --namespace NAMESPACE --filename {folder / 'kubernetes'} (and add receivers that reach people "
-        f"to alertmanager-config.yaml: until then every alert goes to {deployment.pager} only)",
+        f"give the Services of agents that run elsewhere the label agentgauge/job={deployment.job} and a port named "
+        "metrics; those of --image have them",
+        f"kubectl apply --server-side --namespace NAMESPACE --kustomize {folder / 'kubernetes'} (and add receivers "
+        f"that reach people to alertmanager-config.yaml: until then every alert goes to {deployment.pager} only)",
         f"serve {folder / 'site'} at {deployment.runbooks}; Grafana's sidecar finds the dashboards by their label",
     ]
 
@@ -213,20 +220,22 @@ def _url(url: str, option: str) -> str:
     return url.rstrip("/")
 
 
-def _apps(agents: tuple[str, ...], written: list[str]) -> dict[str, str]:
-    """Agent → app, from ``MODULE:NAME`` for all and ``AGENT=MODULE:NAME`` for one."""
+def _for_agents(
+    agents: tuple[str, ...], written: list[str], option: str, allowed: re.Pattern[str], words: str
+) -> dict[str, str]:
+    """Agent → value, from ``VALUE`` for all and ``AGENT=VALUE`` for one."""
     for_all = [one for one in written if "=" not in one]
     if len(for_all) > 1:
-        raise typer.BadParameter("given twice; say AGENT=MODULE:NAME for each agent", param_hint="--app")
-    apps = dict.fromkeys(agents, for_all[0]) if for_all else {}
+        raise typer.BadParameter(f"given twice; say AGENT={words.split()[0]} for each agent", param_hint=option)
+    values = dict.fromkeys(agents, for_all[0]) if for_all else {}
     for one in written:
         if "=" in one:
-            name, _, spec = one.partition("=")
+            name, _, value = one.partition("=")
             if name not in agents:
-                raise typer.BadParameter(f"{name!r} is not one of the agents: {', '.join(agents)}", param_hint="--app")
-            apps[name] = spec
-    _all(tuple(apps.values()), APP, "--app", "MODULE:NAME")
-    return apps
+                raise typer.BadParameter(f"{name!r} is not one of the agents: {', '.join(agents)}", param_hint=option)
+            values[name] = value
+    _all(tuple(values.values()), allowed, option, words)
+    return values
 
 
 if __name__ == "__main__":

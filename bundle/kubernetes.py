@@ -20,15 +20,23 @@ from bundle.configuration import alertmanager_yml
 from bundle.files import dashboard_files, message_files
 from bundle.holes import TemplateError
 from bundle.manifest import HEADER, kubernetes_name, manifest, to_yaml
+from bundle.workload import workload
 
 CONFIG_MAP_LIMIT = 1_048_576
 """Bytes that the API server takes in a ConfigMap."""
 
 
 def manifests(
-    deployment: Deployment, thresholds: Thresholds, labels: Mapping[str, str] | None = None
+    deployment: Deployment,
+    thresholds: Thresholds,
+    labels: Mapping[str, str] | None = None,
+    images: Mapping[str, str] | None = None,
+    port: int = 8080,
 ) -> dict[str, str]:
-    """Path below the bundle's folder → YAML of one manifest each, all with these further labels."""
+    """Path below the bundle's folder → YAML of one manifest each, all with these further labels, and a kustomization.
+
+    ``images`` is agent → image of those that are to run here as well; they answer at ``port``.
+    """
     rendered = render(thresholds, deployment)
     objects = {
         **{
@@ -48,9 +56,20 @@ def manifests(
             for name, text in dashboard_files(deployment, thresholds).items()
         },
     }
+    for agent, image in (images or {}).items():
+        pods = workload(agent, deployment.job, image, port)
+        if objects.keys() & pods.keys():
+            raise TemplateError(f"the agent {agent!r} has the name of another one in Kubernetes; rename one of them")
+        objects |= pods
     for content in objects.values():
         content["metadata"]["labels"] |= labels or {}
-    return {f"kubernetes/{name}.yaml": HEADER + to_yaml(content) for name, content in objects.items()}
+    files = {f"{name}.yaml": content for name, content in objects.items()}
+    files["kustomization.yaml"] = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": sorted(files),
+    }
+    return {f"kubernetes/{name}": HEADER + to_yaml(content) for name, content in files.items()}
 
 
 def _rule(name: str, text: str) -> dict[str, Any]:

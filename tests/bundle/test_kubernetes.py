@@ -22,7 +22,10 @@ from bundle.kubernetes import manifests
 from tests.runbooks.pages import STRANGERS
 
 FILES = manifests(STRANGERS, thresholds.load())
-OBJECTS: dict[str, dict[str, Any]] = {name: yaml.safe_load(text) for name, text in FILES.items()}
+KUSTOMIZATION = "kubernetes/kustomization.yaml"
+OBJECTS: dict[str, dict[str, Any]] = {
+    name: yaml.safe_load(text) for name, text in FILES.items() if name != KUSTOMIZATION
+}
 PLAIN = bundle_files(STRANGERS, thresholds.load())
 
 
@@ -131,12 +134,20 @@ def test_every_manifest_has_the_labels_that_an_operator_selects_by(tmp_path: Pat
     written = list((tmp_path / "kubernetes").glob("*.yaml"))
     assert written
     for path in written:
+        if path.name == "kustomization.yaml":
+            continue
         labels = yaml.safe_load(path.read_text(encoding="utf-8"))["metadata"]["labels"]
         assert labels["release"] == "kube-prometheus-stack"
         assert labels["app.kubernetes.io/part-of"] == "agentgauge"
     refused = CliRunner().invoke(app, [*arguments, "--label", "release"], env={"COLUMNS": "200"})
     assert refused.exit_code == 2
     assert "expected KEY=VALUE" in refused.output
+
+
+def test_the_kustomization_names_every_manifest() -> None:
+    """So that one command applies them, and people lay patches of their own over them."""
+    named = yaml.safe_load(FILES[KUSTOMIZATION])["resources"]
+    assert sorted(f"kubernetes/{name}" for name in named) == sorted(OBJECTS)
 
 
 def test_any_job_gives_a_name() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 
 from alerts import links
-from stack.layout import HOME
+from tests import npm
 from tests.dashboards.boards import GENERATED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,21 +43,7 @@ def _panel(board: dict[str, Any], kind: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def project() -> Path:
     """A folder with Grafana's types and a compiler, as the lock file has them."""
-    if shutil.which("npm") is None:
-        pytest.skip(
-            "npm is not on PATH: Grafana's types cannot be installed (on Debian and Ubuntu: apt-get install npm)"
-        )
-    folder = HOME / "dashboard-types"
-    folder.mkdir(parents=True, exist_ok=True)
-    installed, wanted = folder / "installed.json", (TYPES / "package-lock.json").read_text(encoding="utf-8")
-    for file in TYPES.iterdir():
-        shutil.copy(file, folder)
-    if not installed.exists() or installed.read_text(encoding="utf-8") != wanted:
-        command = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"]
-        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        assert result.returncode == 0, f"npm ci failed; is the package registry reachable?\n{result.stderr}"
-        installed.write_text(wanted, encoding="utf-8")
-    return folder
+    return npm.installed(TYPES, "dashboard-types")
 
 
 def test_every_dashboard_is_what_grafana_says_a_dashboard_is(project: Path) -> None:
