@@ -72,6 +72,7 @@ ALERTMANAGERS = PanelRef(STACK, 5)
 CONFIG_RELOADS = PanelRef(STACK, 6)
 NOTIFICATIONS_FAILED = PanelRef(STACK, 7)
 RULE_FAILURES = PanelRef(STACK, 8)
+CONFIG_ERRORS = PanelRef(STACK, 9)
 
 
 def runbook_url(base: str, alert_name: str, labels: tuple[str, ...] = ()) -> str:

@@ -74,6 +74,7 @@ _WORDS: dict[str, tuple[MetricSpec, ...]] = {
         metrics.LABEL_OVERFLOW,
     ),
     "The gateway refused nothing": (metrics.GATEWAY_REFUSED,),
+    "No agent follows a file": (metrics.CONFIG_ERRORS,),
 }
 
 OF_METRIC = {spec.name: words for words, specs in _WORDS.items() for spec in specs}

@@ -109,7 +109,16 @@ INSTRUMENTATION = Row(
             "lost, unless the exporter sent it again, as it does when the gateway is busy. Without a gateway, nothing "
             "is shown.",
             Query(queries.increase("gateway_refused", "1h", "reason"), "{{reason}}"),
-            span=24,
+            span=12,
+        ),
+        lines(
+            links.CONFIG_ERRORS.panel_id,
+            "Files that cannot be used",
+            COUNT,
+            "1 while a replica cannot use the newest version of a file that it follows, and goes on with the last good "
+            "one; 0 when it can. A file that nobody follows is not shown.",
+            Query("max by (agent, instance, file) (<config_errors>{<where>})", "{{agent}} {{instance}} {{file}}"),
+            span=12,
         ),
     ),
 )

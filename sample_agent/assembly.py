@@ -78,12 +78,15 @@ def build_cache(gauge: AgentGauge) -> ToolCache:
     return ToolCache(policy, store, gauge, settings.TENANT)
 
 
-def build_autonomy(ledger: Ledger, agent: str = settings.AGENT, state: Path | None = None) -> Autonomy:
+def build_autonomy(
+    ledger: Ledger, agent: str = settings.AGENT, state: Path | None = None, gauge: AgentGauge | None = None
+) -> Autonomy:
     """What the Sales Companion may do on its own, and the decisions of people on the rest.
 
-    ``state`` is the folder of the CRM that people are shown, by default the one that the environment names.
+    ``state`` is the folder of the CRM that people are shown, by default the one that the environment names. With a
+    ``gauge``, that shows when the policy cannot be used any more.
     """
-    return replace(app(state), name=agent).autonomy(ledger)
+    return replace(app(state), name=agent).autonomy(ledger, gauge)
 
 
 def allowed_hosts() -> list[str]:
@@ -110,7 +113,7 @@ def build_approvals_page(autonomy: Autonomy, door: Door) -> Starlette:
 
 def build_supervisor(gauge: AgentGauge, toolbox: Toolbox, state: Path) -> Supervisor:
     """What runs the tools under the policy; a gauge without a ledger is given the one of the state folder for it."""
-    autonomy = build_autonomy(gauge.ledger or Ledger.open(settings.ledger_url(state)), gauge.agent, state)
+    autonomy = build_autonomy(gauge.ledger or Ledger.open(settings.ledger_url(state)), gauge.agent, state, gauge)
     return Supervisor(gauge, autonomy, toolbox.call, toolbox.refuse, settings.VERSION)
 
 

@@ -23,6 +23,7 @@ from agentgauge.evals.history import EvalHistory, Trial, Version, VersionStandin
 from agentgauge.ledger import Ledger, Usage
 from agentgauge.ledger.schema import EVAL_RUNS
 from agentgauge.ops import switches
+from agentgauge.prompts.activations import PromptActivations
 from sample_agent import faults
 from sample_agent.settings import AGENT
 from stack.errors import StackError
@@ -34,6 +35,7 @@ Cause = Callable[[Layout], AbstractContextManager[None]]
 
 BY = "the drill"
 UNPRICED_MODEL = "claude-mythos-preview"
+MISSING_PROMPTS = "v99"
 SPENDER = "rep-1"
 SUITE = "sales"
 EVALUATED_SECONDS = 420.0
@@ -347,6 +349,21 @@ def locked(ledger: Path) -> Iterator[None]:
             yield
         finally:
             connection.execute("ROLLBACK")
+
+
+@contextmanager
+def missing_prompts(layout: Layout) -> Iterator[None]:
+    """Somebody put a version of the prompts in force that was never deployed."""
+    with _ledger(layout) as ledger:
+        PromptActivations(ledger, AGENT).activate(MISSING_PROMPTS, BY, "to see the page")
+    try:
+        yield
+    finally:
+        with _ledger(layout) as ledger:
+            activations = PromptActivations(ledger, AGENT)
+            in_force = activations.active()
+            if in_force is not None and in_force.version == MISSING_PROMPTS:  # nobody followed the runbook
+                activations.rollback(BY, "the page was seen")
 
 
 @contextmanager

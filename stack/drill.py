@@ -152,6 +152,7 @@ SCENES: tuple[Scene, ...] = (
                 also=UNABLE_TO_ASK,
                 by_hand=PROCESS,
             ),
+            Drill("AgentConfigError", "prompts are activated that the agent lacks", causes.missing_prompts),
             Drill("AgentEvalRegression", "a run fails a scenario in two trials of three", causes.disturbed_evaluation),
             Drill("AgentEvalStale", "the job hangs; no evaluation for eight days", causes.forgotten_evaluations),
             _row("AgentSessionCostRunaway", "ruinous-tool", also=RUINOUS),

@@ -119,6 +119,7 @@ def _limit(accepted: Accepted | None, asked: float) -> Limit:
 _OF_MONITORING = "it is about Prometheus or Alertmanager, not about an agent: `make drill` breaks those"
 UNMEASURED: Mapping[str, str] = {
     "AgentPricesStale": "it notifies nobody, and is true from a date on that no traffic moves",
+    "AgentConfigError": "a file can be used or it cannot, whatever the traffic; `make drill` causes it",
     "AgentExporterAbsent": "it needs a job without any target, and the histories of a batch share their job; "
     "`make drill` causes it",
     "AgentGaugeWatchdog": "it always fires: its silence is what pages",

@@ -80,4 +80,17 @@ sum by (agent) (
         labels=("agent",),
         panel=links.LABEL_OVERFLOW,
     ),
+    Alert(
+        name="AgentConfigError",
+        area="stack",
+        summary="A file that the agent follows cannot be used: what was changed in it is not in force.",
+        fires_when="a watched file cannot be used",
+        expr="max by (agent, file) (<config_errors>) == 1",
+        description=(
+            "{{ $labels.agent }}: {{ $labels.file }} has not been usable for the last <for>, so that its last good "
+            "version is in force; the agent's log says what is wrong with it."
+        ),
+        labels=("agent", "file"),
+        panel=links.CONFIG_ERRORS,
+    ),
 )

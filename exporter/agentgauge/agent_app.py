@@ -180,17 +180,26 @@ class AgentApp:
 
         return Ledger.open(self.ledger)
 
-    def policy_source(self) -> Callable[[], Policy]:
-        """What returns the policy in force, or the default one; raises YamlFileError for a mistake in it."""
+    def policy_source(self, gauge: AgentGauge | None = None) -> Callable[[], Policy]:
+        """What returns the policy in force, or the default one; raises YamlFileError for a mistake in it.
+
+        With a ``gauge``, that shows when a later version of the file cannot be used.
+        """
         from agentgauge.autonomy.policy import policy_source
 
-        return policy_source(self.policy, self.tools)
+        if gauge is None or self.policy is None:
+            return policy_source(self.policy, self.tools)
+        name = self.policy.name
+        return policy_source(self.policy, self.tools, lambda usable: gauge.show_config(name, usable=usable))
 
-    def autonomy(self, ledger: Ledger) -> Autonomy:
-        """What the agent may do alone, and what people decided; raises YamlFileError if the policy cannot be used."""
+    def autonomy(self, ledger: Ledger, gauge: AgentGauge | None = None) -> Autonomy:
+        """What the agent may do alone, and what people decided; raises YamlFileError if the policy cannot be used.
+
+        A running agent gives its ``gauge``, which shows when a later version of the policy cannot be used.
+        """
         from agentgauge.autonomy.parts import Autonomy
 
-        return Autonomy.on(ledger, self.name, self.policy_source(), self.check_arguments, self.preview_call)
+        return Autonomy.on(ledger, self.name, self.policy_source(gauge), self.check_arguments, self.preview_call)
 
     def supervisor(self, gauge: AgentGauge, *, stage: Stage | None = None) -> Supervisor:
         """What runs the agent's tool calls under its policy, for ``ToolRequests``; each is counted as a tool call.
@@ -204,7 +213,7 @@ class AgentApp:
         run_tool = self._declared(self.run_tool, "run_tool", "a function: (tool, arguments) → its result")
         if gauge.ledger is None:
             raise AppError(f"{self.name} needs a ledger for approvals: AgentGauge({self.name!r}, ledger=app.ledger)")
-        source = self.policy_source()
+        source = self.policy_source(gauge)
 
         def policy() -> Policy:
             return source() if stage is None else source().model_copy(update={"stage": stage})
@@ -235,7 +244,12 @@ class AgentApp:
         from agentgauge.prompts.library import ActivePrompts
 
         activations = PromptActivations(gauge.ledger, self.name)
-        active = ActivePrompts(library, activations, lambda version: gauge.set_build_info(self.version, version))
+        active = ActivePrompts(
+            library,
+            activations,
+            lambda version: gauge.set_build_info(self.version, version),
+            lambda usable: gauge.show_config(library.name, usable=usable),
+        )
         gauge.recorder.add_follower(active.refresh)
         return active
 

@@ -437,6 +437,13 @@ PROCESS_START = MetricSpec(
 EXPORTER_ERRORS = _counter(
     "agent_exporter_errors_total", "Telemetry faults swallowed; the agent never saw them.", FAULT_SITE
 )
+CONFIG_ERRORS = MetricSpec(
+    "agent_config_errors",
+    "gauge",
+    "1 while a file that the agent follows cannot be used, so that its last good version is in force.",
+    (_first("file", 20),),
+    born_at_zero=False,
+)
 GATEWAY_REFUSED = MetricSpec(
     "agent_gateway_refused_total",
     "counter",
@@ -458,7 +465,7 @@ ALL_BUT_OVERFLOW: tuple[MetricSpec, ...] = (
     USERS_OVER_DAILY_COST, USER_DAILY_COST_LIMIT,
     AUTONOMY_STAGE, TOOL_AUTONOMY, ACTIONS, ACTIONS_UNRESOLVED, SHADOW_DECISIONS, AUDITS, AUTONOMY_CHANGES,
     EVAL_SCORE, EVAL_PASS_RATIO, EVAL_BASELINE_PASS_RATIO, EVAL_RUNS, EVAL_LAST_RUN,
-    BUILD_INFO, PROCESS_START, EXPORTER_ERRORS, GATEWAY_REFUSED,
+    BUILD_INFO, PROCESS_START, CONFIG_ERRORS, EXPORTER_ERRORS, GATEWAY_REFUSED,
 )  # fmt: skip  # one area a line reads better than one name a line
 
 OPEN_LABELS = tuple(

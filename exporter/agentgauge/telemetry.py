@@ -106,6 +106,11 @@ class Telemetry:
             self.instruments.clear(metrics.BUILD_INFO)
             self.instruments.gauge(metrics.BUILD_INFO, version, prompt_version).set(1)
 
+    def show_config(self, file: str, *, usable: bool) -> None:
+        """Say whether the newest version of a file that the agent follows can be used: ``agent_config_errors``."""
+        with self.swallowing("other"):
+            self.instruments.gauge(metrics.CONFIG_ERRORS, file).set(not usable)
+
     def model_label(self, asked: str, answered: str | None = None, provider: str | None = None) -> str:
         """The bounded label for a model: the price table's own name, a configured name, or ``other``.
 

@@ -156,6 +156,7 @@ def test_the_numbers_are_those_of_the_contract() -> None:
         "AlertmanagerFailedReload": (None, None, "5m", "10m", "critical"),
         "AgentTelemetryErrors": (None, None, "15m", None, "warning"),
         "AgentLabelOverflow": (None, None, "1h", None, "warning"),
+        "AgentConfigError": (None, None, None, "5m", "warning"),
     }
     numbers = {
         name: (

@@ -78,6 +78,7 @@ CONTRACT = [
     "agent_eval_last_run_timestamp_seconds",
     "agent_build_info",
     "agent_process_start_timestamp_seconds",
+    "agent_config_errors",
     "agent_exporter_errors_total",
     "agent_gateway_refused_total",
     "agent_exporter_label_overflow_total",

@@ -285,16 +285,19 @@ def default_policy(tools: Sequence[Tool]) -> Policy:
     return _in_force(_File(changed_by="the default policy", reason="the agent has no policy file"), tools)
 
 
-def policy_source(path: Path | None, tools: Sequence[Tool]) -> Callable[[], Policy]:
+def policy_source(
+    path: Path | None, tools: Sequence[Tool], on_read: Callable[[bool], object] = lambda _usable: None
+) -> Callable[[], Policy]:
     """What returns the policy in force: the last version of the file that could be used, or the default policy.
 
-    A call costs one ``stat`` while the file is unchanged. Raises YamlFileError if the first version has a mistake: an
+    A call costs one ``stat`` while the file is unchanged. ``on_read`` is called once a version of it, with whether that
+    can be used. Raises YamlFileError if the first version has a mistake: an
     agent does not start on a policy that cannot be used.
     """
     if path is None:
         policy = default_policy(tools)
         return lambda: policy
-    return WatchedFile.keeping_last(path, lambda file: load(file, tools)).value
+    return WatchedFile.keeping_last(path, lambda file: load(file, tools), on_read).value
 
 
 def _in_force(rules: _File, tools: Sequence[Tool]) -> Policy:

@@ -44,7 +44,8 @@ class WatchedFile(Generic[T]):
 
     ``read`` returns the content; it raises OSError or ValueError for a file that cannot be used. Such a file, and one
     that is missing, gives ``default``; with ``keeping_last``, it gives the last content that could be used. Either way
-    each version that cannot be used is logged once, as a warning.
+    each version that cannot be used is logged once, as a warning, and ``on_read`` is called once a version, with
+    whether it can be used.
     """
 
     def __init__(self, path: Path, read: Callable[[Path], T], default: T) -> None:
@@ -52,15 +53,19 @@ class WatchedFile(Generic[T]):
         self._read = read
         self._default = default
         self._keeps_last = False
+        self._on_read: Callable[[bool], object] = lambda _usable: None
         self._seen: Version | None = None
         self._value = default
 
     @classmethod
-    def keeping_last(cls, path: Path, read: Callable[[Path], T]) -> Self:
+    def keeping_last(
+        cls, path: Path, read: Callable[[Path], T], on_read: Callable[[bool], object] = lambda _usable: None
+    ) -> Self:
         """Watch a file whose last good version stays in force; raises what ``read`` raises for the first version."""
         seen = version_of(path)
         watched = cls(path, read, read(path))
-        watched._seen, watched._keeps_last = seen, True
+        watched._seen, watched._keeps_last, watched._on_read = seen, True, on_read
+        on_read(True)
         return watched
 
     def value(self) -> T:
@@ -75,8 +80,11 @@ class WatchedFile(Generic[T]):
         if missing and not self._keeps_last:
             return self._default
         try:
-            return self._read(self.path)
+            content = self._read(self.path)
+            self._on_read(True)
+            return content
         except (OSError, ValueError) as error:
+            self._on_read(False)
             if self._keeps_last:
                 log.warning("%s cannot be used, so its last good version stays in force: %s", self.path, error)
                 return self._value

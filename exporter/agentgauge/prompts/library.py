@@ -60,6 +60,11 @@ class PromptLibrary:
         self._texts = texts
         self._tools = tools
 
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return self._folder.name
+
     def versions(self) -> list[str]:
         """The names of the versions, oldest first."""
         names = [path.name for path in self._folder.glob("v*") if re.fullmatch(r"v[0-9]+", path.name)]
@@ -117,15 +122,21 @@ class ActivePrompts:
     """The PromptSource of an agent: the version in force is held in memory, so that asking for it is cheap.
 
     If the ledger names no version yet, the newest one comes into force. ``on_change`` is called with each version that
-    comes into force here, the first one included.
+    comes into force here, the first one included; ``on_read`` with whether the version that the ledger names can be
+    used, each time that it is compared.
     """
 
     def __init__(
-        self, library: PromptLibrary, activations: PromptActivations, on_change: Callable[[str], None]
+        self,
+        library: PromptLibrary,
+        activations: PromptActivations,
+        on_change: Callable[[str], None],
+        on_read: Callable[[bool], object] = lambda _usable: None,
     ) -> None:
         self._library = library
         self._activations = activations
         self._on_change = on_change
+        self._on_read = on_read
         self._current = library.load()
         self._refused: str | None = None
         self._follow(activations.start_with(self._current.version).version)
@@ -152,14 +163,17 @@ class ActivePrompts:
     def _follow(self, version: str) -> bool:
         """Load this version; returns whether another one came into force."""
         if version == self._current.version:
+            self._on_read(True)
             return False
         try:
             self._current = self._library.load(version)
         except PromptError as error:
+            self._on_read(False)
             if version != self._refused:
                 self._refused = version
                 log.error("prompts %s stay in force, the new ones cannot be loaded: %s", self._current.version, error)
             return False
+        self._on_read(True)
         return True
 
 

@@ -155,7 +155,8 @@ def test_a_running_agent_sees_a_new_version_and_keeps_the_last_good_one(
 ) -> None:
     """An editor that saves half a file takes no freedom away and gives none."""
     path = written(tmp_path)
-    current = policy_source(path, TOOLS)
+    usable: list[bool] = []
+    current = policy_source(path, TOOLS, usable.append)
     assert current().stage == "approval_required"
     written(tmp_path, TEXT.replace("approval_required", "semi_autonomous"))
     assert current().stage == "semi_autonomous"
@@ -170,6 +171,7 @@ def test_a_running_agent_sees_a_new_version_and_keeps_the_last_good_one(
     assert "changed_by: is missing" in caplog.text
     written(tmp_path)
     assert current().stage == "approval_required"
+    assert usable == [True, True, False, False, False, True]
 
 
 def test_an_agent_does_not_start_on_a_broken_policy(tmp_path: Path) -> None:

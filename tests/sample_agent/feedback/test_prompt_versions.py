@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
-from agentgauge import AgentGauge
+from agentgauge import AgentGauge, metrics
 from agentgauge.autonomy.actions import Action
 from agentgauge.cli.root import app as agentgauge
 from agentgauge.ledger import Ledger
@@ -142,13 +144,40 @@ def test_a_version_that_this_replica_lacks_changes_nothing_and_is_said_once(
     library: PromptLibrary, activations: PromptActivations, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It may have been deployed elsewhere first; the agent goes on with what it has."""
-    active = ActivePrompts(library, activations, lambda version: None)
+    usable: list[bool] = []
+    active = ActivePrompts(library, activations, lambda version: None, usable.append)
     activations.activate("v11", "ann", "")
     active.refresh()
     active.refresh()
     assert active().version == "v10"
+    assert usable == [True, False, False]
     (said,) = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert "prompts v10 stay in force, the new ones cannot be loaded: there are no prompts 'v11'" in said
+    activations.rollback("ann", "")
+    active.refresh()
+    assert usable[3:] == [True]
+
+
+async def test_the_metrics_say_which_file_cannot_be_used(companion: SalesCompanion, gauge: AgentGauge) -> None:
+    """From the start, at 0, and again after a restart; the agent goes on with what it had."""
+    assert shown_files(gauge) == {"policy.yml": 0, "prompts": 0}
+    assert gauge.ledger is not None
+    PromptActivations(gauge.ledger, gauge.agent).activate("v99", "ann", "")
+    gauge.refresh_from_ledger()
+    assert shown_files(gauge) == {"policy.yml": 0, "prompts": 1}
+    assert companion.prompts().version == "v2"
+    with closing(AgentGauge(gauge.agent, registry=CollectorRegistry(), ledger=gauge.ledger)) as restarted:
+        assert app().prompts_in_force(restarted)().version == "v2"
+        assert shown_files(restarted) == {"prompts": 1}
+    run("rollback")
+    gauge.refresh_from_ledger()
+    assert shown_files(gauge) == {"policy.yml": 0, "prompts": 0}
+
+
+def shown_files(gauge: AgentGauge) -> dict[str, float]:
+    """What the metrics say of each file that the agent follows."""
+    (metric,) = [metric for metric in gauge.registry.collect() if metric.name == str(metrics.CONFIG_ERRORS)]
+    return {sample.labels["file"]: sample.value for sample in metric.samples}
 
 
 def test_every_shipped_version_is_complete() -> None:
