@@ -62,8 +62,11 @@ def bundle(
         Path | None, typer.Option(exists=True, dir_okay=False, help="YAML file with the numbers that differ.")
     ] = None,
     format_: Annotated[
-        Literal["files", "kubernetes"],
-        typer.Option("--format", help="Files to load, or manifests for the Prometheus operator."),
+        Literal["files", "kubernetes", "grafana"],
+        typer.Option(
+            "--format",
+            help="Files to load, manifests for the Prometheus operator, or alerts for Grafana to judge.",
+        ),
     ] = "files",
     label: Annotated[
         list[str] | None,
@@ -123,10 +126,14 @@ def bundle(
     try:
         numbers = load(overrides=thresholds)
         files = bundle_files(deployment, numbers)
-        if format_ == "kubernetes":
+        pages = {name: text for name, text in files.items() if name.startswith("runbooks/")}
+        if format_ == "grafana":
+            from bundle.grafana import grafana_files
+
+            files = grafana_files(deployment, numbers) | pages
+        elif format_ == "kubernetes":
             from bundle.kubernetes import manifests
 
-            pages = {name: text for name, text in files.items() if name.startswith("runbooks/")}
             files = manifests(deployment, numbers, _labels(label or []), images, port) | pages
         _write(folder, files, overwrite)
         if site:
@@ -138,7 +145,9 @@ def bundle(
         typer.echo(f"error: {error.filename or folder} cannot be written: {error.strerror or error}", err=True)
         raise typer.Exit(1) from None
     typer.echo(_summary(folder, files, site))
-    steps = _steps_in_kubernetes(deployment, folder) if format_ == "kubernetes" else _steps(deployment, folder)
+    steps = {"files": _steps, "kubernetes": _steps_in_kubernetes, "grafana": _steps_in_grafana}[format_](
+        deployment, folder
+    )
     typer.echo("\n".join(["next:", *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]))
 
 
@@ -191,6 +200,18 @@ def _steps_in_kubernetes(deployment: Deployment, folder: Path) -> list[str]:
         f"kubectl apply --server-side --namespace NAMESPACE --kustomize {folder / 'kubernetes'} (and add receivers "
         f"that reach people to alertmanager-config.yaml: until then every alert goes to {deployment.pager} only)",
         f"serve {folder / 'site'} at {deployment.runbooks}; Grafana's sidecar finds the dashboards by their label",
+    ]
+
+
+def _steps_in_grafana(deployment: Deployment, folder: Path) -> list[str]:
+    return [
+        f"load {folder / 'rules'} in Prometheus, started with --web.enable-remote-write-receiver, and have Grafana "
+        "write down there which alerts fire ([unified_alerting.state_history], backend = prometheus)",
+        f"copy {folder / 'alerting'} to provisioning/alerting of Grafana, whose data source has the uid prometheus. "
+        f"policies.yaml replaces the policies that there are; until you add contact points, every alert goes to "
+        f"{deployment.pager} only",
+        f"serve {folder / 'site'} at {deployment.runbooks}, and give {folder / 'dashboards'} to Grafana at "
+        f"{deployment.grafana} (a file provider, or import)",
     ]
 
 

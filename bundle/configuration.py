@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from alerts.catalog import ALERTS
 from alerts.deployment import Deployment
 from alerts.promql import Duration
-from bundle.holes import fill
+from bundle.holes import TemplateError, fill
 
 TEMPLATES = Path(__file__).with_name("templates")
 
+INTERVAL = "10s"
+"""Scrapes and evaluations are this far apart."""
 FAST = "1s"
 """Scrape, evaluation and first grouping where the clock is shortened: the least that Prometheus is at ease with."""
 GROUP_INTERVAL = Duration(300)
@@ -23,7 +26,7 @@ HEARTBEAT_INTERVAL = Duration(300)
 def prometheus_yml(deployment: Deployment) -> str:
     """Prometheus' configuration: what it scrapes, its rule files and its Alertmanager."""
     holes = {
-        "interval": "10s" if deployment.speed == 1 else FAST,
+        "interval": INTERVAL if deployment.speed == 1 else FAST,
         "job": deployment.job,
         "targets": ", ".join(f"'{target}'" for target in deployment.targets),
         **_address("prometheus", deployment.prometheus),
@@ -58,6 +61,16 @@ def inhibit_rules() -> str:
                 f"    equal: [{', '.join(alert.inhibit_equal)}]",
             ]
     return "\n".join(lines)
+
+
+def parsed_matcher(text: str) -> tuple[str, str, str]:
+    """Label, operator and value of a matcher as alertmanager.yml has them; TemplateError if it has another form."""
+    found = re.fullmatch(r'(\w+)(=~|!~|!=|=)"(.*)"', text)
+    if found is None:
+        raise TemplateError(
+            f'bundle/templates/alertmanager.yml: the matcher {text!r} has another form than name="value"'
+        )
+    return found[1], found[2], found[3]
 
 
 def _filled(name: str, holes: dict[str, str], conditions: dict[str, bool]) -> str:

@@ -6,7 +6,6 @@ Alertmanager says ``alertmanagerConfigMatcherStrategy: {type: None}``: alerts of
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +15,7 @@ from alerts.catalog import ALERTS
 from alerts.deployment import Deployment
 from alerts.rules import render, rule_files
 from alerts.thresholds import Thresholds
-from bundle.configuration import alertmanager_yml
+from bundle.configuration import alertmanager_yml, parsed_matcher
 from bundle.files import dashboard_files, message_files
 from bundle.holes import TemplateError
 from bundle.manifest import HEADER, kubernetes_name, manifest, to_yaml
@@ -121,7 +120,7 @@ ROUTE_FIELDS = {
 def _route(route: dict[str, Any]) -> dict[str, Any]:
     plain = {ours: route[theirs] for theirs, ours in ROUTE_FIELDS.items() if theirs in route}
     if "matchers" in route:
-        plain["matchers"] = [_parsed(text) for text in route["matchers"]]
+        plain["matchers"] = [_matcher(*parsed_matcher(text)) for text in route["matchers"]]
     if "routes" in route:
         plain["routes"] = [_route(one) for one in route["routes"]]
     return plain
@@ -135,15 +134,6 @@ def _time_interval(named: dict[str, Any]) -> dict[str, Any]:
 def _receiver(receiver: dict[str, Any]) -> dict[str, Any]:
     hooks = [{"url": one["url"], "sendResolved": one["send_resolved"]} for one in receiver.get("webhook_configs", ())]
     return {"name": receiver["name"]} | ({"webhookConfigs": hooks} if hooks else {})
-
-
-def _parsed(text: str) -> dict[str, str]:
-    found = re.fullmatch(r'(\w+)(=~|!~|!=|=)"(.*)"', text)
-    if found is None:
-        raise TemplateError(
-            f'bundle/templates/alertmanager.yml: the matcher {text!r} has another form than name="value"'
-        )
-    return _matcher(found[1], found[2], found[3])
 
 
 def _matcher(name: str, match_type: str, value: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Panels and dashboards as Grafana reads them, and the only module that imports Grafana's SDK.
+"""Panels and dashboards as Grafana reads them, and the only module here that imports Grafana's SDK.
 
 What they contain is in ``model.py``, how they look in ``style.py``, where they stand in ``layout.py`` and what alerts
 have to do with them in ``limits.py``; this translates.
