@@ -130,7 +130,8 @@ def build_companion(
     switches = FollowedSwitches(gauge)
     policy = app().tier_policy()
     models = Models(policy if levers.tiers else policy.untiered(), switches)
-    model = ModelCalls(client, models, prompt_caching=levers.prompt_caching)
+    budgets = app().budgets_in_force(gauge)
+    model = ModelCalls(client, models, budgets, prompt_caching=levers.prompt_caching)
     toolbox = Toolbox(
         gauge,
         crm.Crm(database),
@@ -141,5 +142,4 @@ def build_companion(
         CrmCopy(state / "crm-copy.sqlite"),
     )
     requests = ToolRequests(build_supervisor(gauge, toolbox, state))
-    prompts, budgets = app().prompts_in_force(gauge), app().budgets_in_force(gauge)
-    return SalesCompanion(model, toolbox, prompts, requests, budgets)
+    return SalesCompanion(model, toolbox, app().prompts_in_force(gauge), requests, budgets)

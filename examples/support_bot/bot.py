@@ -16,6 +16,7 @@ from agentgauge.ops import FollowedSwitches
 from agentgauge.prompts import Prompts, PromptSource
 
 UNAVAILABLE = "I cannot look into this right now; a colleague will answer you."
+MAX_TOKENS = 48
 CHOICE: Any = {
     "type": "json_schema",
     "json_schema": {
@@ -105,21 +106,21 @@ class SupportBot:
 
     async def _ask(self, prompt: str, text: str, **options: Any) -> str:
         """Ask the model, and count what that took."""
-        self._budgets.check()
         model = self._switches().model or self._model
         instructions, *examples = prompt.strip().split("\n\n")
         messages: Any = [{"role": "system", "content": instructions}]
         messages += [{"role": role, "content": one} for role, one in zip(cycle(["user", "assistant"]), examples)]
         messages += [{"role": "user", "content": text}]
-        call = self._gauge.llm_call(model)
-        try:
-            reply = await self._client.chat.completions.create(
-                model=model, messages=messages, temperature=0, max_tokens=48, **options
-            )
-        except BaseException as error:  # BaseException: a call that is cancelled counts as well
-            call.fail(type(error).__name__)
-            raise
-        call.finish(_usage(reply.usage))
+        async with self._budgets.reserve(model, max_tokens=MAX_TOKENS, sent=messages):
+            call = self._gauge.llm_call(model)
+            try:
+                reply = await self._client.chat.completions.create(
+                    model=model, messages=messages, temperature=0, max_tokens=MAX_TOKENS, **options
+                )
+            except BaseException as error:  # BaseException: a call that is cancelled counts as well
+                call.fail(type(error).__name__)
+                raise
+            call.finish(_usage(reply.usage))
         return reply.choices[0].message.content or ""
 
 

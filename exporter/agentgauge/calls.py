@@ -303,3 +303,5 @@ class LLMCall:
         session = self._scope.session
         if session is not None and session.belongs_to(self._telemetry):
             session.add_cost(usd)
+        if self._scope.billed is not None:
+            self._scope.billed.bill(usd)

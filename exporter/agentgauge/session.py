@@ -10,7 +10,7 @@ from contextvars import ContextVar, Token, copy_context
 from dataclasses import dataclass, replace
 from time import monotonic, perf_counter
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
 from agentgauge import metrics
 from agentgauge.boundary import NotAnAmountError, amount, elapsed
@@ -59,14 +59,25 @@ class Subagent:
     name: str
 
 
+class Billed(Protocol):
+    """What is told the price of each LLM call that is made under it."""
+
+    def bill(self, usd: float) -> None:
+        """Take what a call cost."""
+
+
 @dataclass(frozen=True)
 class Scope:
-    """What is going on in this thread or asyncio task: session, task and subagent in force, and the LLM step."""
+    """What is going on in this thread or asyncio task: session, task and subagent in force, and the LLM step.
+
+    ``billed`` is what was reserved of a budget for the call that is made.
+    """
 
     session: Session | None = None
     task: Task | None = None
     step: StepLabel = "other"
     subagent: Subagent | None = None
+    billed: Billed | None = None
 
 
 _scope: ContextVar[Scope] = ContextVar("agentgauge_scope", default=Scope())  # noqa: B039 - Scope is frozen
@@ -87,6 +98,16 @@ def _leave(token: Token[Scope]) -> None:
 def llm_step(step: StepLabel) -> Iterator[None]:
     """Label the LLM calls made inside with the step they serve."""
     token = _scope.set(replace(_scope.get(), step=step))
+    try:
+        yield
+    finally:
+        _leave(token)
+
+
+@contextmanager
+def billed_to(billed: Billed) -> Iterator[None]:
+    """Tell ``billed`` what the LLM calls made inside cost."""
+    token = _scope.set(replace(_scope.get(), billed=billed))
     try:
         yield
     finally:

@@ -175,7 +175,6 @@ class SalesCompanion:
     async def _work(self, task: Task, request: Request, prompts: Prompts) -> str | Waiting:
         """Plan and call tools until there is an answer, or until calls wait for people."""
         while request.model_turns < MAX_MODEL_TURNS:
-            self._budgets.check()
             step: Step = "synthesis" if request.model_turns else "planning"
             offered, off = self._toolbox.offered(), self._toolbox.switched_off()
             message = await self._model.next_message(step, prompts, offered, off, request.messages)

@@ -18,12 +18,14 @@ from anthropic.types import (
 )
 
 from agentgauge.autonomy.supervisor import Call
+from agentgauge.cost.budgets import Budgets
 from agentgauge.cost.tiers import Models
 from agentgauge.prompts.library import Prompts
 from agentgauge.vocabulary import Step
 from sample_agent.sales.tools import TOOLS_BY_NAME, SalesTool
 
 MAX_OUTPUT_TOKENS = 2048
+LABEL_TOKENS = 8
 WRITE_ARGUMENTS = "Call {tool} again now, with all of its arguments, to do what this call says."
 CALLED_APART = "This call is made apart from that."
 
@@ -35,7 +37,9 @@ async def check_access(client: AsyncAnthropic, model: str) -> None:
 
 
 class ModelCalls:
-    """The calls to the language model. Every method raises the SDK's APIError when the provider fails.
+    """The calls to the language model, each within the budgets.
+
+    Every method raises the SDK's APIError when the provider fails, and BudgetReachedError when a budget is spent.
 
     With ``prompt_caching``, three of the four breakpoints that the API allows are set: after the tools, after the
     system prompt (both are shared by all users, so they stay in the cache on a busy day), and after the last message,
@@ -43,21 +47,27 @@ class ModelCalls:
     still too short.
     """
 
-    def __init__(self, client: AsyncAnthropic, models: Models, *, prompt_caching: bool = True) -> None:
+    def __init__(
+        self, client: AsyncAnthropic, models: Models, budgets: Budgets, *, prompt_caching: bool = True
+    ) -> None:
         self._client = client
         self._models = models
+        self._budgets = budgets
         self._breakpoint = CacheControlEphemeralParam(type="ephemeral") if prompt_caching else None
 
     async def classification(self, prompts: Prompts, text: str) -> str:
         """The label of a request; the prompt says which there are."""
 
+        system = prompts.texts["classify"]
+
         async def send(model: str) -> Message:
-            return await self._client.messages.create(
-                model=model,
-                max_tokens=8,
-                system=prompts.texts["classify"],
-                messages=[{"role": "user", "content": text}],
-            )
+            async with self._budgets.reserve(model, max_tokens=LABEL_TOKENS, sent=[system, text]):
+                return await self._client.messages.create(
+                    model=model,
+                    max_tokens=LABEL_TOKENS,
+                    system=system,
+                    messages=[{"role": "user", "content": text}],
+                )
 
         return text_of(await self._models.call("classification", send)).strip()
 
@@ -78,14 +88,17 @@ class ModelCalls:
             system.append({"type": "text", "text": note})
 
         async def send(model: str) -> Message:
-            async with self._client.messages.stream(
-                model=model,
-                max_tokens=MAX_OUTPUT_TOKENS,
-                system=system,
-                tools=self._tools(offered),
-                messages=messages,
-                cache_control=self._breakpoint,
-            ) as stream:
+            async with (
+                self._budgets.reserve(model, max_tokens=MAX_OUTPUT_TOKENS, sent=[system, offered, messages]),
+                self._client.messages.stream(
+                    model=model,
+                    max_tokens=MAX_OUTPUT_TOKENS,
+                    system=system,
+                    tools=self._tools(offered),
+                    messages=messages,
+                    cache_control=self._breakpoint,
+                ) as stream,
+            ):
                 return await stream.get_final_message()
 
         return await self._models.call(step, send)
@@ -119,15 +132,20 @@ class ModelCalls:
             for other in calls
         ]
 
+        system = self._system(prompts)
+        tools = self._tools([TOOLS_BY_NAME[call.tool].definition(prompts.tool_descriptions)])
+        asked: list[MessageParam] = [*messages, {"role": "user", "content": results}]
+
         async def send(model: str) -> Message:
-            return await self._client.messages.create(
-                model=model,
-                max_tokens=MAX_OUTPUT_TOKENS,
-                system=self._system(prompts),
-                tools=self._tools([TOOLS_BY_NAME[call.tool].definition(prompts.tool_descriptions)]),
-                tool_choice={"type": "tool", "name": call.tool},
-                messages=[*messages, {"role": "user", "content": results}],
-            )
+            async with self._budgets.reserve(model, max_tokens=MAX_OUTPUT_TOKENS, sent=[system, tools, asked]):
+                return await self._client.messages.create(
+                    model=model,
+                    max_tokens=MAX_OUTPUT_TOKENS,
+                    system=system,
+                    tools=tools,
+                    tool_choice={"type": "tool", "name": call.tool},
+                    messages=asked,
+                )
 
         message = await self._models.call("tool_arguments", send)
         written = next((block.input for block in message.content if isinstance(block, ToolUseBlock)), None)

@@ -197,12 +197,13 @@ async def _agent(levers: Levers, clock: Clock) -> AsyncIterator[tuple[AgentGauge
             toolbox = _toolbox(gauge, database, state, levers, clock)
             autonomy = assembly.build_autonomy(ledger, state=state)
             supervisor = Supervisor(gauge, autonomy, toolbox.call, toolbox.refuse, VERSION)
+            budgets = Budgets(app().budget_policy(), gauge)
             companion = SalesCompanion(
-                _model_calls(api, [stopwatch, gauge.anthropic()], state, levers),
+                _model_calls(api, [stopwatch, gauge.anthropic()], levers, budgets),
                 toolbox,
                 app().prompt_library().load,
                 ToolRequests(supervisor),
-                Budgets(app().budget_policy(), gauge),
+                budgets,
             )
             try:
                 yield gauge, companion, stopwatch
@@ -210,12 +211,12 @@ async def _agent(levers: Levers, clock: Clock) -> AsyncIterator[tuple[AgentGauge
                 await companion.close()
 
 
-def _model_calls(api: Starlette, middleware: Sequence[Middleware], state: Path, levers: Levers) -> ModelCalls:
+def _model_calls(api: Starlette, middleware: Sequence[Middleware], levers: Levers, budgets: Budgets) -> ModelCalls:
     http = DefaultAsyncHttpxClient(transport=ASGITransport(api))
     client = AsyncAnthropic(api_key="fake-local", base_url="http://127.0.0.1", http_client=http, middleware=middleware)
     policy = app().tier_policy()
     models = Models(policy if levers.tiers else policy.untiered(), Switches)
-    return ModelCalls(client, models, prompt_caching=levers.prompt_caching)
+    return ModelCalls(client, models, budgets, prompt_caching=levers.prompt_caching)
 
 
 def _toolbox(gauge: AgentGauge, database: crm.Crm, state: Path, levers: Levers, clock: Clock) -> Toolbox:

@@ -135,7 +135,8 @@ class Trials:
         self._client = client
         self._folder = folder
         self._caching = cache.load(settings.CACHE, list(TOOLS_BY_NAME))
-        self._model = ModelCalls(client, Models(setup.models, Switches))
+        self._budgets = Budgets(setup.budgets, gauge)
+        self._model = ModelCalls(client, Models(setup.models, Switches), self._budgets)
         self._autonomy = Autonomy.on(
             ledger, settings.AGENT, lambda: setup.policy, lambda tool, it: check(TOOLS_BY_NAME[tool], it)
         )
@@ -176,10 +177,11 @@ class Trials:
         toolbox = Toolbox(self._gauge, database, FaultFile(folder), Switches, kept)
         version, prompts = self._setup.version, self._setup.prompts
         supervisor = Supervisor(self._gauge, self._autonomy, toolbox.call, toolbox.refuse, version.agent)
-        budgets = Budgets(self._setup.budgets, self._gauge)
 
         def start(requests: ToolRequests) -> _OnTrial:
-            return _OnTrial(SalesCompanion(self._model, toolbox, lambda _version=None: prompts, requests, budgets))
+            return _OnTrial(
+                SalesCompanion(self._model, toolbox, lambda _version=None: prompts, requests, self._budgets)
+            )
 
         return await play(scenario, supervisor, start)
 

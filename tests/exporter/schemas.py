@@ -278,6 +278,32 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE agentgauge_usage ADD COLUMN pseudonym TEXT",
         "CREATE INDEX agentgauge_usage_pseudonym ON agentgauge_usage (pseudonym, user_id)",
     ),
+    (
+        """
+        CREATE TABLE agentgauge_budget_account (
+            agent TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            holder TEXT NOT NULL,
+            day TEXT NOT NULL,
+            spent_usd DOUBLE PRECISION NOT NULL,
+            at DOUBLE PRECISION NOT NULL,
+            PRIMARY KEY (agent, kind, holder, day)
+        )
+        """,
+        """
+        CREATE TABLE agentgauge_budget_hold (
+            agent TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            holder TEXT NOT NULL,
+            day TEXT NOT NULL,
+            id TEXT NOT NULL,
+            usd DOUBLE PRECISION NOT NULL,
+            until DOUBLE PRECISION NOT NULL,
+            PRIMARY KEY (agent, kind, holder, day, id)
+        )
+        """,
+        "CREATE INDEX agentgauge_budget_hold_id ON agentgauge_budget_hold (id)",
+    ),
 )
 
 

@@ -1,14 +1,18 @@
 """What a conversation and a user's day may cost, and what happens beyond: a warning, fewer requests, or a stop.
 
-Nothing here waits for the ledger while a user waits: a thread reads from it what users spent on all replicas and who is
-throttled, and what this process spends in between is added up in memory.
+What a call of the model may cost is reserved before it and settled after it, in the ledger, so that calls that run at
+once, here or on other replicas, cannot spend the same dollar twice. Nothing else waits for the ledger while a user
+waits: a thread reads from it what users spent on all replicas and who is throttled, and what this process spends in
+between is added up in memory.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -18,10 +22,22 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from pydantic import Field
 
+from agentgauge.cost.accounts import Account, Accounts, SpentError
+from agentgauge.cost.reserving import (
+    Held,
+    Reserve,
+    Reserves,
+    Share,
+    ShareSpentError,
+    sharing,
+    tokens_at_most,
+    usd_at_most,
+)
 from agentgauge.cost.throttles import Level, Throttle, Throttles, end_of_day
 from agentgauge.files.yaml_file import read_yaml
 from agentgauge.files.yaml_model import Part, parsed
 from agentgauge.gauge import AgentGauge
+from agentgauge.ledger.store import is_storable
 from agentgauge.session import Session
 
 log = logging.getLogger(__name__)
@@ -48,12 +64,16 @@ class Budget(Part):
 
 
 class BudgetPolicy(Part):
-    """The whole file. ``contact`` is whom users can ask for more."""
+    """The whole file. ``contact`` is whom users can ask for more.
+
+    ``unpriced_call_usd`` is what a call of a model without a price counts as here.
+    """
 
     session: Budget
     user_day: Budget
     seconds_between_requests: float = Field(gt=0)
     contact: str = Field(min_length=1)
+    unpriced_call_usd: float = Field(default=0.05, gt=0)
 
 
 def load(path: Path) -> BudgetPolicy:
@@ -107,10 +127,12 @@ class Budgets:
         self._ledger = gauge.ledger
         self._throttles = Throttles(gauge.ledger, gauge.agent) if gauge.ledger is not None else None
         self._now = now or (gauge.ledger.now if gauge.ledger is not None else lambda: datetime.now(UTC))
+        self._reserves = Reserves(Accounts(gauge.ledger, gauge.agent) if gauge.ledger is not None else None)
         self._shared = _Shared()
         self._lock = threading.Lock()
         self._added: dict[tuple[date, str], float] = {}
         self._noted: WeakKeyDictionary[Session, float] = WeakKeyDictionary()
+        self._unbilled: WeakKeyDictionary[Session, float] = WeakKeyDictionary()
         self._last_request: dict[str, datetime] = {}
         self._warned_sessions: WeakSet[Session] = WeakSet()
         self._warned_users: dict[str, date] = {}
@@ -142,7 +164,37 @@ class Budgets:
         self._note(session)
         for limit in self._limits(session):
             if limit.level == "stop":
-                raise BudgetReachedError(f"I have to stop here: {limit.why}. {limit.ends} {self._ask_for_more()}")
+                raise self._stopped(limit)
+
+    def reserve(
+        self,
+        model: str,
+        *,
+        max_tokens: int,
+        sent: object = None,
+        input_tokens: int | None = None,
+        provider: str | None = None,
+    ) -> Reserve:
+        """Reserve what one call of the model may cost: ``async with budgets.reserve(…):`` or ``with``, around the call.
+
+        The upper bound is ``max_tokens`` of answer and ``input_tokens`` of prompt, or what ``sent`` (system prompt,
+        tools, messages) comes to at most; a model without a price counts as the policy's ``unpriced_call_usd``.
+        Entering does what ``check`` does, and raises BudgetReachedError, too, if what is spent and reserved has reached
+        a stop: it is exceeded by one call's reserve at most. A process that dies gives its reserves back within
+        ``LEASE``. A session of the same id in another process draws on the same budget.
+        """
+        prompt = tokens_at_most(sent) if input_tokens is None else input_tokens
+        usd = usd_at_most(self._gauge.prices, model, prompt, max_tokens, provider)
+        return Reserve(self._policy.unpriced_call_usd if usd is None else usd, self._take, self._settle)
+
+    def share(self, usd: float) -> AbstractContextManager[Share]:
+        """Give a part of the work, such as a subagent, at most so many USD of what its session has left.
+
+        ``with gauge.subagent("researcher"), budgets.share(0.20):`` – calls that are reserved inside draw on the share
+        and on the budgets around it, and raise BudgetReachedError when one of them is spent. Shares can be nested; one
+        belongs to this process.
+        """
+        return sharing(usd)
 
     def warning(self) -> str | None:
         """A sentence for the user at the end of a request, the first time that there is something to warn of."""
@@ -151,10 +203,10 @@ class Budgets:
             return None
         self._note(session)
         usual = self._usual_of_session
-        if session.cost_usd >= usual and session not in self._warned_sessions:
+        if (cost := self._cost(session)) >= usual and session not in self._warned_sessions:
             self._warned_sessions.add(session)
             return (
-                f"Note: this conversation has cost ${session.cost_usd:.2f} so far, and ${usual:.2f} is usual. "
+                f"Note: this conversation has cost ${cost:.2f} so far, and ${usual:.2f} is usual. "
                 "For another topic, please start a new one."
             )
         usual, user, today = self._usual_of_day, session.user_id, self._now().date()
@@ -193,10 +245,8 @@ class Budgets:
         return current if over.keys() <= known else throttles.current()
 
     def _limits(self, session: Session) -> Iterator[_Limit]:
-        if level := self._policy.session.level(session.cost_usd):
-            usd = getattr(self._policy.session, level)
-            why = f"this conversation has reached its budget of ${usd:.2f}"
-            yield _Limit(level, why, "A new conversation starts at zero.")
+        if level := self._policy.session.level(self._cost(session)):
+            yield self._session_over(level)
         user, now = session.user_id, self._now()
         if user is None:
             return
@@ -207,6 +257,54 @@ class Budgets:
         for throttle in own:
             if throttle.lifted_by is None and (throttle.until is None or throttle.until > now):
                 yield _day_over(throttle.level) if throttle.set_by == SET_BY else _set_by_people(throttle)
+
+    def _session_over(self, level: Level) -> _Limit:
+        usd = getattr(self._policy.session, level)
+        why = f"this conversation has reached its budget of ${usd:.2f}"
+        return _Limit(level, why, "A new conversation starts at zero.")
+
+    def _take(self, usd: float) -> Held | None:
+        """Reserve for a call that the session in force makes; None outside of sessions."""
+        self.check()
+        session = self._gauge.current_session()
+        if session is None:
+            return None
+        try:
+            return self._reserves.take(session, self._accounts(session), self._cost(session), usd)
+        except ShareSpentError as error:
+            why = f"this part of the work has reached its budget of ${error.share.usd:.2f}"
+            limit = _Limit("stop", why, "The rest of the work can go on.")
+        except SpentError as error:
+            limit = _still_running(error.account) if error.is_reserved else self._over(error.account)
+        raise self._stopped(limit)
+
+    def _settle(self, held: Held, bill: float, is_unknown: bool) -> None:
+        if is_unknown:
+            with self._lock:
+                self._unbilled[held.session] = self._unbilled.get(held.session, 0.0) + bill
+        self._note(held.session)
+        self._reserves.settle(held, self._cost(held.session), bill)
+
+    def _accounts(self, session: Session) -> dict[Account, float]:
+        """The budgets that a call of the session draws on, and what this process knows to be spent of each."""
+        of_session = Account("session", _storable(session.id), None, self._policy.session.stop)
+        accounts = {of_session: self._cost(session)}
+        user = session.user_id
+        if user is not None:
+            lifted = {throttle.level for throttle in self._shared.throttles if throttle.user_id == user}
+            stop = None if "stop" in lifted else self._policy.user_day.stop  # people's word counts more than the file's
+            accounts[Account("user_day", _storable(user), self._now().date(), stop)] = self._spent(user)
+        return accounts
+
+    def _over(self, account: Account) -> _Limit:
+        return _day_over("stop") if account.kind == "user_day" else self._session_over("stop")
+
+    def _stopped(self, limit: _Limit) -> BudgetReachedError:
+        return BudgetReachedError(f"I have to stop here: {limit.why}. {limit.ends} {self._ask_for_more()}")
+
+    def _cost(self, session: Session) -> float:
+        """What a session cost, with the calls whose price nobody knows, in USD."""
+        return session.cost_usd + self._unbilled.get(session, 0.0)
 
     def _spent(self, user: str) -> float:
         """What a user spent today, in USD."""
@@ -219,11 +317,11 @@ class Budgets:
         """Add what a session cost since the last time to its user's day."""
         if session.user_id is None:
             return
-        cost = session.cost_usd
+        cost = self._cost(session)
         key = (self._now().date(), session.user_id)
         with self._lock:
             self._added[key] = self._added.get(key, 0.0) + cost - self._noted.get(session, 0.0)
-        self._noted[session] = cost
+            self._noted[session] = cost
 
     def _ask_for_more(self) -> str:
         return f"If you need more, please ask {self._policy.contact}."
@@ -236,6 +334,18 @@ class Budgets:
             else:
                 until = f"until {throttle.until:%Y-%m-%d %H:%M} UTC" if throttle.until else "until somebody lifts it"
                 log.warning("user %s is %s %s, set by %s", user, STATES[throttle.level], until, throttle.set_by)
+
+
+def _storable(name: str) -> str:
+    """An id as the ledger can keep it."""
+    return name if is_storable(name) else hashlib.sha256(name.encode(errors="replace")).hexdigest()
+
+
+def _still_running(account: Account) -> _Limit:
+    """What is left of a budget may be used up by calls that are running."""
+    of = "for today" if account.kind == "user_day" else "of this conversation"
+    why = f"what I am doing for you elsewhere may use up what is left of the budget {of}"
+    return _Limit("stop", why, "Please ask again when that has ended.")
 
 
 def _day_over(level: Level) -> _Limit:

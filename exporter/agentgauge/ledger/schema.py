@@ -11,7 +11,7 @@ import secrets
 from sqlalchemy import DOUBLE_PRECISION, Column, Connection, Index, Integer, MetaData, Table, Text, inspect, text
 from sqlalchemy.schema import CreateColumn
 
-VERSION = 14
+VERSION = 15
 """Raise it by one with every change of the tables below: it makes ledgers of before catch up when they are opened.
 
 Tables, columns and indexes can be added; a new column comes last and can be null. What is there is never changed or
@@ -236,6 +236,30 @@ THROTTLES = Table(
     Column("set_by", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("lifted_by", Text),
+)
+
+BUDGET_ACCOUNTS = Table(
+    "agentgauge_budget_account",
+    tables,
+    Column("agent", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("holder", Text, primary_key=True),  # the id of the session or of the user
+    Column("day", Text, primary_key=True),  # empty for a session
+    Column("spent_usd", DOUBLE_PRECISION, nullable=False),
+    Column("at", DOUBLE_PRECISION, nullable=False),
+)
+
+BUDGET_HOLDS = Table(
+    "agentgauge_budget_hold",
+    tables,
+    Column("agent", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("holder", Text, primary_key=True),
+    Column("day", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("usd", DOUBLE_PRECISION, nullable=False),
+    Column("until", DOUBLE_PRECISION, nullable=False),
+    Index("agentgauge_budget_hold_id", "id"),
 )
 
 OPERATIONS = Table(

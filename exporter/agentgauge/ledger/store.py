@@ -34,6 +34,8 @@ from agentgauge.forks import in_forked_children
 from agentgauge.ledger import decision_chain
 from agentgauge.ledger.schema import (
     ACTIONS,
+    BUDGET_ACCOUNTS,
+    BUDGET_HOLDS,
     EVAL_RUNS,
     EVAL_TRIALS,
     FEEDBACK,
@@ -353,8 +355,10 @@ class Ledger:
         first_day = self.today() - timedelta(days=self._retention_days)
         with self.writing() as connection:
             connection.execute(delete(USAGE).where(USAGE.c.agent == agent, USAGE.c.day < first_day.isoformat()))
-            for table in (FEEDBACK, ACTIONS, SUSPENSIONS):
+            for table in (FEEDBACK, ACTIONS, SUSPENSIONS, BUDGET_ACCOUNTS):
                 connection.execute(delete(table).where(table.c.agent == agent, table.c.at < oldest.timestamp()))
+            lapsed = (BUDGET_HOLDS.c.agent == agent, BUDGET_HOLDS.c.until < self._now().timestamp())
+            connection.execute(delete(BUDGET_HOLDS).where(*lapsed))
             over = (THROTTLES.c.agent == agent, THROTTLES.c.until < oldest.timestamp())
             connection.execute(delete(THROTTLES).where(*over))
             _delete_expired_evals(connection, agent, oldest.timestamp())

@@ -172,12 +172,17 @@ async def test_another_error_is_no_reason_to_ask_another_model(
 
 
 async def test_a_stream_that_breaks_off_falls_back_too(
-    provider: Provider, client: AsyncAnthropic, policy: TierPolicy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    provider: Provider,
+    client: AsyncAnthropic,
+    gauge: AgentGauge,
+    policy: TierPolicy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It began with 200, and nobody had seen anything of it. Here every stream breaks, down to the smallest model's."""
     monkeypatch.setattr(fake_app, "BROKEN_STREAM_SHARE", 1.0)
     fault_file.inject(tmp_path, Fault("overloaded"))
-    model = ModelCalls(client, Models(policy, Switches))
+    model = ModelCalls(client, Models(policy, Switches), app().budgets_in_force(gauge))
     messages: list[MessageParam] = [{"role": "user", "content": "Hello"}]
     with pytest.raises(APIStatusError) as raised:
         await model.next_message("planning", app().prompt_library().load(), SALES_TOOLS, [], messages)
