@@ -110,11 +110,11 @@ class AgentApp:
     ``name`` is the label ``agent`` of its metrics; ``ledger`` is a URL (``sqlite:///ledger.sqlite``,
     ``postgresql+psycopg://…``). ``state`` is a folder for transcripts, people who log in and eval judgements. Files:
     ``policy`` (without one, tools of low risk run and the others wait for approval), ``prompts``, ``models`` and
-    ``budgets``. ``suites`` is name → dataset: a folder of scenario files, one file, or a function that returns
-    scenarios; ``faults`` are those that a scenario may name. ``scorers`` is name → a check of your own, which every
-    scenario has to pass besides its demands: (scenario, transcript) → what is wrong, or None. ``check`` decides whether
-    arguments fit a tool, by its JSON schema if left out; ``preview`` says what a call would do, that of the tool if
-    left out. ``run_tool`` runs a tool, ``trials`` puts a candidate on trial.
+    ``budgets``. ``suites`` is name → dataset: a folder of scenario files, one file (also of Inspect AI or promptfoo),
+    or a function that returns scenarios; ``faults`` are those that a scenario may name. ``scorers`` is name → a check
+    of your own, which every scenario has to pass besides its demands: (scenario, transcript) → what is wrong, or None.
+    ``check`` decides whether arguments fit a tool, by its JSON schema if left out; ``preview`` says what a call would
+    do, that of the tool if left out. ``run_tool`` runs a tool, ``trials`` puts a candidate on trial.
     """
 
     name: str
@@ -291,9 +291,9 @@ class AgentApp:
 
     def load_scenarios(self, folder: Dataset) -> list[Scenario]:
         """The scenarios of a dataset, checked against this agent's tools and faults; raises ScenarioError."""
-        from agentgauge.evals import scenario
+        from agentgauge.evals import foreign, scenario
 
-        return scenario.load(folder, self.tool_names, self.faults)
+        return scenario.load(foreign.recognised(folder), self.tool_names, self.faults)
 
     def on_trial(self, candidate: Candidate) -> AbstractAsyncContextManager[TrialRunner]:
         """A candidate ready for trials; raises AppError if the agent does not say how to run one."""

@@ -231,6 +231,13 @@ class EvalHistory:
         with self._ledger.reading() as connection:
             return [_run(row) for row in connection.execute(newest_first)]
 
+    def run(self, run_id: str) -> Run | None:
+        """One run; None if there is none of this id."""
+        own = select(EVAL_RUNS).where(EVAL_RUNS.c.agent == self._agent, EVAL_RUNS.c.id == run_id)
+        with self._ledger.reading() as connection:
+            row = connection.execute(own).one_or_none()
+        return None if row is None else _run(row)
+
     def trials(self, run: Run) -> list[Trial]:
         """The trials of a run by scenario and number, transcripts included."""
         own = select(EVAL_TRIALS).where(EVAL_TRIALS.c.run_id == run.id)
