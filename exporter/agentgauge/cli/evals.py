@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agentgauge.agent_app import TrialRunner
-from agentgauge.cli import nightly, viewing
+from agentgauge.cli import nightly, preferring, viewing
 from agentgauge.cli.common import AsJson, agent, group, opened_ledger, refuse, say, stop, warn
 from agentgauge.cli.evaluating import (
     MaxCost,
@@ -47,6 +47,7 @@ app = group("eval")
 app.command()(nightly.nightly)
 app.command()(viewing.view)
 app.command()(viewing.export)
+app.command()(preferring.prefer)
 
 NOT_ENOUGH_EVIDENCE = 3
 """The exit status of a run whose trials are too few."""

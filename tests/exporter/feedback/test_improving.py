@@ -300,3 +300,18 @@ def test_the_live_rate_afterwards_says_whether_it_helped(ledger: Ledger) -> None
     (row,) = json.loads(watched.stdout)
     assert row["after"] == {"approved": 2, "of": 4}
     assert row["difference"]["low"] < 0.5 < row["difference"]["high"]
+
+
+def test_the_runs_of_both_versions_can_be_compared_by_a_judge(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that takes whatever it reads first decides nothing, and that is said."""
+    tag_four(ledger)
+    assert improve("--yes").exit_code == 0
+    monkeypatch.setenv("NOTING_DRAFT", "FIRST, of course.")
+    command = ["eval", "prefer", "v1", "v2", "--suite", "feedback", "--judge", "large"]
+    result = CliRunner().invoke(agentgauge, command)
+    assert result.exit_code == 3, result.output
+    assert "large chose what it read first in 100% of its choices" in result.stdout
+    monkeypatch.setenv("NOTING_DRAFT", "I cannot say.")
+    result = CliRunner().invoke(agentgauge, [*command, "--criterion", "is short"])
+    assert result.exit_code == 2
+    assert "the judge large began with none of FIRST, SECOND, TIE: 'I cannot say.'" in result.stderr
