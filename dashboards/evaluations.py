@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agentgauge.evals.history import PLAYED, RECORDED
 from alerts import links
 from dashboards import queries, shared
 from dashboards.annotations import EVERYWHERE
@@ -19,6 +20,15 @@ max by (agent, suite, scenario, version) (
   <eval_score>{<where>} and on (job, instance, agent, suite, version) <eval_pass_ratio>{<where>}
 )
 """
+
+
+def with_answers(query: str) -> str:
+    """A query whose series have a version, with the label ``answers``: were they real, recorded, or played?"""
+    kinds = {"real": ".*", "recorded": f".*[+]{RECORDED}.*", "played": f".*[+]({RECORDED})?{PLAYED}.*"}
+    for answers, version in kinds.items():
+        query = f'label_replace({query.strip()}, "answers", "{answers}", "version", "{version}")'
+    return query
+
 
 AT_A_GLANCE = Row(
     "At a glance",
@@ -77,9 +87,12 @@ VERDICT = Row(
             links.EVAL_PASS_RATIO.panel_id,
             "Scenarios passed",
             RATIO,
-            "Share passed by the live version in its last run. Dashed line: that of the version before, the "
-            "baseline of AgentEvalRegression.",
-            Query(queries.ledger_gauge("eval_pass_ratio", "agent, suite, version"), "{{suite}} {{version}}"),
+            "Share passed by the live version in its last run, by what answered: played answers are a script's and say "
+            "nothing about prompts. Dashed line: the version before, the baseline of AgentEvalRegression.",
+            Query(
+                with_answers(queries.ledger_gauge("eval_pass_ratio", "agent, suite, version")),
+                "{{suite}} {{version}}, {{answers}}",
+            ),
             Query(
                 queries.ledger_gauge("eval_baseline_pass_ratio", "agent, suite"),
                 "{{suite}}, version before",
@@ -115,11 +128,11 @@ SCENARIOS = Row(
             107,
             "Score against the best",
             "Each scenario's score in its last run, and how far that is from its best in the range; red where it fell.",
-            ("agent", "suite", "scenario", "version"),
-            Query(SCORE, "score", RATIO),
+            ("agent", "suite", "scenario", "version", "answers"),
+            Query(with_answers(SCORE), "score", RATIO),
             Query(
                 f"""
-{SCORE.strip()}
+{with_answers(SCORE)}
 - on (agent, suite, scenario) group_left ()
 max by (agent, suite, scenario) (max_over_time(<eval_score>{{<where>}}[$__range]))
 """,
@@ -142,8 +155,10 @@ VERSIONS = Row(
             RATIO,
             "Mean over all scenarios of a suite, by the version that was run.",
             Query(
-                f"avg by (suite, version) ({queries.ledger_gauge('eval_score', 'agent, suite, scenario, version')})",
-                "{{suite}} {{version}}",
+                with_answers(
+                    f"avg by (suite, version) ({queries.ledger_gauge('eval_score', 'agent, suite, scenario, version')})"
+                ),
+                "{{suite}} {{version}}, {{answers}}",
             ),
             span=12,
         ),
