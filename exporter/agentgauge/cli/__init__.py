@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 __all__ = ["main"]
 
+YOUNG_OBJECTS = 50_000
+"""So many new objects make Python look for garbage; loading a command makes many of them, and none is garbage."""
+
 
 def main() -> None:
     """Run `agentgauge`; exit status 0: done; 1: the answer is no, or something failed; 2: it could not run."""
+    gc.set_threshold(YOUNG_OBJECTS)
     try:
         from agentgauge.cli.root import app
     except ModuleNotFoundError as error:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from agentgauge.agent_app import AppError
 from agentgauge.cli.common import agent, opened_ledger
 from agentgauge.cli.transcripts import answer_lines, rated_down, why
 from agentgauge.incident.seen import Seen
-from agentgauge.transcripts.store import Transcripts
-from agentgauge.transcripts.transcript import Transcript
 from agentgauge.vocabulary import Reason, TranscriptCause
+
+if TYPE_CHECKING:
+    from agentgauge.transcripts.transcript import Transcript
 
 MOST = 3
 
@@ -41,6 +43,7 @@ def behind(seen: Seen) -> list[Transcript]:
     from sqlalchemy.exc import SQLAlchemyError
 
     from agentgauge.ledger import LedgerError
+    from agentgauge.transcripts.store import Transcripts
 
     sought = OF_ALERTS.get(seen.alert)
     if sought is None:

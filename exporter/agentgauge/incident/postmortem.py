@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from agentgauge.incident.diagnosis import Diagnosis
 from agentgauge.incident.seen import Seen
 from agentgauge.incident.terminal import printable
 from agentgauge.incident.words import age, figures, impact_lines
-from agentgauge.ops.log import LogEntry
+
+if TYPE_CHECKING:
+    from agentgauge.ops.log import LogEntry
 
 
 @dataclass(frozen=True)
