@@ -58,6 +58,14 @@ def test_an_agent_starts_with_a_version_only_if_it_never_had_one(prompts: Prompt
     assert versions(prompts) == ["v1", "v2"]
 
 
+def test_the_first_start_has_a_version_to_roll_back_to(prompts: PromptActivations) -> None:
+    """The history of a new ledger would be empty, and the first page that asks for a rollback would get none."""
+    assert prompts.start_with("v2", before="v1").version == "v2"
+    assert prompts.start_with("v2", before="v1").version == "v2"
+    assert versions(prompts) == ["v1", "v2"]
+    assert prompts.rollback("ann", "worse").version == "v1"
+
+
 def test_activations_at_the_same_moment_keep_their_order(prompts: PromptActivations) -> None:
     """The test's clock stands still, as two hosts' clocks may seem to."""
     order = [f"v{number}" for number in range(20)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -16,12 +18,15 @@ from anthropic import AsyncAnthropic
 from prometheus_client import CollectorRegistry, generate_latest
 
 from agentgauge import AgentGauge
+from agentgauge.incident.runbook import read
+from sample_agent.app import app
 from sample_agent.assembly import build_companion, build_door
 from sample_agent.sales.tools import SALES_TOOLS
 from sample_agent.service import Service
 from sample_agent.serving import serving
 from sample_agent.settings import AGENT, ledger_url
 from tests.front_end import opened
+from tests.imports import ROOT
 
 USER = "jane@globex.example"
 
@@ -53,6 +58,31 @@ def ops(state: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess
     command = [sys.executable, "-m", "agentgauge", "ops", *arguments]
     settings = os.environ | {"AGENTGAUGE_STATE": str(state), "AGENTGAUGE_LEDGER": ""} | env
     return subprocess.run(command, env=settings, capture_output=True, text=True, check=False, timeout=60)
+
+
+def run(state: Path, command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a runbook page has it, `agentgauge …`, on this state folder."""
+    program, *arguments = shlex.split(command)
+    assert program == "agentgauge"
+    settings = os.environ | {"AGENTGAUGE_STATE": str(state), "AGENTGAUGE_LEDGER": ""}
+    words = [sys.executable, "-m", "agentgauge", *arguments]
+    return subprocess.run(words, env=settings, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_the_runbooks_rollback_has_something_to_roll_back_to_on_the_first_day(
+    gauge: AgentGauge, tmp_path: Path
+) -> None:
+    """Each command of the page of AgentApprovalRateLow succeeds on a ledger that knows one start and nothing else."""
+    page = (ROOT / "runbooks/AgentApprovalRateLow.md").read_text(encoding="utf-8")
+    blocks = [block for one in read(page, "page").mitigations for block in one.blocks]
+    (commands,) = [block for block in blocks if any("prompts rollback" in line for line in block)]
+    in_force = app(tmp_path).prompts_in_force(gauge)
+    newest = in_force().version
+    gauge.refresh_from_ledger()
+    results = [run(tmp_path, command) for command in commands]
+    assert [(result.returncode, result.stderr) for result in results] == [(0, "") for _ in commands]
+    assert newest not in results[-1].stdout
+    assert re.match(r"prompts v\d+ are in force", results[-1].stdout)
 
 
 def ask(session: str) -> None:

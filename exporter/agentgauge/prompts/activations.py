@@ -46,11 +46,19 @@ class PromptActivations:
         history = self.history()
         return history[-1] if history else None
 
-    def start_with(self, version: str) -> Activation:
-        """The one in force; if there never was one, ``version`` is from now on."""
+    def start_with(self, version: str, before: str | None = None) -> Activation:
+        """The one in force; if there never was one, ``version`` is from now on, and ``before`` what it rolls back to.
+
+        A new ledger knows nothing of the days before it; without ``before``, the first page that asks for a rollback
+        would find none.
+        """
         with self._ledger.writing() as connection:
             history = self._history(connection)
-            return history[-1] if history else self._add(connection, history, version, "the agent", "first start")
+            if history:
+                return history[-1]
+            if before is not None:
+                history.append(self._add(connection, history, before, "the agent", "to roll back to"))
+            return self._add(connection, history, version, "the agent", "first start")
 
     def activate(self, version: str, by: str, reason: str) -> Activation:
         """Put a version in force on all replicas; if it is already, nothing changes and the old activation returns."""

@@ -108,6 +108,16 @@ class PromptLibrary:
         (folder / TOOLS_FILE).write_text(file, encoding="utf-8")
         return folder
 
+    def version_before(self, version: str) -> str | None:
+        """The newest version older than this one that can be loaded; None if there is none."""
+        versions = self.versions()
+        for older in reversed(versions[: versions.index(version)]):
+            try:
+                return self.load(older).version
+            except PromptError:
+                continue  # a rollback could not load it either
+        return None
+
     def _descriptions(self, path: Path) -> dict[str, str]:
         file = read_yaml(path, name=str(path), error_class=PromptError)
         for tool in file.fields:
@@ -121,9 +131,9 @@ class PromptLibrary:
 class ActivePrompts:
     """The PromptSource of an agent: the version in force is held in memory, so that asking for it is cheap.
 
-    If the ledger names no version yet, the newest one comes into force. ``on_change`` is called with each version that
-    comes into force here, the first one included; ``on_read`` with whether the version that the ledger names can be
-    used, each time that it is compared.
+    If the ledger names no version yet, the newest one comes into force, and the one before it is what a rollback puts
+    in its place. ``on_change`` is called with each version that comes into force here, the first one included;
+    ``on_read`` with whether the version that the ledger names can be used, each time that it is compared.
     """
 
     def __init__(
@@ -139,7 +149,8 @@ class ActivePrompts:
         self._on_read = on_read
         self._current = library.load()
         self._refused: str | None = None
-        self._follow(activations.start_with(self._current.version).version)
+        newest = self._current.version
+        self._follow(activations.start_with(newest, library.version_before(newest)).version)
         on_change(self._current.version)
 
     def __call__(self, version: str | None = None) -> Prompts:
