@@ -11,8 +11,8 @@ START ?= 0
 
 .PHONY: up down test test-engines test-mutations test-frameworks test-grafana test-formats test-adoption test-real-model test-fuzz drill chaos deploy-check lint generate docs page bench bench-adoption truth dist lock
 
-up: .venv/ready ## start everything and run until Ctrl-C (OFFSET=1000 moves the ports, NATIVE=1 ignores Docker, HISTORY=healthy makes up three weeks)
-	@exec $(PYTHON_ENV) -m stack up --offset $(OFFSET) $(if $(NATIVE),--native) $(if $(HISTORY),--history $(HISTORY))
+up: .venv/ready ## start everything and run until Ctrl-C (OFFSET=1000 moves the ports, NATIVE=1 ignores Docker, HISTORY=healthy makes up three weeks, SNAPSHOTS=1 lets it be backed up while it runs)
+	@exec $(PYTHON_ENV) -m stack up --offset $(OFFSET) $(if $(NATIVE),--native) $(if $(HISTORY),--history $(HISTORY)) $(if $(SNAPSHOTS),--snapshots)
 
 down: .venv/ready ## end what `make up` started
 	@$(PYTHON_ENV) -m stack down

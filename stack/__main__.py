@@ -44,6 +44,10 @@ def up(
     pace: Annotated[float, typer.Option(help="2 is twice as busy.")] = 1.0,
     speed: Annotated[float, typer.Option(help="Shorten windows and `for` by this factor.")] = 1.0,
     history: Annotated[str | None, typer.Option(help="Three made-up weeks first: healthy, cost-spike …")] = None,
+    snapshots: Annotated[
+        bool,
+        typer.Option("--snapshots", help="Let it be backed up while it runs; any page can delete series then."),
+    ] = False,
     folder: Annotated[Path | None, typer.Option(help="Folder for data and logs.")] = None,
     ports: Annotated[str | None, typer.Option(hidden=True, help="All ports, as JSON.")] = None,
     parent: Annotated[int | None, typer.Option(hidden=True, help="End with this process, however it ends.")] = None,
@@ -59,9 +63,11 @@ def up(
         if not native_only and compose.engine_answers():
             if history is not None:
                 raise StackError("a made-up history needs the native stack; add NATIVE=1 (or --native)")
+            if snapshots:
+                raise StackError("snapshots need the native stack; add NATIVE=1 (or --native)")
             _up_in_containers(layout, reps, pace)
         else:
-            _up_native(layout, reps, pace, history)
+            _up_native(layout, reps, pace, history, snapshots)
     except (StackError, ThresholdError) as error:
         _fail(str(error))
     except KeyboardInterrupt:
@@ -81,7 +87,7 @@ def _up_in_containers(layout: Layout, reps: int, pace: float) -> None:
     raise typer.Exit(status)
 
 
-def _up_native(layout: Layout, reps: int, pace: float, history: str | None) -> None:
+def _up_native(layout: Layout, reps: int, pace: float, history: str | None, snapshots: bool) -> None:
     _say("no Docker engine in use: running as processes")
     programs = native.prepare(layout, _say)
     if history is not None:
@@ -89,7 +95,7 @@ def _up_native(layout: Layout, reps: int, pace: float, history: str | None) -> N
 
         past.write(layout, programs, history, _say)
     board = "Grafana" if grafana() else "preview of the Grafana dashboards (Grafana is not installed)"
-    wanted = services(layout, programs, reps, pace)
+    wanted = services(layout, programs, reps, pace, snapshots=snapshots)
     _say("starting " + ", ".join(service.name for service in wanted))
     status = native.run(layout, wanted, _say, when_ready=lambda: _say(_welcome(layout, board)))
     _say("all stopped")
@@ -154,6 +160,36 @@ def resume(service: str) -> None:
     else:
         _signal(service, signal.SIGCONT)
     _say(f"{service} goes on")
+
+
+@app.command()
+def backup(file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file; only you can read it.")]) -> None:
+    """Write the ledger, what else the agent and the pager keep, and Prometheus' data into one file."""
+    from stack import backup as backups  # loads the ledger's database, which nothing else here needs
+
+    running = _state(HOME) is not None
+    layout, state = _running() if running else (default_layout(), {})
+    if state.get("containers"):
+        _fail("this is for the native stack; in containers, back up the volumes and `agentgauge ledger backup`")
+    try:
+        backups.back_up(layout, file, _say, running=running)
+    except StackError as error:
+        _fail(str(error))
+    _say(f"wrote {file} ({file.stat().st_size / 1e6:.1f} MB); it holds user ids, what users wrote, and tokens")
+
+
+@app.command()
+def restore(file: Annotated[Path, typer.Argument(metavar="FILE", help="What `backup` wrote.")]) -> None:
+    """Put a backup into the folder of a stack that has no data and does not run."""
+    from stack import backup as backups
+
+    if _state(HOME) is not None:
+        _fail("a stack runs; `python -m stack down` ends it")
+    try:
+        backups.restore(default_layout(), file)
+    except StackError as error:
+        _fail(str(error))
+    _say(f"restored {file}; `make up` starts on it, `agentgauge approvals verify` checks what people decided")
 
 
 @app.command()

@@ -33,8 +33,13 @@ class StackService:
     folder: Path = ROOT
 
 
-def services(layout: Layout, programs: dict[str, Path], reps: int = 50, pace: float = 1.0) -> list[StackService]:
-    """Every service of the stack, in the order to start them."""
+def services(
+    layout: Layout, programs: dict[str, Path], reps: int = 50, pace: float = 1.0, *, snapshots: bool = False
+) -> list[StackService]:
+    """Every service of the stack, in the order to start them; with ``snapshots``, Prometheus can be told to make one.
+
+    Whoever reaches its port, a page in a browser included, can delete series then.
+    """
     ports, etc = layout.ports, layout.etc
     python = [sys.executable, "-m"]
     listen = "127.0.0.1"
@@ -52,6 +57,7 @@ def services(layout: Layout, programs: dict[str, Path], reps: int = 50, pace: fl
                 f"--rules.alert.resend-delay={Duration.parse('1m').faster(layout.speed)}",
                 f"--web.listen-address={listen}:{ports.prometheus}",
                 "--log.level=warn",
+                *(["--web.enable-admin-api"] if snapshots else []),
             ],
             ports.prometheus,
             f"{layout.prometheus}/-/ready",
