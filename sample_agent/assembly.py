@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from anthropic import AsyncAnthropic
+from anthropic import AsyncAnthropic, Timeout
 from starlette.applications import Starlette
 
 from agentgauge import AgentGauge
@@ -38,6 +38,9 @@ from sample_agent.sales.toolbox import Toolbox
 from sample_agent.sales.tools import SALES_TOOLS, TOOLS_BY_NAME
 
 FAKE_API_URL = "http://127.0.0.1:8040"
+SILENT_SECONDS, CONNECT_SECONDS = 30.0, 5.0
+"""So long the provider may be silent within a stream, or before a short answer. The SDK's ten minutes, three times, are
+more than anybody waits for."""
 
 
 def build_gauge(state: Path) -> AgentGauge:
@@ -58,10 +61,11 @@ def build_gauge(state: Path) -> AgentGauge:
 
 def build_client(gauge: AgentGauge) -> AsyncAnthropic:
     """The real service when ANTHROPIC_API_KEY is set, else the local server that speaks the same protocol."""
+    timeout = Timeout(SILENT_SECONDS, connect=CONNECT_SECONDS)
     if os.environ.get("ANTHROPIC_API_KEY"):
-        return AsyncAnthropic(middleware=[gauge.anthropic()])
+        return AsyncAnthropic(timeout=timeout, middleware=[gauge.anthropic()])
     url = os.environ.get("AGENTGAUGE_FAKE_API", FAKE_API_URL)
-    return AsyncAnthropic(api_key="fake-local", base_url=url, middleware=[gauge.anthropic()])
+    return AsyncAnthropic(api_key="fake-local", base_url=url, timeout=timeout, middleware=[gauge.anthropic()])
 
 
 def build_cache(gauge: AgentGauge) -> ToolCache:

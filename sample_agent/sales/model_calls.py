@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from anthropic import AsyncAnthropic
+import httpx2
+from anthropic import APIConnectionError, AsyncAnthropic
 from anthropic.types import (
     CacheControlEphemeralParam,
     Message,
@@ -88,18 +89,21 @@ class ModelCalls:
             system.append({"type": "text", "text": note})
 
         async def send(model: str) -> Message:
-            async with (
-                self._budgets.reserve(model, max_tokens=MAX_OUTPUT_TOKENS, sent=[system, offered, messages]),
-                self._client.messages.stream(
-                    model=model,
-                    max_tokens=MAX_OUTPUT_TOKENS,
-                    system=system,
-                    tools=self._tools(offered),
-                    messages=messages,
-                    cache_control=self._breakpoint,
-                ) as stream,
-            ):
-                return await stream.get_final_message()
+            try:
+                async with (
+                    self._budgets.reserve(model, max_tokens=MAX_OUTPUT_TOKENS, sent=[system, offered, messages]),
+                    self._client.messages.stream(
+                        model=model,
+                        max_tokens=MAX_OUTPUT_TOKENS,
+                        system=system,
+                        tools=self._tools(offered),
+                        messages=messages,
+                        cache_control=self._breakpoint,
+                    ) as stream,
+                ):
+                    return await stream.get_final_message()
+            except httpx2.TransportError as error:  # once a stream has begun, the SDK lets these through
+                raise APIConnectionError(message="the stream ended half-way", request=error.request) from error
 
         return await self._models.call(step, send)
 

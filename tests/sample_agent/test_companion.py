@@ -9,19 +9,25 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from anthropic import AsyncAnthropic, AuthenticationError
+from anthropic import AsyncAnthropic, AuthenticationError, Timeout
 from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agentgauge import AgentGauge
 from agentgauge.transcripts import Transcripts
+from alerts import thresholds
 from sample_agent import faults as fault_file
-from sample_agent.assembly import build_companion
+from sample_agent.assembly import build_client, build_companion
 from sample_agent.errors import CrmUnavailable
+from sample_agent.fake_api.app import create_app
 from sample_agent.faults import Fault
 from sample_agent.sales.companion import KEY_REFUSED, PROVIDER_DOWN, Conversation, SalesCompanion
 from sample_agent.sales.model_calls import check_access
 from sample_agent.sales.requests import Answer
 from sample_agent.sales.tools import SALES_TOOLS
+from sample_agent.serving import serving
 from tests.switching import switch
 
 
@@ -144,6 +150,40 @@ async def test_a_provider_that_is_down_is_said_plainly(
     fault_file.clear(tmp_path)
     assert "Globex" in (await companion.answer(conversation, "Tell me about the Globex account")).text
     assert tasks(gauge) == {"failed": 1, "completed": 1}
+
+
+def breaking_streams(app: ASGIApp) -> Starlette:
+    """An app whose streams break after their first piece, as when its process is killed."""
+
+    async def breaks(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_one_piece(message: Message) -> None:
+            await send(message)
+            if message.get("more_body"):
+                raise ConnectionResetError
+
+        await app(scope, receive, send_one_piece)
+
+    return Starlette(routes=[Mount("/", breaks)])
+
+
+async def test_a_stream_that_breaks_is_said_plainly(gauge: AgentGauge, tmp_path: Path) -> None:
+    """Whether the provider's process was killed or fell silent: it is the provider that failed, not the agent."""
+    with serving(breaking_streams(create_app(fault_file.FaultFile(tmp_path), latency=0))) as url:
+        async with AsyncAnthropic(api_key="fake-key", base_url=url, max_retries=0) as client:
+            companion = build_companion(gauge, client, tmp_path)
+            answer = await companion.answer(Conversation(gauge.session()), "Tell me about the Globex account")
+    assert answer.text == PROVIDER_DOWN
+    assert tasks(gauge) == {"failed": 1}
+
+
+async def test_a_silent_provider_is_given_up_before_somebody_is_paged_for_it(gauge: AgentGauge) -> None:
+    """All attempts of a call together take less than the turn that AgentHung takes for hanging."""
+    limit = thresholds.load().alerts["AgentHung"].threshold
+    assert limit is not None
+    async with build_client(gauge) as client:
+        assert isinstance(client.timeout, Timeout)
+        assert client.timeout.read is not None
+        assert client.timeout.read * (client.max_retries + 1) < limit.value
 
 
 async def test_a_tool_that_is_switched_off_is_not_called(
