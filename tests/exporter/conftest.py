@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import NullPool, create_engine, text
 
 from agentgauge.ledger import Ledger
+from stack import postgresql
 from stack.layout import HOME
-from tests import postgresql
 from tests.clock import Clock
 
 

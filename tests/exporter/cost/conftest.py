@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry
 from agentgauge import AgentGauge
 from agentgauge.cost.redis_store import RedisStore
 from agentgauge.cost.store import MemoryStore, Store
+from stack import redis_server
 from stack.layout import HOME
-from tests import redis_server
-from tests.redis_server import RedisServer
+from stack.redis_server import RedisServer
 
 TOOLS = ("search_crm_contacts", "get_deal_history", "search_emails", "update_crm", "draft_email")
 

@@ -13,9 +13,9 @@ from agentgauge import AgentGauge
 from agentgauge.cost.cache import ToolCache
 from agentgauge.cost.redis_store import RedisStore
 from agentgauge.cost.store import Held
+from stack.redis_server import RedisServer
 from tests.exporter.cost.conftest import Clock
 from tests.exporter.cost.test_cache import CONTACTS, GLOBEX, POLICY, WRITE, Source, looked_up
-from tests.redis_server import RedisServer
 
 ASKED = {"account": "Globex"}
 

@@ -11,10 +11,10 @@ from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
 from sample_agent.sales.tools import TOOLS_BY_NAME
+from stack import redis_server
 from stack.layout import HOME
-from tests import redis_server
+from stack.redis_server import RedisServer
 from tests.exporter.cost.conftest import Clock
-from tests.redis_server import RedisServer
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 from agentgauge import AgentGauge
 from agentgauge.files.yaml_file import YamlFileError
 from sample_agent import assembly
+from stack.redis_server import RedisServer
 from tests.exporter.cost.test_cache import CONTACTS, Source
-from tests.redis_server import RedisServer
 
 
 async def test_the_agent_takes_its_redis_from_the_environment(

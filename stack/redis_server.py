@@ -1,17 +1,17 @@
-"""A real Redis for the tests: on loopback, on a port of its own, keeping nothing, gone at the end."""
+"""A real Redis for tests and chaos: on a port of its own, keeping nothing, gone at the end."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from stack import debian
 from stack.errors import StackError
+from stack.layout import Ports
 
 READY = "Ready to accept connections"
 
@@ -34,32 +34,33 @@ def program(home: Path) -> Path:
 class RedisServer:
     """A server that can be stopped and started again at the same address; it forgets everything when it stops."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, address: str = "127.0.0.1", within: Sequence[str] = ()) -> None:
+        self._address, self._within = address, tuple(within)
         self._program = program(home)
         self._libraries = [str(path) for path in (home / "debian" / "usr" / "lib").glob("*-linux-gnu*")]
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self._port = listener.getsockname()[1]
+        self._port = Ports.free().agent
         self._process: subprocess.Popen[str] | None = None
 
     @property
     def url(self) -> str:
         """Where it listens, or would."""
-        return f"redis://127.0.0.1:{self._port}/0"
+        return f"redis://{self._address}:{self._port}/0"
 
     def start(self) -> None:
         """Start it, and return when it answers."""
-        options = ["--port", str(self._port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        options = ["--port", str(self._port), "--bind", self._address, "--save", "", "--appendonly", "no"]
+        if self._address != "127.0.0.1":  # in a network of its own
+            options += ["--protected-mode", "no"]
         self._process = subprocess.Popen(
-            [str(self._program), *options],
+            [*self._within, str(self._program), *options],
             env=os.environ | {"LD_LIBRARY_PATH": ":".join(self._libraries)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        assert self._process.stdout is not None
         said = []
-        for line in self._process.stdout:
+        for line in self._process.stdout or ():
             said.append(line)
             if READY in line:
                 return
@@ -74,9 +75,9 @@ class RedisServer:
 
 
 @contextmanager
-def running(home: Path) -> Iterator[RedisServer]:
-    """A server with nothing in it."""
-    server = RedisServer(home)
+def running(home: Path, address: str = "127.0.0.1", within: Sequence[str] = ()) -> Iterator[RedisServer]:
+    """A server with nothing in it, on an address; ``within`` is the command that enters its network, if need be."""
+    server = RedisServer(home, address, within)
     server.start()
     try:
         yield server
