@@ -173,14 +173,14 @@ def _pid(layout: Layout, service: str) -> int:
 @contextmanager
 def no_targets(layout: Layout) -> Iterator[None]:
     """A deploy left Prometheus without any agent to scrape."""
-    with _scraping(layout):
+    with scraping(layout):
         yield
 
 
 @contextmanager
 def lost_agent(layout: Layout) -> Iterator[None]:
     """A deploy took the agent out of its job; something else in the job goes on, here Prometheus itself."""
-    with _scraping(layout, layout.ports.prometheus):
+    with scraping(layout, layout.ports.prometheus):
         yield
 
 
@@ -198,7 +198,7 @@ def crash_loop(layout: Layout) -> Iterator[None]:
     starter = threading.Thread(target=start_again_and_again)
     starter.start()
     try:
-        with _scraping(layout, layout.ports.metrics, port):
+        with scraping(layout, layout.ports.metrics, port):
             yield
     finally:
         ended.set()
@@ -210,7 +210,7 @@ def hung_turn(layout: Layout) -> Iterator[None]:
     """Beside the agent, a replica of it has a turn that does not end."""
     port = Ports.free().metrics
     turn = "with gauge.session() as session, session.task() as task, task.turn(): time.sleep(3600)"
-    with _replica(port, turn), _scraping(layout, layout.ports.metrics, port):
+    with _replica(port, turn), scraping(layout, layout.ports.metrics, port):
         yield
 
 
@@ -220,7 +220,7 @@ def old_prices(layout: Layout) -> Iterator[None]:
     port = Ports.free().metrics
     file = layout.folder / "old-prices.yml"
     file.write_text(f"as_of: {datetime.now(UTC).year - 1}-01-01\nmodels: {{}}\n", encoding="utf-8")
-    with _replica(port, "time.sleep(3600)", prices=str(file)), _scraping(layout, layout.ports.metrics, port):
+    with _replica(port, "time.sleep(3600)", prices=str(file)), scraping(layout, layout.ports.metrics, port):
         yield
 
 
@@ -248,7 +248,7 @@ def dead_mcp_server(layout: Layout) -> Iterator[None]:
     """Beside the agent, an idle replica of it pings a server that has gone away; mended when that replica is gone."""
     port, server = Ports.free().metrics, Ports.free().pager
     client = MCP_CLIENT.format(server=server, asks=False)
-    with _replica(port, client), _scraping(layout, layout.ports.metrics, port):
+    with _replica(port, client), scraping(layout, layout.ports.metrics, port):
         yield
 
 
@@ -260,7 +260,7 @@ def failing_mcp_server(layout: Layout) -> Iterator[None]:
         taker = threading.Thread(target=_take_connections, args=(server,), daemon=True)
         taker.start()
         client = MCP_CLIENT.format(server=server.getsockname()[1], asks=True)
-        with _replica(port, client), _scraping(layout, layout.ports.metrics, port):
+        with _replica(port, client), scraping(layout, layout.ports.metrics, port):
             yield
 
 
@@ -286,8 +286,8 @@ def _replica(port: int, does: str, prices: str | None = None) -> Iterator[subpro
 
 
 @contextmanager
-def _scraping(layout: Layout, *ports: int) -> Iterator[None]:
-    """Prometheus finds these targets, and no other, in the job of the agents."""
+def scraping(layout: Layout, *ports: int) -> Iterator[None]:
+    """Prometheus finds these ports of this machine, and no other, in the job of the agents."""
     targets = layout.etc / "targets" / "agents.yml"
     before = targets.read_text(encoding="utf-8")
     targets.write_text(json.dumps([{"targets": [f"127.0.0.1:{port}" for port in ports]}]) + "\n", encoding="utf-8")

@@ -22,8 +22,9 @@ from sample_agent.service import Service
 from sample_agent.serving import serving
 from sample_agent.settings import AGENT, ledger_url
 
-SECONDS = 20.0
-ASK = "Log a note in the CRM for Globex: call back next week"
+SECONDS = 60.0
+NOTE = "nobody knows of this note"
+ASK = f"Log a note in the CRM for Globex: {NOTE}"
 
 
 def main(state: Path, api: str) -> None:

@@ -23,7 +23,8 @@ from stack.layout import HOME, ROOT, STATE_FILE, Layout, check_free
 from stack.services import StackService, environment
 from stack.supervision import Supervisor
 
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0
+"""By when a service answers: on a busy machine, Python alone takes long to start."""
 
 Say = Callable[[str], None]
 

@@ -6,18 +6,21 @@ import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
+import requests
+
+from agentgauge.ledger import Ledger
 from stack import native, story
-from stack.chaos import killing, ledgers
+from stack.chaos import agents, killing, ledgers, networks, surroundings
 from stack.chaos.results import Result, machine
-from stack.chaos.stage import LostError, Say, Stage, now, saying
-from stack.chaos.witness import Deed, Witness, losses, unfinished
+from stack.chaos.stage import LostError, Say, Setting, Stage, now, saying
+from stack.chaos.witness import Deed, RefusedError, Witness, losses, unfinished
 from stack.layout import Layout, Ports
 
 SPEED = 20.0
@@ -26,8 +29,6 @@ PACE = 3.0
 KILLS, KILLS_IN_SHORT = 100, 12
 SETTLED_SECONDS = 300.0
 """By when everything approved has an end, or is shown as unresolved: leases run on real clocks."""
-ERRANDS = 3
-"""So many people have to get through once the cause is gone."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +42,10 @@ class Row:
     name: str
     what: str
     cause: Callable[[Stage], AbstractContextManager[None]]
-    check: Callable[[Stage], None]
+    check: Callable[[Stage], object]
     quiet: tuple[str, ...] = ()
     breaks: bool = False
     short: bool = False
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What is there before the stack starts: variables of its services' environment, and the ledger's URL."""
-
-    env: Mapping[str, str]
-    url: str
 
 
 @dataclass(frozen=True)
@@ -77,6 +70,13 @@ def ledger_on_small_disk(layout: Layout) -> Iterator[Setting]:
     with ledgers.small_disk(disk, 32):
         url = f"sqlite:///{disk / 'ledger.sqlite'}"
         yield Setting({"AGENTGAUGE_LEDGER": url}, url)
+
+
+@contextmanager
+def prometheus_on_small_disk(layout: Layout) -> Iterator[Setting]:
+    """Prometheus has a disk of its own."""
+    with ledgers.small_disk(layout.folder / "prometheus", 128), usual(layout) as setting:
+        yield setting
 
 
 def needs_root() -> str:
@@ -117,12 +117,64 @@ SCENES: tuple[Scene, ...] = (
                 quiet=(killing.OUTAGE,),
             ),
             Row(
+                "SIGTERM amid an approval",
+                "the agent is ended while it does what people have just approved",
+                agents.ended_amid_approvals,
+                agents.nothing_is_unresolved,
+                breaks=True,
+            ),
+            Row(
+                "killed between effect and record",
+                "an agent is killed when a note is in the CRM, before it can say so",
+                agents.killed_between_effect_and_record,
+                agents.a_person_is_asked,
+                quiet=(agents.UNRESOLVED,),
+            ),
+            Row(
+                "rolling update",
+                "an agent is replaced by another while requests wait for their approvals",
+                agents.rolling_update,
+                Stage.people_get_through,
+            ),
+            Row(
+                "scrape that times out",
+                "what Prometheus scrapes takes its connections and never answers",
+                surroundings.scrapes_time_out,
+                surroundings.blindness_pages,
+                quiet=(surroundings.BLIND,),
+            ),
+            Row(
+                "provider hangs",
+                "the model provider stops in the middle of its streams",
+                surroundings.provider_hangs,
+                surroundings.hanging_pages,
+                quiet=surroundings.MODEL_FAILS,
+            ),
+            Row(
+                "clock jumps",
+                "the clock of an agent jumps by two hours, and one of its replicas is an hour ahead",
+                surroundings.clock_jumps,
+                surroundings.leases_hold,
+            ),
+            Row(
                 "kill -9",
                 "processes of the stack are killed at random, one after the other",
                 killing.killed_at_random,
                 killing.all_come_back,
                 breaks=True,
                 short=True,
+            ),
+        ),
+        usual,
+    ),
+    # Its last row leaves a ledger that this version does not open again.
+    Scene(
+        (
+            Row(
+                "newer schema",
+                "a later version changes the ledger's schema while this one works on it",
+                agents.newer_schema,
+                agents.both_versions_work,
             ),
         ),
         usual,
@@ -139,6 +191,50 @@ SCENES: tuple[Scene, ...] = (
         ),
         ledger_on_small_disk,
         needs_root,
+    ),
+    Scene(
+        (
+            Row(
+                "full disk: Prometheus",
+                "not a byte is left on the disk of Prometheus",
+                surroundings.full_prometheus_disk,
+                surroundings.blindness_pages_without_disk,
+                quiet=surroundings.NO_AGENT,
+            ),
+        ),
+        prometheus_on_small_disk,
+        needs_root,
+    ),
+    Scene(
+        (
+            Row(
+                "PostgreSQL restarted",
+                "the ledger's PostgreSQL crashes and is started again",
+                networks.postgresql_restarts,
+                Stage.people_get_through,
+            ),
+            Row(
+                "PostgreSQL cut off",
+                "nothing that is sent to the ledger's PostgreSQL is answered",
+                networks.is_cut_off(networks.POSTGRESQL),
+                networks.lost_ledger_pages,
+                quiet=(ledgers.UNWRITTEN,),
+            ),
+            Row(
+                "Redis restarted",
+                "the cache's Redis is killed and started again",
+                networks.redis_restarts,
+                Stage.people_get_through,
+            ),
+            Row(
+                "Redis cut off",
+                "nothing that is sent to the cache's Redis is answered",
+                networks.is_cut_off(networks.REDIS),
+                networks.tools_run_without_cache,
+            ),
+        ),
+        networks.databases,
+        networks.needs_network,
     ),
 )
 ROWS = tuple(row for scene in SCENES for row in scene.rows)
@@ -187,34 +283,32 @@ def _play(scene: Scene, seed: int, kills: int, say: Say) -> list[Result]:
 def _play_row(layout: Layout, setting: Setting, row: Row, seed: int, kills: int, say: Say) -> Result:
     rng = Random(f"{seed} {row.name}")  # noqa: S311 - dice, not secrets
     witness = Witness(layout, row.name.replace(" ", "-").replace(":", ""), rng)
-    stage = Stage(layout, setting.url, witness, rng, say, kills)
-    say(f"{row.name}: {row.what}")
     began = time.monotonic()
-    witness.start()
-    try:
-        stage.wait_until(lambda: all(stage.is_quiet(alert) for alert in row.quiet), "all is quiet")
-        stage.began = now()
-        with row.cause(stage):
-            row.check(stage)
-        _recovers(stage)
-    except LostError as lost:
-        stage.expect(False, str(lost))
-    finally:
-        with saying(say, "letting everybody hear what became of their request"):
-            witness.stop()
-    _judge(stage, row)
+    say(f"{row.name}: {row.what}")
+    # Opened before anything breaks: what happens to the ledger's schema does not keep us from looking.
+    with closing(Ledger.open(setting.url)) as ledger:
+        stage = Stage(layout, setting, ledger, witness, rng, say, kills)
+        _break(stage, row)
+        _judge(stage, row)
     result = _result(row, seed, time.monotonic() - began, tuple(stage.seen), tuple(stage.lost))
     say(f"{row.name}: {result.verdict}")
     return result
 
 
-def _recovers(stage: Stage) -> None:
-    """Some people get through, from the question to the rating, once the cause is gone."""
-    since = time.monotonic()
-    took = stage.wait_until(
-        lambda: sum(deed.rated for deed in stage.witness.since(since)) >= ERRANDS, "people get through again"
-    )
-    stage.note(f"works again {took:.0f} s after the cause was gone")
+def _break(stage: Stage, row: Row) -> None:
+    """Let people work while the row's cause is there, and see whether they can again once it is gone."""
+    stage.witness.start()
+    try:
+        stage.wait_until(lambda: all(stage.is_quiet(alert) for alert in row.quiet), "all is quiet")
+        stage.began = now()
+        with row.cause(stage):
+            row.check(stage)
+        stage.note(f"works again {stage.people_get_through():.0f} s after the cause was gone")
+    except (LostError, RefusedError, requests.RequestException) as lost:
+        stage.expect(False, f"{type(lost).__name__}: {lost}")
+    finally:
+        with saying(stage.say, "letting everybody hear what became of their request"):
+            stage.witness.stop()
 
 
 def _judge(stage: Stage, row: Row) -> None:
@@ -226,15 +320,16 @@ def _judge(stage: Stage, row: Row) -> None:
         if deed.refused is not None:
             status, error = deed.refused
             stage.expect(status != 500, f"{deed.user} was refused with status {status}: {error}")
-    with stage.ledger() as ledger:
-        try:
-            stage.wait_until(
-                lambda: not unfinished(deeds, ledger, stage.layout), "what was approved has an end", SETTLED_SECONDS
-            )
-        except LostError as lost:
-            stage.expect(False, str(lost))
-        for loss in losses(deeds, ledger, stage.layout):
-            stage.expect(False, loss)
+
+    def all_have_ended() -> bool:
+        return not unfinished(deeds, stage.ledger, stage.layout)
+
+    try:
+        stage.wait_until(all_have_ended, "what was approved has an end", SETTLED_SECONDS)
+    except LostError as lost:
+        stage.expect(False, str(lost))
+    for loss in losses(deeds, stage.ledger, stage.layout):
+        stage.expect(False, loss)
 
 
 def _in_words(deeds: Sequence[Deed]) -> str:

@@ -7,8 +7,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
@@ -19,10 +19,14 @@ from agentgauge.ledger import Ledger
 from agentgauge.ops.prometheus import Prometheus, PrometheusError
 from stack.chaos.witness import Witness
 from stack.layout import STATE_FILE, Layout
+from stack.postgresql import PostgresServer
+from stack.redis_server import RedisServer
 
 PATIENCE_SECONDS = 600.0
 """How long to wait for anything: the machine may be busy, and a slow one loses nothing."""
 SAID_EVERY_SECONDS = 8.0
+ERRANDS = 3
+"""So many people have to get through where the agent works."""
 
 Say = Callable[[str], None]
 
@@ -31,15 +35,26 @@ class LostError(Exception):
     """What a row expects did not happen; the message says what."""
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What is there before a stack starts: variables of its services' environment, the ledger's URL, and servers."""
+
+    env: Mapping[str, str]
+    url: str
+    postgresql: PostgresServer | None = None
+    redis: RedisServer | None = None
+
+
 @dataclass
 class Stage:
-    """A running stack, and what the row that is played on it since ``began`` has seen. ``url`` is the ledger's.
+    """A running stack, and what the row that is played on it since ``began`` has seen.
 
     ``kills`` is how many processes a row kills that kills at random.
     """
 
     layout: Layout
-    url: str
+    setting: Setting
+    ledger: Ledger
     witness: Witness
     rng: Random
     say: Say
@@ -47,6 +62,11 @@ class Stage:
     began: str = ""
     seen: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """That of the ledger."""
+        return self.setting.url
 
     def note(self, text: str) -> None:
         """Say what was seen, and keep it for the table."""
@@ -72,6 +92,13 @@ class Stage:
             time.sleep(0.2)
         return time.monotonic() - began
 
+    def people_get_through(self) -> float:
+        """Wait until some have, from the question to the rating; returns the seconds it took. LostError if none do."""
+        since = time.monotonic()
+        return self.wait_until(
+            lambda: sum(deed.rated for deed in self.witness.since(since)) >= ERRANDS, "people get through"
+        )
+
     def pass_time(self, seconds: float, what: str) -> None:
         """Let something go on for a while, saying so."""
         until = time.monotonic() + seconds
@@ -83,6 +110,12 @@ class Stage:
         """Wait until the alert has reached the pager since then, and note after how long; LostError if it does not."""
         took = self.wait_until(lambda: alert in self.pages(since), f"{alert} pages", seconds)
         self.note(f"`{alert}` paged after {took:.0f} s")
+
+    def wait_for_one_of(self, alerts: Collection[str], since: str) -> None:
+        """The same of one of several alerts."""
+        took = self.wait_until(lambda: bool(self.pages(since) & set(alerts)), f"one of {', '.join(alerts)} pages")
+        paged = ", ".join(f"`{alert}`" for alert in sorted(self.pages(since) & set(alerts)))
+        self.note(f"{paged} paged after {took:.0f} s")
 
     def pages(self, since: str) -> frozenset[str]:
         """The alerts that reached the pager since then; none while it does not answer."""
@@ -138,10 +171,6 @@ class Stage:
         before = self.pid(service)
         os.kill(before, signal.SIGKILL)
         self.wait_until(lambda: self.pid(service) != before, f"{service} is started again")
-
-    def ledger(self) -> closing[Ledger]:
-        """The ledger, opened for the block."""
-        return closing(Ledger.open(self.url))
 
 
 def now() -> str:

@@ -25,17 +25,20 @@ from stack.layout import Layout
 
 HUNG_SECONDS = 120.0
 """Who has neither an answer nor a refusal by then has been left hanging."""
+READING_SECONDS = 60.0
+"""How long to wait for what came of a decision; what comes later is not awaited."""
 PEOPLE = 3
-PAUSE_SECONDS = 0.5
+PAUSE_SECONDS, PAUSE_SECONDS_AFTER_BREAK = 0.5, 3.0
 REJECTED_OF = 5
 """One in so many is rejected."""
 
 
 @dataclass
 class Deed:
-    """What one person asked for, and what they were told. ``note`` is in the CRM once it was done.
+    """What one person asked an ``agent`` (URL) for, and what they were told. ``note`` is in the CRM once it was done.
 
-    ``decided`` is the decision that the agent acknowledged, on ``action``; ``rated`` that it acknowledged a rating.
+    ``session`` is the conversation, and ``seal`` names what they were shown of the ``action`` that it waits for.
+    ``decided`` is the decision that the agent acknowledged; ``rated`` that it acknowledged a rating.
     ``refused`` is the status and error of a refusal, ``broken`` the name of the error of a broken connection; ``hung``
     that neither came. ``began`` and ``ended`` are of the monotonic clock.
     """
@@ -43,7 +46,10 @@ class Deed:
     user: str
     note: str
     began: float = field(default_factory=time.monotonic)
+    agent: str = ""
+    session: str = ""
     action: str = ""
+    seal: str = ""
     decided: str = ""
     answered: bool = False
     rated: bool = False
@@ -76,9 +82,15 @@ class Witness:
 
     def start(self) -> None:
         """Begin to ask."""
+        self._ending.clear()
         self._threads = [threading.Thread(target=self._keep_asking, daemon=True) for _ in range(PEOPLE)]
         for thread in self._threads:
             thread.start()
+
+    def start_afresh(self) -> None:
+        """Let everybody finish, and go on with the agent that ``agent`` returns by then."""
+        self.stop()
+        self.start()
 
     def stop(self) -> None:
         """Ask no more, once everybody has heard what became of their request, or given up."""
@@ -86,11 +98,11 @@ class Witness:
         for thread in self._threads:
             thread.join()
 
-    def ask(self, wait: float = HUNG_SECONDS) -> Deed:
+    def ask(self) -> Deed:
         """One person's whole errand: ask, decide, read the answer, rate it."""
         deed, rejects = self._new()
         try:
-            self._play(deed, rejects, wait)
+            self._play(deed, rejects)
         except RefusedError as refusal:
             deed.refused = (refusal.status, refusal.error)
         except requests.Timeout:
@@ -100,12 +112,26 @@ class Witness:
         deed.ended = time.monotonic()
         return deed
 
-    def open_request(self) -> Deed:
-        """Ask for something, and leave it waiting for its approval; ``action`` says which. Raises what goes wrong."""
+    def request(self) -> Deed:
+        """Ask for something, and leave it waiting for its approval. Raises what keeps it from that."""
         deed, _ = self._new()
-        _, action, _ = self._request(deed)
-        deed.action = action["id"]
+        self._request(deed)
         return deed
+
+    def decide(self, deed: Deed, rejects: bool = False) -> None:
+        """Approve or reject what waits. Raises what keeps it from that."""
+        decision = {"decision": "reject", "reason": "not now"} if rejects else {"decision": "approve"}
+        where = f"{deed.agent}/sessions/{deed.session}/approvals/{deed.action}"
+        _said(requests.post(where, json=decision | {"seen": deed.seal}, headers=self._me(), timeout=HUNG_SECONDS))
+        deed.decided = "rejected" if rejects else "approved"
+
+    def hear(self, deed: Deed) -> None:
+        """Read what came of it, if that comes soon. Raises what keeps it from that."""
+        where = f"{deed.agent}/sessions/{deed.session}/answer"
+        answer = requests.get(where, params={"wait": READING_SECONDS}, timeout=HUNG_SECONDS)
+        if answer.status_code != 204:
+            _said(answer)
+            deed.answered = True
 
     def since(self, moment: float) -> list[Deed]:
         """Those that were begun after a moment of the monotonic clock, and have ended."""
@@ -115,49 +141,37 @@ class Witness:
     def _new(self) -> tuple[Deed, bool]:
         with self._lock:
             name = f"{self._name}-{len(self.deeds)}"
-            deed = Deed(user=name, note=f"chaos {name}")
+            deed = Deed(name, f"chaos {name}", agent=self.agent())
             self.deeds.append(deed)
             return deed, self._rng.randrange(REJECTED_OF) == 0
 
     def _keep_asking(self) -> None:
-        while not self._ending.wait(PAUSE_SECONDS):
-            self.ask()
+        pause = PAUSE_SECONDS
+        while not self._ending.wait(pause):
+            pause = PAUSE_SECONDS_AFTER_BREAK if self.ask().broken else PAUSE_SECONDS
 
-    def _play(self, deed: Deed, rejects: bool, wait: float) -> None:
-        session, action, me = self._request(deed)
-        deed.action = action["id"]
-        decision = {"decision": "reject", "reason": "not now"} if rejects else {"decision": "approve"}
-        _said(
-            requests.post(
-                f"{session}/approvals/{action['id']}",
-                json=decision | {"seen": action["seal"]},
-                headers=me,
-                timeout=wait,
-            )
-        )
-        deed.decided = "rejected" if rejects else "approved"
-        patience = min(wait / 2, 60.0)
-        answer = requests.get(f"{session}/answer", params={"wait": patience}, timeout=wait)
-        if answer.status_code != 204:
-            _said(answer)
-            deed.answered = True
-        _said(requests.post(f"{session}/feedback", json={"rating": "up"}, timeout=wait))
+    def _play(self, deed: Deed, rejects: bool) -> None:
+        self._request(deed)
+        self.decide(deed, rejects)
+        self.hear(deed)
+        session = f"{deed.agent}/sessions/{deed.session}"
+        _said(requests.post(f"{session}/feedback", json={"rating": "up"}, timeout=HUNG_SECONDS))
         deed.rated = True
-        requests.delete(session, timeout=wait)
+        requests.delete(session, timeout=HUNG_SECONDS)
 
-    def _request(self, deed: Deed) -> tuple[str, dict[str, str], dict[str, str]]:
-        """The conversation's address, the action that waits for a decision, and who decides."""
-        me = {"Authorization": f"Bearer {People.of(self._layout.state).owner()[1]}"}
-        agent = self.agent()
-        opened = _said(
-            requests.post(f"{agent}/sessions", json={"user_id": deed.user}, headers=me, timeout=HUNG_SECONDS)
-        )
-        session = f"{agent}/sessions/{opened['session_id']}"
+    def _request(self, deed: Deed) -> None:
+        sessions = f"{deed.agent}/sessions"
+        who = {"user_id": deed.user}
+        opened = _said(requests.post(sessions, json=who, headers=self._me(), timeout=HUNG_SECONDS))
+        deed.session = opened["session_id"]
         ask = {"text": f"Log a note in the CRM for Globex: {deed.note}"}
-        answer = _said(requests.post(f"{session}/messages", json=ask, timeout=HUNG_SECONDS))
+        answer = _said(requests.post(f"{sessions}/{deed.session}/messages", json=ask, timeout=HUNG_SECONDS))
         if not answer["approvals"]:  # the agent says in words that it could not
             raise RefusedError(200, str(answer["text"]))
-        return session, answer["approvals"][0], me
+        deed.action, deed.seal = answer["approvals"][0]["id"], answer["approvals"][0]["seal"]
+
+    def _me(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {People.of(self._layout.state).owner()[1]}"}
 
 
 def _said(answer: requests.Response) -> dict[str, Any]:
@@ -170,7 +184,7 @@ def _said(answer: requests.Response) -> dict[str, Any]:
 
 def losses(deeds: list[Deed], ledger: Ledger, layout: Layout) -> Iterator[str]:
     """A sentence for each decision or rating that was acknowledged and is not kept, and for what was done twice."""
-    actions, notes = build_autonomy(ledger, state=layout.state).actions, _notes(layout)
+    actions, notes = build_autonomy(ledger, state=layout.state).actions, notes_in(layout)
     for deed in deeds:
         done = notes[deed.note]
         if done > 1:
@@ -204,6 +218,7 @@ def unfinished(deeds: list[Deed], ledger: Ledger, layout: Layout) -> list[Action
     return [one for one in approved if one.finished_at is None and one.id not in unresolved]
 
 
-def _notes(layout: Layout) -> Counter[str]:
+def notes_in(layout: Layout) -> Counter[str]:
+    """How often each note is in the CRM."""
     with closing(sqlite3.connect(layout.state / "crm.sqlite", timeout=30)) as crm:
-        return Counter(text for (text,) in crm.execute("SELECT text FROM notes WHERE text LIKE '%chaos %'"))
+        return Counter(text for (text,) in crm.execute("SELECT text FROM notes"))

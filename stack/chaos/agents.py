@@ -1,0 +1,182 @@
+"""Agents that are ended, killed or replaced while people decide."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import requests
+
+from sample_agent.assembly import build_autonomy
+from stack import causes
+from stack.chaos.stage import LostError, Stage
+from stack.chaos.witness import Deed, notes_in
+from stack.killed_agent import NOTE
+from stack.layout import ROOT, Ports
+from stack.services import environment
+
+WRITER = "update_crm"
+"""The tool that writes what people ask for."""
+UNRESOLVED = "AgentActionUnresolved"
+"""What pages when nobody knows whether an action happened."""
+ENDS, AT_ONCE = 3, 3
+"""So often the agent is ended, each time with so many approvals under way."""
+END_SECONDS = 120.0
+AGENT = ("-m", "sample_agent")
+NEWER_AGENT = ("-m", "stack.chaos.newer_agent")
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One more process of the agent."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+
+@contextmanager
+def replica(
+    stage: Stage, name: str, program: tuple[str, ...] = AGENT, env: Mapping[str, str] = {}
+) -> Iterator[Replica]:
+    """Run one more process of the agent on the same ledger; ended with the block. LostError if it does not start."""
+    ports = Ports.free()
+    command = [sys.executable, *program, "serve", f"--port={ports.agent}", f"--metrics-port={ports.metrics}"]
+    log = stage.layout.logs / f"{name}.log"
+    everything = {**environment(stage.layout), "AGENTGAUGE_LEDGER": stage.url, **env}
+    with (
+        log.open("wb") as written,
+        subprocess.Popen(command, cwd=ROOT, env=everything, stdout=written, stderr=subprocess.STDOUT) as process,
+    ):
+        made = Replica(f"http://127.0.0.1:{ports.agent}", process)
+
+        def answers_or_ended() -> bool:
+            return process.poll() is not None or _is_healthy(made.url)
+
+        try:
+            stage.wait_until(answers_or_ended, f"{name} answers")
+            if process.poll() is not None:
+                raise LostError(f"{name} did not start: {log.read_text(encoding='utf-8').strip()[-500:]}")
+            yield made
+        finally:
+            end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM, and SIGKILL if that is not heeded."""
+    process.terminate()
+    try:
+        process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+@contextmanager
+def ended_amid_approvals(stage: Stage) -> Iterator[None]:
+    """SIGTERM, some times, while the agent does what people have just approved, which takes it some seconds."""
+    deeds: list[Deed] = []
+    with causes.fault("slow-tool", WRITER)(stage.layout):
+        for number in range(ENDS):
+            stage.wait_until(lambda: _is_healthy(stage.layout.agent), "the agent answers")
+            asked = [stage.witness.request() for _ in range(AT_ONCE)]
+            for deed in asked:
+                stage.witness.decide(deed)
+            deeds += asked
+            stage.pass_time(stage.rng.uniform(0, 3), f"{AT_ONCE} approvals are under way")
+            before = stage.pid("agent")
+            os.kill(before, signal.SIGTERM)
+            stage.wait_until(lambda: stage.pid("agent") != before, f"the agent is started again ({number + 1})")  # noqa: B023 - waited for here
+        stage.wait_until(lambda: _is_healthy(stage.layout.agent), "the agent answers")
+    stage.note(f"{ENDS} times SIGTERM, with {AT_ONCE} approvals under way each time")
+    yield
+
+
+def nothing_is_unresolved(stage: Stage) -> None:
+    """What was approved has been done, and nobody has to look whether it was."""
+    approved = {deed.action for deed in stage.witness.deeds if deed.decided == "approved"}
+    actions = build_autonomy(stage.ledger, state=stage.layout.state).actions
+
+    def all_have_ended() -> bool:
+        return all(actions.get(action).finished_at is not None for action in approved)
+
+    stage.wait_until(all_have_ended, "what was approved has been done", END_SECONDS)
+
+
+@contextmanager
+def killed_between_effect_and_record(stage: Stage) -> Iterator[None]:
+    """An agent is killed when a note is in the CRM, and before it could say so; a person looks, and settles it."""
+    with causes.killed_agent(stage.layout):
+        yield
+
+
+def a_person_is_asked(stage: Stage) -> None:
+    """Somebody is paged to look whether it happened; nobody carries it out again meanwhile."""
+    before = notes_in(stage.layout)[NOTE]
+    stage.wait_for_page(UNRESOLVED, stage.began)
+    stage.expect(notes_in(stage.layout)[NOTE] == before, "the note was written again")
+
+
+@contextmanager
+def rolling_update(stage: Stage) -> Iterator[None]:
+    """An agent is replaced by another while requests wait for their approvals."""
+    with replica(stage, "old-agent") as old:
+        stage.witness.agent = lambda: old.url
+        waiting = [stage.witness.request() for _ in range(AT_ONCE)]
+        with replica(stage, "new-agent") as new:
+            stage.witness.agent = lambda: new.url
+            stage.note(f"the old agent ended with {AT_ONCE} requests waiting")
+            end(old.process)
+            _decide_and_hear(stage, waiting, new.url)
+            yield
+            back_to_the_stacks_agent(stage)
+
+
+@contextmanager
+def newer_schema(stage: Stage) -> Iterator[None]:
+    """A later version of the agent changes the ledger's schema while an agent of this version works on it."""
+    with replica(stage, "this-version") as old:
+        stage.witness.agent = lambda: old.url
+        waiting = [stage.witness.request() for _ in range(AT_ONCE)]
+        with replica(stage, "later-version", NEWER_AGENT) as new:
+            stage.witness.agent = lambda: stage.rng.choice((old.url, new.url))
+            _decide_and_hear(stage, waiting, new.url)
+            yield
+            back_to_the_stacks_agent(stage)
+
+
+def both_versions_work(stage: Stage) -> None:
+    """People get through at either version; an agent of this version that starts now says that it is too old."""
+    stage.people_get_through()
+    try:
+        with replica(stage, "this-version-again"):
+            stage.note("an agent of this version starts on the later schema")
+    except LostError as refused:
+        stage.expect("upgrade agentgauge" in str(refused), str(refused))
+        stage.note("an agent of this version that starts afterwards says that it has to be upgraded")
+
+
+def _decide_and_hear(stage: Stage, deeds: list[Deed], url: str) -> None:
+    """Go on with requests at another agent than the one that was asked."""
+    for deed in deeds:
+        deed.agent = url
+        stage.witness.decide(deed)
+    for deed in deeds:
+        stage.witness.hear(deed)
+        stage.expect(deed.answered, f"{deed.user} had no answer after the approval")
+
+
+def back_to_the_stacks_agent(stage: Stage) -> None:
+    """Let those who talk to a replica that is about to end have their answers."""
+    stage.witness.agent = lambda: stage.layout.agent
+    stage.witness.start_afresh()
+
+
+def _is_healthy(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/health", timeout=5).ok
+    except requests.RequestException:
+        return False
