@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -346,6 +347,16 @@ def test_replicas_that_start_at_once_make_one_ledger(url: str) -> None:
     with ThreadPoolExecutor(replicas) as pool:
         assert len(set(pool.map(start, range(replicas)))) == 1
     assert [row.turns for row in sql(url, "SELECT turns FROM agentgauge_usage")] == [replicas]
+
+
+def test_a_ledger_that_needs_no_migration_opens_whoever_is_writing(tmp_path: Path) -> None:
+    """An agent that is started again, or a command on a busy day, needs nothing but to read it."""
+    file = tmp_path / "ledger.sqlite"
+    Ledger.open(f"sqlite:///{file}").close()
+    with closing(sqlite3.connect(file, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        with closing(Ledger.open(f"sqlite:///{file}")) as ledger:
+            assert ledger.spend_today("a") == {}
 
 
 def test_replicas_that_write_the_same_users_do_not_lock_each_other_out(url: str) -> None:

@@ -326,18 +326,34 @@ def migrate(connection: Connection) -> bytes:
         META.create(connection)
         connection.execute(META.insert().values(name="schema_version", value="0"))
         connection.execute(META.insert().values(name="pseudonym_key", value=secrets.token_bytes(32).hex()))
-    rows = connection.execute(META.select()).all()
-    stored = {row.name: row.value for row in rows}
+    version, key = _stored(connection)
+    if version < VERSION:
+        _add_what_is_missing(connection)
+        connection.execute(META.update().where(META.c.name == "schema_version").values(value=str(VERSION)))
+    return key
+
+
+def key_if_current(connection: Connection) -> bytes | None:
+    """The pseudonym key, if the schema has VERSION; None if ``migrate`` has something to do. It only reads.
+
+    Raises NewerSchemaError, as ``migrate`` does.
+    """
+    if not inspect(connection).has_table(META.name):
+        return None
+    version, key = _stored(connection)
+    return key if version == VERSION else None
+
+
+def _stored(connection: Connection) -> tuple[int, bytes]:
+    """The version and the pseudonym key; NewerSchemaError when the database is ahead of the code."""
+    stored = {row.name: row.value for row in connection.execute(META.select())}
     version = int(stored["schema_version"])
     if version > VERSION:
         raise NewerSchemaError(
             f"its schema has version {version}, this agentgauge knows {VERSION} at most; "
             "upgrade agentgauge (schemas are never taken back)"
         )
-    if version < VERSION:
-        _add_what_is_missing(connection)
-        connection.execute(META.update().where(META.c.name == "schema_version").values(value=str(VERSION)))
-    return bytes.fromhex(stored["pseudonym_key"])
+    return version, bytes.fromhex(stored["pseudonym_key"])
 
 
 def _add_what_is_missing(connection: Connection) -> None:

@@ -44,6 +44,7 @@ from agentgauge.ledger.schema import (
     THROTTLES,
     USAGE,
     NewerSchemaError,
+    key_if_current,
     migrate,
 )
 from agentgauge.vocabulary import COHORT_WEEKS
@@ -130,8 +131,7 @@ class Ledger:
         self._retention_days = retention_days
         self._now = now
         self.upserting = _upserting(engine.dialect.name)
-        with self.writing() as connection:
-            self._key = migrate(connection)
+        self._key = self._known_key() or self._migrated()
         in_forked_children(self._forget_connections)
 
     @classmethod
@@ -157,6 +157,15 @@ class Ledger:
         except (NewerSchemaError, SQLAlchemyError) as error:
             engine.dispose()
             raise LedgerError(f"the ledger {_shown(parsed)} cannot be used: {_first_line(error)}") from error
+
+    def _known_key(self) -> bytes | None:
+        # Reading first: whoever opens a ledger that is as it should be waits for no writer, and asks no write of it.
+        with self.reading() as connection:
+            return key_if_current(connection)
+
+    def _migrated(self) -> bytes:
+        with self.writing() as connection:
+            return migrate(connection)
 
     @property
     def retention_days(self) -> int:
