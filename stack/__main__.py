@@ -257,7 +257,7 @@ def chaos(
     write: Annotated[bool, typer.Option("--write", help="Keep the results: the docs show them.")] = False,
 ) -> None:
     """Break what the agent stands on, under load; table of what survived and what was lost."""
-    from stack.chaos import results, rows  # load the agent and its SDK, which nothing else here needs
+    from stack.chaos import play, results, rows  # load the agent and its SDK, which nothing else here needs
 
     scenes = rows.chosen(only, short)
     if not scenes:
@@ -270,7 +270,7 @@ def chaos(
 
     say(f"seed {seed} (SEED={seed} throws the same dice)")
     try:
-        played = rows.run(scenes, seed, rows.KILLS_IN_SHORT if short else rows.KILLS, say)
+        played = play.run(scenes, seed, play.KILLS_IN_SHORT if short else play.KILLS, say)
     except StackError as error:
         _fail(str(error))
     if write:

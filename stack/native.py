@@ -164,7 +164,7 @@ def temporary(
             yield state
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=READY_SECONDS)
 
 
 def _relay(lines: IO[str] | None, said: list[str], say: Say) -> None:
