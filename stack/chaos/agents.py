@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -123,29 +123,27 @@ def a_person_is_asked(stage: Stage) -> None:
 @contextmanager
 def rolling_update(stage: Stage) -> Iterator[None]:
     """An agent is replaced by another while requests wait for their approvals."""
-    with replica(stage, "old-agent") as old:
-        stage.witness.agent = lambda: old.url
+    with replica(stage, "old-agent") as old, talking_to(stage, lambda: old.url):
         waiting = [stage.witness.request() for _ in range(AT_ONCE)]
-        with replica(stage, "new-agent") as new:
-            stage.witness.agent = lambda: new.url
-            stage.note(f"the old agent ended with {AT_ONCE} requests waiting")
+        with replica(stage, "new-agent") as new, talking_to(stage, lambda: new.url):
+            stage.witness.start_afresh()  # as whatever spreads the users over the agents does before it ends one
             end(old.process)
+            stage.note(f"the old agent ended with {AT_ONCE} requests waiting")
             _decide_and_hear(stage, waiting, new.url)
             yield
-            back_to_the_stacks_agent(stage)
 
 
 @contextmanager
 def newer_schema(stage: Stage) -> Iterator[None]:
     """A later version of the agent changes the ledger's schema while an agent of this version works on it."""
-    with replica(stage, "this-version") as old:
-        stage.witness.agent = lambda: old.url
+    with replica(stage, "this-version") as old, talking_to(stage, lambda: old.url):
         waiting = [stage.witness.request() for _ in range(AT_ONCE)]
-        with replica(stage, "later-version", NEWER_AGENT) as new:
-            stage.witness.agent = lambda: stage.rng.choice((old.url, new.url))
+        with (
+            replica(stage, "later-version", NEWER_AGENT) as new,
+            talking_to(stage, lambda: stage.rng.choice((old.url, new.url))),
+        ):
             _decide_and_hear(stage, waiting, new.url)
             yield
-            back_to_the_stacks_agent(stage)
 
 
 def both_versions_work(stage: Stage) -> None:
@@ -169,10 +167,15 @@ def _decide_and_hear(stage: Stage, deeds: list[Deed], url: str) -> None:
         stage.expect(deed.answered, f"{deed.user} had no answer after the approval")
 
 
-def back_to_the_stacks_agent(stage: Stage) -> None:
-    """Let those who talk to a replica that is about to end have their answers."""
-    stage.witness.agent = lambda: stage.layout.agent
-    stage.witness.start_afresh()
+@contextmanager
+def talking_to(stage: Stage, agent: Callable[[], str]) -> Iterator[None]:
+    """People turn to the agent that this returns, and after the block to the stack's own, once they were answered."""
+    stage.witness.agent = agent
+    try:
+        yield
+    finally:
+        stage.witness.agent = lambda: stage.layout.agent
+        stage.witness.start_afresh()
 
 
 def _is_healthy(url: str) -> bool:

@@ -86,14 +86,13 @@ def clock_jumps(stage: Stage) -> Iterator[None]:
     with (
         agents.replica(stage, "jumping-clock", env=_faked(jumping)) as one,
         agents.replica(stage, "clock-ahead", env=_faked(ahead)) as other,
+        agents.talking_to(stage, lambda: stage.rng.choice((one.url, other.url))),
     ):
-        stage.witness.agent = lambda: stage.rng.choice((one.url, other.url))
         for seconds in (*JUMPS_SECONDS, 0):
             _set_clock(jumping, seconds)
             took = stage.people_get_through()
             stage.note(f"people get through {took:.0f} s after a jump to {seconds:+} s")
         yield
-        agents.back_to_the_stacks_agent(stage)
 
 
 def leases_hold(stage: Stage) -> None:
