@@ -19,7 +19,7 @@ from alerts.catalog import ALERTS
 from alerts.docs import alert_table
 from alerts.rules import render
 from bundle.__main__ import app as bundle_app
-from stack import drill_results
+from stack import drill_results, walks
 from stack.chaos import results as chaos_results
 from stack.chaos.rows import ROWS
 from stack.drill import SCENES
@@ -64,6 +64,7 @@ def pages() -> dict[str, str]:
         "commands.md": _commands(),
         "python.md": _python(),
         "drill.md": _drill(),
+        "incidents.md": walks.page(drill_results.load()),
         "../chaos.md": chaos_results.page([(row.name, row.what) for row in ROWS], chaos_results.load()),
     }
     return {name: f"{GENERATED}{text.rstrip()}\n" for name, text in made.items()}
