@@ -71,7 +71,7 @@ class Preferences:
         """The p-value of a two-sided sign test on the decided pairs: how likely so much would be of two equals."""
         decided, fewer = self.before + self.after, min(self.before, self.after)
         as_few = sum(comb(decided, wins) for wins in range(fewer + 1))
-        return min(1.0, 2.0 * as_few / 2.0**decided)
+        return min(1.0, 2 * as_few / (1 << decided))
 
     @property
     def verdict(self) -> str:
