@@ -98,7 +98,7 @@ def improve(
         tell(f"{lesson}, under prompts {prompts.version}")
         made = app.load_scenarios(lambda: _parsed(scenarios_of(lesson, app.tool_names), lesson))
         if not dry_run:
-            made = _proven(app, guilty, made, judge)
+            made = _proven(app, guilty, made, judge, parallel)
             tell(f"{len(made)} scenarios made of it fail on {prompts.version}, as they must")
         rule = lesson.rule if model is None else _written_by(model, app, guilty, prompts, lesson)
         drafted = draft(prompts, lesson, rule, library.next_version())
@@ -170,9 +170,11 @@ def _parsed(entries: Sequence[dict[str, Any]], lesson: Lesson) -> list[Scenario]
     return [Scenario.model_validate(entry) for entry in entries]
 
 
-def _proven(app: AgentApp, guilty: Candidate, scenarios: list[Scenario], judge: str | None) -> list[Scenario]:
+def _proven(
+    app: AgentApp, guilty: Candidate, scenarios: list[Scenario], judge: str | None, parallel: int
+) -> list[Scenario]:
     """The scenarios that fail on the prompts in force; ends the command if there is none."""
-    proof = prove(app, guilty, scenarios, judge)
+    proof = prove(app, guilty, scenarios, judge, parallel)
     proven = [one for one in scenarios if proof.holds(one.name)]
     for one in scenarios:
         if proven and one not in proven:

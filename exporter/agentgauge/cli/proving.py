@@ -21,6 +21,8 @@ from agentgauge.prompts.library import PromptError
 
 TRIALS = 3
 """Of each scenario; it is proven if most of them fail."""
+PARALLEL = 8
+"""Of them at a time, unless the command says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,16 @@ def keep_proven(app: AgentApp, file: Path, guilty: Mapping[str, str], judging_mo
     return [f"{name} is left out: {why}" for name, why in left_out.items()]
 
 
-def prove(app: AgentApp, guilty: Candidate, scenarios: list[Scenario], judging_model: str | None) -> Proof:
+def prove(
+    app: AgentApp, guilty: Candidate, scenarios: list[Scenario], judging_model: str | None, parallel: int = PARALLEL
+) -> Proof:
     """Run each scenario TRIALS times on the version that people objected to; a ``judging_model`` judges criteria.
 
-    Raises AppError if a trial gave no result or cannot be run.
+    ``parallel`` trials run at a time. Raises AppError if a trial gave no result or cannot be run.
     """
-    work = functools.partial(_trials, scenarios=scenarios, judging_model=judging_model, judgements=app.state)
+    work = functools.partial(
+        _trials, scenarios=scenarios, judging_model=judging_model, judgements=app.state, parallel=parallel
+    )
     version, trials = on_trial(app, guilty, work)
     return Proof(
         version,
@@ -84,14 +90,14 @@ def _write(file: Path, entries: list[Any]) -> None:
 
 
 async def _trials(
-    runner: TrialRunner, *, scenarios: list[Scenario], judging_model: str | None, judgements: Path
+    runner: TrialRunner, *, scenarios: list[Scenario], judging_model: str | None, judgements: Path, parallel: int
 ) -> tuple[Version, list[Trial]]:
     trials: list[Trial] = []
     judge = None
     if judging_model is not None:
         judge = Judge(functools.partial(runner.judge, judging_model), judging_model, judgements / "judgements")
     todo = attempts([one.model_copy(update={"trials": TRIALS}) for one in scenarios], TRIALS)
-    ended = await run(todo, runner.answer, trials.append, judge=judge)
+    ended = await run(todo, runner.answer, trials.append, parallel=parallel, judge=judge)
     if not ended.complete:
         raise AppError(f"the scenarios cannot be proven: {ended.errors[0]}")
     return runner.version, trials

@@ -82,7 +82,7 @@ async def test_edits_become_a_version_that_needs_them_no_more(
         proposed = approvals.get(answer.waiting[0]).proposal.arguments
         approvals.edit(answer.waiting[0], {**proposed, "text": f"{proposed['text']} #renewal"}, "ann", "tag it")
     # So many trials that "as good" can be shown on the agent's own scenarios.
-    options = ("--allow-played", "--yes", "--sample", "18", "--trials", "2")
+    options = ("--allow-played", "--yes", "--sample", "18", "--trials", "2", "--parallel", "1")
     said = await asyncio.to_thread(run, "feedback", "improve", *options)
     assert "update_crm: “#renewal” added to text in 4 of 4 edits" in said
     assert "4 scenarios made of it fail on v2, as they must" in said
