@@ -15,7 +15,7 @@ from agentgauge.evals.history import Run, Trial, Version
 from agentgauge.evals.transcript import Called, Said, TrialTranscript
 from stack.layout import HOME, ROOT
 
-pytestmark = pytest.mark.formats
+pytestmark = [pytest.mark.formats, pytest.mark.timeout(3600)]  # the first time, hundreds of packages are installed
 
 INSPECT = "inspect-ai==0.3.285"
 PROMPTFOO = ("promptfoo@0.121.20", "@libsql/linux-x64-gnu")
@@ -50,7 +50,7 @@ def run(*command: str | Path, **environment: str) -> str:
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=3000,
         check=False,
     )
     assert done.returncode == 0, done.stderr + done.stdout
