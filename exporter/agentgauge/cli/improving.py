@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,12 +36,14 @@ from agentgauge.feedback.drafting import DraftError, draft, request, rule_in
 from agentgauge.feedback.evidence import Evidence, evidence
 from agentgauge.feedback.lessons import Lesson, lessons
 from agentgauge.feedback.lessons import scenarios as scenarios_of
+from agentgauge.feedback.rated import lessons_of_thumbs
 from agentgauge.prompts.activations import PromptActivations
 from agentgauge.prompts.library import PromptLibrary, Prompts, difference
+from agentgauge.transcripts.store import Transcripts
 
 if TYPE_CHECKING:
-    from agentgauge.autonomy.actions import Action
     from agentgauge.ledger import Ledger
+    from agentgauge.transcripts.transcript import Transcript
 
 SUITE = "feedback"
 """What the runs of both versions are called in the history of evaluations."""
@@ -77,7 +80,7 @@ def improve(
     by: By = "unknown",
     as_json: AsJson = False,
 ) -> None:
-    """Make a new version of the prompts from what people rejected and edited; activate it if it is better.
+    """Make a new version of the prompts from what people rejected, edited and rated down; activate it if it is better.
 
     The most frequent objection becomes scenarios, which must fail on the prompts in force, and a sentence for the
     prompts. Both versions are tried on these scenarios and on your own suites; --sample takes some of your own. Exit
@@ -92,7 +95,8 @@ def improve(
         prompts = library.load(active.version if active else None)
         guilty = Candidate(app.version, prompts, recording=recording)
         decided = decided_in(app, ledger, days)
-        lesson = _chosen(decided, prompts.version, tool, theme, days)
+        drawn = [*lessons(decided, prompts.version), *lessons_of_thumbs(_rated(app, ledger, days), prompts.version)]
+        lesson = _chosen(drawn, prompts.version, tool, theme, days)
         for line in effects_so_far(decided, activations, prompts.version):
             tell(line)
         tell(f"{lesson}, under prompts {prompts.version}")
@@ -147,8 +151,15 @@ def improve(
             stop(no.why, no.status)
 
 
-def _chosen(decided: list[Action], in_force: str, tool: str | None, theme: str | None, days: int) -> Lesson:
-    drawn = lessons(decided, in_force)
+def _rated(app: AgentApp, ledger: Ledger, days: int) -> list[Transcript]:
+    """The conversations that users rated down in the last days, with what was said."""
+    transcripts = Transcripts(ledger, app.name)
+    newest = transcripts.newest("thumbs_down", since=ledger.now() - timedelta(days=days))
+    return [transcripts.get(one.session) for one in newest]
+
+
+def _chosen(drawn: list[Lesson], in_force: str, tool: str | None, theme: str | None, days: int) -> Lesson:
+    drawn = sorted(drawn, key=lambda one: -one.times)
     fitting = [
         one
         for one in drawn
@@ -174,6 +185,8 @@ def _proven(
     app: AgentApp, guilty: Candidate, scenarios: list[Scenario], judge: str | None, parallel: int
 ) -> list[Scenario]:
     """The scenarios that fail on the prompts in force; ends the command if there is none."""
+    if judge is None and not any(one.demands_without_judge for one in scenarios):
+        refuse("only a judge can tell whether a version does better: --judge MODEL has a model judge the trials")
     proof = prove(app, guilty, scenarios, judge, parallel)
     proven = [one for one in scenarios if proof.holds(one.name)]
     for one in scenarios:

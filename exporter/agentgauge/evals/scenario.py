@@ -70,9 +70,10 @@ class Scenario(_Document):
     trials: int | None = Field(default=None, ge=1, le=100)
     tags: list[Name] = []
 
-    @model_validator(mode="after")
-    def _demands_something(self) -> Scenario:
-        # Without a demand every answer would pass. With any match but superset, no tool at all is a demand, too.
+    @property
+    def demands_without_judge(self) -> bool:
+        """Whether anything is demanded that a check can see."""
+        # With any match but superset, no tool at all is a demand, too.
         demands = (
             self.expected_tools,
             self.match != "superset",
@@ -82,9 +83,13 @@ class Scenario(_Document):
             self.expected_tool_sequence,
             self.expected_arguments,
             self.forbidden_tools,
-            self.judge,
         )
-        if not any(demands):
+        return any(demands)
+
+    @model_validator(mode="after")
+    def _demands_something(self) -> Scenario:
+        # Without a demand every answer would pass.
+        if not (self.demands_without_judge or self.judge):
             raise ValueError("demands nothing, so every answer would pass; add expected_tools, for example")
         return self
 

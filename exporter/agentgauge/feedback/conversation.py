@@ -5,7 +5,7 @@ Messages may have the shape of Anthropic's Messages API, or of OpenAI's chat com
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from agentgauge.autonomy.actions import Action
@@ -19,10 +19,15 @@ def messages_before(action: Action) -> list[Mapping[str, Any]]:
 
 
 def user_texts(action: Action) -> list[str]:
+    """What the user typed before an action, oldest first, without the texts in tool results."""
+    return texts_of_user(_messages(action))
+
+
+def texts_of_user(messages: Iterable[Mapping[str, Any]]) -> list[str]:
     """What the user typed, oldest first, without the texts in tool results."""
     return [
         block["text"]
-        for message in _messages(action)
+        for message in messages
         if message["role"] == "user"
         for block in _blocks(message)
         if block["type"] == "text" and block["text"].strip()

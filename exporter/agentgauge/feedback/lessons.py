@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -38,10 +38,11 @@ class Lesson:
     ``theme`` is what the report calls it, ``times`` of so many rejections or edits (``of``) of the tool. ``reasons``
     are the reviewers' own words. ``rule`` is a sentence for the model, made from these and from the edits alone;
     ``of_tool`` says that it belongs into the tool's description, and not into the system prompt. ``expected`` are
-    arguments that a call must have from now on, as far as the edits tell.
+    arguments that a call must have from now on, as far as the edits tell. A lesson of thumbs down is of no tool, and
+    has what the users ``said`` in place of ``actions``.
     """
 
-    kind: Literal["rejected", "edited"]
+    kind: Literal["rejected", "edited", "rated"]
     prompt_version: str
     tool: str
     theme: str
@@ -52,11 +53,14 @@ class Lesson:
     of_tool: bool
     expected: Mapping[str, Any]
     actions: tuple[Action, ...]
+    said: tuple[tuple[str, ...], ...] = ()
 
     def __str__(self) -> str:
         """As in "update_crm: “#renewal” added to text in 4 of 4 edits"."""
         if self.kind == "edited":
             return f"{self.tool}: {self.theme} in {self.times} of {self.of} edits"
+        if self.kind == "rated":
+            return f"answers: thumbs down for {self.theme!r} {self.times} times"
         return f"{self.tool}: rejected as {self.theme!r} {self.times} times of {self.of}"
 
 
@@ -78,16 +82,23 @@ def scenarios(lesson: Lesson, tools: Collection[str]) -> list[dict[str, Any]]:
     ``tools`` are those that a scenario may expect. The same conversation makes one scenario.
     """
     made: dict[str, dict[str, Any]] = {}
-    for action in reversed(lesson.actions):
-        scenario = scenario_of(action, tools)
-        if scenario is None:
-            continue
-        if lesson.kind == "edited":
-            scenario |= demands(lesson.tool, lesson.expected, lesson.rule)
+    for scenario in _each(lesson, tools):
         said = json.dumps([scenario["input"], scenario.get("turns", [])])
         if said not in made and len(made) < MOST_SCENARIOS:
             made[said] = scenario
     return list(made.values())
+
+
+def _each(lesson: Lesson, tools: Collection[str]) -> Iterator[dict[str, Any]]:
+    """Yield a scenario for each conversation behind a lesson that was stored, the newest first."""
+    for action in reversed(lesson.actions):
+        scenario = scenario_of(action, tools)
+        if scenario is not None:
+            yield scenario | (demands(lesson.tool, lesson.expected, lesson.rule) if lesson.kind == "edited" else {})
+    for number, (first, *rest) in enumerate(lesson.said, start=1):
+        judge = f"A user who asks this has no cause to rate the answer down for “{lesson.theme}”."
+        named = {"name": f"rated_{lesson.theme}_{number}", "input": first, "turns": rest}
+        yield {**named, "judge": judge, "approvals": ["approve"] * (1 + len(rest)), "tags": ["rated"]}
 
 
 def _of_rejections(failure: PlanningFailure, rejected: Sequence[Action]) -> Lesson:

@@ -22,6 +22,8 @@ from agentgauge.feedback.lessons import lessons, scenarios
 from agentgauge.ledger import Ledger
 from agentgauge.prompts.activations import PromptActivations
 from agentgauge.prompts.library import Prompts
+from agentgauge.transcripts.store import Transcripts
+from agentgauge.transcripts.transcript import Occasion, Transcript
 from agentgauge.vocabulary import Decision
 
 TOOLS_FILE = "# Keep these short.\n\nnote: >-\n  Writes a note.\n"
@@ -247,6 +249,50 @@ def test_what_happened_under_other_prompts_or_without_a_reason_is_no_lesson(ledg
     result = improve()
     assert result.exit_code == 1
     assert "people objected to nothing often enough under prompts v1" in result.stderr
+
+
+def rate_down(ledger: Ledger, reason: str, times: int) -> None:
+    """Users asked something and rated the answer down."""
+    for number in range(times):
+        messages = [
+            {"role": "user", "content": f"How is customer {number}?"},
+            {"role": "assistant", "content": "Fine."},
+        ]
+        now = ledger.now()
+        Transcripts(ledger, "noting").put(
+            Transcript(
+                session=f"s-{reason}-{number}",
+                user=None,
+                at=now,
+                version="1",
+                prompt_version="v1",
+                tool_calls=0,
+                turns=1,
+                cost_usd=0.01,
+                text="full",
+                occasions=(Occasion("thumbs_down", now, reason),),
+                messages=messages,
+            )
+        )
+
+
+def test_thumbs_down_for_what_prompts_can_mend_are_a_lesson_for_a_judge(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No check knows a good tone; that an answer was slow is not the prompts' fault."""
+    rate_down(ledger, "too_slow", 4)
+    rate_down(ledger, "tone", 3)
+    blind = improve()
+    assert blind.exit_code == 1
+    assert "only a judge can tell" in blind.stderr
+    drafted = improve("--dry-run")
+    assert "answers: thumbs down for 'tone' 3 times" in drafted.stdout
+    assert "+Mind the tone of your answers" in drafted.stdout
+    monkeypatch.setenv("NOTING_DRAFT", "FAIL Rude.")
+    judged = improve("--judge", "large", "--trials", "1", "--sample", "1")
+    assert "3 scenarios made of it fail on v1, as they must" in judged.stdout
+    assert judged.exit_code == 3
+    assert "no gain is shown on what people objected to" in judged.stderr
 
 
 def trials(prompts: str, passed: int, of: int, cost: float = 0.01) -> tuple[Version, list[Trial]]:
