@@ -124,7 +124,7 @@ def test_a_played_run_is_no_evidence_about_prompts(ledger: Ledger, monkeypatch: 
     """A script is not a model: the gain is shown, and only --allow-played takes it for one."""
     monkeypatch.setenv("NOTING_PLAYED", "1")
     tag_four(ledger)
-    result = improve("--yes")
+    result = improve("--yes", "--sample", "1", "--trials", "1")
     assert result.exit_code == 3
     assert "no evidence about the prompts: the answers were played" in result.stderr
     assert in_force(ledger) == "v1"

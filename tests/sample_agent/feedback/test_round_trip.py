@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -71,25 +70,29 @@ async def test_a_reason_for_rejections_becomes_a_version_that_is_rejected_less(
     assert rates == {"v1": 0.5, "v2": 1.0}
 
 
-async def test_edits_become_a_version_that_needs_them_no_more(
-    companion: SalesCompanion, gauge: AgentGauge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_edits_become_a_draft_that_needs_them_no_more(
+    companion: SalesCompanion, gauge: AgentGauge, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The tag that reps put into four notes by hand; played, so it shows the way and nothing about a real model."""
-    monkeypatch.setattr(settings, "PROMPTS", shutil.copytree(settings.PROMPTS, tmp_path / "prompts"))
-    for account in ACCOUNTS[:4]:
+    """The tag that reps put into four notes; with one trial of one scenario of its own, nothing is activated."""
+    own = state / "scenarios"
+    own.mkdir()
+    (own / "thanks.yml").write_text("{name: thanks, input: Thanks!, match: strict}\n", encoding="utf-8")
+    monkeypatch.setattr(settings, "SCENARIOS", own)
+    for account in ACCOUNTS:
         answer = await companion.answer(Conversation(gauge.session("rep-1")), REQUESTS[1].format(account=account))
         approvals = companion.supervisor.autonomy.approvals
         proposed = approvals.get(answer.waiting[0]).proposal.arguments
         approvals.edit(answer.waiting[0], {**proposed, "text": f"{proposed['text']} #renewal"}, "ann", "tag it")
-    # So many trials that "as good" can be shown on the agent's own scenarios.
-    options = ("--allow-played", "--yes", "--sample", "18", "--trials", "2", "--parallel", "1")
-    said = await asyncio.to_thread(run, "feedback", "improve", *options)
-    assert "update_crm: “#renewal” added to text in 4 of 4 edits" in said
-    assert "4 scenarios made of it fail on v2, as they must" in said
-    assert "in the CRM. Add the tag #renewal to text." in said
-    assert "on what people objected to: better" in said
-    assert "played: no model was asked" in said
-    assert "prompts v3 are in force" in said
+    command = ["feedback", "improve", "--allow-played", "--yes", "--trials", "1", "--parallel", "1"]
+    result = await asyncio.to_thread(CliRunner().invoke, agentgauge, command)
+    assert result.exit_code == 3, result.output
+    assert "update_crm: “#renewal” added to text in 4 of 4 edits" in result.stdout
+    assert "4 scenarios made of it fail on v2, as they must" in result.stdout
+    assert "in the CRM. Add the tag #renewal to text." in result.stdout
+    assert "on what people objected to: better" in result.stdout
+    assert "played: no model was asked" in result.stdout
+    assert "on the agent's own scenarios, not enough evidence" in result.stderr
+    assert "#renewal" in (state / "drafts" / "v3" / "tools.yml").read_text(encoding="utf-8")
 
 
 async def test_every_outcome_is_kept_with_its_context(companion: SalesCompanion, gauge: AgentGauge) -> None:
