@@ -269,12 +269,14 @@ def chaos(
         _say(f"{time.monotonic() - started:6.0f} s  {text}")
 
     say(f"seed {seed} (SEED={seed} throws the same dice)")
+    played = []
     try:
-        played = play.run(scenes, seed, play.KILLS_IN_SHORT if short else play.KILLS, say)
+        for one in play.run(scenes, seed, play.KILLS_IN_SHORT if short else play.KILLS, say):
+            played.append(one)
+            if write:
+                results.keep([one], [row.name for row in rows.ROWS])
     except StackError as error:
         _fail(str(error))
-    if write:
-        results.keep(played, [row.name for row in rows.ROWS])
     Console(width=None if sys.stdout.isatty() else 160).print(results.table(played))
     lost = [one.name for one in played if one.lost]
     if lost:

@@ -60,7 +60,8 @@ def replica(
         try:
             stage.wait_until(answers_or_ended, f"{name} answers")
             if process.poll() is not None:
-                raise LostError(f"{name} did not start: {log.read_text(encoding='utf-8').strip()[-500:]}")
+                last = log.read_text(encoding="utf-8").strip().rpartition("\n")[2]
+                raise LostError(f"{name} did not start: {last}")
             yield made
         finally:
             end(process)

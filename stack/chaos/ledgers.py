@@ -15,6 +15,7 @@ from stack.chaos.stage import Stage
 
 UNWRITTEN = "AgentTelemetryErrors"
 """What pages when the agent cannot write down what it measured."""
+HOLD_SECONDS = 20.0
 BALLAST = "ballast"
 CHUNK = 1 << 16
 
@@ -60,6 +61,7 @@ def full_disk(stage: Stage) -> Iterator[None]:
 def agent_goes_on(stage: Stage) -> None:
     """The agent answers or refuses, and somebody is paged for what it cannot write down."""
     stage.wait_for_page(UNWRITTEN, stage.began)
+    stage.pass_time(HOLD_SECONDS, "it goes on, so that people meet it")
 
 
 def mount(*arguments: str) -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from agentgauge import metrics
 from stack import postgresql, redis_server
-from stack.chaos.ledgers import UNWRITTEN
 from stack.chaos.stage import Setting, Stage
 from stack.layout import HOME, Layout
 
@@ -119,11 +118,6 @@ def is_cut_off(island: Island) -> Callable[[Stage], AbstractContextManager[None]
             yield
 
     return cut
-
-
-def lost_ledger_pages(stage: Stage) -> None:
-    """Somebody is paged."""
-    stage.wait_for_page(UNWRITTEN, stage.began)
 
 
 def tools_run_without_cache(stage: Stage) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -17,11 +17,12 @@ from stack.chaos.results import Result, machine
 from stack.chaos.rows import Row, Scene
 from stack.chaos.stage import LostError, Say, Setting, Stage, now, saying
 from stack.chaos.witness import Deed, Witness, losses, unfinished
+from stack.errors import StackError
 from stack.layout import Layout, Ports
 
 SPEED = 20.0
 """How much faster than real the clocks of rules and Alertmanager run."""
-PACE = 3.0
+PACE = 1.0
 KILLS, KILLS_IN_SHORT = 100, 12
 INTERNAL = 500
 """A status that says nothing."""
@@ -29,35 +30,41 @@ SETTLED_SECONDS = 300.0
 """By when everything approved has an end, or is shown as unresolved: leases run on real clocks."""
 
 
-def run(scenes: Sequence[Scene], seed: int, kills: int, say: Say) -> list[Result]:
-    """Play the rows of these scenes, one stack after the other."""
-    return [result for scene in scenes for result in _play(scene, seed, kills, say)]
+def run(scenes: Sequence[Scene], seed: int, kills: int, say: Say) -> Iterator[Result]:
+    """Play the rows of these scenes, one stack after the other; each result as soon as it is there."""
+    for scene in scenes:
+        if why := scene.not_here():
+            yield from (_result(row, seed, 0.0, not_run=why) for row in scene.rows)
+        else:
+            yield from _play(scene, seed, kills, say)
 
 
-def _play(scene: Scene, seed: int, kills: int, say: Say) -> list[Result]:
-    """The results of its rows; where the stack breaks, those that were not played are lost."""
-    if why := scene.not_here():
-        return [_result(row, seed, 0.0, not_run=why) for row in scene.rows]
-    results: list[Result] = []
+def _play(scene: Scene, seed: int, kills: int, say: Say) -> Iterator[Result]:
+    """Where the stack breaks, those that were not played are lost."""
+    left = list(scene.rows)
     try:
-        with tempfile.TemporaryDirectory(prefix="agentgauge-chaos-", ignore_cleanup_errors=True) as folder:
-            layout = Layout(Ports.free(), Path(folder), SPEED)
-            with scene.setting(layout) as setting:
-                with saying(say, "starting a stack"):
-                    stack = native.temporary(layout, lambda _line: None, pace=PACE, env=setting.env)
-                    stack.__enter__()
-                try:
-                    with saying(say, "waiting until the agent works"):
-                        story.wait_until_working(layout)
-                    for row in scene.rows:
-                        results.append(_play_row(layout, setting, row, seed, kills, say))
-                finally:
-                    stack.__exit__(None, None, None)
+        with _stack(scene, say) as (layout, setting):
+            for row in scene.rows:
+                result = _play_row(layout, setting, row, seed, kills, say)
+                left.remove(row)
+                yield result
     except Exception as error:  # the results of the other stacks are not lost for it
         say(f"the stack BROKE OFF: {type(error).__name__}: {error}")
-        why = f"the stack broke off: {error}"
-        results += [_result(row, seed, 0.0, lost=(why,)) for row in scene.rows[len(results) :]]
-    return results
+        why = f"the stack broke off: {_first_line(error)}"
+        yield from (_result(row, seed, 0.0, lost=(why,)) for row in left)
+
+
+@contextmanager
+def _stack(scene: Scene, say: Say) -> Iterator[tuple[Layout, Setting]]:
+    """The scene's stack, once the agent works."""
+    with tempfile.TemporaryDirectory(prefix="agentgauge-chaos-", ignore_cleanup_errors=True) as folder:
+        layout = Layout(Ports.free(), Path(folder), SPEED)
+        with scene.setting(layout) as setting, ExitStack() as running:
+            with saying(say, "starting a stack"):
+                running.enter_context(native.temporary(layout, lambda _line: None, pace=PACE, env=setting.env))
+            with saying(say, "waiting until the agent works"):
+                story.wait_until_working(layout)
+            yield layout, setting
 
 
 def _play_row(layout: Layout, setting: Setting, row: Row, seed: int, kills: int, say: Say) -> Result:
@@ -87,7 +94,8 @@ def _break(stage: Stage, row: Row) -> None:
     except LostError as lost:
         stage.expect(False, str(lost))
     except Exception as error:  # whatever it is, the other rows are played
-        stage.expect(False, f"it broke off: {type(error).__name__}: {error}")
+        stage.say(f"    {error}")
+        stage.expect(False, f"it broke off: {_first_line(error)}")
     finally:
         with saying(stage.say, "letting everybody hear what became of their request"):
             stage.witness.stop()
@@ -112,6 +120,11 @@ def _judge(stage: Stage, row: Row) -> None:
         stage.expect(False, str(lost))
     for loss in losses(deeds, stage.ledger, stage.layout):
         stage.expect(False, loss)
+
+
+def _first_line(error: Exception) -> str:
+    """What an error says, without the logs and commands that some have in their further lines, or at all."""
+    return str(error).partition("\n")[0] if isinstance(error, StackError) else type(error).__name__
 
 
 def _in_words(deeds: Sequence[Deed]) -> str:

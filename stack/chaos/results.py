@@ -110,8 +110,8 @@ def _rows(rows: Sequence[tuple[str, str]], results: Mapping[str, Result]) -> Ite
             yield f"| {name} | {what} | not played yet | | |"
             continue
         verdict = f"**{one.verdict}**" if one.lost else one.verdict
-        seen = "; ".join(one.lost or one.seen) or one.not_run
-        yield f"| {name} | {what} | {verdict} | {seen.replace('|', '/')} | {one.on}, seed {one.seed} |"
+        seen = " ".join(("; ".join(one.lost or one.seen) or one.not_run).replace("|", "/").split())
+        yield f"| {name} | {what} | {verdict} | {seen} | {one.on}, seed {one.seed} |"
 
 
 def _machines(results: Sequence[Result]) -> list[str]:

@@ -198,7 +198,7 @@ SCENES: tuple[Scene, ...] = (
                 "PostgreSQL cut off",
                 "nothing that is sent to the ledger's PostgreSQL is answered",
                 networks.is_cut_off(networks.POSTGRESQL),
-                networks.lost_ledger_pages,
+                ledgers.agent_goes_on,
                 quiet=(ledgers.UNWRITTEN,),
             ),
             Row(

@@ -23,7 +23,7 @@ from sample_agent.assembly import build_autonomy
 from sample_agent.settings import AGENT
 from stack.layout import Layout
 
-HUNG_SECONDS = 120.0
+HUNG_SECONDS = 300.0
 """Who has neither an answer nor a refusal by then has been left hanging."""
 READING_SECONDS = 60.0
 """How long to wait for what came of a decision; what comes later is not awaited."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +14,12 @@ from agentgauge.ledger import Ledger
 from sample_agent.assembly import build_autonomy
 from sample_agent.sales import crm
 from sample_agent.settings import AGENT
-from stack.chaos import results
+from stack.chaos import play, results
 from stack.chaos.results import Result
-from stack.chaos.rows import ROWS, chosen
+from stack.chaos.rows import ROWS, Scene, chosen
+from stack.chaos.stage import Setting
 from stack.chaos.witness import Deed, losses, unfinished
+from stack.errors import StackError
 from stack.layout import Layout, Ports
 from tests.clock import Clock
 
@@ -152,6 +154,23 @@ def test_playing_one_row_again_keeps_the_results_of_the_others(tmp_path: Path) -
     assert "2 rows: 0 survived, 1 lost." in page
     assert "| locked ledger | it is locked | **LOST** | chaos 1 | 2026-03-18, seed 8 |" in page
     assert "| kill -9 | killed | not played yet | | |" in page
+
+
+@contextmanager
+def broken(_layout: Layout) -> Iterator[Setting]:
+    """A setting that cannot be made."""
+    raise StackError("no PostgreSQL")
+    yield Setting({}, "")
+
+
+def test_rows_whose_stack_does_not_come_up_are_lost() -> None:
+    """All of them, with the reason; the rows of other stacks are played all the same."""
+    scenes = [Scene(ROWS[:2], broken), Scene(ROWS[2:3], broken, lambda: "it takes root")]
+    said: list[str] = []
+    played = list(play.run(scenes, seed=1, kills=0, say=said.append))
+    assert [one.name for one in played] == [row.name for row in ROWS[:3]]
+    assert [one.lost for one in played] == [("the stack broke off: no PostgreSQL",)] * 2 + [()]
+    assert [one.verdict for one in played] == ["LOST", "LOST", "not run"]
 
 
 def test_rows_are_chosen_by_a_word_of_their_name() -> None:
