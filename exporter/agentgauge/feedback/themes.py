@@ -84,7 +84,9 @@ THEMES = (
 """A reason belongs to the first theme whose words it contains."""
 
 UNEXPLAINED = Theme("no reason given", "", "ask the reviewers for reasons: a rejection without one teaches nothing")
-UNTHEMED_REMEDY = "read these conversations (`feedback export`), and write what they have in common into the prompts"
+UNTHEMED_REMEDY = (
+    "read these conversations (`feedback export --unproven`), and write what they have in common into the prompts"
+)
 
 
 def theme_of(reason: str | None) -> Theme:
