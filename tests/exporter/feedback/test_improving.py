@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
@@ -14,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from agentgauge.autonomy.actions import Action, Actions, Proposal
 from agentgauge.cli.root import app as agentgauge
-from agentgauge.evals.history import Trial, Version
+from agentgauge.evals.history import EvalHistory, Trial, Version
 from agentgauge.feedback.drafting import DraftError, request, rule_in
 from agentgauge.feedback.effect import live_effects
 from agentgauge.feedback.evidence import evidence
@@ -361,3 +362,21 @@ def test_the_runs_of_both_versions_can_be_compared_by_a_judge(ledger: Ledger, mo
     result = CliRunner().invoke(agentgauge, [*command, "--criterion", "is short"])
     assert result.exit_code == 2
     assert "the judge large began with none of FIRST, SECOND, TIE: 'I cannot say.'" in result.stderr
+
+
+def test_the_runs_are_written_for_other_tools_for_the_eyes_of_their_owner(ledger: Ledger, tmp_path: Path) -> None:
+    """The last one, or the one that is named; what was said is in it."""
+    tag_four(ledger)
+    improve("--sample", "1", "--trials", "1")
+    (newest, oldest) = EvalHistory(ledger, "noting").runs("feedback")
+    file = tmp_path / "log.json"
+    command = ["eval", "export", "--suite", "feedback", "--format", "inspect", "--out", str(file)]
+    result = CliRunner().invoke(agentgauge, command)
+    assert result.exit_code == 0, result.output
+    assert json.loads(file.read_text(encoding="utf-8"))["eval"]["run_id"] == newest.id
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    result = CliRunner().invoke(agentgauge, [*command, "--run", oldest.id])
+    assert f"run {oldest.id} of feedback, version unknown+v1+small: 5 trials" in result.stdout
+    result = CliRunner().invoke(agentgauge, [*command, "--run", "gone"])
+    assert result.exit_code == 1
+    assert "has no run 'gone' with a trial" in result.stderr
