@@ -22,6 +22,8 @@ class Deployment:
     without it; ``secrets`` is the folder of Alertmanager's secrets as Alertmanager sees it.
     ``examples`` are the tools, models, suite and log that commands on pages name; where one is missing, a word in
     capitals stands for it.
+    ``remote_write`` is where Prometheus writes to instead of judging by the rules itself, as ``tenant`` if that is not
+    empty.
     ``demo`` adds what only the Sales Companion has, such as its faults. ``speed`` shortens every duration, for drills.
     """
 
@@ -37,6 +39,8 @@ class Deployment:
     apps: Mapping[str, str] = field(default_factory=dict)
     secrets: str = "/etc/alertmanager/secrets"
     examples: Mapping[str, str] = field(default_factory=dict)
+    remote_write: str = ""
+    tenant: str = ""
     demo: bool = False
     speed: float = 1
 

@@ -58,6 +58,13 @@ def bundle(
     incidents_url: Annotated[
         str, typer.Option(help="Where people open the pager of AgentGauge's repository, if it is that webhook.")
     ] = "",
+    remote_write_url: Annotated[
+        str,
+        typer.Option(
+            help="Where Prometheus writes to, for rules that are judged there: VictoriaMetrics, Mimir, Thanos Receive."
+        ),
+    ] = "",
+    tenant: Annotated[str, typer.Option(help="The tenant there, sent as X-Scope-OrgID.")] = "",
     thresholds: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="YAML file with the numbers that differ.")
     ] = None,
@@ -111,6 +118,8 @@ def bundle(
             alertmanager=_url(alertmanager_url, "--alertmanager-url"),
             pager=_url(pager_url, "--pager-url"),
             incidents=_url(incidents_url, "--incidents-url") if incidents_url else "",
+            remote_write=_url(remote_write_url, "--remote-write-url") if remote_write_url else "",
+            tenant=_all((tenant,), NAME, "--tenant", "letters, digits, '_', '-' and '.'")[0] if tenant else "",
             targets=_all(tuple(target or ["127.0.0.1:9464"]), TARGET, "--target", "HOST:PORT"),
             apps=_for_agents(agents, app_ or [], "--app", APP, "MODULE:NAME"),
         )
@@ -183,11 +192,17 @@ def _summary(folder: Path, files: dict[str, str], site: bool) -> str:
 
 
 def _steps(deployment: Deployment, folder: Path) -> list[str]:
+    start = f"start Prometheus: prometheus --config.file={folder / 'prometheus.yml'} --storage.tsdb.retention.time=30d"
+    if deployment.remote_write:
+        start += (
+            f"; it only writes. Have {folder / 'rules'} judged over there: vmalert -rule='{folder / 'rules'}/*.yml', "
+            f"mimirtool rules load {folder / 'rules'}/*.yml, or Thanos Rule"
+        )
     return [
         f"put receivers that reach people into {folder / 'alertmanager.yml'}: until then every alert goes to "
         f"{deployment.pager} only. Start Alertmanager on it: alertmanager --config.file={folder / 'alertmanager.yml'} "
         f"--web.external-url={deployment.alertmanager}",
-        f"start Prometheus: prometheus --config.file={folder / 'prometheus.yml'} --storage.tsdb.retention.time=30d",
+        start,
         f"serve {folder / 'site'} at {deployment.runbooks}, and give {folder / 'dashboards'} to Grafana at "
         f"{deployment.grafana} (a file provider, or import)",
     ]

@@ -24,7 +24,7 @@ HEARTBEAT_INTERVAL = Duration(300)
 
 
 def prometheus_yml(deployment: Deployment) -> str:
-    """Prometheus' configuration: what it scrapes, its rule files and its Alertmanager."""
+    """Prometheus' configuration: what it scrapes, and its rule files and Alertmanager, or where it writes to."""
     holes = {
         "interval": INTERVAL if deployment.speed == 1 else FAST,
         "job": deployment.job,
@@ -33,6 +33,9 @@ def prometheus_yml(deployment: Deployment) -> str:
         **_address("alertmanager", deployment.alertmanager),
     }
     conditions = {"demo": deployment.demo, "from_files": not deployment.targets}
+    if deployment.remote_write:
+        holes |= {"remote_write": deployment.remote_write, "tenant": deployment.tenant}
+        return _filled("prometheus-remote.yml", holes, conditions | {"tenant": bool(deployment.tenant)})
     return _filled("prometheus.yml", holes, conditions)
 
 

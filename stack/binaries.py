@@ -18,7 +18,11 @@ PROGRAMS = {
 }
 """Program → package of the distribution that brings it."""
 
-NEWER_PACKAGES = {**PROGRAMS, "promtool": "promtool", "vmalert": "victoria-metrics", "vmalert-tool": "victoria-metrics"}
+NEWER_PACKAGES = {
+    **PROGRAMS,
+    "promtool": "promtool",
+    **dict.fromkeys(("victoria-metrics", "vmalert", "vmalert-tool"), "victoria-metrics"),
+}
 """Program → package of Debian's newer suites that brings it."""
 
 DEBIAN_NAMES = {"alertmanager": "prometheus-alertmanager"}

@@ -55,6 +55,24 @@ def test_prometheus_and_alertmanager_load_it_as_it_is(written: Path, programs: d
         assert result.returncode == 0, result.stdout + result.stderr
 
 
+def test_a_prometheus_that_writes_elsewhere_judges_nothing(tmp_path: Path, programs: dict[str, Path]) -> None:
+    """It scrapes the same agents, names the tenant, and knows neither rules nor Alertmanager."""
+    there = ["--remote-write-url", "https://mimir.example.com/api/v1/push", "--tenant", "team-a", "--no-site"]
+    said = run(str(tmp_path), *COMMAND, *there)
+    assert "mimirtool rules load" in said
+    result = subprocess.run([programs["promtool"], "check", "config", tmp_path / "prometheus.yml"], check=False)
+    assert result.returncode == 0
+    config = yaml.safe_load((tmp_path / "prometheus.yml").read_text(encoding="utf-8"))
+    assert config["remote_write"] == [
+        {"url": "https://mimir.example.com/api/v1/push", "headers": {"X-Scope-OrgID": "team-a"}}
+    ]
+    assert [job["static_configs"] for job in config["scrape_configs"]] == [
+        [{"targets": ["10.0.0.5:9464", "10.0.0.6:9464"]}]
+    ]
+    assert not config.keys() & {"rule_files", "alerting"}
+    assert list((tmp_path / "rules").iterdir())
+
+
 def test_prometheus_scrapes_the_agents_and_finds_its_rules_and_alertmanager(written: Path) -> None:
     """Job, targets, scheme and path are those that were asked for."""
     config = yaml.safe_load((written / "prometheus.yml").read_text(encoding="utf-8"))
