@@ -26,6 +26,7 @@ from stack.errors import StackError
 from stack.layout import HOME, STATE_FILE, Layout, Ports, default_layout
 from stack.preview import commands
 from stack.services import grafana, services
+from stack.welcome import Progress, welcome
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Start, look at and stop the whole stack.")
 app.command()(commands.preview)
@@ -82,22 +83,36 @@ def _end_with(parent: int) -> None:
 
 
 def _up_in_containers(layout: Layout, reps: int, pace: float) -> None:
-    status = compose.run(layout, reps, pace, _say, when_ready=lambda: _say(_welcome(layout, "Grafana")))
+    progress = Progress(_say)
+    with progress.reminding() as ready:
+
+        def announce() -> None:
+            ready()
+            _say(welcome(layout, "Grafana", progress.seconds, alertmanager_has_pages=True))
+
+        status = compose.run(layout, reps, pace, progress.say, when_ready=announce)
     _say("all stopped")
     raise typer.Exit(status)
 
 
 def _up_native(layout: Layout, reps: int, pace: float, history: str | None, snapshots: bool) -> None:
-    _say("no Docker engine in use: running as processes")
-    programs = native.prepare(layout, _say)
-    if history is not None:
-        from stack import history as past  # loads the agent and its SDK, which nothing else here needs
+    progress = Progress(_say)
+    with progress.reminding() as ready:
+        progress.say("no Docker engine in use: running as processes")
+        programs = native.prepare(layout, progress.say)
+        if history is not None:
+            from stack import history as past  # loads the agent and its SDK, which nothing else here needs
 
-        past.write(layout, programs, history, _say)
-    board = "Grafana" if grafana() else "preview of the Grafana dashboards (Grafana is not installed)"
-    wanted = services(layout, programs, reps, pace, snapshots=snapshots)
-    _say("starting " + ", ".join(service.name for service in wanted))
-    status = native.run(layout, wanted, _say, when_ready=lambda: _say(_welcome(layout, board)))
+            past.write(layout, programs, history, progress.say)
+        board = "Grafana" if grafana() else "preview of the Grafana dashboards (Grafana is not installed)"
+        wanted = services(layout, programs, reps, pace, snapshots=snapshots)
+        progress.say("starting " + ", ".join(service.name for service in wanted))
+
+        def announce() -> None:
+            ready()
+            _say(welcome(layout, board, progress.seconds))
+
+        status = native.run(layout, wanted, progress.say, when_ready=announce)
     _say("all stopped")
     raise typer.Exit(status)
 
@@ -293,28 +308,6 @@ def _report(outcome: story.Outcome) -> None:
         f"\npaged {outcome.seconds_to_page:.1f} s after the fault, "
         f"resolved {outcome.seconds_to_resolved:.1f} s after mending"
     )
-
-
-def _welcome(layout: Layout, board: str) -> str:
-    return f"""
-Everything is up.
-
-  dashboards    {layout.dashboards}   {board}
-  runbooks      {layout.runbooks}
-  pages         {layout.pager}   (they are printed here, too; python -m stack link logs you in)
-  Prometheus    {layout.prometheus}
-  Alertmanager  {layout.alertmanager}
-  /metrics      http://127.0.0.1:{layout.ports.metrics}/metrics
-  approvals     {layout.agent}/approvals   (agentgauge approvals link logs you in)
-
-Try, in another terminal (first: . .venv/bin/activate):
-  python -m sample_agent chat                  talk to the Sales Companion
-  python -m sample_agent fault inject looping  break it: the page comes in under a minute
-  python -m sample_agent fault clear           mend it
-  make page                                    the whole story, unattended
-
-Ctrl-C stops everything.
-"""
 
 
 def _state(folder: Path) -> dict[str, Any] | None:

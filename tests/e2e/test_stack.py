@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -29,6 +30,7 @@ from sample_agent.settings import AGENT
 from stack import binaries, config, native, story
 from stack.layout import HOME, ROOT, STATE_FILE, Layout
 from stack.services import services
+from stack.welcome import welcome
 from tests.runbooks.pages import alert_pages, promql_blocks
 
 
@@ -67,6 +69,16 @@ def test_every_target_is_up(layout: Layout) -> None:
         return {t["labels"]["job"] for t in targets if t["health"] == "up"} == {"agents", "prometheus", "alertmanager"}
 
     wait_until(all_up, 30, "scrape of every target")
+
+
+def test_every_link_that_the_start_prints_shows_something(layout: Layout) -> None:
+    """None of them is a page that the program of this machine lacks."""
+    text = welcome(layout, "preview", 1)
+    links = re.findall(r"^  .*?(http://\S+)", text, re.MULTILINE)
+    assert len(links) == 7
+    answers = {link: requests.get(link, timeout=60) for link in links}
+    assert {link: answer.status_code for link, answer in answers.items() if not answer.ok} == {}
+    assert [link for link, answer in answers.items() if len(answer.content) < 2] == []
 
 
 def test_every_rule_is_evaluated_without_error(layout: Layout) -> None:
