@@ -26,7 +26,7 @@ from agentgauge.ledger.decision_chain import alone, append
 from agentgauge.ledger.outbox import Measurement, put
 from agentgauge.ledger.schema import ACTIONS
 from agentgauge.ledger.store import Ledger
-from agentgauge.vocabulary import AuditVerdict, Decision, Disposition, Risk, ShadowMatch
+from agentgauge.vocabulary import RISKS, AuditVerdict, Decision, Disposition, Risk, ShadowMatch
 
 LEASE_SECONDS = 30.0
 """For so long, until it is renewed, nobody else takes over what a process carries out."""
@@ -128,7 +128,9 @@ class TrackRecord:
     """How people decided on a tool's proposals in a period, and how many audits found a problem.
 
     ``approved`` and ``edited`` are decisions of others than the user who had asked; ``own`` is how often that user
-    approved or edited what they had asked for, which says nothing about the agent.
+    approved or edited what they had asked for, which says nothing about the agent, and ``lower`` how often something
+    was approved or edited as of a lower risk than it has by now. ``misaligned`` are suggestions that people did
+    otherwise.
     """
 
     approved: int = 0
@@ -137,6 +139,8 @@ class TrackRecord:
     expired: int = 0
     problems: int = 0
     own: int = 0
+    lower: int = 0
+    misaligned: int = 0
 
     @property
     def decisions(self) -> int:
@@ -235,11 +239,12 @@ class Actions:
         """Suggestions that were compared since then with what a person did, oldest first."""
         return self._list(ACTIONS.c.decided_at >= since.timestamp(), ACTIONS.c.shadow_match.is_not(None))
 
-    def track_record(self, tool: str, since: datetime) -> TrackRecord:
-        """A tool's decided proposals and audited actions from then on, counted."""
+    def track_record(self, tool: str, since: datetime, risk: Risk = "low") -> TrackRecord:
+        """A tool's decided proposals and audited actions from then on, counted; ``risk`` is the one in force."""
         # Nobody vetted what the user approved who had asked for it; a rejection counts whoever made it.
         own = and_(ACTIONS.c.decision.in_(("approved", "edited")), func.coalesce(ACTIONS.c.own, 1) == 1)
-        counted_as = case((own, "own"), else_=ACTIONS.c.decision).label("counted_as")
+        lower = and_(ACTIONS.c.decision.in_(("approved", "edited")), ACTIONS.c.risk.in_(RISKS[: RISKS.index(risk)]))
+        counted_as = case((own, "own"), (lower, "lower"), else_=ACTIONS.c.decision).label("counted_as")
         decisions = (
             select(counted_as, func.count().label("number"))
             .where(self._of(tool), ACTIONS.c.decided_at >= since.timestamp(), ACTIONS.c.decision.is_not(None))
@@ -250,9 +255,26 @@ class Actions:
             .select_from(ACTIONS)
             .where(self._of(tool), ACTIONS.c.audited_at >= since.timestamp(), ACTIONS.c.verdict == "problem")
         )
+        misaligned = (
+            select(func.count())
+            .select_from(ACTIONS)
+            .where(self._of(tool), ACTIONS.c.decided_at >= since.timestamp(), ACTIONS.c.shadow_match == "misaligned")
+        )
         with self._ledger.reading() as connection:
             counts = {row.counted_as: row.number for row in connection.execute(decisions)}
-            return TrackRecord(**counts, problems=connection.execute(problems).scalar_one())
+            return TrackRecord(
+                **counts,
+                problems=connection.execute(problems).scalar_one(),
+                misaligned=connection.execute(misaligned).scalar_one(),
+            )
+
+    def judged_since(self, tool: str, since: datetime) -> bool:
+        """Whether somebody has decided on a call of the tool, which was not their own, or audited one since then."""
+        vetted = and_(ACTIONS.c.decision.in_(("approved", "edited")), ACTIONS.c.own == 0)
+        decided = and_(ACTIONS.c.decided_at >= since.timestamp(), or_(vetted, ACTIONS.c.decision == "rejected"))
+        judged = or_(decided, ACTIONS.c.audited_at >= since.timestamp())
+        with self._ledger.reading() as connection:
+            return connection.execute(select(ACTIONS.c.id).where(self._of(tool), judged).limit(1)).first() is not None
 
     def to_audit(self) -> list[Action]:
         """Those sampled for an audit that have not been judged yet, oldest first."""

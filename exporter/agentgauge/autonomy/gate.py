@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from agentgauge.autonomy.policy import Policy, ToolPolicy, is_higher
@@ -18,11 +18,15 @@ DISPOSITION_OF: Mapping[Mode, Disposition] = {"suggest": "suggested", "approve":
 
 @dataclass(frozen=True)
 class AutonomyStanding:
-    """What the agent has earned so far: its stage, and the tools that were promoted and demoted in it."""
+    """What the agent has earned so far: its stage, and the tools that were promoted and demoted in it.
+
+    ``shares`` is promoted tool → the share of its calls that runs unasked so far; all of them if it is left out.
+    """
 
     stage: Stage
     promoted: frozenset[str] = frozenset()
     demoted: frozenset[str] = frozenset()
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -36,14 +40,25 @@ class Ruling:
 
 
 def decide(
-    policy: Policy, standing: AutonomyStanding, tool: str, arguments: Mapping[str, Any], draw: float = 1.0
+    policy: Policy,
+    standing: AutonomyStanding,
+    tool: str,
+    arguments: Mapping[str, Any],
+    draw: float = 1.0,
+    canary: float = 0.0,
 ) -> Ruling:
-    """Decide on a call. ``draw``, from 0 to 1, is the chance of the audit: see ``draw_for``."""
+    """Decide on a call. ``draw`` and ``canary``, from 0 to 1, are the chances of the audit and of a new promotion.
+
+    See ``draw_for``.
+    """
     assessed, why = policy.assess(tool, arguments)
     if assessed == "denied":
         return Ruling(_risk_of(policy, tool), "denied", why)
     known = policy.tools[tool]
     mode = _mode(policy, standing, tool, known, assessed)
+    share = standing.shares.get(tool, 1.0)
+    if mode == "auto" and canary >= share and _is_by_promotion(standing, tool, known, assessed):
+        return Ruling(assessed, "approval", f"{tool} is newly promoted: {share:.0%} of its calls run unasked so far")
     sampled = mode == "auto" and known.side_effect and draw < policy.audit.share
     return Ruling(assessed, DISPOSITION_OF[mode], why, sampled)
 
@@ -54,10 +69,11 @@ def mode_of(policy: Policy, standing: AutonomyStanding, tool: str) -> Mode:
     return _mode(policy, standing, tool, known, known.risk)
 
 
-def draw_for(policy: Policy, call_id: str) -> float:
-    """The draw for a call: always the same for one seed and call, random without a seed."""
+def draw_for(policy: Policy, call_id: str, what: str = "audit") -> float:
+    """The draw for a call: always the same for one seed, call and ``what`` it is for; random without a seed."""
     seed = policy.audit.seed
-    chance = random.Random() if seed is None else random.Random(f"{seed} {call_id}")  # noqa: S311 - a sample, no secret
+    known = f"{seed} {call_id}" if what == "audit" else f"{seed} {what} {call_id}"
+    chance = random.Random() if seed is None else random.Random(known)  # noqa: S311 - a sample, no secret
     return chance.random()
 
 
@@ -73,10 +89,16 @@ def _mode(policy: Policy, standing: AutonomyStanding, tool: str, known: ToolPoli
     runs_alone = (
         risk == "low"
         or (standing.stage == "shadow" and not known.side_effect)
-        or (standing.stage == "semi_autonomous" and tool in standing.promoted and as_known)
+        or _is_by_promotion(standing, tool, known, risk)
         or (standing.stage == "autonomous" and not is_higher(risk, policy.autonomous.run_up_to))
     )
     return "auto" if runs_alone else "approve"
+
+
+def _is_by_promotion(standing: AutonomyStanding, tool: str, known: ToolPolicy, risk: Risk) -> bool:
+    """Whether a call runs because its tool was promoted: for the risk in force, whatever that was at the time."""
+    promoted = standing.stage == "semi_autonomous" and tool in standing.promoted and known.mode is None
+    return promoted and risk == known.risk == "medium"
 
 
 def _risk_of(policy: Policy, tool: str) -> Risk:

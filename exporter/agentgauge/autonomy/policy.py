@@ -171,12 +171,22 @@ class Audit(_Part):
     seed: int | None = None
 
 
+class Canary(_Part):
+    """A promoted tool runs unasked in ``share`` of its calls at first, in all of them ``days`` later."""
+
+    share: float = Field(default=0.25, gt=0, le=1, strict=False)
+    days: float = Field(default=7.0, gt=0, strict=False)
+
+
 class Promotion(_Part):
     """What a tool must have shown in the last ``days`` to run unasked; ``approved`` is a ratio of ``decisions``.
 
     ``surely`` is the ratio that the record has to make likely as well: the lower bound of Wilson's 95 % interval. So
-    few decisions promote nothing, however few a file asks for. A file that asks for less than these defaults says why,
-    in ``loosened_because``.
+    few decisions promote nothing, however few a file asks for; proposals that expired and suggestions that people did
+    otherwise count against it there. A file that asks for less than these defaults says why, in ``loosened_because``.
+
+    A promotion begins with a ``canary``, and lapses when for ``lapses_after_days`` nobody but the users themselves has
+    decided on a call of the tool or audited one.
     """
 
     days: int = Field(default=30, ge=1)
@@ -185,6 +195,8 @@ class Promotion(_Part):
     rejected: int = Field(default=0, ge=0)
     surely: float = Field(default=0.9, ge=0, le=1, strict=False)
     apply: Literal["automatic", "on_confirmation"] = "automatic"
+    canary: Canary = Canary()
+    lapses_after_days: int = Field(default=30, ge=1)
     loosened_because: Text | None = None
 
     @model_validator(mode="after")

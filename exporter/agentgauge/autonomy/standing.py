@@ -33,7 +33,10 @@ class NotEarnedError(Exception):
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a tool may do and why; ``missing`` is what keeps it from a promotion, empty if it has earned it."""
+    """What a tool may do and why; ``missing`` is what keeps it from a promotion, empty if it has earned it.
+
+    ``share`` is how many of its calls run unasked so far if it was promoted.
+    """
 
     tool: str
     stage: Stage
@@ -42,6 +45,7 @@ class Explanation:
     since: datetime
     missing: tuple[str, ...]
     last_change: StateChange | None
+    share: float = 1.0
 
 
 class AutonomyStandings:
@@ -58,7 +62,9 @@ class AutonomyStandings:
         demoted = {tool for tool in policy.tools if _is(state, tool, "demoted")}
         demoted |= {tool for tool, _ in self._due_for_demotion(policy, state)}
         promoted = {tool for tool in policy.tools if _is(state, tool, "promoted")} - demoted
-        return AutonomyStanding(_stage(policy, state), frozenset(promoted), frozenset(demoted))
+        now, canary = self._actions.now(), policy.promotion.canary
+        shares = {tool: promotion.canary_share(canary, now - state[TOOL + tool].at) for tool in promoted}
+        return AutonomyStanding(_stage(policy, state), frozenset(promoted), frozenset(demoted), shares)
 
     def note_policy(self, policy: Policy) -> None:
         """Record the policy if the ledger has another as the last one; a stage that it changed is in force from now."""
@@ -96,7 +102,10 @@ class AutonomyStandings:
         self._change(self._changes.state(), tool, "demoted", by, reason)
 
     def demote_where_due(self, policy: Policy, *tools: str) -> None:
-        """Demote tools that run unasked and were rejected, or failed an audit; without names, look at all tools."""
+        """Demote tools that run unasked and were rejected, failed an audit, or that nobody looks at any more.
+
+        Without names, look at all tools.
+        """
         state = self._changes.state()
         for tool, reason in self._due_for_demotion(policy, state):
             if not tools or tool in tools:
@@ -121,7 +130,8 @@ class AutonomyStandings:
         lacks = tuple(promotion.missing(policy, tool, record))
         standing = self.now(policy)
         mode = mode_of(policy, standing, tool)
-        return Explanation(tool, standing.stage, mode, record, since, lacks, state.get(TOOL + tool))
+        share = standing.shares.get(tool, 1.0)
+        return Explanation(tool, standing.stage, mode, record, since, lacks, state.get(TOOL + tool), share)
 
     def _due_for_demotion(self, policy: Policy, state: Mapping[str, StateChange]) -> Iterator[tuple[str, str]]:
         """Tools that run unasked, by promotion or in the stage autonomous, and why they should not any more."""
@@ -134,6 +144,13 @@ class AutonomyStandings:
             since = _later(self._days_ago(policy.demotion.days), began)
             if reason := promotion.demotes(policy, self._actions.track_record(tool, since)):
                 yield tool, reason
+            elif promoted and self._has_lapsed(policy, tool, state[TOOL + tool]):
+                days = policy.promotion.lapses_after_days
+                yield tool, f"its promotion lapsed: in {days} days nobody decided on a call of it or audited one"
+
+    def _has_lapsed(self, policy: Policy, tool: str, promoted: StateChange) -> bool:
+        since = self._days_ago(policy.promotion.lapses_after_days)
+        return promoted.at <= since and not self._actions.judged_since(tool, since)
 
     def _record_for_promotion(
         self, policy: Policy, tool: str, state: Mapping[str, StateChange]
@@ -141,7 +158,7 @@ class AutonomyStandings:
         """The record that counts for a promotion, and since when: after a demotion, counting starts again."""
         whole = self._days_ago(policy.promotion.days)
         since = _later(whole, state.get(TOOL + tool) if _is(state, tool, "demoted") else None)
-        record = self._actions.track_record(tool, since)
+        record = self._actions.track_record(tool, since, policy.tools[tool].risk)
         if since > whole:
             # What spoke against it before its demotion still does.
             against = self._actions.track_record(tool, whole)

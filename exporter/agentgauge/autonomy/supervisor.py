@@ -120,7 +120,8 @@ class Supervisor:
             except Exception as error:
                 outcomes.append(_failed(call, error))
                 continue
-            ruling = decide(policy, standing, call.tool, call.arguments, draw_for(policy, call.id))
+            audit, canary = (draw_for(policy, call.id, what) for what in ("audit", "canary"))
+            ruling = decide(policy, standing, call.tool, call.arguments, audit, canary)
             self.gauge.instruments.counter(metrics.ACTIONS, call.tool, ruling.risk, ruling.disposition).inc()
             ruled.append((call, ruling))
         expire_in = policy.approvals.expire_after_hours * 3600

@@ -118,7 +118,11 @@ def promote(tool: str, reason: Annotated[str, typer.Option(help="Why now.")] = "
             autonomy.standings.promote(autonomy.policy(), tool, me(app).name, reason)
         except NotEarnedError as error:
             refuse(str(error))
-    say(f"{tool} is promoted; it runs unasked in the stage semi_autonomous")
+        canary = autonomy.policy().promotion.canary
+    say(
+        f"{tool} is promoted: in the stage semi_autonomous, {canary.share:.0%} of its calls run unasked at first, "
+        f"and all of them in {canary.days:g} days"
+    )
 
 
 @app.command()
@@ -198,6 +202,8 @@ def _explanation(policy: Policy, one: Explanation) -> Iterator[str]:
         last = one.last_change
         yield f"{last.after} on {last.at:%Y-%m-%d} by {last.changed_by}: {last.reason}"
     if one.mode == "auto":
+        if one.share < 1:
+            yield f"it is newly promoted: {one.share:.0%} of its calls run unasked so far, the others wait"
         return
     yield (
         f"to run unasked a tool needs, over {rule.days} days, {rule.decisions} decisions, {rule.approved:.0%} of them "

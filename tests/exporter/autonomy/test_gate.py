@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,28 @@ def test_a_promoted_tool_runs_in_the_stage_semi_autonomous_only_and_not_at_a_rai
     assert disposition("semi_autonomous", "30 %") == "approval"
     assert disposition("approval_required", "10 %") == "approval"
     assert disposition("shadow", "10 %") == "suggested"
+
+
+def test_a_share_of_the_calls_of_a_newly_promoted_tool_runs(tmp_path: Path) -> None:
+    """The others wait, and say why; a tool that runs for another reason than its promotion runs in all its calls."""
+    rules = policy(tmp_path)
+    new = AutonomyStanding("semi_autonomous", promoted=frozenset({"write", "tidy"}), shares={"write": 0.3, "tidy": 0.3})
+    assert decide(rules, new, "write", {}, NEVER, canary=0.29).disposition == "auto"
+    waits = decide(rules, new, "write", {}, NEVER, canary=0.3)
+    assert (waits.disposition, waits.why) == (
+        "approval",
+        "write is newly promoted: 30% of its calls run unasked so far",
+    )
+    assert decide(rules, new, "tidy", {}, NEVER, canary=0.9).disposition == "auto"
+    assert decide(rules, replace(new, stage="autonomous"), "write", {}, NEVER, canary=0.9).disposition == "auto"
+
+
+def test_a_promotion_does_not_hold_for_a_risk_that_was_raised_since(tmp_path: Path) -> None:
+    """What is of high risk now waits, however it was promoted when it was not."""
+    raised = policy(tmp_path, ("write:\n", "write:\n    risk: high\n"), ("        then: high", "        then: denied"))
+    standing = AutonomyStanding("semi_autonomous", promoted=frozenset({"write"}))
+    assert decide(raised, standing, "write", {}).disposition == "approval"
+    assert mode_of(raised, standing, "write") == "approve"
 
 
 def test_a_demoted_tool_waits_in_every_stage(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,22 @@ from tests.exporter.autonomy.policies import policy
     [
         (TrackRecord(approved=100), []),
         (TrackRecord(approved=97, edited=3), []),
-        (TrackRecord(approved=97, edited=3, expired=50), []),
+        (TrackRecord(approved=200, edited=3, expired=1, misaligned=1), []),
+        (
+            TrackRecord(approved=97, edited=3, expired=50),
+            [
+                "more decisions like these: they make a share of 56.7% likely, and 90.0% are needed; "
+                "50 that expired count against it"
+            ],
+        ),
+        (
+            TrackRecord(approved=100, expired=4, misaligned=10),
+            [
+                "more decisions like these: they make a share of 80.4% likely, and 90.0% are needed; "
+                "4 that expired and 10 suggestions that people did otherwise count against it"
+            ],
+        ),
+        (TrackRecord(approved=99, lower=500), ["1 more decision: 99 of 100 were made"]),
         (TrackRecord(approved=99), ["1 more decision: 99 of 100 were made"]),
         (TrackRecord(approved=96, edited=4), ["more approvals: 96.0% of 97.0%; an edit does not count as one"]),
         (
@@ -32,8 +49,25 @@ from tests.exporter.autonomy.policies import policy
 def test_a_promotion_needs_enough_decisions_approvals_and_no_rejection(
     tmp_path: Path, record: TrackRecord, lacks: list[str]
 ) -> None:
-    """An edit counts in the denominator only, and what expired was decided by nobody."""
+    """Both the seed's rule and the bound hold: an edit counts in the denominator only, what expired in the bound."""
     assert promotion.missing(policy(tmp_path), "write", record) == lacks
+
+
+def test_a_share_is_never_shown_as_missing_itself(tmp_path: Path) -> None:
+    """No "97.0% of 97.0%": both have as many digits as it takes to see which is the lesser."""
+    rules = policy(tmp_path)
+    for decisions in range(100, 4000, 7):
+        approved = int(0.97 * decisions)
+        for lack in promotion.missing(rules, "write", TrackRecord(approved, decisions - approved)):
+            share, least = re.findall(r"[\d.]+%", lack)
+            assert float(share.rstrip("%")) < float(least.rstrip("%"))
+
+
+def test_the_share_of_a_new_promotion_grows_to_all_calls(tmp_path: Path) -> None:
+    """Evenly, over the days that the policy says."""
+    canary = policy(tmp_path, ("audit:", "promotion: { canary: { share: 0.2, days: 10 } }\naudit:")).promotion.canary
+    shares = [promotion.canary_share(canary, timedelta(days=days)) for days in (0, 5, 10, 90)]
+    assert shares == pytest.approx([0.2, 0.6, 1, 1])
 
 
 def test_a_high_risk_tool_and_an_exception_cannot_earn_a_promotion(tmp_path: Path) -> None:

@@ -100,6 +100,73 @@ def test_a_hundred_approvals_of_ones_own_calls_promote_nothing(autonomy: Autonom
     assert disposition(autonomy) == "auto"
 
 
+def test_decisions_on_what_was_of_lower_risk_promote_nothing(
+    autonomy: Autonomy, tmp_path: Path, decided: Callable[[Decision, int], None]
+) -> None:
+    """The risk in force counts, not that at the time."""
+    put(tmp_path, SEMI)
+    for _ in range(100):
+        autonomy.actions.decide(autonomy.actions.propose(replace(WRITE, risk="low")).id, "approved", "jane")
+    autonomy.standings.promote_where_earned(autonomy.policy())
+    assert disposition(autonomy) == "approval"
+    explained = autonomy.standings.explain(autonomy.policy(), "write")
+    assert (explained.record.decisions, explained.record.lower) == (0, 100)
+    decided("approved", 100)
+    autonomy.standings.promote_where_earned(autonomy.policy())
+    assert disposition(autonomy) == "auto"
+
+
+def test_a_promotion_lapses_when_nobody_looks_any_more(
+    autonomy: Autonomy, tmp_path: Path, decided: Callable[[Decision, int], None], clock: Clock
+) -> None:
+    """An audit keeps it, what a user decides on their own calls does not; then it has to be earned again."""
+    put(tmp_path, SEMI)
+    decided("approved", 100)
+    autonomy.standings.promote_where_earned(autonomy.policy())
+    clock.forward(days=29)
+    sampled = autonomy.actions.propose(Proposal("write", "medium", "auto", {}, {}, sampled=True))
+    autonomy.approvals.audit(sampled.id, "ok", "ann")
+    clock.forward(days=29)
+    assert disposition(autonomy) == "auto"
+    own = autonomy.actions.propose(replace(WRITE, user_id="rep-1"))
+    autonomy.actions.decide(own.id, "approved", "rep-1")
+    clock.forward(days=2)
+    assert disposition(autonomy) == "approval"
+    autonomy.standings.demote_where_due(autonomy.policy())
+    assert changes(autonomy, "tool:write")[-1] == ("demoted", "the policy's rule")
+    assert autonomy.changes.state()["tool:write"].reason == (
+        "its promotion lapsed: in 30 days nobody decided on a call of it or audited one"
+    )
+
+
+def test_suggestions_that_people_did_otherwise_count_against_a_tool(
+    autonomy: Autonomy, decided: Callable[[Decision, int], None]
+) -> None:
+    """Nobody approved these either."""
+    decided("approved", 100)
+    assert autonomy.standings.explain(autonomy.policy(), "write").missing == ()
+    for _ in range(10):
+        suggested = autonomy.actions.propose(replace(WRITE, disposition="suggested"))
+        autonomy.actions.compare(suggested.id, "misaligned", None, "jane")
+    (lack,) = autonomy.standings.explain(autonomy.policy(), "write").missing
+    assert lack.endswith("10 suggestions that people did otherwise count against it")
+
+
+def test_a_newly_promoted_tool_runs_in_a_growing_share_of_its_calls(
+    autonomy: Autonomy, tmp_path: Path, decided: Callable[[Decision, int], None], clock: Clock
+) -> None:
+    """From a quarter to all of them within a week, unless the policy says otherwise."""
+    put(tmp_path, SEMI)
+    decided("approved", 100)
+    policy = autonomy.policy()
+    autonomy.standings.promote_where_earned(policy)
+    shares = []
+    for _ in range(3):
+        shares.append(autonomy.standings.explain(policy, "write").share)
+        clock.forward(days=3.5)
+    assert shares == pytest.approx([0.25, 0.625, 1])
+
+
 def test_a_rejection_of_ones_own_call_counts_against_the_tool(
     autonomy: Autonomy, tmp_path: Path, decided: Callable[[Decision, int], None]
 ) -> None:
