@@ -102,6 +102,13 @@ class Action:
     decided_effect: Effect | None = None
 
     @property
+    def lease_ends(self) -> datetime | None:
+        """Until when it may still be carried out; None if it was never begun, or its end is known."""
+        if self.started_at is None or self.finished_at is not None or self.settlement is not None:
+            return None
+        return self.leased_until or self.started_at + timedelta(seconds=LEASE_SECONDS)
+
+    @property
     def shown(self) -> Mapping[str, Any]:
         """What people read of the proposal: its effect or, if the arguments say it all, these."""
         return self.proposal.arguments if self.proposal.effect is None else self.proposal.effect
@@ -379,6 +386,10 @@ class Actions:
         with self._ledger.reading() as connection:
             return {row.tool: row.number for row in connection.execute(counting.group_by(ACTIONS.c.tool))}
 
+    def is_unresolved(self, action: Action) -> bool:
+        """Whether that is one of those."""
+        return action.lease_ends is not None and action.lease_ends <= self.now()
+
     def settle(self, action_id: str, happened: bool, by: str, why: str) -> Action:
         """Commit what a person found out about an unresolved action; it is not carried out again, whatever that is.
 
@@ -544,7 +555,7 @@ def _why_not_unresolved(action: Action, now: datetime) -> str:
         return f"{action.id} was not begun, so there is nothing to settle"
     if action.result is not None:
         return f"{action.id} has ended, and its outcome is known: {action.result['status']}"
-    left = ((action.leased_until or action.started_at + timedelta(seconds=LEASE_SECONDS)) - now).total_seconds()
+    left = ((action.lease_ends or now) - now).total_seconds()
     return f"{action.id} is still being carried out; if its process does not go on with it, that shows in {left:.0f} s"
 
 

@@ -24,7 +24,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from agentgauge.autonomy.access import Door, SecureHeaders
-from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError
+from agentgauge.autonomy.actions import Action, AlreadyDecidedError, NotUnresolvedError, UnknownActionError
 from agentgauge.autonomy.approvals import InvalidEditError, NotPermittedError, NotShownError, RiskRaisedError
 from agentgauge.autonomy.edits import FieldError, edited, fields_of
 from agentgauge.autonomy.effects import seal
@@ -81,6 +81,7 @@ def approvals_app(
             Route(f"{one}/edit", people(from_our_form(page.edit)), methods=["POST"]),
             Route(f"{one}/reject", people(from_our_form(page.reject)), methods=["POST"]),
             Route(f"{one}/audit", people(from_our_form(page.audit)), methods=["POST"]),
+            Route(f"{one}/settle", people(from_our_form(page.settle)), methods=["POST"]),
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ],
         middleware=[
@@ -107,13 +108,14 @@ class _Page:
         self._agent = agent
 
     async def queue(self, request: Request) -> Response:
-        """What waits, what is to be audited, and what was decided last."""
+        """What waits, what has no known end, what is to be audited, and what was decided last."""
         day_ago = datetime.now(UTC) - timedelta(days=1)
 
         def look_up() -> dict[str, Any]:
             policy = self._autonomy.policy()
             return {
                 "waiting": self._approvals.waiting(),
+                "unresolved": self._autonomy.actions.unresolved(),
                 "audits": self._autonomy.actions.to_audit(),
                 "decided": self._autonomy.actions.last_decided(policy.tools, day_ago, DECIDED_SHOWN),
                 "stage": self._autonomy.standings.now(policy).stage,
@@ -157,6 +159,22 @@ class _Page:
         if verdict is None:
             raise HTTPException(400, "An audit says ok or problem.")
         return await self._decide(request, functools.partial(self._approvals.audit, verdict=verdict))
+
+    async def settle(self, request: Request, form: FormData) -> Response:
+        """Say whether what was begun, and has no known end, happened."""
+        found, why = text_in(form, "happened"), _reason(form)
+        if found not in ("yes", "no"):
+            raise HTTPException(400, "Say whether it happened: yes or no.")
+        action = await self._asked_for(request)
+        if why is None:
+            return self._action(request, action, 422, "Say how you know it.")
+        by, actions = request.state.person.name, self._autonomy.actions
+        try:
+            await asyncio.to_thread(actions.settle, action.id, found == "yes", by, why)
+        except NotUnresolvedError as late:
+            return self._action(request, late.action, 409, f"Nothing was changed: {late}.")
+        request.session["said"] = f"{action.proposal.tool}: it {'happened' if found == 'yes' else 'did not happen'}."
+        return redirect(request, "/")
 
     async def refused(self, request: Request, error: Exception) -> Response:
         """What an HTTPException says."""
@@ -217,6 +235,7 @@ class _Page:
     ) -> Response:
         """The page of one action; with ``edit``, the edit form is as it was filled in."""
         proposed = action.proposal.arguments
+        state = "unresolved" if self._autonomy.actions.is_unresolved(action) else _state(action)
         fields = fields_of(proposed, self._schema(action))
         preview, effect_preview, seen, reason = [], [], "", ""
         if edit is not None:
@@ -237,8 +256,8 @@ class _Page:
             status,
             problem=problem,
             action=action,
-            state=_state(action),
-            agreed=[visible(name) for name in self._approvals.agreed(action)] if _state(action) == "waiting" else [],
+            state=state,
+            agreed=[visible(name) for name in self._approvals.agreed(action)] if state == "waiting" else [],
             shown=fields_of(action.shown, {}),
             proposed=fields_of(proposed, {}),
             made=changes(proposed, action.final_arguments),

@@ -175,7 +175,7 @@ def test_without_a_login_every_page_leads_to_it_and_from_there_back(
     assert nobody.post("/login", {"token": people.add("Ann", ())}).url.path == f"/approvals{path}"
 
 
-@pytest.mark.parametrize("what", ["approve", "edit", "reject", "audit", "preview"])
+@pytest.mark.parametrize("what", ["approve", "edit", "reject", "audit", "preview", "settle"])
 def test_without_a_login_nothing_is_decided(
     app: Starlette, autonomy: Autonomy, propose: Callable[..., Action], what: str
 ) -> None:
@@ -594,6 +594,37 @@ def test_an_audit_is_judged_once(app: Starlette, people: People, ann: Reviewer, 
     assert f"draft_email: {verdict}." in ann.post(f"/actions/{sampled.id}/audit", {"verdict": verdict}).text
     late = Reviewer(app, people.add("Bob", ())).post(f"/actions/{sampled.id}/audit", {"verdict": "ok"})
     assert (late.status_code, f"judged it: {verdict}." in late.text) == (409, True)
+
+
+@pytest.fixture
+def cut_off(propose: Callable[..., Action], autonomy: Autonomy, monkeypatch: pytest.MonkeyPatch) -> Action:
+    """An e-mail whose process ended while it drafted it: it was begun, and its lease has run out."""
+    monkeypatch.setattr("agentgauge.autonomy.actions.LEASE_SECONDS", 0.0)
+    action = propose()
+    autonomy.actions.decide(action.id, "approved", "Ann")
+    assert autonomy.actions.start(action.id)
+    return autonomy.actions.get(action.id)
+
+
+@pytest.mark.parametrize(("found", "says"), [("yes", "it happened."), ("no", "it did not happen.")])
+def test_what_has_no_known_end_is_on_the_page_and_settled_there(
+    ann: Reviewer, autonomy: Autonomy, cut_off: Action, found: str, says: str
+) -> None:
+    """Once, with how they know it; who comes later reads who was faster."""
+    assert "Begun, and nobody knows whether it happened" in ann.get("/").text
+    assert "What it was doing" in ann.get(f"/actions/{cut_off.id}").text
+    path, fields = f"/actions/{cut_off.id}/settle", {"happened": found, "reason": "looked into the outbox"}
+    assert ann.post(path, fields | {"reason": " "}).status_code == 422
+    assert ann.post(path, fields | {"happened": "perhaps"}).status_code == 400
+    assert autonomy.actions.unresolved() == [cut_off]
+    ann.get("/")
+    assert f"draft_email: {says}" in ann.post(path, fields).text
+    assert "nobody knows whether it happened" not in ann.get("/").text
+    shown = ann.get(f"/actions/{cut_off.id}").text
+    assert "says Ann: looked into the outbox" in shown
+    late = ann.post(path, fields)
+    assert late.status_code == 409
+    assert "was settled before, by Ann" in late.text
 
 
 def test_an_audit_has_two_verdicts(ann: Reviewer, autonomy: Autonomy, sampled: Action) -> None:
