@@ -127,7 +127,7 @@ class Approvals:
                 "agent propose it again with these arguments"
             )
         effect = self.effect_of(proposal.tool, arguments)
-        risk, why = self._policy().assess(proposal.tool, arguments)
+        risk, why = self._policy().assess(proposal.tool, arguments, effect)
         if is_higher(risk, proposal.risk):
             raise RiskRaisedError(
                 f"with these arguments {action_id} would be {_in_words(risk)}, not of {proposal.risk} risk ({why}); "

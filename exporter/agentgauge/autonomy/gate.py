@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from agentgauge.autonomy.effects import Effect
 from agentgauge.autonomy.policy import Policy, ToolPolicy, is_higher
 from agentgauge.vocabulary import Disposition, Mode, Risk, Stage
 
@@ -46,12 +47,13 @@ def decide(
     arguments: Mapping[str, Any],
     draw: float = 1.0,
     canary: float = 0.0,
+    effect: Effect | None = None,
 ) -> Ruling:
-    """Decide on a call. ``draw`` and ``canary``, from 0 to 1, are the chances of the audit and of a new promotion.
+    """Decide on a call, which would have this ``effect`` where the policy asks for it.
 
-    See ``draw_for``.
+    ``draw`` and ``canary``, from 0 to 1, are the chances of the audit and of a new promotion: see ``draw_for``.
     """
-    assessed, why = policy.assess(tool, arguments)
+    assessed, why = policy.assess(tool, arguments, effect)
     if assessed == "denied":
         return Ruling(_risk_of(policy, tool), "denied", why)
     known = policy.tools[tool]

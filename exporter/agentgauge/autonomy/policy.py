@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from agentgauge.autonomy.effects import Effect
 from agentgauge.autonomy.expressions import check_expression
 from agentgauge.autonomy.price_words import largest_price_change
 from agentgauge.files.watched_file import WatchedFile
@@ -33,7 +34,10 @@ class _Part(Part):
 
 
 class Condition(_Part):
-    """Holds for a call when one of its ``arguments`` does.
+    """Holds for a call when one of its ``arguments`` does, or one of the fields of its ``effect``.
+
+    The effect is what the tool's preview says: the recipient behind the number of a draft. Where nobody can say what
+    a call would do, a rule on its effect holds.
 
     ``matches`` is a regular expression that is searched for in a text; ``above`` is a bound for a number: the argument
     itself or, with ``matches``, what the first group of each match holds. ``price_change_above`` is a bound in per cent
@@ -42,7 +46,8 @@ class Condition(_Part):
     writing more.
     """
 
-    arguments: list[Text] = Field(min_length=1)
+    arguments: list[Text] = Field(default_factory=list)
+    effect: list[Text] = Field(default_factory=list)
     matches: str | None = None
     above: float | None = Field(default=None, strict=False)
     price_change_above: float | None = Field(default=None, ge=0, strict=False)
@@ -55,6 +60,8 @@ class Condition(_Part):
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
+        if not (self.arguments or self.effect):
+            raise ValueError("say where to look: arguments, or fields of the effect")
         if self.price_change_above is not None and (self.matches, self.above) != (None, None):
             raise ValueError("price_change_above stands alone; write another rule for matches or above")
         if (self.matches, self.above, self.price_change_above) == (None, None, None):
@@ -63,9 +70,13 @@ class Condition(_Part):
             raise ValueError("above needs a group in matches that holds the number, as in (\\d+) ?%")
         return self
 
-    def holds(self, arguments: Mapping[str, Any]) -> bool:
-        """Whether a call with these arguments meets the condition."""
-        return any(self._meets(value) for name in self.arguments for value in _values(arguments.get(name)))
+    def holds(self, arguments: Mapping[str, Any], effect: Effect | None = None) -> bool:
+        """Whether a call with these arguments, which would do this, meets the condition."""
+        if self.effect and effect is None:
+            return True
+        looked_at = [arguments.get(name) for name in self.arguments]
+        looked_at += [(effect or {}).get(name) for name in self.effect]
+        return any(self._meets(value) for one in looked_at for value in _values(one))
 
     def _meets(self, value: Any) -> bool:
         if self.matches is None and self.price_change_above is None:
@@ -260,7 +271,14 @@ class Policy(_Rules):
 
     tools: dict[str, ToolPolicy]
 
-    def assess(self, tool: str, arguments: Mapping[str, Any]) -> tuple[Risk | Literal["denied"], str]:
+    def reads_effect(self, tool: str) -> bool:
+        """Whether it takes the effect of a call of this tool to say how risky it is."""
+        known = self.tools.get(tool)
+        return known is not None and any(rule.when.effect for rule in known.rules)
+
+    def assess(
+        self, tool: str, arguments: Mapping[str, Any], effect: Effect | None = None
+    ) -> tuple[Risk | Literal["denied"], str]:
         """How risky a call is, and why; ``denied`` if it must not run at all, as with a tool the agent lacks."""
         known = self.tools.get(tool)
         if known is None:
@@ -268,7 +286,7 @@ class Policy(_Rules):
         risk: Risk | Literal["denied"] = known.risk
         why = f"{tool} is of {known.risk} risk"
         for rule in known.rules:
-            if is_higher(rule.then, risk) and rule.when.holds(arguments):
+            if is_higher(rule.then, risk) and rule.when.holds(arguments, effect):
                 risk, why = rule.then, rule.why
         return risk, why
 

@@ -114,14 +114,17 @@ class Supervisor:
         standing = await self._standing(policy)
         outcomes: list[CallOutcome] = []
         ruled: list[tuple[Call, Ruling]] = []
+        effects: dict[str, Effect | None] = {}
         for call in calls:
             try:
                 self._refuse(call.tool, call.arguments)
+                if policy.reads_effect(call.tool):
+                    effects[call.id] = await asyncio.to_thread(self.autonomy.preview, call.tool, call.arguments)
             except Exception as error:
                 outcomes.append(_failed(call, error))
                 continue
             audit, canary = (draw_for(policy, call.id, what) for what in ("audit", "canary"))
-            ruling = decide(policy, standing, call.tool, call.arguments, audit, canary)
+            ruling = decide(policy, standing, call.tool, call.arguments, audit, canary, effects.get(call.id))
             self.gauge.instruments.counter(metrics.ACTIONS, call.tool, ruling.risk, ruling.disposition).inc()
             ruled.append((call, ruling))
         expire_in = policy.approvals.expire_after_hours * 3600
@@ -203,13 +206,13 @@ class Supervisor:
         call = Call(action.proposal.context["call_id"], action.proposal.tool, action.final_arguments)
         if action.decision not in ("approved", "edited"):
             return CallOutcome(call.id, call.tool, "refused", _why_not(action))
-        if obstacle := await asyncio.to_thread(self._obstacle, action):
-            return CallOutcome(call.id, call.tool, "refused", f"approved, but not allowed any more: {obstacle}")
         try:
             effect = await asyncio.to_thread(self.autonomy.preview, call.tool, call.arguments)
         except Exception as error:  # it could not be carried out any more, perhaps because somebody just did
             newest = await asyncio.to_thread(self.autonomy.actions.get, action.id)
             return _failed(call, error) if newest.started_at is None else _last_known(newest)
+        if obstacle := await asyncio.to_thread(self._obstacle, action, effect):
+            return CallOutcome(call.id, call.tool, "refused", f"approved, but not allowed any more: {obstacle}")
         if seal(call.tool, call.arguments, effect) != action.final_seal:
             return self._asked_again(action, effect)
         if not await asyncio.to_thread(self.autonomy.actions.start, action.id):
@@ -221,12 +224,12 @@ class Supervisor:
         await self._finish(action, outcome)
         return outcome
 
-    def _obstacle(self, action: Action) -> str | None:
+    def _obstacle(self, action: Action, effect: Effect | None) -> str | None:
         """Why an approved action must not run by now; None if it may."""
         policy = self.autonomy.policy()
         standing = self.autonomy.standings.now(policy)
         proposal = action.proposal
-        ruling = decide(policy, standing, proposal.tool, action.final_arguments)
+        ruling = decide(policy, standing, proposal.tool, action.final_arguments, effect=effect)
         if ruling.disposition in ("suggested", "denied"):
             return SUGGESTED if ruling.disposition == "suggested" else ruling.why
         if is_higher(ruling.risk, proposal.risk):

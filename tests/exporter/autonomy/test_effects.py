@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentApp, AgentGauge, Tool
 from agentgauge.autonomy import Call, NotShownError, Resumed, Settled, ToolRequests, Waiting
-from agentgauge.autonomy.approvals import Approvals, InvalidEditError
+from agentgauge.autonomy.approvals import Approvals, InvalidEditError, RiskRaisedError
+from agentgauge.autonomy.policy import Condition
 
 NUMBER = {"type": "object", "properties": {"draft_id": {"type": "integer"}}, "required": ["draft_id"]}
 OFFER = {"to": "jane@globex.example", "subject": "Renewal", "body": "10 % off"}
@@ -29,10 +30,11 @@ class Shop:
     drafts: dict[int, dict[str, str]] = field(default_factory=lambda: {6: dict(OFFER), 7: dict(LETTER)})
     sent: list[dict[str, str]] = field(default_factory=list)
     answers: list[Any] = field(default_factory=list)
+    policy: Path | None = None
 
     def __post_init__(self) -> None:
-        send = Tool("send", NUMBER, "high", preview=self.preview)
-        self.app = AgentApp("shop", self.gauge_ledger, tools=[send], run_tool=self.run)
+        send = Tool("send", NUMBER, "high" if self.policy is None else "low", preview=self.preview)
+        self.app = AgentApp("shop", self.gauge_ledger, tools=[send], policy=self.policy, run_tool=self.run)
         self.requests = ToolRequests(self.app.supervisor(self.gauge))
 
     @property
@@ -92,6 +94,49 @@ async def test_people_are_shown_the_email_and_not_its_number(shop: Shop) -> None
     shop.approvals.approve(action.id, "ann", action.seal)
     await shop.go_on()
     assert shop.sent == [OFFER]
+
+
+RULES = """
+changed_by: jane
+reason: a test
+tools:
+  send:
+    rules:
+      - { when: { effect: [to], matches: globex }, then: high, why: Globex is the director's }
+      - { when: { effect: [body], price_change_above: 50 }, then: denied, why: nobody gives half of it away }
+"""
+
+
+async def test_a_rule_looks_at_what_a_call_would_do(shop: Shop, tmp_path: Path) -> None:
+    """Its arguments are a number: the recipient and the text behind it decide, also of an edit and at the end."""
+    policy = tmp_path / "policy.yml"
+    policy.write_text(RULES, encoding="utf-8")
+    ruled = Shop(tmp_path, shop.gauge, policy=policy)
+    assert isinstance(await ruled.ask(7), Settled)
+    assert ruled.sent == [LETTER]
+    action = ruled.approvals.get(await ruled.asked())
+    assert (action.proposal.risk, action.proposal.context["why"]) == ("high", "Globex is the director's")
+    ruled.drafts[7]["body"] = "it is 60 % off"
+    with pytest.raises(RiskRaisedError, match="would be denied"):
+        ruled.approvals.edit(action.id, {"draft_id": 7}, "ann")
+    refused = await ruled.ask(7)
+    assert isinstance(refused, Settled)
+    assert refused.outcomes[0].content == "denied by the policy: nobody gives half of it away"
+    ruled.approvals.approve(action.id, "ann")
+    ruled.drafts[6]["body"] = "it is 60 % off"
+    await ruled.go_on()
+    assert ruled.answers == [["approved, but not allowed any more: nobody gives half of it away"]]
+    assert ruled.sent == [LETTER]
+
+
+def test_where_nobody_can_say_what_a_call_would_do_a_rule_on_it_holds() -> None:
+    """To be on the safe side; a rule says where it looks."""
+    condition = Condition(effect=["to"], matches="globex")
+    assert condition.holds({}, None)
+    assert condition.holds({}, {"to": "jane@globex.example"})
+    assert not condition.holds({"to": "jane@globex.example"}, {"to": "bob@hooli.example"})
+    with pytest.raises(ValueError, match="say where to look"):
+        Condition(matches="globex")
 
 
 async def test_what_changed_since_it_was_approved_is_asked_again(shop: Shop) -> None:

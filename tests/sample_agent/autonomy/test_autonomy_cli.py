@@ -164,7 +164,7 @@ def chat(state: Path, *typed: str) -> str:
         capture_output=True,
         text=True,
         check=True,
-        timeout=90,
+        timeout=300,
     )
     return " ".join(result.stdout.split())
 
