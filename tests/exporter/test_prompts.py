@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from agentgauge.autonomy.actions import Actions, Proposal, TrackRecord
 from agentgauge.feedback.thumbs import thumbs_since
 from agentgauge.ledger import Ledger
 from agentgauge.prompts.activations import NothingBeforeError, PromptActivations
+from agentgauge.prompts.library import PromptLibrary
 from agentgauge.vocabulary import Decision
 from tests.clock import Clock
 
@@ -146,3 +149,41 @@ def test_thumbs_are_counted_by_rating_and_reason(ledger: Ledger, clock: Clock) -
     ):
         ledger.add_feedback(agent, None, rating, reason)
     assert thumbs_since(ledger, "a", since) == {("down", "tone"): 2, ("up", "none"): 1}
+
+
+LONG = 'Looks up: names, "titles" – and more. # no comment ' + "again and again " * 20 + "#renewal"
+
+
+@pytest.mark.parametrize("description", ["Short.", LONG, "Two lines:\n\n* one", "it's: {odd} 100 % - [x]", "yes"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        "# Ours.\n\nlook_up: >-\n  Looks\n  up.\n\n# Theirs.\nsend: 'Sends.'\n",
+        "look_up: Looks up.\nsend: |\n  Sends.\n\n  Once.\n",
+        "send: Sends.\n'look_up': \"Looks up.\"",
+        "{look_up: Looks up., send: Sends.}\n",
+    ],
+)
+def test_a_version_that_is_written_says_what_it_was_given(tmp_path: Path, file: str, description: str) -> None:
+    """However the file is laid out; comments, and the lines of the other tools, stay as they are where they can."""
+    (tmp_path / "v1").mkdir()
+    (tmp_path / "v1" / "system.md").write_text("You help.\n", encoding="utf-8")
+    (tmp_path / "v1" / "tools.yml").write_text(file, encoding="utf-8")
+    library = PromptLibrary(tmp_path, ["system"], ["look_up", "send"])
+    before = library.load("v1")
+    descriptions = {**before.tool_descriptions, "look_up": description.strip()}
+    wanted = replace(before, version=library.next_version(), tool_descriptions=descriptions)
+    assert library.write(wanted, "v1") == tmp_path / "v2"
+    assert library.load("v2") == wanted
+    kept = [line for line in file.splitlines() if line.startswith(("#", "send"))]
+    assert set(kept) <= set((tmp_path / "v2" / "tools.yml").read_text(encoding="utf-8").splitlines())
+
+
+def test_a_version_that_is_there_is_never_written_over(tmp_path: Path) -> None:
+    """It may be in force."""
+    (tmp_path / "v1").mkdir()
+    (tmp_path / "v1" / "system.md").write_text("You help.\n", encoding="utf-8")
+    (tmp_path / "v1" / "tools.yml").write_text("send: Sends.\n", encoding="utf-8")
+    library = PromptLibrary(tmp_path, ["system"], ["send"])
+    with pytest.raises(FileExistsError):
+        library.write(library.load("v1"), "v1")

@@ -102,6 +102,9 @@ class PromptLibrary:
         for tool, description in prompts.tool_descriptions.items():
             if description != before.tool_descriptions[tool]:
                 file = with_description(file, tool, description)
+        if _said_in(file) != prompts.tool_descriptions:
+            # As with `{a: x, b: y}` on one line: what it says matters more than how it was laid out.
+            file = yaml.safe_dump(dict(prompts.tool_descriptions), sort_keys=False, allow_unicode=True)
         folder.mkdir(parents=beside is not None)
         for name, text in prompts.texts.items():
             (folder / f"{name}.md").write_text(text, encoding="utf-8")
@@ -189,9 +192,15 @@ class ActivePrompts:
 
 
 def with_description(file: str, tool: str, description: str) -> str:
-    """The text of a tools.yml with another description of a tool; all else in it stays as it is."""
+    """The text of a tools.yml with another description of a tool; all else in it stays as it is.
+
+    The tool's line has to begin with its name; else nothing is changed.
+    """
     lines = file.splitlines()
-    first = next(number for number, line in enumerate(lines) if re.match(rf"(['\"]?){re.escape(tool)}\1\s*:", line))
+    begins = re.compile(rf"(['\"]?){re.escape(tool)}\1\s*:")
+    first = next((number for number, line in enumerate(lines) if begins.match(line)), None)
+    if first is None:
+        return file
     end = first + 1
     while end < len(lines) and (not lines[end].strip() or lines[end][0] in " \t"):
         end += 1
@@ -203,6 +212,14 @@ def with_description(file: str, tool: str, description: str) -> str:
     else:
         written = yaml.safe_dump({tool: description}, allow_unicode=True, width=DESCRIPTION_WIDTH).splitlines()
     return "\n".join([*lines[:first], *written, *lines[end:], ""])
+
+
+def _said_in(file: str) -> dict[str, str] | None:
+    """The descriptions in the text of a tools.yml; None if it cannot be read any more."""
+    try:
+        return {str(tool): str(description).strip() for tool, description in yaml.safe_load(file).items()}
+    except (yaml.YAMLError, AttributeError):
+        return None
 
 
 def difference(before: Prompts, after: Prompts) -> list[str]:
