@@ -250,7 +250,8 @@ async def test_a_session_that_loops_leaves_a_transcript(
     await companion.answer(conversation, "Tell me about the Globex account")
     gauge.refresh_from_ledger()
     transcript = kept.get(conversation.session.id)
-    assert transcript.causes == ["looping", "failed"]
+    # On a busy machine so many calls can be slow as well.
+    assert [cause for cause in transcript.causes if cause != "slow"] == ["looping", "failed"]
     assert transcript.tool_calls == conversation.session.tool_calls > 15
     blocks = [block for message in transcript.messages or () for block in message["content"]]
     assert sum(block["type"] == "tool_use" for block in blocks) == transcript.tool_calls
