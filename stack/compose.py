@@ -14,9 +14,13 @@ from dataclasses import asdict
 from stack.errors import StackError
 from stack.layout import ROOT, STATE_FILE, Layout, Ports, check_free
 
-READY_SECONDS = 180.0
+READY_SECONDS = 300.0
+ANSWER_SECONDS = 60.0
+"""For what a command of Docker's says; on a busy machine it needs more than twenty to load its plugins."""
 PROJECT = "agentgauge"
 """The name in docker-compose.yml: Docker labels each container with it."""
+OURS = 5000
+"""The user of the image, who stands in for root: no container runs as root."""
 
 Say = Callable[[str], None]
 
@@ -74,11 +78,13 @@ def resume(service: str) -> None:
 
 def _start(layout: Layout, reps: int, pace: float, say: Say) -> None:
     layout.state.mkdir(parents=True, exist_ok=True)
+    user = _user(layout)
     settings = {
         "AGENTGAUGE_STATE": str(layout.state),
-        "AGENTGAUGE_USER": _user(layout),
+        "AGENTGAUGE_USER": user,
         "AGENTGAUGE_REPS": str(reps),
         "AGENTGAUGE_PACE": str(pace),
+        **_key_file(layout, user),
     }
     say("building the image and fetching the others (some minutes the first time)")
     if _compose("build"):
@@ -89,11 +95,33 @@ def _start(layout: Layout, reps: int, pace: float, say: Say) -> None:
 
 
 def _user(layout: Layout) -> str:
-    """uid:gid for the containers that write the state folder: its owner's, so that both sides may write it."""
+    """uid:gid for the containers that write the state folder: its owner's, so that both sides may write it.
+
+    A folder of root's is given to the image's user first: root may write it all the same.
+    """
     if "rootless" in _said("docker", "info", "--format={{.SecurityOptions}}"):
-        return "0:0"  # root there is the person here
+        return "0:0"  # root there is the person here, and nobody on this machine
     owner = layout.state.stat()
-    return f"{owner.st_uid}:{owner.st_gid}"
+    if owner.st_uid:
+        return f"{owner.st_uid}:{owner.st_gid}"
+    for path in (layout.state, *layout.state.rglob("*")):
+        os.chown(path, OURS, OURS, follow_symlinks=False)
+    return f"{OURS}:{OURS}"
+
+
+def _key_file(layout: Layout, user: str) -> dict[str, str]:
+    """The variable that names a file with the person's key, which only they and the containers read; none without."""
+    key = os.environ.get("ANTHROPIC_API_KEY")
+    if not key or os.environ.get("ANTHROPIC_API_KEY_FILE"):
+        return {}
+    path = layout.folder / "secrets" / "anthropic_api_key"
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(key, encoding="utf-8")
+    if not os.geteuid():
+        os.chown(path, *map(int, user.split(":")))
+    return {"ANTHROPIC_API_KEY_FILE": str(path)}
 
 
 def _all_healthy() -> bool:
@@ -140,7 +168,7 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 def _compose(*arguments: str, settings: dict[str, str] | None = None, own_session: bool = False) -> int:
     """Run Compose on docker-compose.yml, its output on the terminal; returns its exit status."""
-    command = [*program(), *arguments]
+    command = [*program(), "--profile=demo", *arguments]
     env = os.environ | (settings or {})
     return subprocess.run(command, cwd=ROOT, env=env, start_new_session=own_session, check=False).returncode
 
@@ -158,7 +186,7 @@ def program() -> list[str]:
 def _said(*command: str) -> str:
     """The output of a command that succeeds; empty if it fails, is not there or takes too long."""
     try:
-        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return result.stdout.strip() if result.returncode == 0 else ""

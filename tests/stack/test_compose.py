@@ -1,4 +1,7 @@
-"""docker-compose.yml promises what the native stack does: loopback only, nothing to log in to, one configuration."""
+"""docker-compose.yml promises what the native stack does: loopback only, no password by default, one configuration.
+
+What only an engine can tell, tests/containers asks one.
+"""
 
 from __future__ import annotations
 
@@ -37,10 +40,15 @@ def containers(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def mounts(container: dict[str, Any]) -> dict[str, tuple[str, str]]:
     """Path in the container → (what is mounted there, its mode or nothing)."""
-    parsed = [re.fullmatch(r"(?P<source>\$\{[^}]*\}|[^:]+):(?P<path>[^:]+)(:(?P<mode>\w+))?", volume)
+    parsed = [re.fullmatch(r"(?P<source>\$\{[^}]*\}[^:]*|[^:]+):(?P<path>[^:]+)(:(?P<mode>\w+))?", volume)
               for volume in container.get("volumes", [])]  # fmt: skip  # the pattern and what it reads, side by side
     assert all(parsed)
-    return {match["path"]: (match["source"], match["mode"] or "") for match in parsed if match}
+    return {match["path"]: (by_default(match["source"]), match["mode"] or "") for match in parsed if match}
+
+
+def by_default(text: str) -> str:
+    """A value of the file where none of its variables is set."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
 
 
 def test_the_services_are_those_of_the_native_stack(containers: dict[str, dict[str, Any]]) -> None:
@@ -72,7 +80,7 @@ def test_images_are_pinned_to_an_exact_version(containers: dict[str, dict[str, A
     foreign = {container["image"] for container in containers.values()} - {"agentgauge:local"}
     assert len(foreign) == 3
     assert all(IMAGE.fullmatch(image) for image in foreign)
-    assert [name for name, container in containers.items() if "build" in container] == ["fake-api"]
+    assert [name for name, container in containers.items() if "build" in container] == ["runbooks"]
 
 
 def test_every_service_has_a_health_check_and_comes_back_after_a_crash(
@@ -85,13 +93,32 @@ def test_every_service_has_a_health_check_and_comes_back_after_a_crash(
 
 
 def test_no_service_may_more_than_it_needs(containers: dict[str, dict[str, Any]]) -> None:
-    """No capability, but to write a state folder of somebody else's; no way to gain one."""
+    """Whatever variables are unset, none is root, has a capability, may gain one, or can write into its image."""
     for name, container in containers.items():
+        user, _, _ = by_default(container["user"]).partition(":")
+        assert int(user) > 0, name
         assert container["cap_drop"] == ["ALL"], name
-        shares_state = name in ("agent", "evals", "fake-api", "pager", "simulator")
-        assert container.get("cap_add", []) == (["DAC_OVERRIDE"] if shares_state else []), name
+        assert "cap_add" not in container, name
         assert container["security_opt"] == ["no-new-privileges:true"], name
         assert "privileged" not in container, name
+        assert container["read_only"], name
+
+
+def test_no_service_can_starve_the_others(containers: dict[str, dict[str, Any]]) -> None:
+    """Each has a bound on memory, processors and processes."""
+    for name, container in containers.items():
+        assert {"mem_limit", "cpus", "pids_limit"} <= container.keys(), name
+
+
+def test_each_profile_has_all_that_its_services_wait_for(containers: dict[str, dict[str, Any]]) -> None:
+    """`demo` is everything; `monitoring` is what watches agents of your own."""
+    profiles = {name: set(container["profiles"]) for name, container in containers.items()}
+    assert all("demo" in of for of in profiles.values())
+    monitoring = {name for name, of in profiles.items() if "monitoring" in of}
+    assert monitoring == {"prometheus", "alertmanager", "pager", "dashboards", "runbooks"}
+    for name, container in containers.items():
+        for needed in container.get("depends_on", {}):
+            assert profiles[name] <= profiles[needed], name
 
 
 def test_services_start_after_those_they_need_are_healthy(containers: dict[str, dict[str, Any]]) -> None:
@@ -102,22 +129,38 @@ def test_services_start_after_those_they_need_are_healthy(containers: dict[str, 
             assert how == {"condition": "service_healthy"}, name
 
 
-def test_there_is_no_password_to_have_a_default(containers: dict[str, dict[str, Any]]) -> None:
-    """The only secret is the reader's own key, which is handed through and never written here."""
+def test_a_secret_is_a_file(document: dict[str, Any], containers: dict[str, dict[str, Any]]) -> None:
+    """No variable holds one, where `docker inspect` shows it; a file that nobody named is empty."""
     settings = {
         key: value for container in containers.values() for key, value in container.get("environment", {}).items()
     }
     secret = {key: value for key, value in settings.items() if re.search("PASSWORD|SECRET|TOKEN|KEY", key)}
-    assert secret == {"ANTHROPIC_API_KEY": None}
+    assert secret.keys() == {"GF_SECURITY_ADMIN_PASSWORD__FILE"}
+    assert {name: by_default(secret["file"]) for name, secret in document["secrets"].items()} == {
+        "anthropic_api_key": os.devnull,
+        "people": os.devnull,
+        "pip_config": os.devnull,
+    }
+
+
+@pytest.mark.parametrize("service", ["agent", "pager"])
+def test_the_people_of_an_installation_reach_who_asks_for_them(
+    containers: dict[str, dict[str, Any]], service: str
+) -> None:
+    """The file that AGENTGAUGE_PEOPLE names on the host; without one, the variable is empty."""
+    assert "people" in containers[service]["secrets"]
+    assert containers[service]["environment"]["AGENTGAUGE_PEOPLE"] == "${AGENTGAUGE_PEOPLE:+/run/secrets/people}"
 
 
 def test_grafana_lets_in_the_same_people_as_the_native_one(containers: dict[str, dict[str, Any]]) -> None:
-    """Everything but addresses and paths is equal."""
+    """Everything but addresses, paths and the administrator is equal."""
     native = grafana_environment(NATIVE)
     elsewhere = re.compile(r"GF_SERVER_|GF_PATHS_|PROMETHEUS_URL|TRACE_URL|.*_PATH$")
     ours = containers["dashboards"]["environment"]
-    same = {key: value for key, value in native.items() if not elsewhere.match(key)}
+    admin = {"GF_AUTH_BASIC_ENABLED", "GF_AUTH_DISABLE_LOGIN_FORM", "GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"}
+    same = {key: value for key, value in native.items() if not elsewhere.match(key) and key not in admin}
     assert same.items() <= ours.items()
+    assert not admin & ours.keys(), "in containers there is an administrator, whose password is made at the first start"
     assert same["GF_AUTH_ANONYMOUS_ENABLED"] == "true"
 
 
@@ -195,7 +238,7 @@ def test_the_image_holds_what_its_runbook_site_is_built_from(
         [sys.executable, "-P", "-m", *words], cwd=image, env=environment, capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
-    (served,) = [word for word in containers["runbooks"]["command"] if word.startswith("--directory=")]
+    (served,) = [by_default(word) for word in containers["runbooks"]["command"] if word.startswith("--directory=")]
     assert (image / served.partition("=")[2] / "AgentLatencySpike" / "index.html").exists()
 
 
