@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import typer
 
 from alerts.deployment import DEMO, Deployment
+from bundle.compose import compose_files, in_compose, steps_in_compose
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -17,6 +18,7 @@ PAGER = "http://127.0.0.1:8010"
 EDITED = (
     "prometheus.yml",
     "alertmanager.yml",
+    "targets/agents.yml",
     "kubernetes/alertmanager-config.yaml",
     "kubernetes/service-monitor.yaml",
 )
@@ -69,10 +71,10 @@ def bundle(
         Path | None, typer.Option(exists=True, dir_okay=False, help="YAML file with the numbers that differ.")
     ] = None,
     format_: Annotated[
-        Literal["files", "kubernetes", "grafana"],
+        Literal["files", "kubernetes", "grafana", "compose"],
         typer.Option(
             "--format",
-            help="Files to load, manifests for the Prometheus operator, or alerts for Grafana to judge.",
+            help="Files to load, for the Prometheus operator, for Grafana to judge, or for our Compose file.",
         ),
     ] = "files",
     label: Annotated[
@@ -128,6 +130,8 @@ def bundle(
     images = _for_agents(
         deployment.agents, image or [], "--image", IMAGE, "an image such as registry.example.com/bot:1.2"
     )
+    if format_ == "compose":
+        targets, deployment = deployment.targets, in_compose(deployment)
     from alerts.thresholds import load  # after the options are read, so that help and slips answer at once
     from bundle.errors import PROBLEMS
     from bundle.files import bundle_files
@@ -144,6 +148,8 @@ def bundle(
             from bundle.kubernetes import manifests
 
             files = manifests(deployment, numbers, _labels(label or []), images, port) | pages
+        elif format_ == "compose":
+            files |= compose_files(targets, folder.absolute())
         _write(folder, files, overwrite)
         if site:
             _write_site(deployment, thresholds, folder / "site")
@@ -154,9 +160,13 @@ def bundle(
         typer.echo(f"error: {error.filename or folder} cannot be written: {error.strerror or error}", err=True)
         raise typer.Exit(1) from None
     typer.echo(_summary(folder, files, site))
-    steps = {"files": _steps, "kubernetes": _steps_in_kubernetes, "grafana": _steps_in_grafana}[format_](
-        deployment, folder
-    )
+    next_steps = {
+        "files": _steps,
+        "kubernetes": _steps_in_kubernetes,
+        "grafana": _steps_in_grafana,
+        "compose": steps_in_compose,
+    }
+    steps = next_steps[format_](deployment, folder)
     typer.echo("\n".join(["next:", *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]))
 
 
