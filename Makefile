@@ -9,7 +9,7 @@ HISTORY ?=
 SAMPLE ?= 1
 START ?= 0
 
-.PHONY: up down test test-engines test-mutations test-frameworks test-grafana test-formats test-adoption test-real-model test-fuzz drill chaos deploy-check lint generate docs page bench bench-adoption truth dist lock
+.PHONY: up down test test-engines test-mutations test-frameworks test-grafana test-compose test-formats test-adoption test-real-model test-fuzz drill chaos deploy-check lint generate docs page bench bench-adoption truth dist lock
 
 up: .venv/ready ## start everything and run until Ctrl-C (OFFSET=1000 moves the ports, NATIVE=1 ignores Docker, HISTORY=healthy makes up three weeks, SNAPSHOTS=1 lets it be backed up while it runs)
 	@exec $(PYTHON_ENV) -m stack up --offset $(OFFSET) $(if $(NATIVE),--native) $(if $(HISTORY),--history $(HISTORY)) $(if $(SNAPSHOTS),--snapshots)
@@ -21,7 +21,7 @@ page: .venv/ready ## the whole story: break it, wait for the page, mend it (FAUL
 	@$(PYTHON_ENV) -m stack page $(FAULT)
 
 test: .venv/ready ## all tests, the real Prometheus and Alertmanager included
-	$(PYTHON_ENV) -m pytest -m "not mutation and not adoption and not frameworks and not grafana and not formats" -n 3 --dist loadfile --no-loadscope-reorder
+	$(PYTHON_ENV) -m pytest -m "not mutation and not adoption and not frameworks and not grafana and not formats and not compose" -n 3 --dist loadfile --no-loadscope-reorder
 
 test-frameworks: .stack/frameworks/ready ## the adapters, on the real packages of their frameworks in an environment of their own (one needs Node)
 	.stack/frameworks/bin/python -m pytest -m frameworks -W ignore::ResourceWarning -W ignore::pytest.PytestUnraisableExceptionWarning tests/frameworks
@@ -32,6 +32,9 @@ test-grafana: .venv/ready ## the dashboards drawn by Grafana's own components in
 
 test-formats: .venv/ready ## Inspect AI and promptfoo themselves read exported evaluations (needs Node and npm; installed in .stack/formats)
 	$(PYTHON_ENV) -m pytest -m formats tests/exporter/evals
+
+test-compose: .venv/ready ## docker-compose.yml on a real engine: fault, page, runbook, restarts (SHORT=1: clocks ten times as fast; root on Debian where no engine answers)
+	@$(PYTHON_ENV) -m tests.containers $(if $(SHORT),--short)
 
 drill: .venv/ready ## cause every alert there is on the real programs, and print who was paged and when (SAMPLE=3 START=1: one of three; WRITE=1 keeps the results for the docs)
 	@$(PYTHON_ENV) -m stack drill --sample $(SAMPLE) --start $(START) $(if $(WRITE),--write) $(ALERTS)

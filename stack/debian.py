@@ -82,11 +82,39 @@ def unpack_newer(packages: list[str], home: Path, say: Callable[[str], None]) ->
         shutil.rmtree(own, ignore_errors=True)
 
 
-def _read_lists(options: list[str], sources: Path) -> None:
-    """Let apt read the lists of the newer suites from the first of the machine's own mirrors that has them."""
+def unpack_system(packages: list[str], root: Path, home: Path, say: Callable[[str], None]) -> None:
+    """Unpack packages of the machine's own release with all that they depend on: a small system of its own in ``root``.
+
+    Nothing is configured and no script of a package runs. Raises StackError when they cannot be had.
+    """
+    own = (home / "apt-system").absolute()
+    shutil.rmtree(own, ignore_errors=True)
+    shutil.rmtree(root, ignore_errors=True)
+    try:
+        options, archives = _folders(own)
+        options += _only(own / "system.sources", own)
+        say("reading the package lists of this release for an empty system")
+        _read_lists(options, own / "system.sources", _os_release().get("VERSION_CODENAME", ""))
+        say(f"fetching and unpacking {', '.join(packages)} and what they need")
+        wanted = ("--yes", "--no-install-recommends", "--download-only", "-oDebug::NoLocking=1")
+        _apt(options, "install", "-qq", *wanted, *packages)
+        for name in ("bin", "sbin", "lib", "lib64"):  # links before anything is unpacked, as in every Debian today
+            (root / "usr" / name).mkdir(parents=True)
+            (root / name).symlink_to(f"usr/{name}")
+        for archive in sorted(archives.glob("*.deb")):  # dpkg-deb -x would put folders in the place of these links
+            packed = own / "packed.tar"
+            with packed.open("wb") as file:
+                subprocess.run(["dpkg-deb", "--fsys-tarfile", str(archive)], stdout=file, check=True)
+            _run(["tar", "-C", str(root), "--keep-directory-symlink", "-xf", str(packed)], "unpack")
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
+
+
+def _read_lists(options: list[str], sources: Path, suites: str = NEWER_SUITES) -> None:
+    """Let apt read the lists of these suites from the first of the machine's own mirrors that has them."""
     refused = None
     for mirror in _mirrors():
-        text = f"Types: deb\nURIs: {mirror}\nSuites: {NEWER_SUITES}\nComponents: main\nSigned-By: {KEYRING}\n"
+        text = f"Types: deb\nURIs: {mirror}\nSuites: {suites}\nComponents: main\nSigned-By: {KEYRING}\n"
         sources.write_text(text, encoding="utf-8")
         try:
             return _apt(options, "update", "-qq", "-oAPT::Update::Error-Mode=any")
