@@ -35,7 +35,7 @@ ENV PATH=/opt/python/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 SERVER = """\
 FROM {base}
 COPY . /
-RUN ln -s /bin/busybox /usr/bin/wget && mkdir -p {data} && chown 65534:65534 {data}
+RUN ln -sf /bin/busybox /usr/bin/wget && mkdir -p {data} && chown 65534:65534 {data}
 USER 65534:65534
 WORKDIR /usr/bin
 ENTRYPOINT ["/usr/bin/{program}"]
@@ -45,7 +45,7 @@ FROM agentgauge:local
 USER 0:0
 COPY stack /app/stack
 COPY run.sh /run.sh
-RUN ln -s /bin/busybox /usr/bin/wget && install --directory --owner=472 --mode=700 /var/lib/grafana
+RUN ln -sf /bin/busybox /usr/bin/wget && install --directory --owner=472 --mode=700 /var/lib/grafana
 USER 472:0
 """
 START_PREVIEW = """\
