@@ -91,6 +91,8 @@ PROCESS = "a process has to be started, outside of what the agent's commands rea
 
 DEAR = frozenset({"AgentUserDailyCostHigh", "AgentSpendOverBudget"})
 """Reps who are so much busier than usual spend a user's limit and the agent's budget within minutes."""
+OVER_LIMIT = frozenset({"AgentSessionCostOverLimit"})
+"""A session is over its limit the moment it crosses it; a mean of many sessions, or of their prompts, takes longer."""
 RUINOUS = DEAR | {"AgentTaskCompletionLow", "AgentSessionCostHigh"}
 """Budgets end conversations that cost so much: requests fail, and the closed ones are dear on average for a while."""
 HALF_FAIL = frozenset({"AgentToolSuccessRateLow"})
@@ -111,7 +113,7 @@ SCENES: tuple[Scene, ...] = (
             _row("AgentApprovalQueueStalled", "absent-reviewers"),
             _row("AgentLabelOverflow", "hallucinating"),
             _row("AgentSessionCostOverLimit", "pricey-tool", also=DEAR),
-            _row("AgentSessionCostHigh", "pricey-tool", also=DEAR | {"AgentSessionCostOverLimit"}),
+            _row("AgentSessionCostHigh", "pricey-tool", also=DEAR | OVER_LIMIT),
         )
     ),
     Scene(
@@ -121,7 +123,7 @@ SCENES: tuple[Scene, ...] = (
             _row("AgentSessionsAbandoned", "impatient-reps"),
             _row("AgentTurnsIncreasing", "dithering", also=SLOWER),
             Drill("AgentUnpricedModel", "ops use-model, one without a price", causes.unpriced_model),
-            _row("AgentInputTokensHigh", "bloated-tool", also=DEAR),
+            _row("AgentInputTokensHigh", "bloated-tool", also=DEAR | OVER_LIMIT),
         )
     ),
     Scene(
