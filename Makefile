@@ -9,7 +9,7 @@ HISTORY ?=
 SAMPLE ?= 1
 START ?= 0
 
-.PHONY: up down test test-engines test-mutations test-frameworks test-grafana test-compose test-formats test-adoption test-real-model test-fuzz drill chaos deploy-check lint generate docs page bench bench-adoption truth dist lock
+.PHONY: up down test test-engines test-mutations test-frameworks test-grafana test-compose test-formats test-adoption test-real-model test-fuzz drill chaos deploy-check lint generate docs page bench bench-ledger bench-adoption truth dist lock
 
 up: .venv/ready ## start everything and run until Ctrl-C (OFFSET=1000 moves the ports, NATIVE=1 ignores Docker, HISTORY=healthy makes up three weeks, SNAPSHOTS=1 lets it be backed up while it runs)
 	@exec $(PYTHON_ENV) -m stack up --offset $(OFFSET) $(if $(NATIVE),--native) $(if $(HISTORY),--history $(HISTORY)) $(if $(SNAPSHOTS),--snapshots)
@@ -79,6 +79,9 @@ truth: .venv/ready ## the real rules on made-up traffic: false pages, minutes to
 
 bench-adoption: .venv/ready ## from `pip install` to the first number, for each adapter and for other tools (some minutes; ONLY=word, WRITE=1 writes docs/adoption.md)
 	@$(PYTHON_ENV) -m tests.adoption.first_minutes $(if $(ONLY),--only "$(ONLY)") $(if $(WRITE),--write)
+
+bench-ledger: .venv/ready ## what the ledger costs as users grow from a hundred to a million (some minutes)
+	$(PYTHON_ENV) -m tests.bench.ledger
 
 bench: .venv/ready ## overhead of the instrumentation, beside the bare calls
 	$(PYTHON_ENV) -m tests.bench

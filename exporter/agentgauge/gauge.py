@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from agentgauge.ledger import Ledger
     from agentgauge.ledger.recorder import Recorder
+    from agentgauge.ledger.user_gauges import UserGauges
     from agentgauge.ops.follower import Listener
     from agentgauge.ops.operated import Operated
     from agentgauge.ops.operations import Kind
@@ -85,7 +86,8 @@ class AgentGauge(Telemetry):
         self.set_build_info(version, prompt_version)
         zone = _zone(time_zone)
         self.ledger = None if ledger is None else _opened(ledger)
-        self.recorder = None if self.ledger is None else _recorder(self, self.ledger, zone)
+        self._user_gauges = None if self.ledger is None else _user_gauges(self, self.ledger, zone)
+        self.recorder = None if self._user_gauges is None else _recorder(self, self._user_gauges)
         self.transcripts = _transcripts(self, transcripts)
         self.control = Control(self.live)
         self._operated = _operated(self, version)
@@ -282,6 +284,8 @@ class AgentGauge(Telemetry):
             self.recorder.flush()
             self.recorder.follow()
             self.recorder.refresh()
+            if self._user_gauges is not None:
+                self.recorder.call(self._user_gauges.refresh_now)
 
     def close(self) -> None:
         """Write what waits for the ledger and end its thread; happens by itself when the interpreter exits."""
@@ -315,19 +319,24 @@ def _zone(name: str) -> tzinfo:
         ) from None
 
 
-def _recorder(gauge: AgentGauge, ledger: Ledger, zone: tzinfo) -> Recorder:
+def _user_gauges(gauge: AgentGauge, ledger: Ledger, zone: tzinfo) -> UserGauges:
+    from agentgauge.ledger.user_gauges import UserGauges
+
+    return UserGauges(ledger, gauge.agent, gauge.instruments, gauge.limits.of_a_user_day, zone)
+
+
+def _recorder(gauge: AgentGauge, user_gauges: UserGauges) -> Recorder | None:
+    if gauge.ledger is None:
+        return None
     from agentgauge.evals.gauges import EvalGauges
     from agentgauge.ledger.outbox import OutboxCounts
     from agentgauge.ledger.recorder import Recorder
-    from agentgauge.ledger.user_gauges import UserGauges
 
-    shown = (
-        UserGauges(ledger, gauge.agent, gauge.instruments, gauge.limits.of_a_user_day, zone),
-        EvalGauges(ledger, gauge.agent, gauge.instruments),
-        OutboxCounts(ledger, gauge.agent, gauge.instruments),
-    )
+    evals = EvalGauges(gauge.ledger, gauge.agent, gauge.instruments)
+    outbox = OutboxCounts(gauge.ledger, gauge.agent, gauge.instruments)
     on_fault = functools.partial(gauge.swallow, "ledger")
-    return Recorder(ledger, gauge.agent, [one.refresh for one in shown], on_fault)
+    refreshers = (user_gauges.refresh, evals.refresh, outbox.refresh)
+    return Recorder(gauge.ledger, gauge.agent, refreshers, on_fault)
 
 
 def _transcripts(gauge: AgentGauge, policy: TranscriptPolicy | None) -> TranscriptKeeper | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from agentgauge.ledger import Usage
-from agentgauge.ledger.store import WEEK_DAYS
+from agentgauge.ledger.user_weeks import WEEK_DAYS
 from sample_agent.simulator.rates import TURNS
 from sample_agent.simulator.stories import Crowd
 

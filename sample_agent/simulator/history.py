@@ -16,7 +16,8 @@ from math import cos, pi, sqrt
 
 from agentgauge import SessionLimits, metrics
 from agentgauge.ledger import Usage
-from agentgauge.ledger.store import LONGEST_WINDOW_DAYS, TOP_SPENDERS, WEEK_DAYS, UserDay
+from agentgauge.ledger.store import LONGEST_WINDOW_DAYS, TOP_SPENDERS, UserDay
+from agentgauge.ledger.user_weeks import WEEK_DAYS
 from agentgauge.metrics import MetricSpec
 from sample_agent.simulator import rates
 from sample_agent.simulator.attendance import Day, arrivals

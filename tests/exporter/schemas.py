@@ -304,6 +304,38 @@ STEPS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX agentgauge_budget_hold_id ON agentgauge_budget_hold (id)",
     ),
+    (
+        "CREATE INDEX agentgauge_usage_cost ON agentgauge_usage (agent, day, cost_usd)",
+        """
+        CREATE TABLE agentgauge_user (
+            agent TEXT NOT NULL,
+            user_id TEXT NOT NULL,
+            runs TEXT NOT NULL,
+            last_turn_at DOUBLE PRECISION,
+            last_failed_at DOUBLE PRECISION,
+            PRIMARY KEY (agent, user_id)
+        )
+        """,
+        """
+        CREATE TABLE agentgauge_user_count (
+            agent TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            slot INTEGER NOT NULL,
+            users INTEGER NOT NULL,
+            PRIMARY KEY (agent, kind, slot)
+        )
+        """,
+        """
+        CREATE TABLE agentgauge_figures (
+            agent TEXT NOT NULL,
+            name TEXT NOT NULL,
+            value TEXT,
+            read_at DOUBLE PRECISION NOT NULL,
+            due_at DOUBLE PRECISION NOT NULL,
+            PRIMARY KEY (agent, name)
+        )
+        """,
+    ),
 )
 
 

@@ -15,14 +15,14 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Table, func, select, text
 
-from agentgauge.ledger.schema import META, REPLICAS, tables
+from agentgauge.ledger.schema import FIGURES, META, REPLICAS, tables
 from agentgauge.ledger.store import Ledger, LedgerError
 
 BATCH = 1000
 """Rows that are in memory at once."""
 
-COPIED = tuple(table for table in tables.sorted_tables if table is not REPLICAS)
-"""All that a ledger keeps; where its replicas listen is true only while they run."""
+COPIED = tuple(table for table in tables.sorted_tables if table not in (FIGURES, REPLICAS))
+"""All that a ledger keeps; where its replicas listen, and what they last read, is true only while they run."""
 
 
 class BackupError(LedgerError):

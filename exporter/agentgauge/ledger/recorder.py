@@ -126,6 +126,10 @@ class Recorder:
         """Call each follower now, likewise."""
         self._call(self._followers)
 
+    def call(self, work: Callable[[], None]) -> None:
+        """Call this one now, alone with the ledger as the refreshers are; a fault goes to ``on_fault``."""
+        self._call([work])
+
     def add_refresher(self, refresher: Callable[[], None]) -> None:
         """Call this one, too, from the next time on."""
         self._refreshers.append(refresher)

@@ -7,16 +7,20 @@ in UTC, times are Unix seconds: both dialects read, order and compare these alik
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 
 from sqlalchemy import DOUBLE_PRECISION, Column, Connection, Index, Integer, MetaData, Table, Text, inspect, text
 from sqlalchemy.schema import CreateColumn
 
-VERSION = 15
+VERSION = 16
 """Raise it by one with every change of the tables below: it makes ledgers of before catch up when they are opened.
 
 Tables, columns and indexes can be added; a new column comes last and can be null. What is there is never changed or
 taken away, because replicas of the version before still use it.
 """
+
+COUNTS_SINCE = 16
+"""The version that began to count users as their usage is written."""
 
 tables = MetaData()
 
@@ -47,7 +51,40 @@ USAGE = Table(
     Column("last_failed_at", DOUBLE_PRECISION),
     Column("pseudonym", Text),  # of the user; null where that was not written down
     Index("agentgauge_usage_pseudonym", "pseudonym", "user_id"),
+    Index("agentgauge_usage_cost", "agent", "day", "cost_usd"),
 )
+
+USERS = Table(
+    "agentgauge_user",
+    tables,
+    Column("agent", Text, primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("runs", Text, nullable=False),  # JSON
+    Column("last_turn_at", DOUBLE_PRECISION),
+    Column("last_failed_at", DOUBLE_PRECISION),
+)
+"""The recent activity of each user; ``activity.py`` says what a run is."""
+
+USER_COUNTS = Table(
+    "agentgauge_user_count",
+    tables,
+    Column("agent", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("slot", Integer, primary_key=True),
+    Column("users", Integer, nullable=False),
+)
+"""How many users of ``agentgauge_user`` have something in a slot of time."""
+
+FIGURES = Table(
+    "agentgauge_figures",
+    tables,
+    Column("agent", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("value", Text),  # JSON; null until they were read for the first time
+    Column("read_at", DOUBLE_PRECISION, nullable=False),
+    Column("due_at", DOUBLE_PRECISION, nullable=False),
+)
+"""What one replica read and all show."""
 
 FEEDBACK = Table(
     "agentgauge_feedback",
@@ -313,9 +350,10 @@ class NewerSchemaError(Exception):
     """The database has a schema that this version of the code does not know."""
 
 
-def migrate(connection: Connection) -> bytes:
+def migrate(connection: Connection, count_users: Callable[[Connection], None]) -> bytes:
     """Bring the schema to VERSION, within the caller's transaction; returns the pseudonym key, made at first use.
 
+    ``count_users`` counts the users of a ledger that has usage, but no counts of its users yet.
     Raises NewerSchemaError, and changes nothing, when the database is ahead of the code.
     """
     if connection.dialect.name == "postgresql":
@@ -329,6 +367,8 @@ def migrate(connection: Connection) -> bytes:
     version, key = _stored(connection)
     if version < VERSION:
         _add_what_is_missing(connection)
+        if 0 < version < COUNTS_SINCE:
+            count_users(connection)
         connection.execute(META.update().where(META.c.name == "schema_version").values(value=str(VERSION)))
     return key
 

@@ -8,7 +8,8 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,7 +19,6 @@ from sqlalchemy import (
     Connection,
     Engine,
     NullPool,
-    Subquery,
     Table,
     case,
     create_engine,
@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from agentgauge.forks import in_forked_children
-from agentgauge.ledger import decision_chain
+from agentgauge.ledger import decision_chain, user_counts, user_weeks
 from agentgauge.ledger.schema import (
     ACTIONS,
     BUDGET_ACCOUNTS,
@@ -47,12 +47,9 @@ from agentgauge.ledger.schema import (
     key_if_current,
     migrate,
 )
-from agentgauge.vocabulary import COHORT_WEEKS
 
 RETENTION_DAYS = 90
 LONGEST_WINDOW_DAYS = 28
-WEEK_DAYS = 7
-NOON = time(12)
 TOP_SPENDERS = 10
 PSEUDONYM_LENGTH = 12
 LONGEST_USER_ID = 200
@@ -103,18 +100,14 @@ class Spend:
 
 
 @dataclass(frozen=True)
-class UserFigures:
+class UserFigures(user_counts.ActiveUsers):
     """How many people use an agent, and who costs most; see ``Ledger.users`` for what counts as active.
 
-    ``active`` is users by window: ``1d``, ``7d``, ``28d``. ``user_days`` is the users of each of the ``last_7d`` whole
-    days added up, and of the ``previous_7d``. ``cohort`` is the users of the week before the last seven days,
-    ``returned`` those of them who were active in the last seven. ``top_spenders`` are the costliest of today (UTC).
+    ``active`` is users by window: ``1d``, ``7d``, ``28d``. ``cohort`` is the users of the week before the last seven
+    days, ``returned`` those of them who were active in the last seven. Of the users of the last hour, a request of
+    ``failed_last_hour`` failed in it. ``top_spenders`` are the costliest of today (UTC).
     """
 
-    active: Mapping[str, int]
-    user_days: Mapping[str, int]
-    cohort: int
-    returned: int
     top_spenders: tuple[Spend, ...]
 
 
@@ -165,7 +158,7 @@ class Ledger:
 
     def _migrated(self) -> bytes:
         with self.writing() as connection:
-            return migrate(connection)
+            return migrate(connection, lambda it: user_counts.count_all(it, self.upserting, self.now()))
 
     @property
     def retention_days(self) -> int:
@@ -185,20 +178,6 @@ class Ledger:
 
         (Unless the connection breaks in the very moment of the commit: then nobody knows.)
         """
-        insert = self.upserting(USAGE)
-        adding_up = insert.on_conflict_do_update(
-            index_elements=[USAGE.c.agent, USAGE.c.day, USAGE.c.user_id],
-            set_={
-                **{
-                    column.name: column + insert.excluded[column.name]
-                    for column in (USAGE.c.sessions, USAGE.c.turns, USAGE.c.cost_usd)
-                },
-                "first_turn_at": _first(USAGE.c.first_turn_at, insert.excluded.first_turn_at),
-                "last_turn_at": -_first(-USAGE.c.last_turn_at, -insert.excluded.last_turn_at),
-                "last_failed_at": -_first(-USAGE.c.last_failed_at, -insert.excluded.last_failed_at),
-                "pseudonym": insert.excluded.pseudonym,
-            },
-        )
         rows = [
             {
                 "agent": agent,
@@ -210,9 +189,15 @@ class Ledger:
             # Every replica locks rows in the same order, so none waits for another in a circle.
             for (day, user_id), one in sorted(usage.items(), key=lambda item: item[0])
         ]
+        use: dict[str, list[user_counts.DayOfUse]] = {}
+        for (day, user_id), one in usage.items():
+            if one.turns or one.last_failed_at is not None:
+                moments = (one.first_turn_at, one.last_turn_at, one.last_failed_at)
+                use.setdefault(user_id, []).append(user_counts.day_of_use(day.isoformat(), one.turns, *moments))
         if rows:
             with self.writing() as connection:
-                connection.execute(adding_up, rows)
+                connection.execute(_adding_up(self.upserting), rows)
+                user_counts.note(connection, self.upserting, agent, self.now(), use)
 
     def add_feedback(
         self, agent: str, user_id: str | None, rating: str, reason: str, session_id: str | None = None
@@ -230,95 +215,39 @@ class Ledger:
         with self.writing() as connection:
             connection.execute(FEEDBACK.insert(), row)
 
-    def users(self, agent: str, time_zone: tzinfo = UTC) -> UserFigures:
+    def users(self, agent: str) -> UserFigures:
         """Who uses the agent, as of now.
 
-        A user is active when a turn is taken: opening a session is not yet use. The windows trail: ``1d`` is the last
-        24 hours. The cohort of the weekly retention are the users active 14 to 7 days ago; they returned if they were
-        active in the last seven. User-days are of whole days in the ``time_zone``; today is none yet. A row of an older
-        agentgauge, which did not note when turns were taken, counts for noon UTC of its day.
+        A user is active when a turn is taken: opening a session is not yet use. The windows trail, to five minutes:
+        ``1d`` is the last 24 hours. The cohort of the weekly retention are the users active 14 to 7 days ago; they
+        returned if they were active in the last seven. A row of an older agentgauge, which did not note when turns
+        were taken, counts for noon UTC of its day.
         """
-        now = self.now()
-        turns = _turns(agent, now.date())
-        at = turns.c.at
-        month, fortnight, week, day = (
-            (now - timedelta(days=days)).timestamp() for days in (LONGEST_WINDOW_DAYS, 2 * WEEK_DAYS, WEEK_DAYS, 1)
-        )
-        in_cohort = case(((at >= fortnight) & (at < week), 1), else_=0)
-        each = (
-            select(func.max(at).label("last"), func.max(in_cohort).label("in_cohort"))
-            .where(at >= month)
-            .group_by(turns.c.user_id)
-            .subquery()
-        )
-        counts = select(
-            func.count().label("four_weeks"),
-            func.count().filter(each.c.last >= week).label("week"),
-            func.count().filter(each.c.last >= day).label("day"),
-            func.count().filter(each.c.in_cohort == 1).label("cohort"),
-            func.count().filter(each.c.in_cohort == 1, each.c.last >= week).label("returned"),
-        ).select_from(each)
-        midnights = _midnights(now.astimezone(time_zone))
-        day_of = case(*((at < midnight, number) for number, midnight in enumerate(midnights[1:])))
-        daily = select(turns.c.user_id, day_of.label("day")).where(at >= midnights[0], at < midnights[-1])
-        user_days = daily.distinct().subquery()
-        weeks = select(
-            func.count().filter(user_days.c.day >= WEEK_DAYS).label("last"),
-            func.count().filter(user_days.c.day < WEEK_DAYS).label("previous"),
-        ).select_from(user_days)
         with self.reading() as connection:
-            row = connection.execute(counts).one()
-            days = connection.execute(weeks).one()
-            spenders = self._spenders(connection, agent, TOP_SPENDERS)
-        return UserFigures(
-            active={"1d": row.day, "7d": row.week, "28d": row.four_weeks},
-            user_days={"last_7d": days.last, "previous_7d": days.previous},
-            cohort=row.cohort,
-            returned=row.returned,
-            top_spenders=spenders,
-        )
+            users = user_counts.active_users(connection, agent, self.now())
+            return UserFigures(**vars(users), top_spenders=self._spenders(connection, agent, TOP_SPENDERS))
+
+    def user_days(self, agent: str, time_zone: tzinfo = UTC) -> dict[str, int]:
+        """The users of each whole day in a time zone added up, of the ``last_7d`` and of the ``previous_7d``.
+
+        Today is no whole day yet. This reads the usage of a fortnight.
+        """
+        with self.reading() as connection:
+            return user_weeks.user_days(connection, agent, self.now().astimezone(time_zone))
 
     def cohorts(self, agent: str) -> dict[tuple[int, int], int]:
         """Active users by when they came first and how long after: (weeks ago, weeks later) → users.
 
         Weeks are of seven UTC days and count back from today, which is in week 0; users are those of the last
-        ``COHORT_WEEKS`` who took a turn and were never seen before, as far as the ledger reaches.
+        ``COHORT_WEEKS`` who took a turn and were never seen before, as far as the ledger reaches. All of it is read.
         """
-        today, weeks = self.today(), len(COHORT_WEEKS)
-        begins = [(today - timedelta(days=WEEK_DAYS * (week + 1) - 1)).isoformat() for week in range(weeks)]
-        week = case(*((USAGE.c.day >= begin, number) for number, begin in enumerate(begins)), else_=weeks)
-        mine = (USAGE.c.agent == agent, USAGE.c.turns > 0)
-        active = select(USAGE.c.user_id, week.label("week")).where(*mine).distinct().subquery()
-        first = select(active.c.user_id, func.max(active.c.week).label("first")).group_by(active.c.user_id).subquery()
-        counted = (
-            select(first.c.first, active.c.week, func.count())
-            .join_from(first, active, first.c.user_id == active.c.user_id)
-            .where(first.c.first < weeks)
-            .group_by(first.c.first, active.c.week)
-        )
         with self.reading() as connection:
-            return {(came, came - at): users for came, at, users in connection.execute(counted)}
+            return user_weeks.cohorts(connection, agent, self.today())
 
-    def users_since(self, agent: str, since: datetime) -> tuple[int, int]:
-        """The users of an agent since then: those of whom a request failed, and the others.
-
-        ``since`` is at most a day ago.
-        """
-        at = since.timestamp()
-        each = (
-            select(func.max(USAGE.c.last_turn_at).label("turn"), func.max(USAGE.c.last_failed_at).label("failed"))
-            .where(USAGE.c.agent == agent, USAGE.c.day >= since.astimezone(UTC).date().isoformat())
-            .group_by(USAGE.c.user_id)
-            .subquery()
-        )
-        has_failed = func.coalesce(each.c.failed, 0) >= at
-        counts = select(
-            func.count().filter(has_failed).label("failed"),
-            func.count().filter(~has_failed, func.coalesce(each.c.turn, 0) >= at).label("others"),
-        ).select_from(each)
-        with self.reading() as connection:
-            row = connection.execute(counts).one()
-        return row.failed, row.others
+    def count_missed_users(self, agent: str) -> None:
+        """Count the users whose usage of yesterday and today was written by a replica of an older version."""
+        with self.writing() as connection:
+            user_counts.count_missed(connection, self.upserting, agent, self.now())
 
     def top_spenders(self, agent: str, limit: int) -> tuple[Spend, ...]:
         """The users with any spend today, costliest first, at most ``limit``."""
@@ -364,6 +293,7 @@ class Ledger:
         first_day = self.today() - timedelta(days=self._retention_days)
         with self.writing() as connection:
             connection.execute(delete(USAGE).where(USAGE.c.agent == agent, USAGE.c.day < first_day.isoformat()))
+            user_counts.delete_expired(connection, agent, self.now())
             for table in (FEEDBACK, ACTIONS, SUSPENSIONS, BUDGET_ACCOUNTS):
                 connection.execute(delete(table).where(table.c.agent == agent, table.c.at < oldest.timestamp()))
             lapsed = (BUDGET_HOLDS.c.agent == agent, BUDGET_HOLDS.c.until < self._now().timestamp())
@@ -403,6 +333,25 @@ class Ledger:
         self._engine.dispose(close=False)  # they are the parent's
 
 
+@cache
+def _adding_up(upserting: Callable[[Table], Any]) -> Any:
+    """Add usage to what is there; made once, because that takes longer than to carry it out."""
+    insert = upserting(USAGE)
+    return insert.on_conflict_do_update(
+        index_elements=[USAGE.c.agent, USAGE.c.day, USAGE.c.user_id],
+        set_={
+            **{
+                column.name: column + insert.excluded[column.name]
+                for column in (USAGE.c.sessions, USAGE.c.turns, USAGE.c.cost_usd)
+            },
+            "first_turn_at": _first(USAGE.c.first_turn_at, insert.excluded.first_turn_at),
+            "last_turn_at": -_first(-USAGE.c.last_turn_at, -insert.excluded.last_turn_at),
+            "last_failed_at": -_first(-USAGE.c.last_failed_at, -insert.excluded.last_failed_at),
+            "pseudonym": insert.excluded.pseudonym,
+        },
+    )
+
+
 def _known(*moments: float | None) -> list[float]:
     return [moment for moment in moments if moment is not None]
 
@@ -410,24 +359,6 @@ def _known(*moments: float | None) -> list[float]:
 def _first(one: ColumnElement[float], other: ColumnElement[float]) -> ColumnElement[float]:
     """The lesser of two columns, or the one that is not null; the databases' own functions differ about null."""
     return case((other.is_(None), one), (one <= other, one), else_=other)
-
-
-def _turns(agent: str, today: date) -> Subquery:
-    """Users with ``at``, Unix seconds: the first and the last turn of each of their days."""
-    days = [today - timedelta(days=number) for number in range(LONGEST_WINDOW_DAYS + 1)]
-    noon = case(*((USAGE.c.day == day.isoformat(), datetime.combine(day, NOON, UTC).timestamp()) for day in days))
-    usage = (USAGE.c.agent == agent, USAGE.c.turns > 0, USAGE.c.day.between(days[-1].isoformat(), days[0].isoformat()))
-    first, last = (
-        select(USAGE.c.user_id, func.coalesce(moment, noon).label("at")).where(*usage)
-        for moment in (USAGE.c.first_turn_at, USAGE.c.last_turn_at)
-    )
-    return first.union(last).subquery()
-
-
-def _midnights(now: datetime) -> list[float]:
-    """In Unix seconds, where the last fortnight's days begin in the time zone of ``now``, and today."""
-    days = (now.date() - timedelta(days=number) for number in range(2 * WEEK_DAYS, -1, -1))
-    return [datetime.combine(day, time(), now.tzinfo).timestamp() for day in days]
 
 
 def is_storable(user_id: str) -> bool:

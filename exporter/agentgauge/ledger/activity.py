@@ -1,0 +1,88 @@
+"""When one user was active, and under which slots of time that counts; plain values, no database.
+
+The counts of all users together answer how many were active in a trailing window, without reading any user.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal, Self
+
+SLOT_SECONDS = 300
+"""Windows trail to this: a cut falls on the beginning of a slot, so a window holds up to one slot more."""
+WEEK_SECONDS = timedelta(days=7).total_seconds()
+KEPT_SECONDS = timedelta(days=35).total_seconds()
+"""How long before the last turn runs are kept; the figures look back 28 days."""
+
+Kind = Literal["turn", "failed", "seen", "began", "left"]
+"""Of each user the slot of the last ``turn``, of the last ``failed`` request, and of the later of both (``seen``).
+
+Of each run of turns, none of them more than a week after the one before, the slots where it ``began`` and where the
+user ``left``; for the current run, ``turn`` is in the place of ``left``.
+"""
+Count = tuple[Kind, int]
+Run = tuple[float, float]
+
+
+def slot_of(at: float) -> int:
+    """The slot of a moment in Unix seconds."""
+    return int(at // SLOT_SECONDS)
+
+
+@dataclass(frozen=True)
+class Activity:
+    """One user's runs of turns, oldest first, and the last failed request, in Unix seconds.
+
+    In whatever order turns are added, the same comes of it.
+    """
+
+    runs: tuple[Run, ...] = ()
+    last_failed_at: float | None = None
+
+    @classmethod
+    def read(cls, runs: str, last_failed_at: float | None) -> Self:
+        """What a row of the ledger holds."""
+        return cls(tuple((began, ended) for began, ended in json.loads(runs)), last_failed_at)
+
+    def written(self) -> str:
+        """The runs for a row of the ledger."""
+        return json.dumps(self.runs)
+
+    @property
+    def last_turn_at(self) -> float | None:
+        """The end of the last run."""
+        return self.runs[-1][1] if self.runs else None
+
+    def with_turns(self, first_at: float, last_at: float) -> Activity:
+        """After these turns, too, which are at most a week apart."""
+        near: list[Run] = [(first_at, last_at)]
+        others: list[Run] = []
+        for run in self.runs:
+            is_near = run[0] - last_at <= WEEK_SECONDS and first_at - run[1] <= WEEK_SECONDS
+            (near if is_near else others).append(run)
+        merged = (min(began for began, _ in near), max(ended for _, ended in near))
+        runs = sorted([*others, merged])
+        oldest = runs[-1][1] - KEPT_SECONDS
+        return Activity(tuple(run for run in runs if run[1] >= oldest), self.last_failed_at)
+
+    def with_failure(self, at: float) -> Activity:
+        """After a request that failed then, too."""
+        return Activity(self.runs, at if self.last_failed_at is None else max(at, self.last_failed_at))
+
+    def counts(self) -> set[Count]:
+        """Where this user counts, once each."""
+        counts: set[Count] = set()
+        for began, ended in self.runs:
+            counts |= {("began", slot_of(began)), ("left", slot_of(ended))}
+        last, failed = self.last_turn_at, self.last_failed_at
+        if last is not None:
+            counts -= {("left", slot_of(last))}
+            counts.add(("turn", slot_of(last)))
+        if failed is not None:
+            counts.add(("failed", slot_of(failed)))
+        seen = [at for at in (last, failed) if at is not None]
+        if seen:
+            counts.add(("seen", slot_of(max(seen))))
+        return counts

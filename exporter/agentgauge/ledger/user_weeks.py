@@ -1,0 +1,63 @@
+"""Figures of whole days and weeks of use: they read usage itself, and change once a day."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+
+from sqlalchemy import Connection, Subquery, case, func, select
+
+from agentgauge.ledger.schema import USAGE
+from agentgauge.ledger.user_counts import NOON
+from agentgauge.vocabulary import COHORT_WEEKS
+
+WEEK_DAYS = 7
+
+
+def user_days(connection: Connection, agent: str, now: datetime) -> dict[str, int]:
+    """The users of each of the last 7 whole days in the time zone of ``now`` added up, and of the 7 before."""
+    midnights = _midnights(now)
+    turns = _turns(agent, now.astimezone(UTC).date())
+    day_of = case(*((turns.c.at < midnight, number) for number, midnight in enumerate(midnights[1:])))
+    in_them = (turns.c.at >= midnights[0], turns.c.at < midnights[-1])
+    days = select(turns.c.user_id, day_of.label("day")).where(*in_them).distinct().subquery()
+    counts = select(
+        func.count().filter(days.c.day >= WEEK_DAYS).label("last"),
+        func.count().filter(days.c.day < WEEK_DAYS).label("previous"),
+    ).select_from(days)
+    row = connection.execute(counts).one()
+    return {"last_7d": row.last, "previous_7d": row.previous}
+
+
+def cohorts(connection: Connection, agent: str, today: date) -> dict[tuple[int, int], int]:
+    """Active users by (weeks ago that they came first, weeks later); see ``Ledger.cohorts``."""
+    weeks = len(COHORT_WEEKS)
+    begins = [(today - timedelta(days=WEEK_DAYS * (week + 1) - 1)).isoformat() for week in range(weeks)]
+    week = case(*((USAGE.c.day >= begin, number) for number, begin in enumerate(begins)), else_=weeks)
+    mine = (USAGE.c.agent == agent, USAGE.c.turns > 0)
+    active = select(USAGE.c.user_id, week.label("week")).where(*mine).distinct().subquery()
+    first = select(active.c.user_id, func.max(active.c.week).label("first")).group_by(active.c.user_id).subquery()
+    counted = (
+        select(first.c.first, active.c.week, func.count())
+        .join_from(first, active, first.c.user_id == active.c.user_id)
+        .where(first.c.first < weeks)
+        .group_by(first.c.first, active.c.week)
+    )
+    return {(came, came - at): users for came, at, users in connection.execute(counted)}
+
+
+def _turns(agent: str, today: date) -> Subquery:
+    """Users with ``at``, Unix seconds: the first and the last turn of each of their days in the last fortnight."""
+    days = [today - timedelta(days=number) for number in range(2 * WEEK_DAYS + 2)]  # a zone's day may begin in another
+    noon = case(*((USAGE.c.day == day.isoformat(), datetime.combine(day, NOON, UTC).timestamp()) for day in days))
+    usage = (USAGE.c.agent == agent, USAGE.c.turns > 0, USAGE.c.day >= days[-1].isoformat())
+    first, last = (
+        select(USAGE.c.user_id, func.coalesce(moment, noon).label("at")).where(*usage)
+        for moment in (USAGE.c.first_turn_at, USAGE.c.last_turn_at)
+    )
+    return first.union(last).subquery()
+
+
+def _midnights(now: datetime) -> list[float]:
+    """In Unix seconds, where the last fortnight's days begin in the time zone of ``now``, and today."""
+    days = (now.date() - timedelta(days=number) for number in range(2 * WEEK_DAYS, -1, -1))
+    return [datetime.combine(day, time(), now.tzinfo).timestamp() for day in days]

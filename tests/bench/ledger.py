@@ -1,0 +1,86 @@
+"""``make bench-ledger``: what the ledger costs a replica as users grow from a hundred to a million; some minutes.
+
+Each user has one to four days of use in the last 28. Times are of CPU, of this process; SQLite works inside of it.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from time import process_time
+
+from prometheus_client import CollectorRegistry
+from rich.console import Console
+from rich.table import Table
+
+from agentgauge import AgentGauge
+from agentgauge.ledger import Ledger, Usage
+from agentgauge.ledger.store import UserDay
+
+USERS = (100, 1_000, 10_000, 100_000, 1_000_000)
+AGENT = "bench"
+DAYS = 28
+WRITTEN_AT_ONCE = 20_000
+ROUNDS = 20
+IN_A_FLUSH = 20
+
+
+def main() -> None:
+    """Fill a ledger of each size and measure it; a line as soon as it is known."""
+    out = Console()
+    table = Table(title="CPU of one replica, in ms", title_justify="left", caption_justify="left")
+    for column in ("users", "flush", "shows what another read", "reads for all, every 5 s", "weeks, once an hour"):
+        table.add_column(column, justify="right")
+    with tempfile.TemporaryDirectory() as folder:
+        for users in USERS:
+            with out.status(f"{users:,} users"):
+                table.add_row(f"{users:,}", *(f"{one:.1f}" for one in _measure(Path(folder), users)))
+    table.caption = f"A flush writes {IN_A_FLUSH} users. What takes long is read less often: at most 1/20 of the time."
+    out.print(table)
+
+
+def _measure(folder: Path, users: int) -> Iterator[float]:
+    now = datetime.now(UTC)
+    with closing(Ledger.open(f"sqlite:///{folder / str(users)}.sqlite", now=lambda: now)) as ledger:
+        usage = _usage(now, users)
+        while some := dict(islice(usage, WRITTEN_AT_ONCE)):
+            ledger.add_usage(AGENT, some)
+        with closing(AgentGauge(AGENT, registry=CollectorRegistry(), ledger=ledger)) as gauge:
+            shown = gauge._user_gauges
+            assert shown is not None
+            chosen = [f"user-{number}" for number in range(0, users, users // IN_A_FLUSH)][:IN_A_FLUSH]
+            flushed = {(now.date(), user): Usage(1, 1, 0.1, now.timestamp(), now.timestamp()) for user in chosen}
+            yield _milliseconds(lambda: ledger.add_usage(AGENT, flushed))
+            shown.refresh()
+            yield _milliseconds(shown.refresh)
+            yield _milliseconds(shown.refresh_now)
+            yield _milliseconds(shown._read_weeks, rounds=1)
+
+
+def _usage(now: datetime, users: int) -> Iterator[tuple[UserDay, Usage]]:
+    chance = random.Random(users)  # noqa: S311 - a sample, no secret
+    for number in range(users):
+        for _ in range(chance.randint(1, 4)):
+            at = now - timedelta(days=chance.uniform(0, DAYS))
+            day: date = at.date()
+            yield (day, f"user-{number}"), Usage(1, 3, chance.random(), at.timestamp(), at.timestamp())
+
+
+def _milliseconds(work: Callable[[], object], rounds: int = ROUNDS) -> float:
+    """The median."""
+    times = []
+    for _ in range(rounds):
+        began = process_time()
+        work()
+        times.append((process_time() - began) * 1e3)
+    return statistics.median(times)
+
+
+if __name__ == "__main__":
+    main()
