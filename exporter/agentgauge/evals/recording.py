@@ -64,7 +64,7 @@ class Recording:
         self._scrub = scrub
         self._keep_texts = keep_texts
         self._answered: Counter[str] = Counter()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # not Lock: what is collected as garbage meanwhile may come here, too
         if mode == "record":
             folder.mkdir(parents=True, exist_ok=True)
 

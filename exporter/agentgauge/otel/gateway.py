@@ -71,7 +71,7 @@ class Inbox:
         self._most = most
         self._waiting = 0
         self._batches: queue.SimpleQueue[Sequence[Received] | threading.Event | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # not Lock: what is collected as garbage meanwhile may come here, too
         self._thread = threading.Thread(target=self._work, name="agentgauge-gateway", daemon=True)
 
     def start(self) -> None:
