@@ -6,10 +6,10 @@ import json
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from functools import cache
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-import httpx2
 from anthropic import AsyncStream, Middleware, Stream
 
 from agentgauge.body_tap import tap
@@ -23,11 +23,16 @@ if TYPE_CHECKING:
     from anthropic._request import APIRequest
 
 MESSAGES_PATH = "/v1/messages"
-RAW_RESPONSE_HEADER = "X-Stainless-Raw-Response"
+RAW_RESPONSE_HEADER = "x-stainless-raw-response"
 """The SDK's mark on requests whose caller wants the response itself."""
 
 CHARACTERS_PER_TOKEN = 4
 """About as long a token is, for the part of an answer that its reader had before it left."""
+
+_TEXT_OF_DELTA = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
+"""Type of a piece of an answer → where its text is; other pieces, such as signatures, are not of the answer."""
+
+_NOTHING = TokenUsage()
 
 _PROVIDERS = {
     "AnthropicBedrock": "bedrock",
@@ -115,16 +120,23 @@ def _is_raw(request: APIRequest, response: Any) -> bool:
     Bedrock's streams are in Amazon's own encoding, and are parsed all the same.
     """
     kind = response.headers.get("content-type", "")
-    wanted = httpx2.Headers({name: str(value) for name, value in request.headers.items()}).get(RAW_RESPONSE_HEADER)
-    return wanted == "stream" and kind.startswith(("text/event-stream", "application/json"))
+    headers = request.headers
+    wanted = any(headers[name] == "stream" for name in headers if name.lower() == RAW_RESPONSE_HEADER)
+    return wanted and kind.startswith(("text/event-stream", "application/json"))
 
 
 def _note_provider(call: LLMCall, response: object) -> None:
     # The hook is not told which client it serves; the response knows.
-    for kind in type(getattr(response, "_client", None)).__mro__:
-        provider = _PROVIDERS.get(kind.__name__.removeprefix("Async"))
-        if provider is not None:
-            call.served_by(provider)
+    client: type = type(getattr(response, "_client", None))
+    provider = _provider_of(client)
+    if provider is not None:
+        call.served_by(provider)
+
+
+@cache
+def _provider_of(client: type) -> str | None:
+    names = (kind.__name__.removeprefix("Async") for kind in client.__mro__)
+    return next((_PROVIDERS[name] for name in names if name in _PROVIDERS), None)
 
 
 def usage_of(usage: Any) -> TokenUsage:
@@ -200,14 +212,52 @@ def _error_code(body: object) -> str | None:
 def _watch(telemetry: Telemetry, call: LLMCall, result: object) -> None:
     """Finish the call with the message's usage, or when its stream ends."""
     if isinstance(result, Stream):
-        events = _SyncEvents(telemetry, call, result._iterator)
-        _tap(result, events, _closing_sync(events, weakref.ref(result)))
+        noted = _StreamEvents(telemetry, call)
+        _tap(result, _noting(noted, result._iterator), _closing_sync(noted, weakref.ref(result)))
     elif isinstance(result, AsyncStream):
-        async_events = _AsyncEvents(telemetry, call, result._iterator)
-        _tap(result, async_events, _closing_async(async_events, weakref.ref(result)))
+        noted = _StreamEvents(telemetry, call)
+        _tap(result, _NotingAsync(noted, result._iterator), _closing_async(noted, weakref.ref(result)))
     else:
         _note_text(call, result)
         _finish(call, getattr(result, "usage", None), getattr(result, "model", None))
+
+
+def _noting(noted: _StreamEvents, events: Iterator[Any]) -> Iterator[Any]:
+    """The same events. One that is closed or dropped, perhaps before it began, is finished by ``noted`` itself."""
+    observe = noted.observe
+    try:
+        for event in events:
+            observe(event)
+            yield event
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        noted.fail(error)
+        raise
+    noted.finish()
+
+
+class _NotingAsync:
+    """The same of an async stream. No generator: a loop would finish one that is dropped only later."""
+
+    def __init__(self, noted: _StreamEvents, events: AsyncIterator[Any]) -> None:
+        self._noted = noted
+        self._events = events
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            event = await anext(self._events)
+        except StopAsyncIteration:
+            self._noted.finish()
+            raise
+        except BaseException as error:
+            self._noted.fail(error)
+            raise
+        self._noted.observe(event)
+        return event
 
 
 def _note_text(call: LLMCall, message: object) -> None:
@@ -252,9 +302,11 @@ class _StreamEvents:
     def __init__(self, telemetry: Telemetry, call: LLMCall) -> None:
         self._telemetry = telemetry
         self._call = call
-        self._usage = TokenUsage()
+        self._usage = _NOTHING
         self._model: str | None = None
-        self._characters: int | None = 0  # of the answer so far; None once its tokens are reported
+        self._has_begun = False
+        self._keeps_text = call.keeps_what_is_said
+        self._characters = 0  # of the answer so far, while its tokens are not reported
 
     def __del__(self) -> None:
         # A stream that was dropped unread or half-read has nobody else to finish it.
@@ -268,20 +320,32 @@ class _StreamEvents:
         """Note what this event says; never raises."""
         try:
             kind = event.type
-            if kind in ("content_block_start", "content_block_delta"):
-                self._call.first_token()
-                self._call.said(getattr(getattr(event, "delta", None), "text", None))
-                if self._characters is not None:
-                    self._characters += _length(getattr(event, "delta", None))
+            if kind == "content_block_delta":
+                if not self._has_begun:
+                    self._begin()
+                delta = event.delta
+                # By its type: to ask a model of the SDK for a field that it has not takes longer than all else here.
+                field = _TEXT_OF_DELTA.get(delta.type)
+                if field is not None:
+                    text = getattr(delta, field, None) or ""
+                    self._characters += len(text)
+                    if self._keeps_text and field == "text":
+                        self._call.said(text)
+            elif kind == "content_block_start":
+                self._begin()
             elif kind == "message_start":
                 self._model = event.message.model
                 self._usage = usage_of(event.message.usage)
             elif kind == "message_delta":
                 self._usage = _with_final_counts(self._usage, event.usage)
-                self._characters = None
+                self._characters = 0
                 self._call.also_used(inferred_besides(event.usage))
         except Exception as fault:
             self._telemetry.swallow("llm", fault)
+
+    def _begin(self) -> None:
+        self._has_begun = True
+        self._call.first_token()
 
     def fail(self, error: BaseException) -> None:
         """The stream broke, or its reader was cancelled."""
@@ -322,69 +386,24 @@ class _RawEvents(_StreamEvents):
             super().finish()
 
 
-def _length(delta: Any) -> int:
-    return sum(len(getattr(delta, name, None) or "") for name in ("text", "thinking", "partial_json"))
-
-
 def _attributes(fields: dict[str, Any]) -> SimpleNamespace:
     return SimpleNamespace(**fields)
 
 
-class _SyncEvents(_StreamEvents):
-    def __init__(self, telemetry: Telemetry, call: LLMCall, events: Iterator[Any]) -> None:
-        super().__init__(telemetry, call)
-        self._events = events
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        try:
-            event = next(self._events)
-        except StopIteration:
-            self.finish()
-            raise
-        except BaseException as error:
-            self.fail(error)
-            raise
-        self.observe(event)
-        return event
-
-
-class _AsyncEvents(_StreamEvents):
-    def __init__(self, telemetry: Telemetry, call: LLMCall, events: AsyncIterator[Any]) -> None:
-        super().__init__(telemetry, call)
-        self._events = events
-
-    def __aiter__(self) -> AsyncIterator[Any]:
-        return self
-
-    async def __anext__(self) -> Any:
-        try:
-            event = await anext(self._events)
-        except StopAsyncIteration:
-            self.finish()
-            raise
-        except BaseException as error:
-            self.fail(error)
-            raise
-        self.observe(event)
-        return event
-
-
 def _with_final_counts(started: TokenUsage, delta: Any) -> TokenUsage:
     """``message_delta`` holds cumulative counts; fields it leaves out keep what ``message_start`` said."""
-    final = usage_of(delta)
+    before = started.cache_write_5m + started.cache_write_1h
     # It gives cache writes as one number: growth is of the kind that the start had.
-    written = final.cache_write_5m or started.cache_write_5m + started.cache_write_1h
+    written = getattr(delta, "cache_creation_input_tokens", None) or before
     written_1h = written if started.cache_write_1h and not started.cache_write_5m else started.cache_write_1h
+    searches = getattr(getattr(delta, "server_tool_use", None), "web_search_requests", None)
     return TokenUsage(
-        input=final.input or started.input,
-        cache_read=final.cache_read or started.cache_read,
+        input=getattr(delta, "input_tokens", None) or started.input,
+        cache_read=getattr(delta, "cache_read_input_tokens", None) or started.cache_read,
         cache_write_5m=max(0, written - written_1h),
         cache_write_1h=written_1h,
-        output=final.output or started.output,
-        web_searches=final.web_searches or started.web_searches,
+        output=getattr(delta, "output_tokens", None) or started.output,
+        web_searches=searches or started.web_searches,
         terms=started.terms,
         in_one_country=started.in_one_country,
     )

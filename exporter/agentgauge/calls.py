@@ -10,6 +10,7 @@ from typing import Self
 from agentgauge import metrics
 from agentgauge.boundary import LONGEST_LABEL, NotAnAmountError, amount, elapsed
 from agentgauge.exemplars import current_trace
+from agentgauge.model_series import ModelSeries
 from agentgauge.pricing import TokenUsage
 from agentgauge.session import current_scope
 from agentgauge.telemetry import Telemetry
@@ -173,6 +174,11 @@ class LLMCall:
             with self._telemetry.swallowing("transcript"):
                 notes.asked(messages)
 
+    @property
+    def keeps_what_is_said(self) -> bool:
+        """Whether the answer's text goes into a transcript."""
+        return self._notes() is not None
+
     def said(self, text: object) -> None:
         """Note a piece of the answer's text; the call's end adds them up."""
         if isinstance(text, str) and text and self._notes() is not None:
@@ -193,6 +199,9 @@ class LLMCall:
 
         Each is priced by its own size, and counted with the call when that ends. Replaces what was said before.
         """
+        if not others:
+            self._others = ()
+            return
         with self._telemetry.swallowing("llm"):
             for _model, used in others:
                 _check(used)
@@ -230,37 +239,52 @@ class LLMCall:
             self._telemetry.swallow("llm", fault)
 
     def _record(self, answered: str | None, usage: TokenUsage | None, error_type: str | None) -> None:
-        instruments = self._telemetry.instruments
-        label = self._telemetry.model_label(self._model, answered, self._provider)
-        instruments.counter(metrics.LLM_CALLS, label, "error" if error_type else "success").inc()
+        telemetry = self._telemetry
+        series = telemetry.model_series(self._model, answered, self._provider)
         if error_type:
-            instruments.counter(metrics.LLM_ERRORS, label, error_type).inc()
+            telemetry.instruments.counter(metrics.LLM_CALLS, series.label, "error").inc()
+            telemetry.instruments.counter(metrics.LLM_ERRORS, series.label, error_type).inc()
+        else:
+            series.successes.inc()
+            self._count_model_turn()
         self._count_for_subagent(metrics.SUBAGENT_CALLS, 1)
         if usage is None or not (usage.total or error_type):
-            instruments.counter(metrics.LLM_USAGE_UNKNOWN, label).inc()
+            series.usage_unknown.inc()
             usage = TokenUsage()
         seconds = elapsed(self._started, perf_counter()) if self._seconds is None else self._seconds
-        if self._telemetry.on_llm_call_end is not None:
+        if telemetry.on_llm_call_end is not None:
             told = usage if usage.total else None
-            self._telemetry.on_llm_call_end(self, told, seconds, error_type is not None)
+            telemetry.on_llm_call_end(self, told, seconds, error_type is not None)
         if usage.terms != "batch":  # read when it is all there: nobody saw how long the model took
-            instruments.histogram(metrics.LLM_DURATION, label).observe(seconds, current_trace())
+            series.duration.observe(seconds, current_trace())
         if self._first_token_seconds is not None:
-            instruments.histogram(metrics.LLM_TIME_TO_FIRST_TOKEN, label).observe(self._first_token_seconds)
-        if not error_type:
-            self._count_model_turn()
+            series.first_token.observe(self._first_token_seconds)
         if usage.total:
-            self._record_usage(self._model, answered, usage)
+            self._record_usage(series, usage)
         for model, used in self._others:
-            if model is None:
-                self._record_usage(self._model, answered, used)
-            else:
-                self._record_usage(model, None, used)
+            inferred = (self._model, answered) if model is None else (model, None)
+            self._record_usage(telemetry.model_series(*inferred, self._provider), used)
 
-    def _record_usage(self, asked: str, answered: str | None, usage: TokenUsage) -> None:
-        label = self._telemetry.model_label(asked, answered, self._provider)
-        self._record_tokens(label, usage)
-        self._record_cost(asked, answered, label, usage)
+    def _record_usage(self, series: ModelSeries, usage: TokenUsage) -> None:
+        for kind in TOKEN_KINDS:
+            tokens = getattr(usage, kind)
+            if tokens:
+                series.tokens(kind).inc(tokens)
+        series.input_tokens.observe(usage.prompt)
+        series.output_tokens.observe(usage.output)
+        self._count_for_subagent(metrics.SUBAGENT_TOKENS, usage.total)
+        cost = self._telemetry.prices.cost(series.billed_as, usage, series.provider)
+        if cost is None:
+            self._telemetry.instruments.counter(metrics.LLM_UNPRICED_TOKENS, series.label).inc(usage.total)
+            return
+        series.cost(self._scope.step).inc(cost.usd)
+        series.cost_without_cache.inc(cost.usd_without_cache)
+        self._count_for_subagent(metrics.SUBAGENT_COST, cost.usd)
+        session = self._scope.session
+        if session is not None and session.belongs_to(self._telemetry):
+            session.add_cost(cost.usd)
+        if self._scope.billed is not None:
+            self._scope.billed.bill(cost.usd)
 
     def _notes(self) -> SessionNotes | None:
         """Where to note what is said in this call; None if it belongs to no conversation, or nothing is kept."""
@@ -278,30 +302,3 @@ class LLMCall:
     def _count_model_turn(self) -> None:
         if self._scope.task is not None and self._scope.step not in STEPS_THAT_ARE_NO_TURN:
             self._scope.task.model_turns += 1
-
-    def _record_tokens(self, label: str, usage: TokenUsage) -> None:
-        instruments = self._telemetry.instruments
-        for kind in TOKEN_KINDS:
-            tokens = getattr(usage, kind)
-            if tokens:
-                instruments.counter(metrics.LLM_TOKENS, label, kind).inc(tokens)
-        self._count_for_subagent(metrics.SUBAGENT_TOKENS, usage.total)
-        instruments.histogram(metrics.LLM_INPUT_TOKENS, label).observe(usage.prompt)
-        instruments.histogram(metrics.LLM_OUTPUT_TOKENS, label).observe(usage.output)
-
-    def _record_cost(self, asked: str, answered: str | None, label: str, usage: TokenUsage) -> None:
-        prices = self._telemetry.prices
-        model, provider = prices.billed_as(asked, answered, self._provider)
-        usd = prices.cost_usd(model, usage, provider)
-        if usd is None:
-            self._telemetry.instruments.counter(metrics.LLM_UNPRICED_TOKENS, label).inc(usage.total)
-            return
-        self._telemetry.instruments.counter(metrics.LLM_COST, label, self._scope.step).inc(usd)
-        uncached = prices.cost_usd(model, usage.uncached, provider) if usage.uncached is not usage else usd
-        self._telemetry.instruments.counter(metrics.LLM_COST_WITHOUT_CACHE, label).inc(uncached or usd)
-        self._count_for_subagent(metrics.SUBAGENT_COST, usd)
-        session = self._scope.session
-        if session is not None and session.belongs_to(self._telemetry):
-            session.add_cost(usd)
-        if self._scope.billed is not None:
-            self._scope.billed.bill(usd)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from time import time
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from agentgauge.price_list import BEDROCK, Listed, PriceList
 
@@ -82,6 +82,13 @@ class TokenUsage:
         return self.prompt + self.output
 
 
+class Cost(NamedTuple):
+    """What a call cost in USD, and what it would have without the prompt cache."""
+
+    usd: float
+    usd_without_cache: float
+
+
 class PriceTable:
     """Prices of all providers' models, and your own from a file of ``own_prices``; unknown models are None, never $0.
 
@@ -132,8 +139,13 @@ class PriceTable:
 
     def cost_usd(self, model: str, usage: TokenUsage, provider: str | None = None) -> float | None:
         """USD for the usage of one call at today's price; None if the model has no price at this provider."""
+        cost = self.cost(model, usage, provider)
+        return None if cost is None else cost.usd
+
+    def cost(self, model: str, usage: TokenUsage, provider: str | None = None) -> Cost | None:
+        """The same, and what it would have been without the prompt cache."""
         listed = self._list.find(model, provider)
-        own = self._own_price(listed, model, provider)
+        own = self._own_price(listed, model, provider) if self._own else None
         if listed is None and own is None:
             return None
         kept_as = (listed.provider, listed.model.id, usage.terms) if listed else (None, model, usage.terms)
@@ -142,9 +154,13 @@ class PriceTable:
         if of_period != period:
             tiers = _tiers_of(_price_at(period, usage.terms, listed, own))
             self._tiers[kept_as] = period, tiers
-        usd = next(rates for above, rates in tiers if usage.prompt > above).usd(usage)
-        premium = usage.in_one_country and listed is not None and listed.provider == "anthropic"
-        return usd * IN_ONE_COUNTRY if premium else usd
+        prompt = usage.prompt
+        rates = next(rates for above, rates in tiers if prompt > above)
+        usd = rates.usd(usage)
+        uncached = usd if usage.input == prompt else rates.usd_without_cache(usage) or usd
+        if usage.in_one_country and listed is not None and listed.provider == "anthropic":
+            return Cost(usd * IN_ONE_COUNTRY, uncached * IN_ONE_COUNTRY)
+        return Cost(usd, uncached)
 
     def _name_in_file(self, model: str) -> str | None:
         """The key of one's own price: with the provider if the file names it, so that it holds there alone."""
@@ -180,6 +196,16 @@ class _Rates:
             + self.cache_read * usage.cache_read
             + self.cache_write_5m * usage.cache_write_5m
             + self.cache_write_1h * usage.cache_write_1h
+            + self.output * (usage.output - usage.audio_output)
+            + self.audio_input * usage.audio_input
+            + self.audio_output * usage.audio_output
+            + self.web_searches * usage.web_searches
+        )
+
+    def usd_without_cache(self, usage: TokenUsage) -> float:
+        """With the whole prompt at the price of its uncached part."""
+        return (
+            self.input * (usage.prompt - usage.audio_input)
             + self.output * (usage.output - usage.audio_output)
             + self.audio_input * usage.audio_input
             + self.audio_output * usage.audio_output

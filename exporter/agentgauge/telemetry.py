@@ -18,6 +18,7 @@ from agentgauge.forks import in_forked_children
 from agentgauge.in_flight import TurnsInFlight
 from agentgauge.instruments import Instruments, LabelBounds
 from agentgauge.live_set import LiveSet
+from agentgauge.model_series import ModelSeries
 from agentgauge.pricing import PriceTable, TokenUsage
 from agentgauge.vocabulary import FaultSite
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("agentgauge")
 
 MOST_MODEL_NAMES = 256
-"""How many names of models are remembered with their labels."""
+"""How many names of models are remembered with their series."""
 
 
 class Telemetry:
@@ -65,7 +66,7 @@ class Telemetry:
         self._bounds = LabelBounds(self.prices.canonical_name, models)
         self._bounds.tools.update(map(label_text, tools))
         self._bounds.servers.update(map(label_text, mcp_servers))
-        self._model_labels: dict[tuple[str, str | None, str | None], str] = {}
+        self._model_series: dict[tuple[str, str | None, str | None], ModelSeries] = {}
         self._models_at_zero: set[str] = set()
         self._logged_faults: set[FaultSite] = set()
         self.instruments = Instruments(registry, agent, self._bounds)
@@ -116,19 +117,24 @@ class Telemetry:
 
         ``answered`` is the name in the response, ``provider`` is who served it, if they are known.
         """
+        return self.model_series(asked, answered, provider).label
+
+    def model_series(self, asked: str, answered: str | None = None, provider: str | None = None) -> ModelSeries:
+        """What a call of this model writes to, under its ``model_label``."""
         key = (asked, answered, provider)
-        known = self._model_labels.get(key)
+        known = self._model_series.get(key)
         if known is not None:
             return known
         label = self._model_label(asked, answered, provider)
+        series = ModelSeries(self.instruments, label, *self.prices.billed_as(asked, answered, provider))
         if label != metrics.OTHER:
-            if len(self._model_labels) >= MOST_MODEL_NAMES:  # endless aliases of one model have a price
-                self._model_labels.clear()
-            self._model_labels[key] = label
+            if len(self._model_series) >= MOST_MODEL_NAMES:  # endless aliases of one model have a price
+                self._model_series.clear()
+            self._model_series[key] = series
         if label not in self._models_at_zero:
             self._models_at_zero.add(label)
             self.instruments.create_model_at_zero(label)
-        return label
+        return series
 
     def _model_label(self, asked: str, answered: str | None, provider: str | None) -> str:
         if self._bounds.is_configured(asked) and self.prices.canonical_name(asked, provider) is None:
