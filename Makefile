@@ -9,7 +9,7 @@ HISTORY ?=
 SAMPLE ?= 1
 START ?= 0
 
-.PHONY: up down test test-engines test-mutations test-frameworks test-grafana test-compose test-formats test-adoption test-real-model test-fuzz drill chaos deploy-check lint generate docs page bench bench-ledger bench-adoption truth dist lock
+.PHONY: up down test test-engines test-mutations test-frameworks test-grafana test-compose test-formats test-adoption test-real-model test-fuzz drill chaos deploy-check lint generate docs page bench bench-ledger bench-adoption truth dist lock test-fuzz-files
 
 up: .venv/ready ## start everything and run until Ctrl-C (OFFSET=1000 moves the ports, NATIVE=1 ignores Docker, HISTORY=healthy makes up three weeks, SNAPSHOTS=1 lets it be backed up while it runs)
 	@exec $(PYTHON_ENV) -m stack up --offset $(OFFSET) $(if $(NATIVE),--native) $(if $(HISTORY),--history $(HISTORY)) $(if $(SNAPSHOTS),--snapshots)
@@ -55,6 +55,9 @@ test-mutations: .venv/ready ## move every number of every alert: a scenario must
 
 test-fuzz: .venv/ready ## anything at all handed to the library, with faults beneath it: nothing raises, every scrape can be read (an hour; EXAMPLES=20000)
 	EXAMPLES=$(or $(EXAMPLES),100000) $(PYTHON_ENV) -m pytest -q tests/exporter/test_boundary.py
+
+test-fuzz-files: .venv/ready ## every file that the project reads, with anything in it: one error that says where (EXAMPLES=100; many minutes)
+	EXAMPLES=$(or $(EXAMPLES),20000) $(PYTHON_ENV) -m pytest -q tests/exporter/files/test_fuzz_files.py
 
 test-engines: .venv/ready ## every scenario on Prometheus 2 and 3 and on VictoriaMetrics: they must agree (ALERTS="AgentCostSpike …", SAMPLE=12 START=1)
 	@$(PYTHON_ENV) -m tests.alerts.engines --sample $(SAMPLE) --start $(START) $(ALERTS)

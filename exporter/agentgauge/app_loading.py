@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from agentgauge.agent_app import AgentApp, AppError
+from agentgauge.files.data_file import parse_toml, table_of
 
 VARIABLE = "AGENTGAUGE_APP"
 WHERE_TO_SAY = (
@@ -84,7 +84,7 @@ def _project(start: Path) -> tuple[str, Path] | None:
         if not path.is_file():
             continue
         try:
-            table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("agentgauge", {})
+            table = table_of(parse_toml(path.read_bytes()), "tool", "agentgauge")
         except (OSError, ValueError) as error:
             raise AppError(f"{path} cannot be read: {error}") from None
         spec = table.get("app")

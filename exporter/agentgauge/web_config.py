@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,9 @@ CLIENT_CERTIFICATES = {
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
 TLS_VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
+HIGHEST_COST = 14
+"""Of a password's hash: a second or so. Each step more takes twice as long, and the highest, 31, takes days."""
+_HASH = re.compile(rb"(\$2[abxy]\$)([0-9]{2})(\$[./A-Za-z0-9]{53})")
 MOST_REMEMBERED = 100
 LONGEST_PASSWORD = 72
 """Bytes; bcrypt looks at no more."""
@@ -141,10 +145,18 @@ def _users(block: Block) -> Users:
     hashes = {}
     for name, hashed in block.fields.items():
         hashes[name] = hashed.text().encode()
+        parts = _HASH.fullmatch(hashes[name])
         try:
-            bcrypt.checkpw(b"", hashes[name])
+            if parts is None:
+                raise ValueError
+            bcrypt.checkpw(b"", parts[1] + b"04" + parts[3])  # the same at the least cost, to see whether it is one
         except ValueError:
             raise hashed.error((), f"is not a bcrypt hash; make one: htpasswd -nBC 10 {name}") from None
+        if int(parts[2]) > HIGHEST_COST:
+            raise hashed.error(
+                (),
+                f"costs {int(parts[2])}, which takes too long at each first scrape; make one of 10 to {HIGHEST_COST}",
+            )
     return Users(hashes)
 
 

@@ -145,7 +145,7 @@ class People:
         if self.owner_file is None or not self.owner_file.exists():
             return None
         _check_private(self.owner_file)
-        name, _, token = self.owner_file.read_text(encoding="utf-8").strip().rpartition(" ")
+        name, _, token = self.owner_file.read_text(encoding="utf-8", errors="replace").strip().rpartition(" ")
         if len(token) < SHORTEST_TOKEN:
             raise TokenError(f"the token in {self.owner_file} can be guessed; delete the file, and a new one is made")
         return name or _who_runs_this(), token

@@ -93,8 +93,11 @@ _Dumper.add_representer(
 def _texts_in(document: str) -> dict[str, str]:
     try:
         texts = yaml.load(document, Loader=yaml.BaseLoader)  # noqa: S506 - it makes texts of everything
-    except yaml.YAMLError as error:
-        raise FieldError("the file", f"is not YAML: {error}") from None
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise FieldError("the file", f"is not YAML: {line}{error.problem or error.context}") from None
+    except (yaml.YAMLError, ValueError, LookupError, ArithmeticError, RecursionError) as error:  # PyYAML stumbles
+        raise FieldError("the file", f"is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(texts, dict):
         raise FieldError("the file", "expected lines of the form `field: value`")
     for name, text in texts.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from agentgauge.evals.intervals import Interval, Share
 from agentgauge.evals.judge import Judge
 from agentgauge.evals.scenario import ScenarioError
 from agentgauge.evals.transcript import TrialTranscript
+from agentgauge.files.data_file import parse_json
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,14 @@ def read_labels(path: Path) -> list[Labelled]:
     """Read examples, a JSON object a line: criterion, passed, transcript; raises ScenarioError with file and line."""
     examples = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"{path} cannot be read: {error}") from None
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise ScenarioError(f"{path} cannot be read: {error.strerror or error}") from None
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            one = json.loads(line)
+            one = parse_json(line, path.name, number)
             transcript = TrialTranscript.from_json(one["transcript"])
             examples.append(Labelled(str(one["criterion"]), transcript, bool(one["passed"])))
         except (ValueError, KeyError, TypeError) as error:

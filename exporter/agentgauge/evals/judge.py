@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agentgauge.evals.transcript import Called, TrialTranscript
+from agentgauge.files.data_file import read_json
 from agentgauge.files.watched_file import write_json
 
 INSTRUCTION = "Judge the transcript."
@@ -53,8 +54,9 @@ class Judge:
         """Judge a transcript; raises JudgeError, and what asking raises."""
         prompt = PROMPT.format(criterion=criterion, transcript=as_text(transcript))
         file = self._folder / f"{hashlib.sha256((self._model + prompt).encode()).hexdigest()}.json"
-        if file.exists():
-            return Judgement(**json.loads(file.read_text(encoding="utf-8")), cost_usd=0.0)
+        stored = _stored(file)
+        if stored is not None:
+            return stored
         answer, cost_usd = await self._ask(prompt)
         word, _, reason = answer.strip().partition(" ")
         decision = word.strip(".:,*").upper()
@@ -63,6 +65,15 @@ class Judge:
         judgement = Judgement(decision == "PASS", reason.strip(), cost_usd)
         write_json(file, {"passed": judgement.passed, "reason": judgement.reason})
         return judgement
+
+
+def _stored(file: Path) -> Judgement | None:
+    """The judgement in a file; None without one, and for one that cannot be read, so that it is made again."""
+    try:
+        said = read_json(file)
+        return Judgement(bool(said["passed"]), str(said["reason"]), 0.0)
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def as_text(transcript: TrialTranscript) -> str:

@@ -23,6 +23,7 @@ from typing import Any, Literal
 import httpx2
 
 from agentgauge.evals.recorded_request import RecordedRequest
+from agentgauge.files.data_file import read_json
 from agentgauge.files.watched_file import write_json
 from agentgauge.pricing import PriceTable, TokenUsage
 
@@ -80,7 +81,7 @@ class Recording:
     def model(self) -> str | None:
         """What answered when this was recorded; None if nothing says so."""
         file = self.folder / MANIFEST
-        return str(json.loads(file.read_text(encoding="utf-8"))["model"]) if file.exists() else None
+        return str(read_json(file)["model"]) if file.exists() else None
 
     def note_model(self, model: str) -> None:
         """Keep what answered, for the version that a replay is called."""
@@ -149,7 +150,7 @@ class Recording:
 
     def _load(self, key: str) -> dict[str, Any] | None:
         file = self._file(key)
-        loaded: dict[str, Any] | None = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+        loaded: dict[str, Any] | None = read_json(file) if file.exists() else None
         return loaded
 
 

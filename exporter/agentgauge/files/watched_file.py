@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
+from agentgauge.files.data_file import read_json
+
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -36,7 +38,7 @@ def version_of(path: Path) -> Version | None:
 
 def json_reader(parse: Callable[[Any], T]) -> Callable[[Path], T]:
     """A ``read`` for WatchedFile: ``parse`` gets the decoded JSON, and raises ValueError if it has another shape."""
-    return lambda path: parse(json.loads(path.read_text(encoding="utf-8")))
+    return lambda path: parse(read_json(path))
 
 
 class WatchedFile(Generic[T]):

@@ -27,6 +27,9 @@ _LEADS = re.compile(
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
 
 
+LONGEST_LINE = 5_000
+
+
 class RunbookError(ValueError):
     """A page that cannot be followed; the message names file and line, and what is wrong there."""
 
@@ -91,6 +94,9 @@ class Runbook:
 
 def read(page: str, where: str) -> Runbook:
     """Read a rendered page; ``where`` names it in errors. Raises RunbookError."""
+    for number, line in enumerate(page.split("\n"), start=1):
+        if len(line) > LONGEST_LINE:  # what looks for links in it would take minutes
+            raise RunbookError(f"{where}:{number}: a line of more than {LONGEST_LINE} characters; break it")
     title = re.search(r"^# (\w+)$", page, re.MULTILINE)
     if title is None:
         raise RunbookError(f"{where}:1: no title; the first line is '# ' and the name of the alert")
@@ -112,7 +118,7 @@ def _numbered(page: str, title: str) -> list[tuple[int, str, int]]:
     if section is None:
         return []
     starts = list(_STEP.finditer(section[1]))
-    ends = [start.start() for start in starts[1:]] + [len(section[1])]
+    ends = [start.start() for start in starts[1:]] + [len(section[1])] * bool(starts)
     return [
         (int(start[1]), section[1][start.end() : end], page.count("\n", 0, section.start(1) + start.start()) + 1)
         for start, end in zip(starts, ends, strict=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from agentgauge.files.data_file import parse_toml, table_of
 from agentgauge.starting.source import Source, SourceError, parse
 
 SKIPPED = frozenset(
@@ -169,12 +169,11 @@ def _is_own(root: Path, source: Source, top: str) -> bool:
     )
 
 
-def _project_table(pyproject: bytes | None) -> dict[str, object]:
+def _project_table(pyproject: bytes | None) -> Mapping[str, object]:
     try:
-        table = tomllib.loads((pyproject or b"").decode("utf-8-sig")).get("project", {})
+        return table_of(parse_toml(pyproject or b""), "project")
     except ValueError:
         return {}
-    return table if isinstance(table, dict) else {}
 
 
 def _name(given: object, root: Path) -> str:

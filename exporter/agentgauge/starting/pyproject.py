@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from typing import Any
 
-BOM = b"\xef\xbb\xbf"
+from agentgauge.files.data_file import parse_toml, table_of
 
 
 class PyprojectError(Exception):
@@ -15,8 +14,8 @@ class PyprojectError(Exception):
 
 def app_in(data: bytes | None) -> str | None:
     """The app that the file names already; raises PyprojectError if the file cannot be read."""
-    table = _parsed(data or b"").get("tool", {}).get("agentgauge", {})
-    return table.get("app") if isinstance(table, dict) else None
+    app = table_of(_parsed(data or b""), "tool", "agentgauge").get("app")
+    return app if isinstance(app, str) else None
 
 
 def with_app(data: bytes | None, app: str) -> bytes:
@@ -44,13 +43,12 @@ def with_app(data: bytes | None, app: str) -> bytes:
 
 
 def _with(before: dict[str, Any], app: str) -> dict[str, Any]:
-    tool = before.get("tool", {})
-    table = tool.get("agentgauge", {}) if isinstance(tool, dict) else {}
+    tool, table = table_of(before, "tool"), table_of(before, "tool", "agentgauge")
     return {**before, "tool": {**tool, "agentgauge": {**table, "app": app}}}
 
 
 def _parsed(data: bytes) -> dict[str, Any]:
     try:
-        return tomllib.loads(data.removeprefix(BOM).decode())
+        return parse_toml(data)
     except ValueError as error:
         raise PyprojectError(f"it cannot be read: {error}") from None
