@@ -22,10 +22,10 @@ MAY_IMPORT = {
 LAYERS = (
     (
         "argument_diff", "extras", "starting", "vocabulary", "json_schema", "forks", "workers", "exemplars", "boundary",
-        "http_guard", "http_server",
+        "files", "http_guard", "http_server",
     ),
     (
-        "metrics", "cells", "series", "exposition", "instruments", "own_prices", "price_list", "pricing", "files",
+        "metrics", "cells", "series", "exposition", "instruments", "own_prices", "price_list", "pricing",
         "model_series", "tool", "endpoint", "in_flight", "live_set", "pushing", "web_config",
     ),
     ("ledger",),

@@ -224,7 +224,7 @@ class Instruments:
     def create_model_at_zero(self, model: str) -> None:
         """Create the series of a model that was not configured, when it is first called."""
         for spec in metrics.ALL_BUT_OVERFLOW:
-            if spec.labels and spec.labels[0] is metrics.MODEL:
+            if spec.born_at_zero and spec.labels and spec.labels[0] is metrics.MODEL:
                 others = [self._bounds.known_values(label) for label in spec.labels[1:]]
                 if all(values is not None for values in others):
                     for values in product(*(values for values in others if values is not None)):

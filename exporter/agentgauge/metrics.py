@@ -45,7 +45,8 @@ class MetricSpec:
     """One public metric: what it is called, what it means, and how far its labels can grow.
 
     ``labels`` come after ``agent``, which is on every series. ``born_at_zero`` says that series whose labels are
-    all bounded in advance exist, at 0, from the start, so that the first failure is visible to ``increase()``.
+    all bounded in advance exist, at 0, from the start, so that the first failure is visible to ``increase()``. It is
+    off where no alert needs that, and where only a part of the agent knows which series there can be.
     """
 
     name: str
@@ -133,12 +134,14 @@ _USD = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 _TOKENS = (10.0, 50.0, 100.0, 250.0, 500.0, 1e3, 2.5e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6)
 
 
-def _counter(name: str, help: str, *labels: Label) -> MetricSpec:
-    return MetricSpec(name, "counter", help, labels)
+def _counter(name: str, help: str, *labels: Label, born_at_zero: bool = True) -> MetricSpec:
+    return MetricSpec(name, "counter", help, labels, born_at_zero=born_at_zero)
 
 
-def _histogram(name: str, help: str, buckets: tuple[float, ...], *labels: Label) -> MetricSpec:
-    return MetricSpec(name, "histogram", help, labels, buckets)
+def _histogram(
+    name: str, help: str, buckets: tuple[float, ...], *labels: Label, born_at_zero: bool = True
+) -> MetricSpec:
+    return MetricSpec(name, "histogram", help, labels, buckets, born_at_zero)
 
 
 def _live_gauge(name: str, help: str) -> MetricSpec:
@@ -157,19 +160,25 @@ TOOL_ERRORS = _counter("agent_tool_errors_total", "Failed tool executions by cau
 TOOL_DURATION = _histogram("agent_tool_duration_seconds", "Wall time of a tool execution.", _FAST_SECONDS, TOOL)
 TOOL_COST = _counter("agent_tool_cost_usd_total", "What the external API behind a tool charged.", TOOL)
 TOOL_BATCH_SIZE = _histogram(
-    "agent_tool_batch_size", "Items per batched tool call.", (1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0), TOOL
+    "agent_tool_batch_size",
+    "Items per batched tool call.",
+    (1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0),
+    TOOL,
+    born_at_zero=False,
 )
 CACHE_REQUESTS = _counter(
     "agent_cache_requests_total",
     "Look-ups in the tool-result cache.",
     TOOL,
     _closed("result", *vocabulary.CACHE_RESULTS),
+    born_at_zero=False,
 )
 CACHE_AGE = _histogram(
     "agent_cache_age_seconds",
     "Age of a tool result when it was served from the cache.",
     (1.0, 10.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0, 43200.0, 86400.0),
     TOOL,
+    born_at_zero=False,
 )
 
 # Sessions
@@ -213,9 +222,14 @@ APPROVALS = _counter(
     TOOL,
     RISK,
     _closed("decision", *vocabulary.DECISIONS),
+    born_at_zero=False,
 )
 APPROVAL_WAIT = _histogram(
-    "agent_approval_wait_seconds", "From a request for approval to the decision.", _WAIT_SECONDS, TOOL
+    "agent_approval_wait_seconds",
+    "From a request for approval to the decision.",
+    _WAIT_SECONDS,
+    TOOL,
+    born_at_zero=False,
 )
 APPROVALS_PENDING = _shared_gauge("agent_approvals_pending", "Actions waiting for a human decision now.")
 OLDEST_APPROVAL = _shared_gauge(
@@ -232,6 +246,7 @@ LLM_TIME_TO_FIRST_TOKEN = _histogram(
     "LLM call to its first token (streaming only).",
     (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0),
     MODEL,
+    born_at_zero=False,
 )
 LLM_TOKENS = _counter(
     "agent_llm_tokens_total",
@@ -242,7 +257,9 @@ LLM_TOKENS = _counter(
 LLM_INPUT_TOKENS = _histogram(
     "agent_llm_input_tokens", "Whole prompt of one call: uncached, cache reads and writes.", _TOKENS, MODEL
 )
-LLM_OUTPUT_TOKENS = _histogram("agent_llm_output_tokens", "Output tokens of one call.", _TOKENS, MODEL)
+LLM_OUTPUT_TOKENS = _histogram(
+    "agent_llm_output_tokens", "Output tokens of one call.", _TOKENS, MODEL, born_at_zero=False
+)
 LLM_COST = _counter("agent_llm_cost_usd_total", "LLM spend, priced per token kind.", MODEL, STEP)
 LLM_COST_WITHOUT_CACHE = _counter(
     "agent_llm_cost_without_cache_usd_total",
@@ -370,6 +387,7 @@ ACTIONS = _counter(
     TOOL,
     RISK,
     _closed("disposition", *vocabulary.DISPOSITIONS),
+    born_at_zero=False,
 )
 ACTIONS_UNRESOLVED = _shared_gauge(
     "agent_actions_unresolved", "Actions that were begun, and nobody knows whether they happened.", TOOL
@@ -379,15 +397,21 @@ SHADOW_DECISIONS = _counter(
     "Shadow suggestions compared with what people did.",
     TOOL,
     _closed("match", *vocabulary.SHADOW_MATCHES),
+    born_at_zero=False,
 )
 AUDITS = _counter(
-    "agent_audits_total", "Sampled automatic actions reviewed.", TOOL, _closed("verdict", *vocabulary.AUDIT_VERDICTS)
+    "agent_audits_total",
+    "Sampled automatic actions reviewed.",
+    TOOL,
+    _closed("verdict", *vocabulary.AUDIT_VERDICTS),
+    born_at_zero=False,
 )
 AUTONOMY_CHANGES = _counter(
     "agent_autonomy_changes_total",
     "Promotions and demotions of a tool.",
     TOOL,
     _closed("direction", *vocabulary.DIRECTIONS),
+    born_at_zero=False,
 )
 
 # Evaluations

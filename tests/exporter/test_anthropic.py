@@ -80,7 +80,7 @@ def test_a_plain_call_counts_tokens_cost_and_time(client: Anthropic, gauge: Agen
     assert without_cache(gauge) == cost(gauge)
     labels = {"agent": "a", "model": MODEL}
     assert gauge.registry.get_sample_value("agent_llm_duration_seconds_count", labels) == 1
-    assert gauge.registry.get_sample_value("agent_llm_time_to_first_token_seconds_count", labels) == 0
+    assert gauge.registry.get_sample_value("agent_llm_time_to_first_token_seconds_count", labels) is None
 
 
 def test_cache_writes_and_reads_are_disjoint_and_priced_apart(client: Anthropic, gauge: AgentGauge) -> None:
@@ -345,7 +345,7 @@ def test_a_proxy_that_hands_the_bytes_on_is_counted(
     assert counted["cache_write_5m"] == plain.cache_read_input_tokens
     labels = {"agent": "a", "model": MODEL}
     timed = gauge.registry.get_sample_value("agent_llm_time_to_first_token_seconds_count", labels)
-    assert timed == (1 if stream else 0)
+    assert timed == (1 if stream else None)
 
 
 def test_raw_bytes_can_still_be_taken(client: Anthropic, gauge: AgentGauge) -> None:

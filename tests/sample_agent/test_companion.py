@@ -15,10 +15,11 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agentgauge import AgentGauge
+from agentgauge import AgentGauge, metrics
 from agentgauge.transcripts import Transcripts
 from alerts import thresholds
 from sample_agent import faults as fault_file
+from sample_agent.app import app
 from sample_agent.assembly import build_client, build_companion
 from sample_agent.errors import CrmUnavailable
 from sample_agent.fake_api.app import create_app
@@ -288,3 +289,22 @@ async def test_on_fallback_look_ups_work_through_an_outage_and_say_so(
     switch(gauge, lambda now: now.without_fallback("search_crm_contacts", "get_deal_history"))
     with pytest.raises(CrmUnavailable):
         await companion._toolbox.call("search_crm_contacts", {"accounts": ["Globex"]})
+
+
+def test_the_agent_starts_with_few_series(registry: CollectorRegistry, tmp_path: Path) -> None:
+    """A tool has the risks that its calls can have, and decisions are counted where some call can wait."""
+    models = [tier.model for tier in app().tier_policy().tiers.values()]
+    tools = [tool.name for tool in SALES_TOOLS]
+    ledger = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    with closing(AgentGauge("a", tools=tools, models=models, registry=registry, ledger=ledger)) as gauge:
+        build_companion(gauge, AsyncAnthropic(api_key="not asked"), tmp_path)
+        gauge.refresh_from_ledger()
+        samples = [sample for metric in registry.collect() for sample in metric.samples]
+    assert len(samples) <= 800
+    risks = {(one.labels["tool"], one.labels["risk"]) for one in samples if one.name == str(metrics.ACTIONS)}
+    assert {name for name, _ in risks} == set(tools)
+    assert [risk for name, risk in sorted(risks) if name == "search_crm_contacts"] == ["low"]
+    assert [risk for name, risk in sorted(risks) if name == "draft_email"] == ["high", "medium"]
+    decided = {one.labels["tool"] for one in samples if one.name == str(metrics.APPROVALS)}
+    assert decided == {"draft_email", "send_email", "update_crm"}
+    assert all(one.value == 0 for one in samples if one.name in (str(metrics.APPROVALS), str(metrics.ACTIONS)))

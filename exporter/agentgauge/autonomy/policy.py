@@ -118,6 +118,17 @@ class ToolPolicy(ToolRules):
     risk: Risk
     side_effect: bool = True
 
+    def possible_risks(self) -> tuple[Risk, ...]:
+        """The risks that a call of it can have: its own, and those that a rule raises it to."""
+        raised = {rule.then for rule in self.rules}
+        return tuple(risk for risk in RISKS if risk == self.risk or risk in raised)
+
+    def can_wait(self) -> bool:
+        """Whether some call of it can wait for people, in some stage and whatever the agent has earned."""
+        if self.mode == "auto":
+            return len(self.possible_risks()) > 1  # an exception is for calls of the tool's own risk
+        return self.mode == "approve" or (self.mode is None and (self.side_effect or self.possible_risks() != ("low",)))
+
 
 class Approvers(_Part):
     """Who may let calls of one risk happen: those with one of the ``roles``, or everybody who can log in.
