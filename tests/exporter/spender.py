@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from agentgauge import AgentGauge
 from agentgauge.cost.budgets import Budget, BudgetPolicy, BudgetReachedError, Budgets
+from agentgauge.ledger import store
 from agentgauge.pricing import TokenUsage
 
 MODEL = "claude-opus-5-5"
@@ -45,6 +46,7 @@ def spend_all(gauge: AgentGauge, budgets: Budgets) -> float:
 
 def main(ledger: str, what: str) -> None:
     """Do what the command line says."""
+    store.WAIT_SECONDS = 300  # on a busy machine a lock is held for seconds: nothing here is about that
     gauge = AgentGauge("a", ledger=ledger)
     budgets = Budgets(POLICY, gauge)
     if what == "hold":
