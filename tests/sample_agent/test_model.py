@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from agentgauge.autonomy.supervisor import UNRECORDED
 from sample_agent.app import app
 from sample_agent.fake_api.model import PlannedReply, reply
 from sample_agent.faults import Behaviour, Fault, FaultFile, clear, inject
@@ -258,8 +259,12 @@ async def test_a_whole_outage_is_an_apology_without_facts(chat: Chat, tmp_path: 
     assert "ARR of $264,000" in await chat.say("Tell me about the Globex account")
 
 
-async def test_a_rejected_action_is_not_tried_again(chat: Chat) -> None:
-    """A person's no is final."""
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [("Rejected by the approver", "not approved"), (UNRECORDED, "try again in a minute")],
+)
+async def test_an_action_that_was_kept_from_happening_is_not_tried_again(chat: Chat, result: str, said: str) -> None:
+    """A person's no is final; where the ledger kept it from happening, nobody is said to have said no."""
     await chat.say("Draft a renewal proposal email to Jane at Globex")
     chat.messages += [
         {"role": "user", "content": "send it"},
@@ -269,14 +274,12 @@ async def test_a_rejected_action_is_not_tried_again(chat: Chat) -> None:
         },
         {
             "role": "user",
-            "content": [
-                {"type": "tool_result", "tool_use_id": "t", "is_error": True, "content": "Rejected by the approver"}
-            ],
+            "content": [{"type": "tool_result", "tool_use_id": "t", "is_error": True, "content": result}],
         },
     ]
     planned = chat.next_reply()
     assert planned.tool_uses == ()
-    assert "not approved" in planned.text
+    assert said in planned.text
 
 
 async def test_instructions_inside_an_email_are_not_followed(chat: Chat) -> None:
