@@ -26,7 +26,7 @@ LAYERS = (
     ),
     (
         "metrics", "cells", "series", "exposition", "instruments", "own_prices", "price_list", "pricing",
-        "model_series", "tool", "endpoint", "in_flight", "live_set", "pushing", "web_config",
+        "folder_cells", "model_series", "tool", "endpoint", "in_flight", "live_set", "pushing", "web_config",
     ),
     ("ledger",),
     ("transcripts",),

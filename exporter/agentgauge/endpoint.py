@@ -26,6 +26,7 @@ from prometheus_client.registry import Collector
 
 from agentgauge import workers
 from agentgauge.exposition import WsgiApp, metrics_wsgi
+from agentgauge.folder_cells import FolderFamilies, is_ours
 from agentgauge.forks import in_forked_children
 from agentgauge.http_guard import LOOPBACK, host_name
 from agentgauge.in_flight import with_ages
@@ -197,11 +198,13 @@ class _WorkersTogether(Collector):
     def __init__(self, shared: Path, registry: CollectorRegistry) -> None:
         self._shared = shared
         self._registry = registry
-        self._files = MultiProcessCollector(None, str(shared))  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
+        self._counted = FolderFamilies(shared)
 
     def collect(self) -> Iterable[Metric]:
         workers.sweep(self._shared)
-        yield from with_ages(self._files.collect())  # type: ignore[no-untyped-call]  # as above
+        yield from self._counted.collect()
+        others = [str(file) for file in self._shared.glob("*.db") if not is_ours(file)]
+        yield from with_ages(MultiProcessCollector.merge(others))  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
         for gauge in own_gauges(self._registry):
             yield from gauge.collect()
 
