@@ -29,10 +29,13 @@ def metrics_wsgi(registry: CollectorRegistry) -> WsgiApp:
         if _is_special(environ) or any(word in accepted for word in _RENAMING):
             return whole(environ, start_response)
         encode, content_type = choose_encoder(accepted)
+        names = parse_qs(environ.get("QUERY_STRING", "")).get("name[]")
         ready: list[str] = []
         others: list[Metric] = []
         for family in registry.collect():
-            if isinstance(family, Shown):
+            if names is not None:
+                others += _restricted(family, names)
+            elif isinstance(family, Shown):
                 ready.append(family.text(openmetrics=content_type.startswith("application/openmetrics-text")))
             else:
                 others.append(family)
@@ -48,9 +51,18 @@ def metrics_wsgi(registry: CollectorRegistry) -> WsgiApp:
 
 
 def _is_special(environ: dict[str, Any]) -> bool:
-    """Whether something else is asked for than all there is."""
-    is_other = environ["REQUEST_METHOD"] != "GET" or environ.get("PATH_INFO") == "/favicon.ico"
-    return is_other or "name[]" in parse_qs(environ.get("QUERY_STRING", ""))
+    """Whether something else is asked for than metrics."""
+    return environ["REQUEST_METHOD"] != "GET" or environ.get("PATH_INFO") == "/favicon.ico"
+
+
+def _restricted(family: Metric, names: list[str]) -> list[Metric]:
+    """The samples of a family that have one of these names.
+
+    prometheus_client would ask the collectors for their names, and these stand behind one that has none.
+    """
+    restricted = Metric(family.name, family.documentation, family.type)
+    restricted.samples = [sample for sample in family.samples if sample.name in names]
+    return [restricted] if restricted.samples else []
 
 
 class _These(Collector):

@@ -40,6 +40,15 @@ def test_metrics_are_served_as_text_and_as_openmetrics(gauge: AgentGauge) -> Non
     assert openmetrics.text.endswith("# EOF\n")
 
 
+def test_a_scrape_may_ask_for_some_series_by_name(gauge: AgentGauge) -> None:
+    """``?name[]=…``, once or more often; a name that nothing has shows nothing."""
+    with closing(gauge.serve(port=0)) as server:
+        for names in ({"agent_tool_calls_total", "agent_tool_duration_seconds_sum"}, {"unheard_of"}):
+            text = requests.get(server.url, params={"name[]": sorted(names)}, timeout=60).text
+            shown = {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
+            assert shown == names - {"unheard_of"}
+
+
 def test_no_created_series_double_the_count(gauge: AgentGauge) -> None:
     """prometheus_client adds a ``…_created`` to each counter; nobody queries them."""
     server = gauge.serve(port=0)
