@@ -54,6 +54,9 @@ BEGUN = [
     Column("arguments", "what", lambda arguments: visible(gist(arguments)), cut=True),
 ]
 
+NOTHING_WAITS = "nothing waits for a decision; `agentgauge autonomy show` says what has to, and what runs unasked"
+ALL_KNOWN = "the end of everything that was begun is known; `agentgauge approvals list` shows what was not begun yet"
+
 
 @app.command("list")
 def list_all(as_json: AsJson = False) -> None:
@@ -65,7 +68,7 @@ def list_all(as_json: AsJson = False) -> None:
         stage = autonomy.standings.now(autonomy.policy()).stage
     if not as_json:
         say(f"the stage is {stage}")
-    print_rows(COLUMNS, map(row_of, waiting), as_json=as_json, nothing="nothing waits for a decision")
+    print_rows(COLUMNS, map(row_of, waiting), as_json=as_json, nothing=NOTHING_WAITS)
     if audits and not as_json:
         say(f"{audits} ran unasked and wait for an audit: `agentgauge autonomy audits` lists them")
     if begun and not as_json:
@@ -132,7 +135,7 @@ def unresolved(as_json: AsJson = False) -> None:
     """List what was begun and has no end, oldest first: nobody knows whether it happened."""
     with _autonomy(agent()) as autonomy:
         begun = autonomy.actions.unresolved()
-    print_rows(BEGUN, map(_begun, begun), as_json=as_json, nothing="the end of everything that was begun is known")
+    print_rows(BEGUN, map(_begun, begun), as_json=as_json, nothing=ALL_KNOWN)
     if begun and not as_json:
         say("look into the system that each acts on, then say what you found: `agentgauge approvals settle ID …`")
 

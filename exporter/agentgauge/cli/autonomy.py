@@ -28,6 +28,8 @@ app = group("autonomy")
 Reason = Annotated[str, typer.Option("--reason", "--why", prompt="Why", help="Why; kept with the change.")]
 
 CHANGES_SHOWN = 10
+NOTHING_TO_AUDIT = "nothing waits for an audit; `agentgauge autonomy show` says what runs unasked"
+NOTHING_SUGGESTED = "no suggestion waits for comparison; `agentgauge autonomy show` says which tools only suggest"
 MODES = {
     "suggest": "only suggests",
     "approve": "waits for approval",
@@ -140,7 +142,7 @@ def audits(as_json: AsJson = False) -> None:
     """List what ran unasked and was chosen for an audit, oldest first."""
     with _autonomy(agent()) as autonomy:
         actions = autonomy.actions.to_audit()
-    _list(actions, as_json, "nothing waits for an audit", "`agentgauge autonomy audit ID --verdict ok` judges one")
+    _list(actions, as_json, NOTHING_TO_AUDIT, "`agentgauge autonomy audit ID --verdict ok` judges one")
 
 
 @app.command()
@@ -161,7 +163,7 @@ def suggestions(as_json: AsJson = False) -> None:
     with _autonomy(agent()) as autonomy:
         actions = autonomy.actions.to_compare()
     what_next = "`agentgauge autonomy did ID` with --as-suggested, --arguments or --otherwise says what was done"
-    _list(actions, as_json, "no suggestion waits for comparison", what_next)
+    _list(actions, as_json, NOTHING_SUGGESTED, what_next)
 
 
 @app.command()

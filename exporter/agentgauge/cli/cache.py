@@ -34,6 +34,7 @@ COLUMNS = [
     Column("newest_seconds", "newest", seconds, right=True),
     Column("hit_ratio", "hits", lambda ratio: "–" if ratio is None else f"{ratio:.0%}", right=True),
 ]
+NO_TOOL = "the cache keeps results of no tool; stale answers come from the tools themselves: `agentgauge ops tools`"
 
 
 @app.command()
@@ -42,7 +43,7 @@ def show(as_json: AsJson = False) -> None:
     app = agent()
     with opened_ledger(app) as ledger:
         answers, rows = _rows(app, ledger)
-    print_rows(with_replica(COLUMNS, answers), rows, as_json=as_json, nothing="the cache keeps results of no tool")
+    print_rows(with_replica(COLUMNS, answers), rows, as_json=as_json, nothing=NO_TOOL)
 
 
 @app.command()

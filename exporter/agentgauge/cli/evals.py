@@ -210,7 +210,8 @@ def history(
         past = EvalHistory(ledger, app.name)
         runs = past.runs(name, limit)
         if not runs:
-            refuse(f"the suite {name} was never run; those that were: {', '.join(past.suites()) or 'none so far'}")
+            ran = ", ".join(past.suites()) or "none so far"
+            refuse(f"the suite {name} was never run; those that were: {ran}; `agentgauge eval run` runs it")
         outcomes = {one.id: past.results(one) for one in runs}
     if as_json:
         print_json([{"run": one, "version": str(one.version), "scenarios": outcomes[one.id]} for one in runs])

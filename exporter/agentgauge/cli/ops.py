@@ -30,6 +30,9 @@ def usd(amount: float) -> str:
     return f"${amount:.4f}"
 
 
+ELSEWHERE = "look for a deployment, or at what it depends on; `agentgauge prompts list` shows its prompts"
+NOBODY_SPENT = "nobody has spent anything since 00:00 UTC; `agentgauge ops sessions` shows whether anybody is there"
+
 COUNTS = [
     Column("turns", "turns", right=True),
     Column("tool_calls", "tool calls", right=True),
@@ -96,7 +99,7 @@ def log(as_json: AsJson = False) -> None:
         Column("what", "what", wraps=True),
         Column("why", "why", wraps=True),
     ]
-    print_rows(columns, rows, as_json=as_json, nothing=f"nobody has done anything to {app.name} so far")
+    print_rows(columns, rows, as_json=as_json, nothing=f"nobody has done anything to {app.name} so far; {ELSEWHERE}")
 
 
 @app.command("end-session")
@@ -134,7 +137,7 @@ def tools(as_json: AsJson = False) -> None:
         for tool in app.tools
     ]
     columns = [Column(key, key) for key in ("tool", "risk", "state", "fallback")]
-    print_rows(columns, rows, as_json=as_json, nothing=f"{app.name} declares no tools")
+    print_rows(columns, rows, as_json=as_json, nothing=f"{app.name} declares no tools; name them in AgentApp(tools=…)")
 
 
 @app.command("use-fallback")
@@ -239,7 +242,7 @@ def spend(top: Annotated[int, typer.Option(min=1, help="Show so many users.")] =
         Column("cost_usd", "spend today", usd, right=True),
         Column("turns", "turns", right=True),
     ]
-    print_rows(columns, rows, as_json=as_json, nothing="nobody has spent anything today")
+    print_rows(columns, rows, as_json=as_json, nothing=NOBODY_SPENT)
 
 
 @app.command()

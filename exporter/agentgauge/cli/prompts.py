@@ -17,6 +17,10 @@ app = group("prompts")
 Version = Annotated[str, typer.Argument(help="For example v2, as `prompts list` shows.")]
 Reason = Annotated[str, typer.Option("--reason", "--why", help="Why; kept with the change.")]
 
+NO_VERSIONS = (
+    "there are no versions yet; create a folder v1, with the texts and tools.yml, where the agent's prompts are"
+)
+
 
 @app.command("list")
 def list_versions(as_json: AsJson = False) -> None:
@@ -47,7 +51,7 @@ def list_versions(as_json: AsJson = False) -> None:
         Column("by", "by"),
         Column("reason", "reason", wraps=True),
     ]
-    print_rows(columns, rows, as_json=as_json, nothing="there are no versions yet")
+    print_rows(columns, rows, as_json=as_json, nothing=NO_VERSIONS)
 
 
 @app.command()

@@ -22,6 +22,9 @@ Reason = Annotated[str, typer.Option("--reason", "--why", help="Why: for your co
 Duration = Annotated[str, typer.Option("--for", help="So many minutes, hours or days: 30m, 2h, 1d.")]
 
 
+NOBODY = "nobody is throttled or stopped; `agentgauge ops spend` shows who spends most"
+
+
 def throttle(user: User, why: Reason, duration: Duration = "1d", by: By = "unknown") -> None:
     """Take few requests from a user (budgets.yml says how few), within seconds, on all replicas."""
     from agentgauge.cost.throttles import Throttles
@@ -63,7 +66,7 @@ def throttles(as_json: AsJson = False) -> None:
         Column("lifted_by", "let go by"),
         Column("reason", "reason", wraps=True),
     ]
-    print_rows(columns, rows, as_json=as_json, nothing="nobody is throttled or stopped")
+    print_rows(columns, rows, as_json=as_json, nothing=NOBODY)
 
 
 def unthrottle(user: User, why: Why = "", by: By = "unknown") -> None:

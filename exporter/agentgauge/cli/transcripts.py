@@ -24,7 +24,10 @@ Newest = Annotated[int, typer.Option(min=1, help="Show so many.")]
 
 LONGEST_RESULT = 300
 """Characters shown of what a tool returned."""
-NOTHING = "no conversation is kept: none went wrong, or the agent has no ledger, or its TranscriptPolicy keeps none"
+NOTHING = (
+    "no conversation is kept: none went wrong, or the agent has no ledger, or its TranscriptPolicy keeps none; "
+    "`agentgauge ops sessions` shows those that are live"
+)
 
 
 @app.command("list")
@@ -118,7 +121,7 @@ def answers(
     if as_json:
         print_json([{"session": session, **asdict(occasion)} for session, occasion in found])
     elif not found:
-        say(f"no answer of {app.name} that users rated down is kept")
+        say(f"no answer of {app.name} that users rated down is kept; `agentgauge transcripts list` shows what is")
     for session, occasion in [] if as_json else found:
         say(*answer_lines(session, occasion), "")
 
