@@ -9,7 +9,7 @@ HISTORY ?=
 SAMPLE ?= 1
 START ?= 0
 
-.PHONY: up down test test-engines test-mutations test-frameworks test-grafana test-compose test-formats test-adoption test-real-model test-fuzz drill chaos deploy-check lint generate docs page bench bench-ledger bench-adoption truth dist lock test-fuzz-files
+.PHONY: up down test test-engines test-mutations test-frameworks test-grafana test-compose test-formats test-adoption test-real-model test-fuzz drill chaos deploy-check lint generate docs page bench load bench-ledger bench-adoption truth dist lock test-fuzz-files
 
 up: .venv/ready ## start everything and run until Ctrl-C (OFFSET=1000 moves the ports, NATIVE=1 ignores Docker, HISTORY=healthy makes up three weeks, SNAPSHOTS=1 lets it be backed up while it runs)
 	@exec $(PYTHON_ENV) -m stack up --offset $(OFFSET) $(if $(NATIVE),--native) $(if $(HISTORY),--history $(HISTORY)) $(if $(SNAPSHOTS),--snapshots)
@@ -85,6 +85,10 @@ bench-adoption: .venv/ready ## from `pip install` to the first number, for each 
 
 bench-ledger: .venv/ready ## what the ledger costs as users grow from a hundred to a million (some minutes)
 	$(PYTHON_ENV) -m tests.bench.ledger
+
+load: .venv/ready ## many replicas on one real Prometheus: what each costs, and where it breaks (RATE=100, SECONDS=90, WRITE=1 keeps it for the docs)
+	@$(PYTHON_ENV) -m stack.load $(if $(RATE),--rate $(RATE)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(WRITE),--write)
+	@$(if $(WRITE),$(PYTHON_ENV) -m stack.reference)
 
 bench: .venv/ready ## overhead of the instrumentation, beside the bare calls
 	$(PYTHON_ENV) -m tests.bench
