@@ -35,6 +35,7 @@ SAMPLES = {
     "instance": "127.0.0.1:9464",
     "rule_group": "/etc/prometheus/rules/tools.yml;agentgauge-tools",
     "integration": "webhook",
+    "file": "policy.yml",
 }
 """A value of each label that an alert can carry."""
 
