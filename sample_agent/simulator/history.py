@@ -19,6 +19,7 @@ from agentgauge.ledger import Usage
 from agentgauge.ledger.store import LONGEST_WINDOW_DAYS, TOP_SPENDERS, UserDay
 from agentgauge.ledger.user_weeks import WEEK_DAYS
 from agentgauge.metrics import MetricSpec
+from sample_agent.settings import POLICY, PROMPTS
 from sample_agent.simulator import rates
 from sample_agent.simulator.attendance import Day, arrivals
 from sample_agent.simulator.rates import Amount, SeriesId, series_id
@@ -164,6 +165,8 @@ def _show_agent(history: History) -> None:
     for limit, most in SessionLimits().by_name.items():
         history.draw(metrics.SESSION_LIMIT, limit, values=[most] * len(always))
     history.draw(metrics.USER_DAILY_COST_LIMIT, values=[SessionLimits().of_a_user_day] * len(always))
+    for file in (POLICY, PROMPTS):
+        history.draw(metrics.CONFIG_ERRORS, file.name, values=[0] * len(always))
     for stage in metrics.AUTONOMY_STAGE.labels[0].values:
         history.draw(metrics.AUTONOMY_STAGE, stage, values=[int(stage == STAGE)] * len(always))
     for tool in rates.CALLS:

@@ -51,6 +51,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "user": tuple(f"{0x9E3779B97F4A * (n + 1) % 16**12:012x}" for n in range(8)),
     "metric": (metrics.TOOL_CALLS.name,),
     "label": ("tool",),
+    "file": ("policy.yml", "prompts"),
 }
 """Values of labels that are not closed, and of closed ones that have too many."""
 
@@ -197,6 +198,8 @@ def _gauge(spec: MetricSpec, labels: dict[str, str]) -> Curve:
     if spec in (metrics.AUTONOMY_STAGE, metrics.TOOL_AUTONOMY):
         (closed,) = (label for label in spec.labels if label.bound == "closed")
         return _one_of(len(closed.values), closed.values.index(labels[closed.name]), labels.get("tool", ""))
+    if spec is metrics.CONFIG_ERRORS:
+        return lambda _before: 0.0
     if spec.name.endswith("_ratio") or spec is metrics.EVAL_SCORE:
         return lambda before: min(1.0, 0.9 + _wave(0.1, labels)(before))
     if spec is metrics.USER_COHORT:
