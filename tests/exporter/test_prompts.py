@@ -62,11 +62,20 @@ def test_an_agent_starts_with_a_version_only_if_it_never_had_one(prompts: Prompt
 
 
 def test_the_first_start_has_a_version_to_roll_back_to(prompts: PromptActivations) -> None:
-    """The history of a new ledger would be empty, and the first page that asks for a rollback would get none."""
-    assert prompts.start_with("v2", before="v1").version == "v2"
-    assert prompts.start_with("v2", before="v1").version == "v2"
-    assert versions(prompts) == ["v1", "v2"]
-    assert prompts.rollback("ann", "worse").version == "v1"
+    """A new ledger knows none, and the first page that asks for a rollback would get none; once is enough."""
+    prompts.start_with("v2")
+    assert prompts.before("v1") == "v1"
+    assert prompts.rollback("ann", "worse", "v1").version == "v1"
+    assert versions(prompts) == ["v1", "v2", "v1"]
+    with pytest.raises(NothingBeforeError, match="before v1"):
+        prompts.rollback("ann", "and again")
+
+
+def test_an_older_version_that_a_person_tried_rolls_back_to_the_first(prompts: PromptActivations) -> None:
+    """What is older than the ledger counts only where the ledger knows nothing."""
+    prompts.start_with("v2")
+    prompts.activate("v1", "ann", "another try")
+    assert prompts.rollback("ann", "worse", "v0").version == "v2"
 
 
 def test_activations_at_the_same_moment_keep_their_order(prompts: PromptActivations) -> None:

@@ -104,9 +104,11 @@ def rollback(by: By = "unknown", reason: Reason = "") -> None:
     library = app.prompt_library()
     with opened_ledger(app) as ledger:
         activations = PromptActivations(ledger, app.name)
+        active = activations.active()
+        older = library.version_before(active.version) if active else None
         try:
-            library.load(activations.before())
-            _say(activations.rollback(by, reason))
+            library.load(activations.before(older))
+            _say(activations.rollback(by, reason, older))
         except NothingBeforeError as error:
             refuse(f"{error}; `agentgauge prompts activate` takes any version that `agentgauge prompts list` shows")
 

@@ -46,19 +46,11 @@ class PromptActivations:
         history = self.history()
         return history[-1] if history else None
 
-    def start_with(self, version: str, before: str | None = None) -> Activation:
-        """The one in force; if there never was one, ``version`` is from now on, and ``before`` what it rolls back to.
-
-        A new ledger knows nothing of the days before it; without ``before``, the first page that asks for a rollback
-        would find none.
-        """
+    def start_with(self, version: str) -> Activation:
+        """The one in force; if there never was one, ``version`` is from now on."""
         with self._ledger.writing() as connection:
             history = self._history(connection)
-            if history:
-                return history[-1]
-            if before is not None:
-                history.append(self._add(connection, history, before, "the agent", "to roll back to"))
-            return self._add(connection, history, version, "the agent", "first start")
+            return history[-1] if history else self._add(connection, history, version, "the agent", "first start")
 
     def activate(self, version: str, by: str, reason: str) -> Activation:
         """Put a version in force on all replicas; if it is already, nothing changes and the old activation returns."""
@@ -68,15 +60,23 @@ class PromptActivations:
                 return history[-1]
             return self._add(connection, history, version, by, reason)
 
-    def before(self) -> str:
-        """The version that the present one replaced when it was first activated; raises NothingBeforeError."""
-        return _before(self.history())
+    def before(self, older: str | None = None) -> str:
+        """The version that the present one replaced when it was first activated.
 
-    def rollback(self, by: str, reason: str) -> Activation:
+        ``older`` is the answer where the ledger knows none, as after a first start; NothingBeforeError without it.
+        """
+        return _before(self.history(), older)
+
+    def rollback(self, by: str, reason: str, older: str | None = None) -> Activation:
         """Put the version of ``before`` in force: a second rollback goes one further back, not forth again."""
         with self._ledger.writing() as connection:
             history = self._history(connection)
-            return self._add(connection, history, _before(history), by, reason)
+            target = _before(history, older)
+            if target == older and all(one.version != older for one in history):
+                # It was in force before this ledger began; without that, the next rollback would go forth again.
+                at = history[0].at.timestamp() - CLOCK_STEP_SECONDS
+                self._insert(connection, at, target, "the agent", "older than this ledger")
+            return self._add(connection, history, target, by, reason)
 
     def track_records(self, since: datetime) -> dict[str, TrackRecord]:
         """What people decided from then on, by the version that had proposed it."""
@@ -104,6 +104,9 @@ class PromptActivations:
         if history:
             # The clocks of two hosts differ; whoever comes later is later.
             at = max(at, history[-1].at.timestamp() + CLOCK_STEP_SECONDS)
+        return self._insert(connection, at, version, by, reason)
+
+    def _insert(self, connection: Connection, at: float, version: str, by: str, reason: str) -> Activation:
         row = {
             "id": uuid.uuid4().hex,
             "agent": self._agent,
@@ -116,11 +119,13 @@ class PromptActivations:
         return Activation(version, by, reason, datetime.fromtimestamp(at, UTC))
 
 
-def _before(history: list[Activation]) -> str:
+def _before(history: list[Activation], older: str | None) -> str:
     versions = [activation.version for activation in history]
     if not versions:
         raise NothingBeforeError("no prompt version was ever activated")
     first = versions.index(versions[-1])
+    if first == 0 and older is not None:
+        return older
     if first == 0:
         raise NothingBeforeError(f"no prompt version was in force before {versions[-1]}")
     return versions[first - 1]

@@ -112,9 +112,9 @@ class PromptLibrary:
         return folder
 
     def version_before(self, version: str) -> str | None:
-        """The newest version older than this one that can be loaded; None if there is none."""
+        """The newest version older than this one that can be loaded; None if there is none, or this one is gone."""
         versions = self.versions()
-        for older in reversed(versions[: versions.index(version)]):
+        for older in reversed(versions[: versions.index(version)] if version in versions else []):
             try:
                 return self.load(older).version
             except PromptError:
@@ -134,9 +134,9 @@ class PromptLibrary:
 class ActivePrompts:
     """The PromptSource of an agent: the version in force is held in memory, so that asking for it is cheap.
 
-    If the ledger names no version yet, the newest one comes into force, and the one before it is what a rollback puts
-    in its place. ``on_change`` is called with each version that comes into force here, the first one included;
-    ``on_read`` with whether the version that the ledger names can be used, each time that it is compared.
+    If the ledger names no version yet, the newest one comes into force. ``on_change`` is called with each version that
+    comes into force here, the first one included; ``on_read`` with whether the version that the ledger names can be
+    used, each time that it is compared.
     """
 
     def __init__(
@@ -152,8 +152,7 @@ class ActivePrompts:
         self._on_read = on_read
         self._current = library.load()
         self._refused: str | None = None
-        newest = self._current.version
-        self._follow(activations.start_with(newest, library.version_before(newest)).version)
+        self._follow(activations.start_with(self._current.version).version)
         on_change(self._current.version)
 
     def __call__(self, version: str | None = None) -> Prompts:
