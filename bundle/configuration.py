@@ -68,12 +68,12 @@ def inhibit_rules() -> str:
 
 def parsed_matcher(text: str) -> tuple[str, str, str]:
     """Label, operator and value of a matcher as alertmanager.yml has them; TemplateError if it has another form."""
-    found = re.fullmatch(r'(\w+)(=~|!~|!=|=)"(.*)"', text)
-    if found is None:
+    match = re.fullmatch(r'(\w+)(=~|!~|!=|=)"(.*)"', text)
+    if match is None:
         raise TemplateError(
             f'bundle/templates/alertmanager.yml: the matcher {text!r} has another form than name="value"'
         )
-    return found[1], found[2], found[3]
+    return match[1], match[2], match[3]
 
 
 def _filled(name: str, holes: dict[str, str], conditions: dict[str, bool]) -> str:

@@ -90,7 +90,7 @@ def _rule(item: RenderedAlert) -> dict[str, Any]:
 def _queries(query: str) -> list[alerting.Query]:
     """The query for one moment, whether each series of it is a number, and that this is what the alert is about."""
     own = dashboard.DataSourceRef(type_val="__expr__", uid="__expr__")
-    found = f"${QUERY}"
+    value = f"${QUERY}"
     above_zero = expr.ExprTypeThresholdConditionsEvaluator(type_val="gt", params=[0])
     return [
         alerting.Query(
@@ -109,7 +109,7 @@ def _queries(query: str) -> list[alerting.Query]:
             ref_id=IS_THERE,
             datasource_uid="__expr__",
             model=expr.TypeMath(
-                expression=f"is_number({found}) || is_nan({found}) || is_inf({found})",
+                expression=f"is_number({value}) || is_nan({value}) || is_inf({value})",
                 ref_id=IS_THERE,
                 datasource=own,
             ),

@@ -61,7 +61,7 @@ def back_up(layout: Layout, file: Path, say: Say, *, running: bool) -> None:
 
 
 def restore(layout: Layout, file: Path) -> None:
-    """Put an archive into the folder of a stack that has no data; StackError if it has, or this is no archive."""
+    """Put an archive into the folder of a stack that has no data; StackError if it has, or this is not an archive."""
     for folder in (layout.state, layout.folder / DATA):
         if folder.exists() and any(folder.iterdir()):
             raise StackError(f"{folder} is not empty, and nothing is overwritten; move it away first")

@@ -253,8 +253,8 @@ class LLMCall:
             usage = TokenUsage()
         seconds = elapsed(self._started, perf_counter()) if self._seconds is None else self._seconds
         if telemetry.on_llm_call_end is not None:
-            told = usage if usage.total else None
-            telemetry.on_llm_call_end(self, told, seconds, error_type is not None)
+            known = usage if usage.total else None
+            telemetry.on_llm_call_end(self, known, seconds, error_type is not None)
         if usage.terms != "batch":  # read when it is all there: nobody saw how long the model took
             series.duration.observe(seconds, current_trace())
         if self._first_token_seconds is not None:

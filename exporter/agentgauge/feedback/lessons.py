@@ -37,7 +37,7 @@ class Lesson:
 
     ``theme`` is what the report calls it, ``times`` of so many rejections or edits (``of``) of the tool. ``reasons``
     are the reviewers' own words. ``rule`` is a sentence for the model, made from these and from the edits alone;
-    ``of_tool`` says that it belongs into the tool's description, and not into the system prompt. ``expected`` are
+    ``of_tool`` says that it belongs in the tool's description, and not into the system prompt. ``expected`` are
     arguments that a call must have from now on, as far as the edits tell. A lesson of thumbs down is of no tool, and
     has what the users ``said`` in place of ``actions``.
     """

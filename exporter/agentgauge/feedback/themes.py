@@ -10,7 +10,7 @@ from dataclasses import dataclass
 class Theme:
     """A kind of objection; ``remedy`` says what to change, with a hole for the tool's name.
 
-    ``rule`` is a sentence for the prompts that says it to the model; ``of_tool`` tells that it belongs into the tool's
+    ``rule`` is a sentence for the prompts that says it to the model; ``of_tool`` says that it belongs in the tool's
     description, and not into the system prompt.
     """
 

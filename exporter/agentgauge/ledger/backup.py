@@ -56,7 +56,7 @@ def restore(file: Path, ledger: Ledger) -> int:
     """Put a backup into a ledger with nothing in it, all or none; returns the rows. The file stays as it is.
 
     Pseudonyms are those of the backup from then on, so agents that have this ledger open must be started again.
-    BackupError if the file is no backup of a ledger, or the ledger is not empty.
+    BackupError if the file is not a backup of a ledger, or the ledger is not empty.
     """
     with _readable(file) as source, ledger.writing() as target:
         for table in COPIED:

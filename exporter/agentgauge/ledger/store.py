@@ -230,7 +230,7 @@ class Ledger:
     def user_days(self, agent: str, time_zone: tzinfo = UTC) -> dict[str, int]:
         """The users of each whole day in a time zone added up, of the ``last_7d`` and of the ``previous_7d``.
 
-        Today is no whole day yet. This reads the usage of a fortnight.
+        Today is not over yet. This reads the usage of a fortnight.
         """
         with self.reading() as connection:
             return user_weeks.user_days(connection, agent, self.now().astimezone(time_zone))
