@@ -35,12 +35,11 @@ def cohorts(connection: Connection, agent: str, today: date) -> dict[tuple[int, 
     week = case(*((USAGE.c.day >= begin, number) for number, begin in enumerate(begins)), else_=weeks)
     mine = (USAGE.c.agent == agent, USAGE.c.turns > 0)
     active = select(USAGE.c.user_id, week.label("week")).where(*mine).distinct().subquery()
-    first = select(active.c.user_id, func.max(active.c.week).label("first")).group_by(active.c.user_id).subquery()
+    # No join of these with their users' first weeks: SQLite would compare each row with each.
+    first = func.max(active.c.week).over(partition_by=active.c.user_id).label("first")
+    each = select(active.c.week, first).subquery()
     counted = (
-        select(first.c.first, active.c.week, func.count())
-        .join_from(first, active, first.c.user_id == active.c.user_id)
-        .where(first.c.first < weeks)
-        .group_by(first.c.first, active.c.week)
+        select(each.c.first, each.c.week, func.count()).where(each.c.first < weeks).group_by(each.c.first, each.c.week)
     )
     return {(came, came - at): users for came, at, users in connection.execute(counted)}
 
