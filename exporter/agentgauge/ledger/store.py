@@ -246,8 +246,11 @@ class Ledger:
 
     def count_missed_users(self, agent: str) -> None:
         """Count the users whose usage of yesterday and today was written by a replica of an older version."""
-        with self.writing() as connection:
-            user_counts.count_missed(connection, self.upserting, agent, self.now())
+        with self.reading() as connection:  # for seconds, where there are many: nobody waits for this to write
+            missed = user_counts.missed(connection, agent, self.now())
+        if missed:
+            with self.writing() as connection:
+                user_counts.note(connection, self.upserting, agent, self.now(), missed)
 
     def top_spenders(self, agent: str, limit: int) -> tuple[Spend, ...]:
         """The users with any spend today, costliest first, at most ``limit``."""

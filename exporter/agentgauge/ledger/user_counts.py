@@ -125,19 +125,18 @@ def count_all(connection: Connection, insert: Insert, now: datetime) -> None:
             note(connection, insert, agent, now, {user: map(_day_of_use, days) for user, days in some.items()})
 
 
-def count_missed(connection: Connection, insert: Insert, agent: str, now: datetime) -> None:
-    """Count the usage of yesterday and today that a replica of an older version wrote without counting it."""
+def missed(connection: Connection, agent: str, now: datetime) -> dict[str, list[DayOfUse]]:
+    """The usage of yesterday and today that a replica of an older version wrote without counting it: for ``note``."""
     of_user = and_(USERS.c.agent == USAGE.c.agent, USERS.c.user_id == USAGE.c.user_id)
-    missed = or_(
+    is_missed = or_(
         USERS.c.user_id.is_(None),
         and_(USAGE.c.turns > 0, USERS.c.last_turn_at.is_(None)),
         USAGE.c.last_turn_at > USERS.c.last_turn_at,
         USAGE.c.last_failed_at > func.coalesce(USERS.c.last_failed_at, 0),
     )
-    usage = _usage(now - timedelta(days=1)).outerjoin(USERS, of_user).where(USAGE.c.agent == agent, missed)
+    usage = _usage(now - timedelta(days=1)).outerjoin(USERS, of_user).where(USAGE.c.agent == agent, is_missed)
     rows = connection.execute(usage).all()
-    by_user = {user: [_day_of_use(row) for row in days] for user, days in groupby(rows, lambda row: str(row.user_id))}
-    note(connection, insert, agent, now, by_user)
+    return {user: [_day_of_use(row) for row in days] for user, days in groupby(rows, lambda row: str(row.user_id))}
 
 
 def delete_expired(connection: Connection, agent: str, now: datetime) -> None:
