@@ -18,7 +18,7 @@ PAGE = walks.page(drill_results.load())
 
 @pytest.mark.parametrize("walk", EACH)
 def test_a_walk_was_played_to_its_end_by_the_text_of_its_runbook_alone(walk: Walk) -> None:
-    """Its minutes are measured: an incident that somebody has to judge, or to wait for, is no example of this."""
+    """Its minutes are measured: an incident that somebody has to judge, or to wait for, is not an example."""
     result = drill_results.load()[walk.alert]
     assert result.seconds_to_page is not None
     assert result.seconds_to_mended is not None
