@@ -58,7 +58,7 @@ def test_a_proposal_waits_until_it_is_decided(actions: Actions, clock: Clock) ->
 
 def test_of_two_people_who_decide_at_once_one_wins_and_the_other_is_told(url: str) -> None:
     """The first decision stands, on both replicas."""
-    barrier = Barrier(2)
+    barrier = Barrier(2, timeout=60)
 
     def decide(by: str) -> str:
         with closing(Ledger.open(url)) as ledger:
@@ -141,7 +141,7 @@ def test_a_decision_is_counted_once_by_one_of_the_replicas(url: str) -> None:
 
 def test_an_approved_action_is_started_by_one_caller_once(url: str) -> None:
     """Whoever asks later, here or on another replica, must not do it again."""
-    barrier = Barrier(4)
+    barrier = Barrier(4, timeout=60)
     with closing(Ledger.open(url)) as ledger:
         actions = Actions(ledger, "a")
         action = actions.propose(SEND)
@@ -267,7 +267,7 @@ def test_what_cannot_be_settled_is_refused_with_how_it_stands(actions: Actions, 
 
 def test_of_two_people_who_settle_at_once_one_is_told(url: str) -> None:
     """What the first one found stands."""
-    barrier = Barrier(2)
+    barrier = Barrier(2, timeout=60)
     long_ago = datetime.now(UTC) - timedelta(hours=1)
     with closing(Ledger.open(url, now=lambda: long_ago)) as ledger:
         action = begin(Actions(ledger, "a"))

@@ -46,7 +46,7 @@ def test_a_change_from_a_state_that_is_gone_is_not_recorded_nor_counted(changes:
 
 def test_of_several_replicas_one_records_a_change(url: str) -> None:
     """They judge the same figures at the same time."""
-    barrier = Barrier(4)
+    barrier = Barrier(4, timeout=60)
 
     def promote(_: int) -> bool:
         with closing(Ledger.open(url)) as ledger:

@@ -336,7 +336,7 @@ def test_a_ledger_of_newer_code_is_refused_and_left_alone(ledger: Ledger, url: s
 def test_replicas_that_start_at_once_make_one_ledger(url: str) -> None:
     """One makes it, the others wait and find it: all have the same key."""
     replicas = 8
-    together = Barrier(replicas)
+    together = Barrier(replicas, timeout=60)
 
     def start(_replica: int) -> str:
         together.wait()
@@ -347,6 +347,19 @@ def test_replicas_that_start_at_once_make_one_ledger(url: str) -> None:
     with ThreadPoolExecutor(replicas) as pool:
         assert len(set(pool.map(start, range(replicas)))) == 1
     assert [row.turns for row in sql(url, "SELECT turns FROM agentgauge_usage")] == [replicas]
+
+
+def test_a_new_file_that_another_process_is_making_is_waited_for(tmp_path: Path) -> None:
+    """SQLite itself refuses at once to change a file to WAL while somebody has its lock."""
+    file = tmp_path / "ledger.sqlite"
+    with closing(sqlite3.connect(file, isolation_level=None)) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("BEGIN IMMEDIATE")
+        opening = pool.submit(Ledger.open, f"sqlite:///{file}")
+        with pytest.raises(TimeoutError):
+            opening.result(timeout=0.2)
+        other.execute("ROLLBACK")
+        with closing(opening.result(timeout=60)) as ledger:
+            assert ledger.spend_today("a") == {}
 
 
 def test_a_ledger_that_needs_no_migration_opens_whoever_is_writing(tmp_path: Path) -> None:
@@ -363,7 +376,7 @@ def test_replicas_that_write_the_same_users_do_not_lock_each_other_out(url: str)
     """Whatever order the users came in, rows are locked in one order."""
     day = datetime(2026, 3, 18, tzinfo=UTC).date()
     users = [f"rep-{number}" for number in range(50)]
-    together = Barrier(2)
+    together = Barrier(2, timeout=60)
 
     def write(order: int) -> None:
         with closing(Ledger.open(url)) as ledger:

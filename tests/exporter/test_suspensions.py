@@ -67,7 +67,7 @@ def test_a_claim_keeps_the_others_off_until_it_runs_out(
 
 def test_of_several_replicas_one_claims_a_request(url: str) -> None:
     """Two that went on with it would both send the e-mail."""
-    barrier = Barrier(4)
+    barrier = Barrier(4, timeout=60)
     with closing(Ledger.open(url)) as ledger:
         kept = Suspensions(ledger, "a").suspend("s", "rep-1", STATE, [SEND])
         Actions(ledger, "a").decide(kept.action_ids[0], "approved", "ann")

@@ -159,7 +159,7 @@ def test_what_an_older_replica_wrote_is_counted_within_the_hour(ledger: Ledger, 
 def test_replicas_that_write_the_same_new_user_count_one(url: str, clock: Clock) -> None:
     """Each of them sees a user whom nobody knows yet."""
     replicas = 4
-    together = Barrier(replicas)
+    together = Barrier(replicas, timeout=60)
 
     def write(replica: int) -> None:
         with closing(Ledger.open(url, now=clock)) as ledger:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import sqlite3
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -435,7 +437,17 @@ def _sqlite_engine(url: URL) -> Engine:
 
 
 def _use_wal(connection: Any, _record: object) -> None:
-    connection.execute("PRAGMA journal_mode = WAL").close()
+    # The file must be nobody else's for the change to WAL, and SQLite does not wait for that as it does for a lock:
+    # without this, one of two that open a new ledger at the same time is told that it is locked.
+    give_up = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").close()
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+        time.sleep(0.01)
 
 
 def _begin(connection: Connection) -> None:

@@ -82,7 +82,7 @@ def test_an_owner_does_not_change_names(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_two_processes_that_start_at_once_have_one_owner(tmp_path: Path) -> None:
     """The service and the command that prints the link, for example."""
-    barrier = Barrier(8)
+    barrier = Barrier(8, timeout=60)
 
     def start(_: int) -> str:
         barrier.wait(timeout=20)

@@ -561,7 +561,7 @@ def test_of_two_reviewers_at_once_one_wins_and_the_other_is_told(
     app: Starlette, people: People, autonomy: Autonomy, propose: Callable[..., Action]
 ) -> None:
     """In plain words, with who was faster."""
-    action, barrier = propose(), Barrier(2)
+    action, barrier = propose(), Barrier(2, timeout=60)
     reviewers = {name: Reviewer(app, people.add(name, ())) for name in ("Ann", "Bob")}
 
     def decide(name: str) -> Response:
