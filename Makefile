@@ -90,16 +90,17 @@ load: .venv/ready ## many replicas on one real Prometheus: what each costs, and 
 	@$(PYTHON_ENV) -m stack.load $(if $(RATE),--rate $(RATE)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(WRITE),--write)
 	@$(if $(WRITE),$(PYTHON_ENV) -m stack.reference)
 
-bench: .venv/ready ## overhead of the instrumentation, beside the bare calls
-	$(PYTHON_ENV) -m tests.bench
+bench: .venv/ready ## overhead of the instrumentation, beside the bare calls (PEERS=1: beside other tools, too; WRITE=1 writes docs/overhead.md)
+	@$(PYTHON_ENV) -m tests.bench $(if $(PEERS),--peers) $(if $(WRITE),--write)
 
 dist: .venv/ready ## the wheel and the source archive, in dist
 	rm -rf dist
 	.venv/bin/uv build --quiet --no-build-isolation --python .venv/bin/python --out-dir dist
 
-lock: .venv/ready ## resolve requirements.lock and frameworks.lock
+lock: .venv/ready ## resolve requirements.lock, frameworks.lock and the locks of the tools that `make bench PEERS=1` measures
 	.venv/bin/uv pip compile --quiet --extra dev --generate-hashes --no-emit-index-url --no-header --no-annotate --universal pyproject.toml -o requirements.lock
 	.venv/bin/uv pip compile --quiet --extra frameworks --generate-hashes --no-emit-index-url --no-header --no-annotate --universal pyproject.toml -o frameworks.lock
+	@for one in tests/bench/peers/*.in; do .venv/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --no-annotate --universal --python-version 3.11 "$$one" -o "$${one%.in}.lock" || exit 1; done
 
 .stack/frameworks/ready: frameworks.lock pyproject.toml | .venv/ready
 	.venv/bin/uv venv --quiet --clear --python .venv/bin/python .stack/frameworks

@@ -14,7 +14,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-LOCKS = [ROOT / "requirements.lock", ROOT / "frameworks.lock"]
+LOCKS = [ROOT / "requirements.lock", ROOT / "frameworks.lock", *sorted((ROOT / "tests/bench/peers").glob("*.lock"))]
 
 
 def jobs(path: Path) -> dict[str, Any]:

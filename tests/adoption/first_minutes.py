@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import json
 import os
 import platform
 import subprocess
@@ -22,15 +21,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 from sample_agent.serving import serving
 from tests.adoption.quick_starts import OTHERS, OURS, QuickStart
 from tests.adoption.stranger import INSTALLING, ROOT, say
 from tests.frameworks.provider import Provider
 from tests.ports import free_port
+from tests.receiver import receiver
 
 PAGE = ROOT / "docs" / "adoption.md"
 PATIENCE_SECONDS = 75.0  # OpenTelemetry exports metrics once a minute
@@ -222,7 +220,14 @@ def _exported(environment: Path, program: str, model: str) -> list[tuple[str, fl
     """What each path of the receiver was first told, and when, until it was told of metrics or patience ends."""
     came: dict[str, float] = {}
     metrics = threading.Event()
-    with _receiver(came, metrics) as url:
+
+    def on_post(path: str) -> None:
+        kind = {"/v1/metrics": "series", "/v1/traces": "span", "/v1/logs": "log"}.get(path, "record")
+        came.setdefault(kind, time.monotonic())
+        if kind == "series":
+            metrics.set()
+
+    with receiver(on_post) as url:
         started = time.monotonic()
         with _running(
             environment, program, MODEL_URL=model, OTLP_URL=url, AGENTO11Y_ENDPOINT=url, AGENTO11Y_PROTOCOL="http"
@@ -230,33 +235,6 @@ def _exported(environment: Path, program: str, model: str) -> list[tuple[str, fl
             _answered(process)
             metrics.wait(PATIENCE_SECONDS)
     return [(what, at - started) for what, at in came.items()]
-
-
-@contextmanager
-def _receiver(came: dict[str, float], metrics: threading.Event) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("content-length") or 0))
-            kind = {"/v1/metrics": "series", "/v1/traces": "span", "/v1/logs": "log"}.get(self.path, "record")
-            came.setdefault(kind, time.monotonic())
-            if kind == "series":
-                metrics.set()
-            self.send_response(200)
-            self.send_header("content-type", "application/json")
-            self.end_headers()
-            self.wfile.write(json.dumps({}).encode())
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Nothing is logged."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 HEAD = """<!-- Written by `make bench-adoption WRITE=1`; do not edit. -->

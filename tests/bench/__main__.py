@@ -1,39 +1,41 @@
-"""``make bench``: what AgentGauge costs, beside the bare calls and the usual alternatives; about a minute.
+"""``make bench``: what AgentGauge costs, beside the bare calls and what is usual otherwise; about a minute.
 
 Each figure is taken in turns with the ones it is compared with, so that a busy machine slows all alike. The ratios
-are the result; absolute values are this machine's, now.
+are the result; absolute values are this machine's, now. With ``--peers``, other tools are measured besides, in
+environments of their own, which are made once; ``--write`` keeps all of it in docs/overhead.md.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
-import platform
+from pathlib import Path
 from time import monotonic
 
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
-from tests.bench import llm_calls, scraping, starting, tool_calls
+from tests.bench import llm_calls, report, scraping, starting, tool_calls, tool_cases
+from tests.bench.peers import measure
+from tests.bench.tables import printed
 
+PAGE = Path(__file__).parents[2] / "docs" / "overhead.md"
 TOOL_ROUNDS = 300
+CASE_ROUNDS = 60
 LLM_ROUNDS = 700
+PEER_ROUNDS = 15
 STARTS = 7
 SCRAPES = 30
 REDRAW_SECONDS = 0.5
 
-ELSEWHERE = (
-    # name, plain µs, stream µs, packages, seconds of import and start, MiB
-    ("OpenLLMetry", "500-560", "860-1080", "23", "2.0", "72"),
-    ("Traceloop SDK", "580", "1370-1840", "92", "3.1", "107"),
-    ("OpenLIT", "530-1335", "1050-1490", "62", "3.5", "110"),
-    ("LiteLLM, async", "3590", "20700", "75", "5.0", "174"),
-)
-"""Measured once, on a machine with two cores and Python 3.11; quoted here, not measured again."""
-
 
 def main() -> None:
     """Measure all, with progress, then print the tables."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--peers", action="store_true", help="other tools besides, in environments of their own")
+    parser.add_argument("--write", action="store_true", help="write docs/overhead.md; with other tools")
+    options = parser.parse_args()
+    load = os.getloadavg()[0]
     # Redrawn between rounds only: a thread that draws would be measured along.
     with Progress(auto_refresh=False, transient=True) as progress:
 
@@ -42,25 +44,34 @@ def main() -> None:
 
         sync = tool_calls.sync_overheads(TOOL_ROUNDS, steps("tool calls, sync", TOOL_ROUNDS))
         coroutines = tool_calls.async_overheads(TOOL_ROUNDS, steps("tool calls, async", TOOL_ROUNDS))
+        loaded = tool_calls.beside_opentelemetry(CASE_ROUNDS)
+        cases, in_workers = (tool_cases.overheads(CASE_ROUNDS, multiprocess=several) for several in (False, True))
         with llm_calls.fake_api() as url:
             events = llm_calls.events_of_a_stream(url)
             plain = llm_calls.plain_overheads(url, LLM_ROUNDS, steps("LLM calls, plain", LLM_ROUNDS))
             stream = llm_calls.stream_overheads(url, LLM_ROUNDS, steps("LLM calls, streamed", LLM_ROUNDS))
+            peers = []
+            if options.peers or options.write:
+                after_round = steps("LLM calls with other tools", PEER_ROUNDS * len(measure.CASES))
+                peers = measure.costs(url, PEER_ROUNDS, after_round=after_round)
         alone = starting.start(STARTS, beside_sdk=False, after_round=steps("starts", STARTS))
         beside_sdk = starting.start(STARTS, beside_sdk=True, after_round=steps("starts beside the SDK", STARTS))
         scrape = scraping.scrape(SCRAPES)
 
+    tables = [
+        report.tools(sync, coroutines, loaded),
+        report.tool_cases(cases, in_workers),
+        report.llm(plain, stream, events),
+        *report.peers(peers, events),
+        report.starts(alone, beside_sdk),
+    ]
     out = Console()
-    out.print(f"Python {platform.python_version()}, {os.cpu_count()} cores. The ratios are the result.\n")
-    out.print(tool_table(sync, coroutines))
-    out.print(llm_table(plain, stream, events))
-    out.print(start_table(alone, beside_sdk))
-    out.print(elsewhere_table(plain, stream, alone))
-    out.print(
-        f"Scrape of an agent with {len(scraping.TOOLS)} tools and {len(scraping.MODELS)} models: "
-        f"{scrape.series} series, {scrape.size / 1024:.0f} KiB, {scrape.seconds * 1e3:.1f} ms "
-        f"({scrape.seconds / scrape.series * 1e6:.1f} µs a series)."
-    )
+    out.print(f"{report.machine(load)}. The ratios are the result.\n")
+    for table in tables:
+        out.print(printed(table))
+    out.print(report.scrape(scrape))
+    if options.write:
+        PAGE.write_text(report.page(tables, scrape, load), encoding="utf-8")
 
 
 class Step:
@@ -77,71 +88,6 @@ class Step:
         if monotonic() - self._drawn > REDRAW_SECONDS:
             self._progress.refresh()
             self._drawn = monotonic()
-
-
-def tool_table(sync: tool_calls.Overheads, coroutines: tool_calls.Overheads) -> Table:
-    """Nanoseconds that each wrapper adds to a tool call, and the ratio to cached children."""
-    table = _table("One instrumented tool call, with a session in force", "sync ns", "ratio", "async ns", "ratio")
-    for name in sync:
-        cells = []
-        for overheads in (sync, coroutines):
-            ratio = f"{overheads[name] / overheads[tool_calls.CACHED]:.2f}" if name != tool_calls.BARE else ""
-            cells += [f"{overheads[name]:,.0f}", ratio]
-        table.add_row(_added(name, tool_calls.BARE), *cells)
-    table.caption = "Ratio: to cached children, which count no session."
-    return table
-
-
-def llm_table(plain: llm_calls.Overheads, stream: llm_calls.Overheads, events: int) -> Table:
-    """Microseconds of CPU that each middleware adds to an LLM call, and the ratio to the bare call."""
-    table = _table("CPU of one LLM call in the agent's process", "plain µs", "ratio", f"{events} events µs", "ratio")
-    for name in plain:
-        cells = []
-        for overheads in (plain, stream):
-            cells += [f"{overheads[name]:,.0f}", f"{overheads[name] / overheads[llm_calls.BARE]:.2f}"]
-        table.add_row(_added(name, llm_calls.BARE), *cells)
-    table.caption = "Ratio: to the whole bare call. The server runs in another process and answers at once."
-    return table
-
-
-def start_table(alone: starting.Start, beside_sdk: starting.Start) -> Table:
-    """Seconds and memory before the first call."""
-    table = _table("Start, in a fresh interpreter", "import s", "construct and price s", "MiB")
-    for name, start in (("alone", alone), ("beside the anthropic SDK", beside_sdk)):
-        table.add_row(name, f"{start.import_seconds:.3f}", f"{start.construct_seconds:.3f}", f"{start.memory_mib:.0f}")
-    return table
-
-
-def elsewhere_table(plain: llm_calls.Overheads, stream: llm_calls.Overheads, alone: starting.Start) -> Table:
-    """The figures above beside those of other instrumentations."""
-    table = _table("Beside others", "plain µs", "stream µs", "packages", "start s", "MiB")
-    table.add_row(
-        "AgentGauge, now",
-        f"{plain[llm_calls.AGENTGAUGE]:,.0f}",
-        f"{stream[llm_calls.AGENTGAUGE]:,.0f}",
-        str(len(starting.installed_packages())),
-        f"{alone.import_seconds + alone.construct_seconds:.2f}",
-        f"{alone.memory_mib:.0f}",
-    )
-    for row in ELSEWHERE:
-        table.add_row(*row, style="dim")
-    table.caption = (
-        "The others are quoted: measured once on 2 cores, not now. "
-        "OpenLLMetry: traces and metrics; LiteLLM: its Prometheus callback."
-    )
-    return table
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", caption_justify="left")
-    table.add_column()
-    for column in columns:
-        table.add_column(column, justify="right")
-    return table
-
-
-def _added(name: str, bare: str) -> str:
-    return name if name == bare else f"+ {name}"
 
 
 main()

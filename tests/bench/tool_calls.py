@@ -17,6 +17,7 @@ BARE = "bare call"
 NOTHING = "a wrapper that does nothing"
 LABELS = "prometheus_client, labels() each call"
 CACHED = "prometheus_client, cached children"
+OPENTELEMETRY = "OpenTelemetry, counter and histogram"
 AGENTGAUGE = "AgentGauge"
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ def sync_overheads(rounds: int, after_round: Callable[[], object] = lambda: None
     """Measure sync tools: the variants take turns, and for each the fastest of `rounds` rounds counts."""
     gauge = _gauge()
     with gauge.session():
-        return _fastest(_sync_variants(gauge), _time_sync, rounds, after_round)
+        return _fastest(sync_variants(gauge), _time_sync, rounds, after_round)
 
 
 def async_overheads(rounds: int, after_round: Callable[[], object] = lambda: None) -> Overheads:
@@ -49,6 +50,15 @@ def async_overheads(rounds: int, after_round: Callable[[], object] = lambda: Non
     gauge = _gauge()
     with gauge.session(), asyncio.Runner() as runner:
         return _fastest(_async_variants(gauge), lambda tool: runner.run(_time_async(tool)), rounds, after_round)
+
+
+def beside_opentelemetry(rounds: int, after_round: Callable[[], object] = lambda: None) -> Overheads:
+    """The same for sync tools once OpenTelemetry is loaded: from then on AgentGauge asks it for the span of a call."""
+    gauge = _gauge()
+    with gauge.session():
+        variants = sync_variants(gauge)
+        chosen = {name: variants[name] for name in (BARE, CACHED, AGENTGAUGE)}
+        return _fastest({**chosen, OPENTELEMETRY: _by_opentelemetry(variants[BARE])}, _time_sync, rounds, after_round)
 
 
 def _gauge() -> AgentGauge:
@@ -95,7 +105,32 @@ def _by_hand() -> tuple[Counter, Histogram]:
     return calls, seconds
 
 
-def _sync_variants(gauge: AgentGauge) -> dict[str, Tool]:
+def _by_opentelemetry(bare: Tool) -> Tool:
+    """The counter and the histogram of OpenTelemetry's SDK; nothing is exported."""
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+    meter = MeterProvider([InMemoryMetricReader()]).get_meter(AGENT)
+    calls, seconds = meter.create_counter("calls"), meter.create_histogram("seconds")
+
+    @functools.wraps(bare)
+    def counted(*args: Any, **kwargs: Any) -> str:
+        started = perf_counter()
+        outcome = "error"
+        try:
+            result = bare(*args, **kwargs)
+            outcome = "success"
+            return result
+        finally:
+            calls.add(1, {"agent": AGENT, "tool": TOOL, "outcome": outcome})
+            seconds.record(perf_counter() - started, {"agent": AGENT, "tool": TOOL})
+
+    return counted
+
+
+def sync_variants(gauge: AgentGauge) -> dict[str, Tool]:
+    """The same tool with each instrumentation."""
+
     def bare(account: str) -> str:
         return account
 
