@@ -64,31 +64,34 @@ def fake_api() -> Iterator[str]:
 def events_of_a_stream(url: str) -> int:
     """How many events the answer to ASK streams in."""
     with _client(url) as client:
-        return _stream(client)
+        return stream(client)
 
 
 def plain_overheads(url: str, rounds: int, after_round: Callable[[], object] = lambda: None) -> Overheads:
     """Measure `messages.create`: the median of `rounds` rounds, in each of which every client calls once."""
-    return _overheads(url, _plain, rounds, after_round)
+    return _overheads(url, plain, rounds, after_round)
 
 
 def stream_overheads(url: str, rounds: int, after_round: Callable[[], object] = lambda: None) -> Overheads:
     """The same for `messages.create(stream=True)`, read to its end."""
-    return _overheads(url, _stream, rounds, after_round)
+    return _overheads(url, stream, rounds, after_round)
 
 
-class _Nothing(Middleware):
+class Nothing(Middleware):
     """What the SDK's own hook costs."""
 
     def handle(self, request: Any, call_next: Any) -> Any:
+        """Pass on."""
         return call_next(request)
 
 
-def _plain(client: Anthropic) -> None:
+def plain(client: Anthropic) -> None:
+    """One call."""
     client.messages.create(**ASK)
 
 
-def _stream(client: Anthropic) -> int:
+def stream(client: Anthropic) -> int:
+    """One streamed call, read to its end; how many events it had."""
     return sum(1 for _ in client.messages.create(**ASK, stream=True))
 
 
@@ -103,7 +106,7 @@ def _overheads(
     gauge = AgentGauge("bench", models=[ASK["model"]], limits=limits, registry=CollectorRegistry())
     with (
         _client(url) as bare,
-        _client(url, _Nothing()) as nothing,
+        _client(url, Nothing()) as nothing,
         _client(url, gauge.anthropic()) as gauged,
         gauge.session(),
     ):

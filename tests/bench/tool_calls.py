@@ -7,7 +7,7 @@ import functools
 import gc
 from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
@@ -31,13 +31,6 @@ Overheads = dict[str, float]
 """Nanoseconds a call by variant: BARE is the whole call, the others are what they add to it."""
 
 
-class Measure(Protocol):
-    """`sync_overheads` or `async_overheads`."""
-
-    def __call__(self, rounds: int) -> Overheads:
-        """Measure for so many rounds."""
-
-
 def sync_overheads(rounds: int, after_round: Callable[[], object] = lambda: None) -> Overheads:
     """Measure sync tools: the variants take turns, and for each the fastest of `rounds` rounds counts."""
     gauge = _gauge()
@@ -49,7 +42,7 @@ def async_overheads(rounds: int, after_round: Callable[[], object] = lambda: Non
     """The same for coroutines; they never suspend, so the event loop adds nothing of its own."""
     gauge = _gauge()
     with gauge.session(), asyncio.Runner() as runner:
-        return _fastest(_async_variants(gauge), lambda tool: runner.run(_time_async(tool)), rounds, after_round)
+        return _fastest(async_variants(gauge), lambda tool: runner.run(_time_async(tool)), rounds, after_round)
 
 
 def beside_opentelemetry(rounds: int, after_round: Callable[[], object] = lambda: None) -> Overheads:
@@ -174,7 +167,9 @@ def sync_variants(gauge: AgentGauge) -> dict[str, Tool]:
     return {BARE: bare, NOTHING: nothing, LABELS: labels, CACHED: cached, AGENTGAUGE: gauge.tool(TOOL)(bare)}
 
 
-def _async_variants(gauge: AgentGauge) -> dict[str, AsyncTool]:
+def async_variants(gauge: AgentGauge) -> dict[str, AsyncTool]:
+    """The same for a coroutine."""
+
     async def bare(account: str) -> str:
         return account
 
