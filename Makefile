@@ -108,5 +108,5 @@ lock: .venv/ready ## resolve requirements.lock, frameworks.lock and the locks of
 	.venv/bin/uv pip install --quiet --python .stack/frameworks/bin/python --no-deps --no-build-isolation -e .
 	@touch $@
 
-.venv/ready: requirements.lock pyproject.toml stack/setup.sh
+.venv/ready: requirements.lock pyproject.toml stack/setup.sh stack/install.sh
 	@sh stack/setup.sh

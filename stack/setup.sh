@@ -14,10 +14,10 @@ done
 if [ ! -x .venv/bin/python ] || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     echo "making a virtual environment in .venv"
     rm -rf .venv
-    "$python" -m venv .venv || fail "$python cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv"
+    "$python" -m venv .venv >/dev/null || fail "$python cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv"
 fi
 
-# Runs a command with its output in .venv/install.log, and says every few seconds how far it is.
+# Runs a command with its output in .venv/install.log, and says every few seconds that it goes on.
 installing() {
     "$@" >>.venv/install.log 2>&1 &
     pid=$!
@@ -25,18 +25,15 @@ installing() {
     while kill -0 "$pid" 2>/dev/null; do
         sleep 1
         seconds=$((seconds + 1))
-        if [ $((seconds % 8)) -eq 0 ]; then
-            echo "  still at it after $seconds s: $(grep -c '^Collecting' .venv/install.log || true) of $packages packages fetched"
-        fi
+        if [ $((seconds % 8)) -eq 0 ]; then echo "  still at it after $seconds s"; fi
     done
     wait "$pid"
 }
 
-packages=$(grep -c '^[a-zA-Z]' requirements.lock)
 : >.venv/install.log
-echo "installing $packages locked Python packages (about half a minute, once)"
-installing .venv/bin/python -m pip install --progress-bar off --disable-pip-version-check --require-hashes -r requirements.lock ||
+echo "installing $(grep -c '^[a-zA-Z]' requirements.lock) locked Python packages (half a minute, once)"
+installing sh stack/install.sh .venv/bin/python ||
     fail "pip could not install requirements.lock ($(grep -i '^error' .venv/install.log | tail -n 1)); is the package index reachable? (all of it: .venv/install.log)"
-installing .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ||
-    fail "pip could not install agentgauge itself; see .venv/install.log"
+installing .venv/bin/python -m uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation -e . ||
+    fail "uv could not install agentgauge itself; see .venv/install.log"
 touch .venv/ready

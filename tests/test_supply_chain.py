@@ -24,7 +24,7 @@ def jobs(path: Path) -> dict[str, Any]:
 
 def commands() -> Iterator[tuple[str, str]]:
     """File and line of everything that installs from a lock."""
-    for name in ("Makefile", "stack/setup.sh", "stack/Dockerfile"):
+    for name in ("Makefile", "stack/setup.sh", "stack/install.sh", "stack/Dockerfile"):
         for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
             if re.search(r"pip install .*-r \S+\.lock", line):
                 yield name, line
@@ -42,7 +42,7 @@ def test_every_locked_package_has_its_hashes(lock: Path) -> None:
 def test_every_installation_from_a_lock_asks_for_the_hashes() -> None:
     """pip asks by itself where there is one; uv, and a lock that lost them, would not."""
     installing = list(commands())
-    assert {name for name, _ in installing} == {"Makefile", "stack/setup.sh", "stack/Dockerfile"}
+    assert {name for name, _ in installing} == {"Makefile", "stack/install.sh"}
     assert [line for _, line in installing if "--require-hashes" not in line] == []
 
 

@@ -17,7 +17,8 @@ from stack.layout import ROOT
 def clone(tmp_path: Path) -> Path:
     """As much of a fresh clone as the set-up touches."""
     (tmp_path / "stack").mkdir()
-    shutil.copy(ROOT / "stack" / "setup.sh", tmp_path / "stack")
+    for name in ("setup.sh", "install.sh"):
+        shutil.copy(ROOT / "stack" / name, tmp_path / "stack")
     shutil.copy(ROOT / "requirements.lock", tmp_path)
     return tmp_path
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 def test_the_target_is_a_command_that_exists(tmp_path: Path) -> None:
     """With what CI reads afterwards, and room for a candidate."""
     (tmp_path / ".venv").mkdir()
-    for name in ("requirements.lock", "pyproject.toml", "stack/setup.sh", ".venv/ready"):
+    for name in ("requirements.lock", "pyproject.toml", "stack/setup.sh", "stack/install.sh", ".venv/ready"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     command = [
