@@ -17,6 +17,7 @@ from sqlalchemy import Column, MetaData, Text, create_engine, inspect
 
 from agentgauge.ledger import Ledger, LedgerError, Spend, Usage
 from agentgauge.ledger import schema as ledger_schema
+from agentgauge.ledger.backup import back_up
 from agentgauge.ledger.store import is_storable
 from tests.clock import Clock
 from tests.exporter import schemas
@@ -325,12 +326,30 @@ def test_an_upgrade_that_fails_leaves_the_old_schema(ledger: Ledger, url: str, m
 
 
 def test_a_ledger_of_newer_code_is_refused_and_left_alone(ledger: Ledger, url: str) -> None:
-    """Forward only: the message says what to upgrade."""
-    sql(url, "UPDATE agentgauge_meta SET value = '99' WHERE name = 'schema_version'")
+    """Where older code would leave something out: the message says what to upgrade."""
+    sql(url, "UPDATE agentgauge_meta SET value = '99' WHERE name in ('schema_version', 'oldest_user')")
     with pytest.raises(LedgerError, match=r"schema has version 99, this agentgauge knows \d+ at most; upgrade"):
         Ledger.open(url)
     rows = sql(url, "SELECT value FROM agentgauge_meta WHERE name = 'schema_version'")
     assert [row.value for row in rows] == ["99"]
+
+
+def test_a_ledger_of_newer_code_that_only_added_something_is_used_and_left_alone(
+    ledger: Ledger, url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A replica of before the upgrade starts again on it, but backs nothing up: it does not know all that is there."""
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger_schema, "tables", with_columns(Column("region", Text)))
+        patched.setattr(ledger_schema, "VERSION", ledger_schema.VERSION + 1)
+        Ledger.open(url).close()
+        later = shape(url)
+    with closing(Ledger.open(url)) as older:
+        use(older, "rep-1", 0)
+        assert older.pseudonym("rep-1") == ledger.pseudonym("rep-1")
+        with pytest.raises(LedgerError, match=r"was not written, it would lack a part .* upgrade agentgauge"):
+            back_up(older, tmp_path / "backup.sqlite")
+    assert shape(url) == later
+    assert list(tmp_path.glob("backup*")) == []
 
 
 def test_replicas_that_start_at_once_make_one_ledger(url: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Table, func, select, text
 
-from agentgauge.ledger.schema import FIGURES, META, REPLICAS, tables
+from agentgauge.ledger.schema import FIGURES, META, REPLICAS, NewerSchemaError, check_is_known, tables
 from agentgauge.ledger.store import Ledger, LedgerError
 
 BATCH = 1000
@@ -32,7 +32,8 @@ class BackupError(LedgerError):
 def back_up(ledger: Ledger, file: Path) -> int:
     """Write all of a ledger, as it is at one moment, into a new file that only its owner can read; returns the rows.
 
-    Agents may go on working with the ledger meanwhile. BackupError if the file exists or cannot be written.
+    Agents may go on working with the ledger meanwhile. BackupError if the file exists or cannot be written, or if the
+    ledger is of a later version, of which this one knows only a part.
     """
     if file.exists():
         raise BackupError(f"{file} exists already; name another file, so that no backup is lost")
@@ -41,9 +42,12 @@ def back_up(ledger: Ledger, file: Path) -> int:
         _remove(unfinished)
         with _opened(unfinished) as copy, ledger.reading() as source:
             _see_one_moment(source)
+            check_is_known(source)
             rows = _copy(source, copy)
         _make_one_file(unfinished)
         unfinished.rename(file)
+    except NewerSchemaError as error:
+        raise BackupError(f"{file} was not written, it would lack a part of the ledger: {error}") from error
     except OSError as error:
         raise BackupError(f"{file} cannot be written: {error.strerror or error}") from error
     finally:
@@ -83,6 +87,10 @@ def _readable(file: Path) -> Iterator[Connection]:
         except LedgerError as error:
             raise BackupError(f"{file} cannot be restored: {error.__cause__}") from error
         with contextlib.closing(opened), opened.reading() as connection:
+            try:
+                check_is_known(connection)
+            except NewerSchemaError as error:
+                raise BackupError(f"{file} cannot be restored: {error}") from error
             yield connection
 
 

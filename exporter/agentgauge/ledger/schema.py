@@ -22,6 +22,12 @@ taken away, because replicas of the version before still use it.
 COUNTS_SINCE = 16
 """The version that began to count users as their usage is written."""
 
+OLDEST_USER = COUNTS_SINCE
+"""The lowest version whose code may go on with a ledger of VERSION: one before would leave out what is kept since.
+
+Raise it to VERSION with a change that older code must not write beside, and leave it where something is only added.
+"""
+
 tables = MetaData()
 
 
@@ -342,19 +348,29 @@ REPLICAS = Table(
     Column("seen_at", DOUBLE_PRECISION, nullable=False),
 )
 
+SCHEMA_VERSION, OLDEST_USER_NAME = "schema_version", "oldest_user"
+"""Rows of META: the schema's version, and the lowest version whose code may use it."""
+
 MIGRATION_LOCK = 0x61676C65
 """The advisory lock of PostgreSQL under which one replica migrates and the others wait; an arbitrary number."""
 
 
 class NewerSchemaError(Exception):
-    """The database has a schema that this version of the code does not know."""
+    """The database has a schema that this version of the code must not use."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(
+            f"its schema has version {version}, this agentgauge knows {VERSION} at most; "
+            "upgrade agentgauge (schemas are never taken back)"
+        )
 
 
 def migrate(connection: Connection, count_users: Callable[[Connection], None]) -> bytes:
     """Bring the schema to VERSION, within the caller's transaction; returns the pseudonym key, made at first use.
 
     ``count_users`` counts the users of a ledger that has usage, but no counts of its users yet.
-    Raises NewerSchemaError, and changes nothing, when the database is ahead of the code.
+    A later schema that says that this code may go on with it is left as it is. Raises NewerSchemaError, and changes
+    nothing, when it does not say so.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
@@ -362,37 +378,43 @@ def migrate(connection: Connection, count_users: Callable[[Connection], None]) -
             index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
     if not inspect(connection).has_table(META.name):
         META.create(connection)
-        connection.execute(META.insert().values(name="schema_version", value="0"))
+        connection.execute(META.insert().values(name=SCHEMA_VERSION, value="0"))
         connection.execute(META.insert().values(name="pseudonym_key", value=secrets.token_bytes(32).hex()))
     version, key = _stored(connection)
     if version < VERSION:
         _add_what_is_missing(connection)
         if 0 < version < COUNTS_SINCE:
             count_users(connection)
-        connection.execute(META.update().where(META.c.name == "schema_version").values(value=str(VERSION)))
+        connection.execute(META.update().where(META.c.name == SCHEMA_VERSION).values(value=str(VERSION)))
+        connection.execute(META.delete().where(META.c.name == OLDEST_USER_NAME))
+        connection.execute(META.insert().values(name=OLDEST_USER_NAME, value=str(OLDEST_USER)))
     return key
 
 
 def key_if_current(connection: Connection) -> bytes | None:
-    """The pseudonym key, if the schema has VERSION; None if ``migrate`` has something to do. It only reads.
+    """The pseudonym key, if the schema has VERSION or a later one; None if ``migrate`` has something to do.
 
-    Raises NewerSchemaError, as ``migrate`` does.
+    It only reads. Raises NewerSchemaError, as ``migrate`` does.
     """
     if not inspect(connection).has_table(META.name):
         return None
     version, key = _stored(connection)
-    return key if version == VERSION else None
+    return key if version >= VERSION else None
+
+
+def check_is_known(connection: Connection) -> None:
+    """Raise NewerSchemaError if the database may have tables or columns that this code does not know."""
+    version, _key = _stored(connection)
+    if version > VERSION:
+        raise NewerSchemaError(version)
 
 
 def _stored(connection: Connection) -> tuple[int, bytes]:
-    """The version and the pseudonym key; NewerSchemaError when the database is ahead of the code."""
+    """The version and the pseudonym key; NewerSchemaError when the code is too old for the database."""
     stored = {row.name: row.value for row in connection.execute(META.select())}
-    version = int(stored["schema_version"])
-    if version > VERSION:
-        raise NewerSchemaError(
-            f"its schema has version {version}, this agentgauge knows {VERSION} at most; "
-            "upgrade agentgauge (schemas are never taken back)"
-        )
+    version = int(stored[SCHEMA_VERSION])
+    if version > VERSION and int(stored.get(OLDEST_USER_NAME, version)) > VERSION:
+        raise NewerSchemaError(version)
     return version, bytes.fromhex(stored["pseudonym_key"])
 
 
