@@ -10,6 +10,7 @@ from time import monotonic
 
 from agentgauge import metrics
 from agentgauge.forks import in_forked_children
+from agentgauge.ledger.expiry import Expiry
 from agentgauge.ledger.store import Ledger, Usage, UserDay, is_storable
 
 FLUSH_SECONDS = 1.0
@@ -59,6 +60,7 @@ class Recorder:
     ) -> None:
         self._ledger = ledger
         self._agent = agent
+        self._expiry = Expiry(ledger, agent)
         self._refreshers = list(refreshers)
         self._followers: list[Callable[[], None]] = []
         self._writers: list[Callable[[], None]] = []
@@ -214,7 +216,7 @@ class Recorder:
 
     def _delete_expired(self) -> None:
         try:
-            self._ledger.delete_expired(self._agent)
+            self._expiry.delete()
         except Exception as fault:
             self._on_fault(fault)
 
