@@ -391,21 +391,21 @@ def test_a_ledger_that_needs_no_migration_opens_whoever_is_writing(tmp_path: Pat
             assert ledger.spend_today("a") == {}
 
 
-def test_replicas_that_write_the_same_users_do_not_lock_each_other_out(url: str) -> None:
+def test_replicas_that_write_the_same_users_do_not_lock_each_other_out(postgresql_url: str) -> None:
     """Whatever order the users came in, rows are locked in one order."""
     day = datetime(2026, 3, 18, tzinfo=UTC).date()
     users = [f"rep-{number}" for number in range(50)]
     together = Barrier(2, timeout=60)
 
     def write(order: int) -> None:
-        with closing(Ledger.open(url)) as ledger:
+        with closing(Ledger.open(postgresql_url)) as ledger:
             together.wait()
             for _ in range(20):
                 ledger.add_usage("a", {(day, user_id): Usage(turns=1) for user_id in users[::order]})
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(write, (1, -1)))
-    assert {row.turns for row in sql(url, "SELECT turns FROM agentgauge_usage")} == {40}
+    assert {row.turns for row in sql(postgresql_url, "SELECT turns FROM agentgauge_usage")} == {40}
 
 
 def test_a_restarted_database_is_found_again(postgresql_url: str) -> None:
