@@ -207,9 +207,7 @@ class Service:
             raise HTTPException(400, "arguments: expected those of the tool, or null for something else")
         action = await self._action_of(live, request)
         by = live.conversation.session.user_id or "the user"
-        comparing = functools.partial(
-            shadow.record, self._autonomy.actions, self._autonomy.policy(), action.id, done, by
-        )
+        comparing = functools.partial(shadow.record, self._autonomy, action.id, done, by)
         try:
             compared, differing = await asyncio.to_thread(comparing)
         except AlreadyDecidedError as error:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tools
 
 from agentgauge import AgentApp, Tool
 from agentgauge.agent_app import Candidate, PromptFolder, TrialRunner
+
+if TYPE_CHECKING:
+    from agentgauge.autonomy import Action, RealAction
 
 HERE = Path(__file__).parent
 ORDER = {"type": "string", "pattern": "^A-[0-9]{4}$"}
@@ -28,6 +33,25 @@ def on_trial(candidate: Candidate) -> AbstractAsyncContextManager[TrialRunner]:
     return on_trial(app, candidate)
 
 
+def refunds_by_people(suggestion: Action) -> list[RealAction]:
+    """In the stage shadow: the refunds that one of us made for the order of a suggestion, since a day before it."""
+    from agentgauge.autonomy import RealAction
+
+    earliest = suggestion.at.timestamp() - 24 * 3600
+    return [
+        RealAction(
+            id=f"line {number}",
+            by=refund["by"],
+            at=datetime.fromtimestamp(refund["at"], UTC),
+            effect={"order": refund["order"], "usd": refund["usd"]},
+        )
+        for number, refund in enumerate(tools.refunds(), start=1)
+        if refund["by"] != tools.BOT
+        and refund["order"] == suggestion.proposal.arguments["order"]
+        and refund["at"] >= earliest
+    ]
+
+
 app = AgentApp(
     name="support_bot",
     version="1.0",
@@ -42,5 +66,6 @@ app = AgentApp(
     budgets=HERE / "budgets.yml",
     suites={"tickets": HERE / "scenarios"},
     run_tool=tools.run_tool,
+    real_actions=refunds_by_people,
     trials=on_trial,
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ HELP = {
     "password login account": "Passwords: choose Forgot password on the login page; the link is valid for an hour.",
     "pay payment card": "Payment: we take cards and bank transfers.",
 }
+BOT = "support_bot"
 REFUNDS = Path(os.environ.get("SUPPORT_BOT_REFUNDS", "refunds.jsonl"))
 
 
@@ -41,9 +44,20 @@ def search_help(question: str) -> str:
 def refund_order(order: str, usd: int) -> str:
     """Pay money back; the file stands for the payment provider."""
     answer = pretend_refund(order, usd)
-    with REFUNDS.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"order": order, "usd": usd}) + "\n")
+    pay_back(order, usd, by=BOT)
     return answer
+
+
+def pay_back(order: str, usd: int, by: str) -> None:
+    """Write a refund down, as the payment provider would; people use it as well: ``python tools.py A-1003 25 ana``."""
+    refund = {"order": order, "usd": usd, "by": by, "at": time.time()}
+    with REFUNDS.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(refund) + "\n")
+
+
+def refunds() -> list[dict[str, Any]]:
+    """All refunds that were paid, oldest first; ``at`` is in Unix seconds."""
+    return [json.loads(line) for line in REFUNDS.read_text(encoding="utf-8").splitlines()] if REFUNDS.exists() else []
 
 
 def pretend_refund(order: str, usd: int) -> str:
@@ -69,3 +83,8 @@ def run_tool(tool: str, arguments: Mapping[str, Any]) -> str:
 def pretend_tool(tool: str, arguments: Mapping[str, Any]) -> str:
     """The same without side effects: for evaluations."""
     return PRETENDED[tool](**arguments)
+
+
+if __name__ == "__main__":
+    order, usd, by = sys.argv[1:]
+    pay_back(order, int(usd), by)

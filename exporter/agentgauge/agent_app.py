@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from agentgauge.tool import Tool
 
 if TYPE_CHECKING:
-    from agentgauge.autonomy.parts import Autonomy
+    from agentgauge.autonomy.parts import Autonomy, RealActions
     from agentgauge.autonomy.policy import Policy
     from agentgauge.autonomy.supervisor import Supervisor
     from agentgauge.cost.budgets import BudgetPolicy, Budgets
@@ -114,7 +114,8 @@ class AgentApp:
     or a function that returns scenarios; ``faults`` are those that a scenario may name. ``scorers`` is name → a check
     of your own, which every scenario has to pass besides its demands: (scenario, transcript) → what is wrong, or None.
     ``check`` decides whether arguments fit a tool, by its JSON schema if left out; ``preview`` says what a call would
-    do, that of the tool if left out. ``run_tool`` runs a tool, ``trials`` puts a candidate on trial.
+    do, that of the tool if left out. ``real_actions`` reads in the system of record what people did about the matter of
+    a suggestion. ``run_tool`` runs a tool, ``trials`` puts a candidate on trial.
     """
 
     name: str
@@ -131,6 +132,7 @@ class AgentApp:
     faults: Sequence[str] = ()
     check: Check | None = None
     preview: Preview | None = None
+    real_actions: RealActions | None = None
     run_tool: RunTool | None = None
     trials: Trials | None = None
 
@@ -197,9 +199,7 @@ class AgentApp:
 
         A running agent gives its ``gauge``, which shows when a later version of the policy cannot be used.
         """
-        from agentgauge.autonomy.parts import Autonomy
-
-        return Autonomy.on(ledger, self.name, self.policy_source(gauge), self.check_arguments, self.preview_call)
+        return self._autonomy(ledger, self.policy_source(gauge))
 
     def supervisor(self, gauge: AgentGauge, *, stage: Stage | None = None) -> Supervisor:
         """What runs the agent's tool calls under its policy, for ``ToolRequests``; each is counted as a tool call.
@@ -207,7 +207,6 @@ class AgentApp:
         ``stage`` is used instead of the policy's. Raises AppError without ``run_tool``, or if the gauge has no ledger
         to keep what waits in, and YamlFileError if the policy cannot be used.
         """
-        from agentgauge.autonomy.parts import Autonomy
         from agentgauge.autonomy.supervisor import Supervisor, in_thread_if_plain
 
         run_tool = self._declared(self.run_tool, "run_tool", "a function: (tool, arguments) → its result")
@@ -222,7 +221,7 @@ class AgentApp:
             with gauge.tool_call(tool):
                 return await in_thread_if_plain(run_tool, tool, arguments)
 
-        autonomy = Autonomy.on(gauge.ledger, self.name, policy, self.check_arguments, self.preview_call)
+        autonomy = self._autonomy(gauge.ledger, policy)
         return Supervisor(gauge, autonomy, run, self.check_arguments, self.version)
 
     def prompt_library(self) -> PromptLibrary:
@@ -298,6 +297,11 @@ class AgentApp:
     def on_trial(self, candidate: Candidate) -> AbstractAsyncContextManager[TrialRunner]:
         """A candidate ready for trials; raises AppError if the agent does not say how to run one."""
         return self._declared(self.trials, "trials", "a function: (candidate) → async context manager")(candidate)
+
+    def _autonomy(self, ledger: Ledger, policy: Callable[[], Policy]) -> Autonomy:
+        from agentgauge.autonomy.parts import Autonomy
+
+        return Autonomy.on(ledger, self.name, policy, self.check_arguments, self.preview_call, self.real_actions)
 
     def _declared(self, value: T | None, field_name: str, example: str) -> T:
         if value is None:

@@ -53,6 +53,13 @@ AuditVerdict = Literal["ok", "problem"]
 ShadowMatch = Literal["aligned", "misaligned"]
 """Whether a person did what the agent suggested."""
 
+ShadowDifference = Literal["none", "wording", "number", "choice", "nothing_done"]
+"""How what a person did differs at most from what the agent suggested; in rising order.
+
+``wording`` is the same in other words, ``number`` another amount, price or date, ``choice`` another recipient, object
+or kind; ``nothing_done`` is said when no person did anything of that sort in time.
+"""
+
 Direction = Literal["promoted", "demoted"]
 """Which way a tool's autonomy changed."""
 

@@ -82,9 +82,10 @@ def total(samples: dict[tuple[str, frozenset[tuple[str, str]]], float], metric: 
 
 
 def paid(folder: Path) -> list[dict[str, object]]:
-    """The refunds that were paid."""
+    """The refunds that were paid: order and amount."""
     file = folder / "refunds.jsonl"
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return [{name: json.loads(line)[name] for name in ("order", "usd")} for line in lines]
 
 
 def waiting_action(process: Process) -> str:

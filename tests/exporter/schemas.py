@@ -336,6 +336,16 @@ STEPS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    (
+        "ALTER TABLE agentgauge_action ADD COLUMN real_id TEXT",
+        "ALTER TABLE agentgauge_action ADD COLUMN real_at DOUBLE PRECISION",
+        "ALTER TABLE agentgauge_action ADD COLUMN difference TEXT",
+        """
+        CREATE INDEX agentgauge_action_to_compare ON agentgauge_action (agent)
+        WHERE disposition = 'suggested' AND shadow_match IS NULL
+        """,
+        "CREATE INDEX agentgauge_action_real ON agentgauge_action (agent) WHERE real_id IS NOT NULL",
+    ),
 )
 
 

@@ -17,7 +17,7 @@ PUBLIC: dict[str, set[str]] = {
     "autonomy": {
         "Action", "AlreadyDecidedError", "Approvals", "Autonomy", "Call", "CallOutcome", "InvalidEditError",
         "NotPermittedError", "NotShownError", "Person", "Policy", "Resumed", "RiskRaisedError", "Settled", "Supervisor",
-        "Suspension", "ToolRequests", "UnknownActionError", "Waiting", "describe_interruption",
+        "Suspension", "ToolRequests", "UnknownActionError", "Waiting", "describe_interruption", "RealAction",
     },
     "cli": {"main"},
     "cost": {

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from agentgauge.autonomy.parts import Autonomy
     from agentgauge.autonomy.policy import Policy
+    from agentgauge.autonomy.real_actions import RealAction
     from agentgauge.autonomy.supervisor import Call, CallOutcome, Supervisor, describe_interruption
     from agentgauge.autonomy.suspensions import Suspension
     from agentgauge.autonomy.tool_requests import Resumed, Settled, ToolRequests, Waiting
@@ -39,6 +40,7 @@ __all__ = [
     "NotShownError",
     "Person",
     "Policy",
+    "RealAction",
     "Resumed",
     "RiskRaisedError",
     "Settled",
@@ -65,6 +67,7 @@ __getattr__ = on_demand(
         ],
         "parts": ["Autonomy"],
         "policy": ["Policy"],
+        "real_actions": ["RealAction"],
         "supervisor": ["Call", "CallOutcome", "Supervisor", "describe_interruption"],
         "suspensions": ["Suspension"],
         "tool_requests": ["Resumed", "Settled", "ToolRequests", "Waiting"],

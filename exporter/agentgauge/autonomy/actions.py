@@ -22,11 +22,12 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, se
 from agentgauge import metrics
 from agentgauge.autonomy.decisions import AGREED, agreed
 from agentgauge.autonomy.effects import Effect, seal
+from agentgauge.autonomy.real_actions import RealAction
 from agentgauge.ledger.decision_chain import alone, append
 from agentgauge.ledger.outbox import Measurement, put
 from agentgauge.ledger.schema import ACTIONS
 from agentgauge.ledger.store import Ledger
-from agentgauge.vocabulary import RISKS, AuditVerdict, Decision, Disposition, Risk, ShadowMatch
+from agentgauge.vocabulary import RISKS, AuditVerdict, Decision, Disposition, Risk, ShadowDifference, ShadowMatch
 
 LEASE_SECONDS = 30.0
 """For so long, until it is renewed, nobody else takes over what a process carries out."""
@@ -78,7 +79,8 @@ class Settlement:
 class Action:
     """A proposal as the ledger keeps it, with what became of it; times are UTC.
 
-    ``decided_*`` is the decision on a proposal, or what a person did instead of a suggestion.
+    ``decided_*`` is the decision on a proposal, or what a person did instead of a suggestion; ``real`` is that as the
+    system of record has it, and ``difference`` how far it is from the suggestion.
     ``started_at`` without ``finished_at`` means that it is under way until ``leased_until``; after that, nobody knows
     whether it happened, until there is a ``settlement``.
     """
@@ -100,6 +102,8 @@ class Action:
     leased_until: datetime | None = None
     settlement: Settlement | None = None
     decided_effect: Effect | None = None
+    real: RealAction | None = None
+    difference: ShadowDifference | None = None
 
     @property
     def lease_ends(self) -> datetime | None:
@@ -408,16 +412,35 @@ class Actions:
             raise NotUnresolvedError(action, now)
         return action
 
-    def compare(self, action_id: str, match: ShadowMatch, arguments: Mapping[str, Any] | None, by: str) -> Action:
+    def real_ids(self, tool: str) -> set[str]:
+        """What people did, by its id in the system of record, that was compared with a suggestion of this tool."""
+        compared = select(ACTIONS.c.real_id).where(self._of(tool), ACTIONS.c.real_id.is_not(None))
+        with self._ledger.reading() as connection:
+            return set(connection.execute(compared).scalars())
+
+    def compare(
+        self,
+        action_id: str,
+        match: ShadowMatch,
+        arguments: Mapping[str, Any] | None,
+        by: str,
+        difference: ShadowDifference | None = None,
+        real: RealAction | None = None,
+    ) -> Action:
         """Commit what a person did instead of a suggestion: the tool's arguments, or None for something else.
 
-        Raises UnknownActionError, and AlreadyDecidedError if it is not a suggestion or was compared before.
+        ``real`` is what they did as the system of record has it, where it was read there. Raises UnknownActionError,
+        and AlreadyDecidedError if it is not a suggestion or was compared before.
         """
         values = {
             "shadow_match": match,
+            "difference": difference,
             "decided_at": self._ledger.now().timestamp(),
             "decided_by": by,
             "decided_arguments": None if arguments is None else json.dumps(arguments),
+            "decided_effect": None if real is None else json.dumps(real.effect),
+            "real_id": None if real is None else real.id,
+            "real_at": None if real is None else real.at.timestamp(),
         }
         with self._ledger.writing() as connection:
             comparing = update(ACTIONS).where(self._is(action_id), TO_COMPARE).values(values)
@@ -565,6 +588,14 @@ def _settlement(row: Row[Any]) -> Settlement | None:
     return Settlement(bool(row.happened), datetime.fromtimestamp(row.settled_at, UTC), row.settled_by, row.settled_why)
 
 
+def _real(row: Row[Any]) -> RealAction | None:
+    if row.real_id is None:
+        return None
+    return RealAction(
+        row.real_id, row.decided_by, datetime.fromtimestamp(row.real_at, UTC), json.loads(row.decided_effect)
+    )
+
+
 def _action(row: Row[Any]) -> Action:
     proposal = Proposal(
         tool=row.tool,
@@ -599,6 +630,8 @@ def _action(row: Row[Any]) -> Action:
         leased_until=_utc(row.leased_until),
         settlement=_settlement(row),
         decided_effect=_decoded(row.decided_effect),
+        real=_real(row),
+        difference=row.difference,
     )
 
 

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from agentgauge.autonomy.actions import Actions
+from agentgauge.autonomy.actions import Action, Actions
 from agentgauge.autonomy.approvals import Approvals
 from agentgauge.autonomy.changes import Changes
 from agentgauge.autonomy.decisions import Decisions
 from agentgauge.autonomy.effects import Preview, no_preview
 from agentgauge.autonomy.logins import Logins
 from agentgauge.autonomy.policy import Policy
+from agentgauge.autonomy.real_actions import RealAction
 from agentgauge.autonomy.standing import AutonomyStandings
 from agentgauge.autonomy.suspensions import Suspensions
 from agentgauge.ledger import Ledger
 
 Check = Callable[[str, Mapping[str, Any]], object]
 """Raises ValueError, with a message that names the field, for arguments that do not fit a tool."""
+
+RealActions = Callable[[Action], Sequence[RealAction]]
+"""(suggestion) → what people did about the same matter, best match first; empty as long as there is nothing.
+
+It reads the system that the tool would have acted on, and may block. It is asked again until it finds something, or
+until the policy's ``shadow.wait_hours`` have passed.
+"""
 
 
 @dataclass(frozen=True)
@@ -34,14 +42,23 @@ class Autonomy:
     logins: Logins
     decisions: Decisions
     preview: Preview = no_preview
+    real_actions: RealActions | None = None
 
     @classmethod
     def on(
-        cls, ledger: Ledger, agent: str, policy: Callable[[], Policy], check: Check, preview: Preview = no_preview
+        cls,
+        ledger: Ledger,
+        agent: str,
+        policy: Callable[[], Policy],
+        check: Check,
+        preview: Preview = no_preview,
+        real_actions: RealActions | None = None,
     ) -> Self:
         """The parts for an agent whose actions and decisions are in this ledger."""
         actions, changes = Actions(ledger, agent), Changes(ledger, agent)
         standings = AutonomyStandings(actions, changes)
         approvals = Approvals(actions, standings, policy, check, preview)
         suspensions, logins, decisions = Suspensions(ledger, agent), Logins(ledger, agent), Decisions(ledger, agent)
-        return cls(policy, actions, changes, standings, suspensions, approvals, logins, decisions, preview)
+        return cls(
+            policy, actions, changes, standings, suspensions, approvals, logins, decisions, preview, real_actions
+        )

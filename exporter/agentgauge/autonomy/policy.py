@@ -200,6 +200,12 @@ class Canary(_Part):
     days: float = Field(default=7.0, gt=0, strict=False)
 
 
+class Shadow(_Part):
+    """For so many hours after a suggestion a person may do the same; later, that counts as nothing done."""
+
+    wait_hours: float = Field(default=24.0, gt=0, strict=False)
+
+
 class Promotion(_Part):
     """What a tool must have shown in the last ``days`` to run unasked; ``approved`` is a ratio of ``decisions``.
 
@@ -263,6 +269,7 @@ class _Rules(_Part):
     stage: Stage = "approval_required"
     autonomous: Autonomous = Autonomous()
     approvals: ApprovalRules = ApprovalRules()
+    shadow: Shadow = Shadow()
     audit: Audit = Audit()
     promotion: Promotion = Promotion()
     demotion: Demotion = Demotion()

@@ -37,6 +37,9 @@ Refuse = Callable[[str, Mapping[str, Any]], object]
 """Raises what is wrong with a call that cannot run, whoever approves it."""
 
 SUGGESTED = "not done: you only suggest at present. Tell the user what you would do; a person decides and does it"
+WATCHES = (
+    "not done: you only watch at present, and a person does it. Say so, and not a word of what you would have done"
+)
 UNRECORDED = "not done and not allowed: it could not be recorded. The user can try again in a minute"
 REJECTED = "rejected by the reviewer"
 EXPIRED = "expired: nobody decided in time, so it was not done"
@@ -129,16 +132,20 @@ class Supervisor:
             ruled.append((call, ruling))
         expire_in = policy.approvals.expire_after_hours * 3600
         waiting: list[Proposal] = []
+        others: list[tuple[Call, Ruling]] = []
         for call, ruling in ruled:
-            if _waits(ruling):
+            if ruling.disposition in ("approval", "suggested"):
                 try:
-                    effect = await asyncio.to_thread(self.autonomy.preview, call.tool, call.arguments)
+                    effects[call.id] = await asyncio.to_thread(self.autonomy.preview, call.tool, call.arguments)
                 except Exception as error:  # it could not be carried out, so nobody is asked
                     outcomes.append(_failed(call, error))
                     continue
-                waiting.append(replace(self._proposal(call, ruling, origin, expire_in), effect=effect))
-        others = [(call, ruling) for call, ruling in ruled if not _waits(ruling)]
-        recorded = await self._record(policy, others, origin)
+            if ruling.disposition == "approval":
+                proposal = self._proposal(call, ruling, origin, expire_in)
+                waiting.append(replace(proposal, effect=effects[call.id]))
+            else:
+                others.append((call, ruling))
+        recorded = await self._record(policy, others, origin, effects)
         outcomes += await asyncio.gather(*(self._settle(call, ruling, recorded) for call, ruling in others))
         return Round(tuple(outcomes), tuple(waiting))
 
@@ -170,7 +177,11 @@ class Supervisor:
             return AutonomyStanding("shadow")
 
     async def _record(
-        self, policy: Policy, ruled: Sequence[tuple[Call, Ruling]], origin: Origin
+        self,
+        policy: Policy,
+        ruled: Sequence[tuple[Call, Ruling]],
+        origin: Origin,
+        effects: Mapping[str, Effect | None],
     ) -> Mapping[str, Action | None]:
         """The recorded actions by call; None for one that should have been recorded and could not be."""
         # A look-up that ran is counted, but not recorded: there are many, with their conversations, and none to judge.
@@ -179,7 +190,9 @@ class Supervisor:
             for call, ruling in ruled
             if ruling.disposition != "auto" or policy.tools[call.tool].side_effect
         ]
-        proposals = [self._proposal(call, ruling, origin) for call, ruling in to_record]
+        proposals = [
+            replace(self._proposal(call, ruling, origin), effect=effects.get(call.id)) for call, ruling in to_record
+        ]
         try:
             actions = await asyncio.to_thread(self.autonomy.actions.propose_all, proposals) if proposals else []
         except SQLAlchemyError as error:
@@ -192,7 +205,8 @@ class Supervisor:
         if call.id in recorded and action is None:
             return CallOutcome(call.id, call.tool, "failed", UNRECORDED)
         if ruling.disposition == "suggested":
-            return CallOutcome(call.id, call.tool, "refused", SUGGESTED, None if action is None else action.id)
+            told = SUGGESTED if self.autonomy.real_actions is None else WATCHES
+            return CallOutcome(call.id, call.tool, "refused", told, None if action is None else action.id)
         if ruling.disposition == "denied":
             return CallOutcome(call.id, call.tool, "refused", f"denied by the policy: {ruling.why}")
         if action is None:
@@ -318,10 +332,6 @@ def describe_interruption(outcomes: Sequence[CallOutcome]) -> str:
             "Please check before you ask me to do it again.",
         ]
     )
-
-
-def _waits(ruling: Ruling) -> bool:
-    return ruling.disposition == "approval"
 
 
 def _failed(call: Call, error: Exception) -> CallOutcome:

@@ -45,6 +45,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
+from agentgauge.autonomy import shadow
 from agentgauge.autonomy.actions import Action, Proposal
 from agentgauge.autonomy.supervisor import Call, CallOutcome, Origin, Supervisor, in_thread_if_plain
 from agentgauge.autonomy.suspensions import Due, Suspension
@@ -175,16 +176,19 @@ class ToolRequests:
 
         Any number of processes may do so: each request goes on in one of them, first in the one where its conversation
         is open. An error, of the ledger or of ``go_on``, is logged and never raised. At the end, what is under way has
-        CLOSING_SECONDS to finish.
+        CLOSING_SECONDS to finish. Suggestions are compared meanwhile with what people did, if the agent says where that
+        can be read.
         """
         if self.supervisor.gauge.recorder is not None:
             self.supervisor.gauge.recorder.start()  # a forked child has not started it yet
         under_way: dict[str, asyncio.Task[None]] = {}
         looking = asyncio.create_task(self._look_for_decisions(go_on, under_way))
+        comparing = asyncio.create_task(self._compare_suggestions())
         try:
             yield
         finally:
             looking.cancel()
+            comparing.cancel()
             if under_way:
                 await asyncio.wait(under_way.values(), timeout=CLOSING_SECONDS)
 
@@ -265,6 +269,14 @@ class ToolRequests:
                 for one in due:
                     if one.id not in under_way and self._is_ours(one):
                         under_way[one.id] = asyncio.create_task(resume(one.id))
+
+    async def _compare_suggestions(self) -> None:
+        while self.supervisor.autonomy.real_actions is not None:
+            try:
+                await asyncio.to_thread(shadow.compare_with_records, self.supervisor.autonomy)
+            except Exception as error:
+                log.warning("cannot compare suggestions with what people did: %s", type(error).__name__)
+            await asyncio.sleep(shadow.COMPARE_SECONDS)
 
     def _is_ours(self, due: Due) -> bool:
         if due.id in self._suspended_here or self._find_session(due.session_id) is not None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -30,6 +32,9 @@ Reason = Annotated[str, typer.Option("--reason", "--why", prompt="Why", help="Wh
 CHANGES_SHOWN = 10
 NOTHING_TO_AUDIT = "nothing waits for an audit; `agentgauge autonomy show` says what runs unasked"
 NOTHING_SUGGESTED = "no suggestion waits for comparison; `agentgauge autonomy show` says which tools only suggest"
+NOTHING_COMPARED = (
+    "no suggestion was compared in the last {:g} days; `agentgauge autonomy suggestions` lists those that wait for it"
+)
 MODES = {
     "suggest": "only suggests",
     "approve": "waits for approval",
@@ -56,6 +61,17 @@ ACTION_COLUMNS = [
     Column("risk", "risk"),
     Column("proposed_at", "age", ago, right=True),
     Column("shown", "what", lambda shown: visible(gist(shown)), cut=True),
+]
+
+COMPARISON_COLUMNS = [
+    Column("id", "id"),
+    Column("tool", "tool"),
+    Column("match", "match"),
+    Column("difference", "difference", lambda kind: (kind or "").replace("_", " ")),
+    Column("differing", "in", ", ".join),
+    Column("record", "record"),
+    Column("suggested", "suggested", lambda shown: visible(gist(shown)), cut=True),
+    Column("done", "done", lambda done: "nothing" if done is None else visible(gist(done)), cut=True),
 ]
 
 
@@ -162,8 +178,48 @@ def suggestions(as_json: AsJson = False) -> None:
     """List what the agent only suggested, and nobody said yet what was done instead."""
     with _autonomy(agent()) as autonomy:
         actions = autonomy.actions.to_compare()
-    what_next = "`agentgauge autonomy did ID` with --as-suggested, --arguments or --otherwise says what was done"
-    _list(actions, as_json, NOTHING_SUGGESTED, what_next)
+    if autonomy.real_actions is None:
+        what_next = "`agentgauge autonomy did ID` with --as-suggested, --arguments or --otherwise says what was done"
+        _list(actions, as_json, NOTHING_SUGGESTED, what_next)
+        return
+    # Whoever reads a suggestion could do it for that reason.
+    rows = [{name: row_of(action)[name] for name in ("id", "tool", "risk", "proposed_at")} for action in actions]
+    print_rows(ACTION_COLUMNS[:-1], rows, as_json=as_json, nothing=NOTHING_SUGGESTED)
+    if actions and not as_json:
+        say("what they say is shown once it is known what people did: `agentgauge autonomy comparisons`")
+
+
+@app.command()
+def compare() -> None:
+    """Compare suggestions with what people did, as the system of record has it; a running agent does so by itself."""
+    app = agent()
+    with _autonomy(app) as autonomy:
+        if autonomy.real_actions is None:
+            stop(
+                f"{app.name} does not say where to read what people did: add real_actions=… to its AgentApp, "
+                "or say it with `agentgauge autonomy did ID`"
+            )
+        compared, left = shadow.compare_with_records(autonomy), len(autonomy.actions.to_compare())
+    say(f"compared: {compared}; waiting until somebody has done something about it: {left}")
+
+
+@app.command()
+def comparisons(
+    days: Annotated[float, typer.Option(help="How far to look back.", min=0)] = 30, as_json: AsJson = False
+) -> None:
+    """List suggestions beside what people did, newest first, and how the two differ."""
+    with _autonomy(agent()) as autonomy:
+        since = autonomy.actions.now() - timedelta(days=days)
+        actions = autonomy.actions.compared_since(since)[::-1]
+        rows = [_comparison_row(action, shadow.differing(autonomy, action)) for action in actions]
+    print_rows(COMPARISON_COLUMNS, rows, as_json=as_json, nothing=NOTHING_COMPARED.format(days))
+    if rows and not as_json:
+        for tool in dict.fromkeys(str(row["tool"]) for row in rows):
+            of_tool = [row for row in rows if row["tool"] == tool]
+            aligned = sum(row["match"] == "aligned" for row in of_tool)
+            kinds = Counter(str(row["difference"]) for row in of_tool if row["difference"] not in (None, "none"))
+            counted = "".join(f", {number} × {kind}" for kind, number in kinds.most_common())
+            say(f"{tool}: {aligned} of {len(of_tool)} aligned{counted}")
 
 
 @app.command()
@@ -181,7 +237,7 @@ def did(
         done = None if arguments is None else _arguments(arguments)
         if as_suggested:
             done = dict(autonomy.actions.get(action_id).proposal.arguments)
-        action, differing = shadow.record(autonomy.actions, autonomy.policy(), action_id, done, me(app).name)
+        action, differing = shadow.record(autonomy, action_id, done, me(app).name)
     where = f", in {', '.join(differing)}" if differing else ""
     say(f"{action.proposal.tool} {action_id}: {action.shadow_match}{where}")
 
@@ -192,7 +248,7 @@ def _autonomy(app: AgentApp) -> Iterator[Autonomy]:
     with opened_ledger(app) as ledger:
         try:
             yield app.autonomy(ledger)
-        except (AlreadyDecidedError, UnknownActionError) as error:
+        except (AlreadyDecidedError, UnknownActionError, shadow.ReadFromRecordsError) as error:
             refuse(str(error))
 
 
@@ -241,6 +297,22 @@ def _change_row(change: StateChange) -> Row:
         "after": "a new version" if subject == POLICY else change.after,
         "by": visible(change.changed_by),
         "reason": visible(change.reason),
+    }
+
+
+def _comparison_row(action: Action, differing: Sequence[str]) -> Row:
+    real = action.real
+    return {
+        "id": action.id,
+        "tool": action.proposal.tool,
+        "match": action.shadow_match,
+        "difference": action.difference,
+        "differing": [] if action.shadow_match == "aligned" else list(differing),
+        "suggested": action.proposal.arguments if real is None else action.shown,
+        "done": action.decided_arguments if real is None else real.effect,
+        "by": None if action.decided_by is None else visible(action.decided_by),
+        "record": None if real is None else visible(real.id),
+        "done_at": None if real is None else real.at,
     }
 
 

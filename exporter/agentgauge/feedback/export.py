@@ -65,9 +65,10 @@ def shadow_pair(action: Action) -> dict[str, Any]:
     """A conversation, what the agent suggested in it, and what a person did; null if they did something unrelated."""
     return {
         **_origin(action),
-        "suggested": action.proposal.arguments,
-        "done": action.decided_arguments,
+        "suggested": action.proposal.arguments if action.real is None else action.shown,
+        "done": action.decided_arguments if action.real is None else action.real.effect,
         "match": action.shadow_match,
+        "difference": action.difference,
     }
 
 

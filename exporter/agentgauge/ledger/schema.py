@@ -12,7 +12,7 @@ from collections.abc import Callable
 from sqlalchemy import DOUBLE_PRECISION, Column, Connection, Index, Integer, MetaData, Table, Text, inspect, text
 from sqlalchemy.schema import CreateColumn
 
-VERSION = 16
+VERSION = 17
 """Raise it by one with every change of the tables below: it makes ledgers of before catch up when they are opened.
 
 Tables, columns and indexes can be added; a new column comes last and can be null. What is there is never changed or
@@ -143,6 +143,9 @@ ACTIONS = Table(
     Column("own", Integer),  # decided by the user who had asked for it; null where that was not written down
     Column("effect", Text),  # JSON
     Column("decided_effect", Text),  # JSON
+    Column("real_id", Text),  # in the system of record: what a person did instead of a suggestion
+    Column("real_at", DOUBLE_PRECISION),
+    Column("difference", Text),
     Index("agentgauge_action_agent_at", "agent", "at"),
     # These hold all that a track record needs: the rows themselves are long, with whole conversations in them.
     Index("agentgauge_action_decisions", "agent", "tool", "decided_at", "decision"),
@@ -156,6 +159,9 @@ ACTIONS = Table(
         "agent",
         "started_at IS NOT NULL AND finished_at IS NULL AND settled_at IS NULL",
     ),
+    # Replicas look every minute for what people did instead.
+    _partial_index("agentgauge_action_to_compare", "agent", "disposition = 'suggested' AND shadow_match IS NULL"),
+    _partial_index("agentgauge_action_real", "agent", "real_id IS NOT NULL"),
 )
 
 SUSPENSIONS = Table(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agentgauge.autonomy import shadow
-from agentgauge.autonomy.actions import Proposal
+from agentgauge.autonomy.actions import Action, Proposal
 from agentgauge.autonomy.parts import Autonomy
+from agentgauge.autonomy.real_actions import RealAction
+from tests.clock import Clock
 from tests.exporter.autonomy.policies import TEXT, written
 
 SUGGESTED = {"subject": "Renewal", "body": "Dear Jane,\n\n10 % off."}
@@ -31,7 +34,7 @@ def test_a_suggestion_is_compared_field_by_field(
 ) -> None:
     """Aligned is the same in every field; who did something else was not."""
     action = autonomy.actions.propose(Proposal("write", "medium", "suggested", SUGGESTED, {}))
-    compared, where = shadow.record(autonomy.actions, autonomy.policy(), action.id, done, "jane")
+    compared, where = shadow.record(autonomy, action.id, done, "jane")
     assert (compared.shadow_match, where, compared.decided_by) == (match, differing, "jane")
 
 
@@ -40,5 +43,107 @@ def test_the_policy_says_which_fields_count(autonomy: Autonomy, tmp_path: Path) 
     written(tmp_path, TEXT.replace("write:\n", "write:\n    compared: [subject]\n"))
     action = autonomy.actions.propose(Proposal("write", "medium", "suggested", SUGGESTED, {}))
     done = {"subject": "Renewal", "body": "Hi Jane"}
-    compared, where = shadow.record(autonomy.actions, autonomy.policy(), action.id, done, "jane")
+    compared, where = shadow.record(autonomy, action.id, done, "jane")
     assert (compared.shadow_match, where) == ("aligned", [])
+
+
+OUTBOX = "outbox 17"
+
+
+@pytest.fixture
+def outbox() -> list[RealAction]:
+    """The system of record: what people did."""
+    return []
+
+
+@pytest.fixture
+def watching(autonomy: Autonomy, outbox: list[RealAction]) -> Autonomy:
+    """The autonomy of an agent that says where to read what people did."""
+    return replace(autonomy, real_actions=lambda _suggestion: outbox)
+
+
+def suggest(autonomy: Autonomy, effect: dict[str, Any] | None = None) -> str:
+    """Let the agent suggest a letter; returns the id of the suggestion."""
+    return autonomy.actions.propose(Proposal("write", "medium", "suggested", SUGGESTED, {}, effect=effect)).id
+
+
+def sent(autonomy: Autonomy, effect: dict[str, Any], number: str = OUTBOX) -> RealAction:
+    """A letter that Jane has sent by now."""
+    return RealAction(number, "jane", autonomy.actions.now(), effect)
+
+
+@pytest.mark.parametrize(
+    ("changed", "match", "difference"),
+    [
+        ({}, "aligned", "none"),
+        ({"body": "Dear Jane,  10 % off."}, "aligned", "none"),
+        ({"body": "Hello Jane, we offer 10 % less."}, "misaligned", "wording"),
+        ({"body": "Dear Jane, 25 % off."}, "misaligned", "number"),
+        ({"usd": 30}, "misaligned", "number"),
+        ({"to": "joe@globex.example"}, "misaligned", "choice"),
+        ({"order": "A-1002"}, "misaligned", "choice"),
+        ({"cc": "legal@globex.example"}, "misaligned", "choice"),
+        ({"body": "Hello Jane, we offer 10 % less.", "usd": 30}, "misaligned", "number"),
+    ],
+)
+def test_whole_effects_are_compared_and_what_differs_is_classed(
+    watching: Autonomy, outbox: list[RealAction], changed: dict[str, Any], match: str, difference: str
+) -> None:
+    """By its worst difference: another recipient, then another figure, then other words."""
+    effect = {"to": "jane@globex.example", "order": "A-1001", "usd": 25, "body": "Dear Jane, 10 % off."}
+    suggestion = suggest(watching, effect)
+    outbox.append(sent(watching, effect | changed))
+    assert shadow.compare_with_records(watching) == 1
+    compared = watching.actions.get(suggestion)
+    assert (compared.shadow_match, compared.difference, compared.decided_by) == (match, difference, "jane")
+    assert compared.real == outbox[0]
+    assert bool(shadow.differing(watching, compared)) == (match == "misaligned")
+
+
+def test_what_a_person_did_is_compared_with_one_suggestion(watching: Autonomy, outbox: list[RealAction]) -> None:
+    """An agent that suggests the same refund twice was right once."""
+    first, second = suggest(watching), suggest(watching)
+    outbox.append(sent(watching, SUGGESTED))
+    assert [shadow.compare_with_records(watching) for _ in range(2)] == [1, 0]
+    assert [one.id for one in watching.actions.to_compare()] == [second]
+    outbox.append(sent(watching, SUGGESTED, "outbox 18"))
+    assert shadow.compare_with_records(watching) == 1
+    found = [watching.actions.get(one).real for one in (first, second)]
+    assert [one and one.id for one in found] == [OUTBOX, "outbox 18"]
+
+
+def test_a_suggestion_that_nobody_followed_in_time_was_misaligned(watching: Autonomy, clock: Clock) -> None:
+    """A day by default: until then somebody may still do it."""
+    suggestion = suggest(watching)
+    assert shadow.compare_with_records(watching) == 0
+    clock.forward(hours=24)
+    assert shadow.compare_with_records(watching) == 1
+    compared = watching.actions.get(suggestion)
+    assert (compared.shadow_match, compared.difference, compared.real) == ("misaligned", "nothing_done", None)
+
+
+def test_nobody_says_by_hand_what_is_read_in_the_system_of_record(watching: Autonomy) -> None:
+    """What people say of themselves, on what they have seen, proves nothing."""
+    with pytest.raises(shadow.ReadFromRecordsError, match="just do it there"):
+        shadow.record(watching, suggest(watching), SUGGESTED, "jane")
+
+
+def test_a_record_that_cannot_be_read_is_asked_again(
+    autonomy: Autonomy, outbox: list[RealAction], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log has the error's type and none of its words; the suggestion waits."""
+    broken = [True]
+
+    def real_actions(_suggestion: Action) -> list[RealAction]:
+        if broken:
+            raise ConnectionError("jane@globex.example")
+        return outbox
+
+    watching = replace(autonomy, real_actions=real_actions)
+    suggest(watching)
+    outbox.append(sent(watching, SUGGESTED))
+    assert shadow.compare_with_records(watching) == 0
+    assert "ConnectionError" in caplog.text
+    assert "jane@" not in caplog.text
+    broken.clear()
+    assert shadow.compare_with_records(watching) == 1

@@ -32,6 +32,7 @@ TABLES = (
     "autonomy show",
     "autonomy audits",
     "autonomy suggestions",
+    "autonomy comparisons",
     "autonomy explain refund",
     "prompts list",
     "feedback report",
