@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from stack import debian
 from stack.errors import StackError
@@ -17,6 +17,8 @@ from stack.preview.pictures import PROGRAMS
 
 PACKAGES = ["chromium", "fonts-liberation"]
 """Without the fonts, texts are wider than on the machines of people."""
+
+expect.set_options(timeout=60_000)  # five seconds are Playwright's own, and short of what a busy machine takes
 
 
 def program(home: Path) -> tuple[str, dict[str, str]]:

@@ -80,7 +80,7 @@ def test_the_link_of_the_page_is_as_good_as_the_name(folder: Path, prometheus: F
     done = _run(folder, prometheus, link, "--dry-run", "--json")
     document = json.loads(done.stdout)
     assert (document["alert"], document["firing"], document["labels"]["model"]) == ("AgentLLMErrorsHigh", True, "large")
-    assert document["impact"]["failed_share"] == pytest.approx(0.25)
+    assert document["impact"]["failed_share"] == pytest.approx(0.25, rel=0.01)  # rates sink while it is asked
     assert [(one["step"], one["because"]) for one in document["diagnosis"]] == [
         (1, "max > 0.02"),
         (2, "top error_type in (rate_limit_error)"),
