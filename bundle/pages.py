@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from agentgauge import metrics
+from agentgauge.incident.conversations import OF_ALERTS
 from alerts import docs
 from alerts.deployment import Deployment
 from alerts.rules import RenderedAlert
@@ -58,6 +59,9 @@ def render_page(alert: str, deployment: Deployment, rendered: list[RenderedAlert
     item = next(item for item in rendered if item.alert.name == alert and not item.only_agent)
     values = general_holes(deployment, marked=marked) | alert_holes(item, rendered)
     values["facts"] += f"\n| **Follow it** | {_incident_command(item, deployment, values['agentgauge'])} |"
+    if sought := OF_ALERTS.get(alert):
+        command = f"{values['agentgauge']} {sought.arguments}"
+        values["facts"] += f"\n| **What was said** | `{command}` |"
     return _page(TEMPLATES / f"{alert}.md", values, deployment)
 
 

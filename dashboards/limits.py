@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from agentgauge.incident.conversations import OF_ALERTS
 from alerts.catalog import ALERTS
 from alerts.links import PanelRef
 from alerts.model import Alert
@@ -96,7 +97,7 @@ def is_share_of_trouble(panel: Panel) -> bool:
 
 
 def in_words(dashboard: Dashboard, panel: Panel, thresholds: Thresholds) -> Iterator[str]:
-    """A sentence for each threshold that the panel shows."""
+    """A sentence for each threshold that the panel shows, and one on how to read the conversations behind it."""
     mark = "Dashed line" if panel.kind == "timeseries" else "Red"
     for limit in panel.all_limits:
         if isinstance(limit.at, str):
@@ -107,6 +108,11 @@ def in_words(dashboard: Dashboard, panel: Panel, thresholds: Thresholds) -> Iter
     if any(query.is_limit for query in panel.queries):
         for name, factor in _factors(dashboard, panel, thresholds).items():
             yield f"Dashed line: {factor} the baseline, the threshold of {name}."
+    names = [alert.name for alert in watchers(dashboard, panel)]
+    names += [limit.at for limit in panel.all_limits if isinstance(limit.at, str)]
+    commands = dict.fromkeys(f"`agentgauge {OF_ALERTS[name].arguments}`" for name in names if name in OF_ALERTS)
+    if commands:
+        yield f"The conversations behind it: {', '.join(commands)}."
 
 
 def _window(dashboard: Dashboard, panel: Panel, query: Query, thresholds: Thresholds) -> str | None:

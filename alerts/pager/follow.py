@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 from agentgauge.agent_app import AgentApp
 from agentgauge.bundled import NotBundledError
 from agentgauge.incident import acting, mending, postmortem, words
+from agentgauge.incident.conversations import OF_ALERTS
 from agentgauge.incident.looking import look
 from agentgauge.incident.place import Place
 from agentgauge.incident.runbook import RunbookError
@@ -78,6 +79,14 @@ class View:
         """How long it took from the button to the end; empty before."""
         done = self.mending
         return html.age(done.began_at, done.mended_at) if done and done.mended_at else ""
+
+    @property
+    def conversations(self) -> str:
+        """The command that prints the conversations behind the alert; empty where none tells more than a figure."""
+        sought, app = OF_ALERTS.get(self.seen.alert), self.seen.place.app
+        if sought is None:
+            return ""
+        return f"agentgauge {f'--app {app} ' if app else ''}{sought.arguments}"
 
     @property
     def typed(self) -> list[str]:

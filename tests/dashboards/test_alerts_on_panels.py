@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agentgauge.incident.conversations import OF_ALERTS
 from alerts import links, thresholds
 from alerts.areas.approvals import WAVED_THROUGH
 from alerts.catalog import ALERTS
@@ -20,6 +22,7 @@ from dashboards.style import RED, SIZE_OF_THRESHOLD, UNIT_OF_THRESHOLD
 from tests.dashboards.boards import GENERATED, panel_of
 
 NUMBERS = thresholds.load()
+RUNBOOKS = Path(__file__).resolve().parents[2] / "runbooks"
 REFS = [(name, ref) for name, ref in vars(links).items() if isinstance(ref, PanelRef)]
 ALERTS_WITH_THRESHOLD = [alert for alert in ALERTS if NUMBERS.alerts[alert.name].threshold]
 
@@ -76,6 +79,15 @@ def test_the_panel_of_an_alert_draws_its_threshold(alert: Alert) -> None:
 def test_the_panel_of_an_alert_links_to_its_runbook(alert: Alert) -> None:
     """Who looks at the breach is one click from what to do."""
     assert links.runbook_url(DEMO.runbooks, alert.name) in [link["url"] for link in panel_of(alert.panel)["links"]]
+
+
+@pytest.mark.parametrize("alert", OF_ALERTS)
+def test_a_figure_of_what_went_wrong_says_how_to_read_the_conversations(alert: str) -> None:
+    """In the words of its panel and in the box of its runbook, by the same command."""
+    command = f"{OF_ALERTS[alert].arguments}`"
+    (watched,) = (one.panel for one in ALERTS if one.name == alert)
+    assert command in panel_of(watched)["description"]
+    assert command in (RUNBOOKS / f"{alert}.md").read_text(encoding="utf-8").partition("## Meaning")[0]
 
 
 def test_the_version_before_is_the_line_that_an_evaluation_should_not_fall_below() -> None:

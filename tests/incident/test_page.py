@@ -228,6 +228,15 @@ def test_a_word_that_nobody_knows_has_a_field(pager: Pager) -> None:
     assert switches.in_force(pager.ledger, "support_bot").model == "tiny; rm -rf /"
 
 
+def test_the_command_that_prints_the_conversations_is_on_the_page(pager: Pager) -> None:
+    """For the agent of this pager, where conversations tell more than figures; what was said is for a terminal."""
+    labels = {"agent": "support_bot", "tool": "search"}
+    slow = requests.get(pager.link("AgentToolLatencyHigh", "now", **labels), timeout=20).text
+    assert "agentgauge --app support:app transcripts list --cause slow</code>" in slow
+    other = requests.get(pager.link("AgentToolSuccessRateLow", "now", **labels), timeout=20).text
+    assert "transcripts" not in other
+
+
 def test_what_a_link_says_is_text_and_no_query(pager: Pager) -> None:
     """Labels of an alert alone reach a query, as values; nothing that they hold is executed."""
     text = requests.get(pager.link("AgentToolNewErrorType", "now", agent="support_bot"), timeout=20).text

@@ -17,6 +17,7 @@ from agentgauge.autonomy.real_actions import RealAction
 from agentgauge.autonomy.standing import AutonomyStandings
 from agentgauge.autonomy.suspensions import Suspensions
 from agentgauge.ledger import Ledger
+from agentgauge.transcripts.store import Transcripts
 
 Check = Callable[[str, Mapping[str, Any]], object]
 """Raises ValueError, with a message that names the field, for arguments that do not fit a tool."""
@@ -41,6 +42,7 @@ class Autonomy:
     approvals: Approvals
     logins: Logins
     decisions: Decisions
+    transcripts: Transcripts
     preview: Preview = no_preview
     real_actions: RealActions | None = None
 
@@ -60,5 +62,15 @@ class Autonomy:
         approvals = Approvals(actions, standings, policy, check, preview)
         suspensions, logins, decisions = Suspensions(ledger, agent), Logins(ledger, agent), Decisions(ledger, agent)
         return cls(
-            policy, actions, changes, standings, suspensions, approvals, logins, decisions, preview, real_actions
+            policy,
+            actions,
+            changes,
+            standings,
+            suspensions,
+            approvals,
+            logins,
+            decisions,
+            Transcripts(ledger, agent),
+            preview,
+            real_actions,
         )

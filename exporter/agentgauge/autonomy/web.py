@@ -236,6 +236,7 @@ class _Page:
         """The page of one action; with ``edit``, the edit form is as it was filled in."""
         proposed = action.proposal.arguments
         state = "unresolved" if self._autonomy.actions.is_unresolved(action) else _state(action)
+        session = action.proposal.session_id
         fields = fields_of(proposed, self._schema(action))
         preview, effect_preview, seen, reason = [], [], "", ""
         if edit is not None:
@@ -257,6 +258,7 @@ class _Page:
             problem=problem,
             action=action,
             state=state,
+            went_wrong=[cause.replace("_", " ") for cause in self._autonomy.transcripts.causes(session or "")],
             agreed=[visible(name) for name in self._approvals.agreed(action)] if state == "waiting" else [],
             shown=fields_of(action.shown, {}),
             proposed=fields_of(proposed, {}),

@@ -1,41 +1,19 @@
-"""The conversations behind an alert, as `agentgauge incident` shows them: on the terminal alone, never on a page."""
+"""The conversations behind an alert, as `agentgauge incident` shows them on the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentgauge.agent_app import AppError
 from agentgauge.cli.common import agent, opened_ledger
 from agentgauge.cli.transcripts import answer_lines, rated_down, why
+from agentgauge.incident.conversations import OF_ALERTS
 from agentgauge.incident.seen import Seen
-from agentgauge.vocabulary import Reason, TranscriptCause
 
 if TYPE_CHECKING:
     from agentgauge.transcripts.transcript import Transcript
 
 MOST = 3
-
-
-@dataclass(frozen=True)
-class Sought:
-    """Which conversations show what an alert is about; ``reason`` is that of a thumb."""
-
-    cause: TranscriptCause
-    reason: Reason | None = None
-
-
-OF_ALERTS: Mapping[str, Sought] = {
-    "AgentApprovalRateLow": Sought("rejected"),
-    "AgentLatencySpike": Sought("slow"),
-    "AgentNegativeFeedbackHigh": Sought("thumbs_down"),
-    "AgentSessionLooping": Sought("looping"),
-    "AgentTaskCompletionLow": Sought("failed"),
-    "AgentToolLatencyHigh": Sought("slow"),
-    "AgentWrongAnswersReported": Sought("thumbs_down", "wrong_answer"),
-}
-"""Alerts of which a conversation tells more than a figure."""
 
 
 def behind(seen: Seen) -> list[Transcript]:

@@ -56,6 +56,15 @@ class Transcripts:
             raise _unknown(session)
         return _transcript(row)
 
+    def causes(self, session: str) -> list[TranscriptCause]:
+        """Why the transcript of a session is kept, each cause once; empty if there is none."""
+        asked = select(TRANSCRIPTS.c.occasions).where(
+            TRANSCRIPTS.c.agent == self._agent, TRANSCRIPTS.c.session_id == session
+        )
+        with self._ledger.reading() as connection:
+            written: str | None = connection.execute(asked).scalar()
+        return list(dict.fromkeys(one.cause for one in _occasions(written or "[]")))
+
     def session_of_action(self, action: str) -> str | None:
         """The session in which this action was proposed; None if there is no such action."""
         asked = select(ACTIONS.c.session_id).where(ACTIONS.c.agent == self._agent, ACTIONS.c.id == action)

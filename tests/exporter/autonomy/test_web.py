@@ -34,6 +34,7 @@ from agentgauge.autonomy.people import People
 from agentgauge.autonomy.policy import Policy
 from agentgauge.autonomy.web import approvals_app
 from agentgauge.ledger import Ledger
+from agentgauge.transcripts import Occasion, Transcript
 from sample_agent.serving import serving
 from stack.layout import HOME
 from stack.preview import pictures
@@ -416,6 +417,23 @@ def test_who_asked_is_on_no_page(ann: Reviewer, autonomy: Autonomy, propose: Cal
     assert "draft_email approved by the user, some s ago" in text_of(ann.get("/"))
     for path in ("/", f"/actions/{propose().id}", f"/actions/{decided.id}"):
         assert not re.search("rep-1|session-7", ann.get(path).text)
+
+
+def test_a_session_that_went_wrong_says_how_to_read_it(
+    ann: Reviewer, autonomy: Autonomy, propose: Callable[..., Action]
+) -> None:
+    """Why it is kept, and the command by the action's id; what was said stays off the page."""
+    action = propose()
+    page = f"/actions/{action.id}"
+    assert "transcripts show" not in text_of(ann.get(page))
+    at = datetime.now(UTC)
+    looping = Occasion("looping", at, question="What does Globex pay?", answer="Let me see.")
+    said = [{"role": "user", "content": [{"type": "text", "text": "What does Globex pay?"}]}]
+    kept = Transcript("session-7", None, at, "1.4.0", "v1", 16, 1, 0.1, "redacted", (looping,), said)
+    autonomy.transcripts.put(kept)
+    shown = ann.get(page)
+    assert f"Its conversation is kept (looping): agentgauge transcripts show {action.id}" in text_of(shown)
+    assert not re.search("What does Globex pay|session-7", shown.text)
 
 
 def test_arguments_stay_text(ann: Reviewer, propose: Callable[..., Action]) -> None:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 from agentgauge import AgentGauge
 from agentgauge.cli import conversations
 from agentgauge.cli.root import app as agentgauge
+from agentgauge.incident.conversations import OF_ALERTS
 from alerts import catalog
 
 MODULE = """
@@ -137,4 +138,4 @@ def test_an_incident_of_failures_names_their_sessions_and_the_command(gauge: Age
 
 def test_every_alert_with_conversations_exists() -> None:
     """A renamed alert would lose them without a word."""
-    assert set(conversations.OF_ALERTS) <= {alert.name for alert in catalog.ALERTS}
+    assert set(OF_ALERTS) <= {alert.name for alert in catalog.ALERTS}
