@@ -51,7 +51,8 @@ class Query:
     ``is_limit`` draws a limit that moves, such as a multiple of a usual day, as a threshold is drawn. ``<threshold>``
     in it is the factor of the alert that watches the panel, ``<hour>`` and ``<day>`` are its budgets. ``judged_by`` is
     the alert whose window is meant by ``<window>``, where several alerts watch the panel. ``states`` are what the
-    values 0, 1, 2… of a column stand for.
+    values 0, 1, 2… of a column stand for. ``to_incident`` makes its cells links to the incident of the alert in their
+    row; a bundle without the pager's page leaves the column out.
     """
 
     expr: str
@@ -63,6 +64,7 @@ class Query:
     is_limit: bool = False
     judged_by: str = ""
     states: tuple[State, ...] = ()
+    to_incident: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ class Panel:
     """One panel. ``span`` is of 24 columns, ``height`` in grid rows; ``empty`` is what it says where there is no data,
     by default what ``silence`` says of its first query.
 
-    Of a table, ``columns`` are the label columns in order and ``most_first`` the heading that its rows are sorted by.
+    Of a table, ``columns`` are the label columns in order, ``hidden`` those labels that only links need, and
+    ``most_first`` the heading that its rows are sorted by.
     Of a stat, ``opens`` is the uid of the dashboard that a click leads to. ``states`` are what the values 0, 1, 2… of a
     stat or state timeline stand for. ``near_zero`` says of a ratio without limit that it should be small, so that its
     axis shows that part.
@@ -92,6 +95,7 @@ class Panel:
     near_zero: bool = False
     empty: str = ""
     columns: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
     most_first: str = ""
     opens: str = ""
     states: tuple[State, ...] = ()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from alerts import links
+from alerts.catalog import ALERTS
 from dashboards import queries, shared
 from dashboards.annotations import EVERYWHERE, GENERATED_VERSION
 from dashboards.model import Dashboard, Limit, Query, Row, State
 from dashboards.shapes import headline, lines, stat, table, timeline
 from dashboards.style import AGO, AMBER, BLUE, COLOURS, COUNT, GREEN, RATIO, SECONDS
 
+LABELS = tuple(sorted({label for alert in ALERTS for label in alert.labels}))
+"""What tells an alert from another of its name."""
 OF = ("agent", "tool", "error_type", "model", "suite", "server", "file", "instance")
 """The labels that say what an alert is of, in the order in which the table of firing alerts writes them."""
 
@@ -100,7 +103,7 @@ def _firing(alerts: str, times: int = 1) -> str:
     names = ", ".join(f'"{name}"' for name in OF)
     joined = f'label_join(\n{alerts},\n  "of", " ", {names})'
     return f"""
-{times} * max by (alertname, of) (
+{times} * max by (alertname, of, {", ".join(LABELS)}) (
   label_replace({joined}, "of", "$1", "of", " *(.*?) *")
 )
 """
@@ -112,8 +115,8 @@ ALERTS_AND_TASKS = Row(
         table(
             links.FIRING_ALERTS.panel_id,
             "Firing alerts",
-            "Alerts firing now, critical first; the name opens its runbook. The Watchdog always fires: "
-            "if it is missing, Prometheus evaluates no rules.",
+            "Alerts firing now, critical first; the name opens its runbook, what to do follows it for you. The "
+            "Watchdog always fires: if it is missing, Prometheus evaluates no rules.",
             ("alertname", "of"),
             Query(_firing(_SEVERITY), "severity", COUNT, states=SEVERITIES),
             Query(
@@ -121,6 +124,8 @@ ALERTS_AND_TASKS = Row(
                 "since",
                 AGO,
             ),
+            Query(_firing(_SEVERITY, times=0), "next", COUNT, states=(State("what to do", BLUE),), to_incident=True),
+            hidden=LABELS,
             span=12,
             most_first="severity",
             empty="No alert fires, not even the Watchdog: Prometheus evaluates no rules",

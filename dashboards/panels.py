@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any, cast
 
 from grafana_foundation_sdk.builders import common as common_builder
@@ -32,6 +33,7 @@ from dashboards.style import COLOURS, RATIO, RED
 FIRST_ROW_ID = 1000
 NOTHING_IN_CELL = models.DynamicConfigValue("noValue", "–")
 """An empty cell would say what an empty table says."""
+IN_LINKS_ALONE = {"viz": True, "legend": True, "tooltip": True}
 DATASOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 
@@ -83,6 +85,8 @@ AnyPanel = stat.Panel | timeseries.Panel | table.Panel | heatmap.Panel | stateti
 
 
 def _panel(dashboard: Dashboard, panel: Panel, thresholds: Thresholds, deployment: Deployment) -> AnyPanel:
+    shown = tuple(query for query in panel.queries if deployment.incidents or not query.to_incident)
+    panel = replace(panel, queries=shown)
     limits.check(dashboard, panel, thresholds)
     exprs = [limits.expr(dashboard, panel, query, thresholds, deployment.job) for query in panel.queries]
     targets = [
@@ -211,7 +215,11 @@ def _table(panel: Panel, thresholds: Thresholds, deployment: Deployment) -> tabl
     """States, label columns, then one column a query; Grafana names a query's ``Value``, or ``Value #A``, ``#B``…"""
     built = table.Panel().show_header(True).filterable(False)
     hidden = {"Time": True}
-    states = [f"Value #{_ref_id(index)}" for index, query in enumerate(panel.queries) if query.states]
+    states = [
+        f"Value #{_ref_id(index)}"
+        for index, query in enumerate(panel.queries)
+        if query.states and not query.to_incident
+    ]
     order = {name: index for index, name in enumerate([*states, *panel.columns])}
     for index, query in enumerate(panel.queries):
         field = "Value" if len(panel.queries) == 1 else f"Value #{_ref_id(index)}"
@@ -219,9 +227,14 @@ def _table(panel: Panel, thresholds: Thresholds, deployment: Deployment) -> tabl
             hidden[field] = True
             continue
         order.setdefault(field, len(order))
-        built = built.override_by_name(field, _column(query, thresholds))
+        properties = _column(query, thresholds)
+        if query.to_incident:
+            properties.append(_link_to_incident(panel, deployment))
+        built = built.override_by_name(field, properties)
     for name in panel.columns:
         built = built.override_by_name(name, [NOTHING_IN_CELL])
+    for name in panel.hidden:  # not excluded: links could not read them then
+        built = built.override_by_name(name, [models.DynamicConfigValue("custom.hideFrom", IN_LINKS_ALONE)])
     if "alertname" in panel.columns:
         built = built.override_by_name("alertname", _alertname_column(deployment))
     if panel.most_first:
@@ -262,6 +275,13 @@ def _alertname_column(deployment: Deployment) -> list[models.DynamicConfigValue]
         models.DynamicConfigValue("custom.minWidth", 180),
         models.DynamicConfigValue("links", [{"title": "Runbook", "url": url, "targetBlank": True}]),
     ]
+
+
+def _link_to_incident(panel: Panel, deployment: Deployment) -> models.DynamicConfigValue:
+    """The page of the alert in the row, by its labels; a label that it does not have is empty there."""
+    values = {name: f"${{__data.fields.{name}:percentencode}}" for name in panel.hidden}
+    url = links.incident_url(deployment.incidents, "${__data.fields.alertname}", values)
+    return models.DynamicConfigValue("links", [{"title": "Incident", "url": url, "targetBlank": True}])
 
 
 def _heatmap(panel: Panel) -> heatmap.Panel:

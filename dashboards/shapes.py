@@ -118,6 +118,7 @@ def table(
     *columns: Query,
     span: int = 8,
     height: int = CHART_HEIGHT,
+    hidden: tuple[str, ...] = (),
     most_first: str = "",
     empty: str = "",
 ) -> Panel:
@@ -135,6 +136,7 @@ def table(
         height,
         columns,
         columns=labels,
+        hidden=hidden,
         most_first=most_first,
         empty=empty,
     )

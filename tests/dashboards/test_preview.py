@@ -388,17 +388,23 @@ def test_bars_are_drawn_against_the_right_axis(client: TestClient) -> None:
     assert shown["layout"]["yaxis2"]["side"] == "right"
 
 
-def test_the_alert_table_links_each_alert_to_its_runbook(client: TestClient, canned: CannedPrometheus) -> None:
-    """Four columns, which a phone has room for: severity in its colour, the name, of what, and since when."""
-    canned.labels = [{"alertname": "AgentLatencySpike", "of": "sales_companion"}]
+def test_the_alert_table_links_each_alert_to_its_runbook_and_to_its_incident(
+    client: TestClient, canned: CannedPrometheus
+) -> None:
+    """Severity in its colour, the name, of what, since when, what to do; labels for links alone are no columns."""
+    of = {"agent": "sales companion", "tool": "search&find"}
+    canned.labels = [{"alertname": "AgentLatencySpike", "of": "sales_companion", **of}]
     canned.value = "3"
     shown = drawn(client, links.FIRING_ALERTS)
-    assert shown["columns"] == ["severity", "alert", "of", "since"]
-    severity, name, of, since = shown["rows"][0]
+    assert shown["columns"] == ["severity", "alert", "of", "since", "next"]
+    severity, name, what, since, step = shown["rows"][0]
     assert severity == {"text": "critical", "colour": "#e02f44"}
     assert name["link"] == f"{DEMO.runbooks}/AgentLatencySpike/"
-    assert of["text"] == "sales_companion"
+    assert what["text"] == "sales_companion"
     assert since["text"].endswith(" d ago")
+    link = urlsplit(step["link"])
+    assert step["link"].startswith(f"{DEMO.incidents}/incident/AgentLatencySpike/?")
+    assert dict(parse_qsl(link.query)) == of
 
 
 def test_a_panel_leads_to_its_query_in_prometheus(client: TestClient) -> None:

@@ -49,10 +49,13 @@ function framesOf(panel, results) {
   });
 }
 
-// What Grafana fills into a link: here the text of the cell that it is on.
+// What Grafana fills into a link: the text of the cell that it is on, and what other fields of its row hold.
 function replaceVariables(text, scoped) {
-  const { field, rowIndex } = scoped?.__dataContext?.value ?? {};
-  return rowIndex === undefined ? text : text.replaceAll("${__value.text}", field.display(field.values[rowIndex]).text);
+  const { field, frame, rowIndex } = scoped?.__dataContext?.value ?? {};
+  if (rowIndex === undefined) return text;
+  return text.replaceAll("${__value.text}", field.display(field.values[rowIndex]).text)
+    .replaceAll(/\$\{__data\.fields\.(\w+)(:percentencode)?\}/g, (_, name) =>
+      encodeURIComponent(frame.fields.find((one) => one.name === name)?.values[rowIndex] ?? ""));
 }
 
 async function dataOf(panel, results, theme) {

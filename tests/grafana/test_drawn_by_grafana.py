@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from playwright.sync_api import Page
@@ -171,11 +172,21 @@ def test_the_table_of_firing_alerts_is_read_from_the_top(page: Page, answers: di
     """The worst is first, in its colour; the name leads to its runbook; ages are in words."""
     fields = _draw(page, answers, links.OVERVIEW)
     table = _panel(page, "Firing alerts")
-    assert table.locator("[role=columnheader]").all_inner_texts() == ["severity", "alert", "of", "since"]
+    assert table.locator("[role=columnheader]").all_inner_texts() == [
+        "severity",
+        "alert",
+        "of",
+        "since",
+        "next",
+    ]
     cells = table.locator("[role=gridcell]").all_inner_texts()
     assert cells[:3] == ["warning", "AgentToolLatencyHigh", "sales_companion search_emails"]
     assert cells[3].endswith(" ago")
-    assert table.locator("a").first.get_attribute("href") == f"{DEMO.runbooks}/AgentToolLatencyHigh/"
+    runbook, incident = table.locator("a").all()[:2]
+    assert runbook.get_attribute("href") == f"{DEMO.runbooks}/AgentToolLatencyHigh/"
+    link = urlsplit(incident.get_attribute("href") or "")
+    assert link.path == "/incident/AgentToolLatencyHigh/"
+    assert dict(parse_qsl(link.query)) == {"agent": "sales_companion", "tool": "search_emails"}
     (severity,) = (field for field in fields[str(links.FIRING_ALERTS.panel_id)] if field["name"] == "severity")
     assert severity["colour"].lower() in (AMBER, GREY, RED)
 
