@@ -104,7 +104,10 @@ class _Limit:
 
 @dataclass(frozen=True)
 class _Shared:
-    """What all replicas share, as last read: USD by user on a UTC day, and the throttles."""
+    """What all replicas share, as last read: USD by user on a UTC day, and the throttles.
+
+    Of users who have not been here, only those are known who have reached a limit.
+    """
 
     day: date | None = None
     spent: Mapping[str, float] = field(default_factory=dict)
@@ -124,6 +127,8 @@ class Budgets:
         self._gauge = gauge
         self._usual_of_session = policy.session.warn or gauge.limits.cost_usd
         self._usual_of_day = policy.user_day.warn or gauge.limits.of_a_user_day
+        limits = (self._usual_of_day, policy.user_day.throttle, policy.user_day.stop)
+        self._first_limit = min(limit for limit in limits if limit is not None)
         self._ledger = gauge.ledger
         self._throttles = Throttles(gauge.ledger, gauge.agent) if gauge.ledger is not None else None
         self._now = now or (gauge.ledger.now if gauge.ledger is not None else lambda: datetime.now(UTC))
@@ -226,7 +231,11 @@ class Budgets:
             return
         with self._lock:
             written = dict(self._added)  # just before, by the same thread
-        day, spent = self._ledger.today(), self._ledger.spend_today(self._gauge.agent)
+            here = {user for session in self._noted if (user := session.user_id) is not None}
+        here.update(user for _, user in written)
+        # Most users are far from every limit and not here: thousands of them would be read for nothing.
+        day = self._ledger.today()
+        spent = self._ledger.spend_today(self._gauge.agent, at_least=self._first_limit, and_of=sorted(here))
         throttles = self._with_budgets(self._throttles, spent)
         self._log_changes(set(throttles) - set(self._shared.throttles))
         with self._lock:

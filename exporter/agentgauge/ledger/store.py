@@ -7,7 +7,7 @@ import hmac
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -57,6 +57,8 @@ PSEUDONYM_LENGTH = 12
 LONGEST_USER_ID = 200
 WAIT_SECONDS = 5
 """How long to wait for another writer's lock, or for the database to answer a connection."""
+USERS_AT_ONCE = 1000
+"""How many are named in one query: databases have a limit for that."""
 ONLY_READS = "agentgauge_only_reads"
 
 
@@ -265,12 +267,16 @@ class Ledger:
         with self.reading() as connection:
             return connection.execute(select(func.count()).select_from(USAGE).where(*above)).scalar_one()
 
-    def spend_today(self, agent: str) -> dict[str, float]:
-        """USD since 00:00 UTC by user id, of everybody with any spend."""
+    def spend_today(self, agent: str, *, at_least: float = 0.0, and_of: Sequence[str] = ()) -> dict[str, float]:
+        """USD since 00:00 UTC by user id: of everybody with any spend of ``at_least`` so much, and of these users."""
         today = (USAGE.c.agent == agent, USAGE.c.day == self.today().isoformat(), USAGE.c.cost_usd > 0)
+        asked = select(USAGE.c.user_id, USAGE.c.cost_usd).where(*today)
+        chosen = [USAGE.c.cost_usd >= at_least]
+        chosen += [
+            USAGE.c.user_id.in_(and_of[start : start + USERS_AT_ONCE]) for start in range(0, len(and_of), USERS_AT_ONCE)
+        ]
         with self.reading() as connection:
-            rows = connection.execute(select(USAGE.c.user_id, USAGE.c.cost_usd).where(*today))
-            return {row.user_id: row.cost_usd for row in rows}
+            return {row.user_id: row.cost_usd for one in chosen for row in connection.execute(asked.where(one))}
 
     def pseudonym(self, user_id: str) -> str:
         """The name by which metrics and pages call a user: 12 hex digits, the same on every replica of this ledger."""

@@ -160,7 +160,7 @@ def test_what_is_spent_while_the_ledger_is_down_still_counts(
 ) -> None:
     """A database that fails must not open the purse."""
 
-    def down(agent: str) -> dict[str, float]:
+    def down(*_: object, **__: object) -> dict[str, float]:
         raise ConnectionError
 
     assert gauge.ledger is not None
@@ -173,6 +173,17 @@ def test_what_is_spent_while_the_ledger_is_down_still_counts(
         with pytest.raises(ConnectionError):
             look(kept, gauge)
     assert "budget for today" in refused(kept, gauge.session(USER))
+
+
+def test_of_the_others_it_reads_only_who_has_reached_a_limit(
+    kept: Budgets, gauge: AgentGauge, ledger: Ledger, clock: Clock
+) -> None:
+    """Whoever is here counts with every cent from everywhere; nobody reads a hundred thousand who are not."""
+    elsewhere = {"little@meridian.example": 4.99, USER: 4.99, "much@meridian.example": 5.0}
+    ledger.add_usage(AGENT, {(clock().date(), user): Usage(cost_usd=usd) for user, usd in elsewhere.items()})
+    assert refused(kept, gauge.session(USER)) == ""
+    look(kept, gauge)
+    assert kept._shared.spent == {USER: 4.99, "much@meridian.example": 5.0}
 
 
 def test_a_new_day_starts_at_zero(kept: Budgets, gauge: AgentGauge, ledger: Ledger, clock: Clock) -> None:
