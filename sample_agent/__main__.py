@@ -1,4 +1,4 @@
-"""``python -m sample_agent chat | simulate | fault | fake-api | serve | backfill | cost report``."""
+"""``python -m sample_agent chat | simulate | crm | fault | fake-api | serve | backfill | cost report``."""
 
 from sample_agent.cli import app
 

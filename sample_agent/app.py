@@ -6,14 +6,18 @@ Importing this loads neither SQLAlchemy nor the model provider's SDK.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentgauge.agent_app import AgentApp, Candidate, PromptFolder, TrialRunner
 from sample_agent import settings
+
+if TYPE_CHECKING:
+    from agentgauge.autonomy.actions import Action
+    from agentgauge.autonomy.real_actions import RealAction
 
 
 def app(state: Path | None = None) -> AgentApp:
@@ -37,6 +41,7 @@ def app(state: Path | None = None) -> AgentApp:
         faults=[name for name, kind in FAULTS.items() if kind.acts_on == "tools"],
         check=_check,
         preview=partial(_preview, state / "crm.sqlite"),
+        real_actions=partial(_real_actions, state / "crm.sqlite"),
         trials=_on_trial,
     )
 
@@ -51,6 +56,12 @@ def _preview(database: Path, tool: str, arguments: Mapping[str, Any]) -> Mapping
     from sample_agent.sales.previews import preview
 
     return preview(database, tool, arguments)
+
+
+def _real_actions(database: Path, suggestion: Action) -> Sequence[RealAction]:
+    from sample_agent.sales.by_hand import real_actions
+
+    return real_actions(database, suggestion)
 
 
 def _on_trial(candidate: Candidate) -> AbstractAsyncContextManager[TrialRunner]:

@@ -20,7 +20,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from agentgauge import AgentGauge
-from agentgauge.autonomy import shadow
 from agentgauge.autonomy.access import Door, TooManyGuessesError
 from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError
 from agentgauge.autonomy.approvals import InvalidEditError, NotPermittedError, NotShownError, Person, RiskRaisedError
@@ -77,7 +76,6 @@ class Service:
                 Route("/sessions/{id}/answer", self._next_answer, methods=["GET"]),
                 Route("/sessions/{id}/approvals", self._approvals, methods=["GET"]),
                 Route("/sessions/{id}/approvals/{action}", self._decide, methods=["POST"]),
-                Route("/sessions/{id}/suggestions/{action}", self._compare, methods=["POST"]),
                 Route("/sessions/{id}/feedback", self._feedback, methods=["POST"]),
                 *([] if self._approvals_page is None else [Mount("/approvals", self._approvals_page)]),
             ],
@@ -199,21 +197,6 @@ class Service:
         self._requests.look_now()
         return JSONResponse({"decision": decided.decision})
 
-    async def _compare(self, request: Request) -> Response:
-        """What the user did instead of a suggestion: the arguments, or null for something else."""
-        live = await self._find(request)
-        done = (await _json_object(request)).get("arguments")
-        if not isinstance(done, dict | None):
-            raise HTTPException(400, "arguments: expected those of the tool, or null for something else")
-        action = await self._action_of(live, request)
-        by = live.conversation.session.user_id or "the user"
-        comparing = functools.partial(shadow.record, self._autonomy, action.id, done, by)
-        try:
-            compared, differing = await asyncio.to_thread(comparing)
-        except AlreadyDecidedError as error:
-            raise HTTPException(409, str(error)) from None
-        return JSONResponse({"match": compared.shadow_match, "differing": differing})
-
     async def _close(self, request: Request) -> Response:
         live = self._conversations.get(request.path_params["id"])
         if live is None:
@@ -251,14 +234,14 @@ class Service:
         return [await asyncio.to_thread(self._autonomy.actions.get, action_id) for action_id in action_ids]
 
     async def _shown_answer(self, answer: Answer) -> Response:
-        asked, suggested = await self._actions(answer.waiting), await self._actions(answer.suggested)
+        asked = await self._actions(answer.waiting)
         waiting = [action for action in asked if action.decision is None]
         return JSONResponse(
             {
                 "text": answer.text,
                 "tools": answer.tools,
                 "approvals": [_shown(action) for action in waiting],
-                "suggestions": [_shown(action) for action in suggested],
+                "suggestions": len(answer.suggested),  # what they are, the user is not to know before they have acted
             }
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from sample_agent.cli import chat, cost, fault, history, run
+from sample_agent.cli import chat, cost, crm, fault, history, run
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -18,5 +18,6 @@ app.command("fake-api")(run.fake_api)
 app.command()(chat.chat)
 app.command()(run.simulate)
 app.add_typer(fault.app, name="fault")
+app.add_typer(crm.app, name="crm")
 app.command()(history.backfill)
 app.add_typer(cost.app, name="cost")

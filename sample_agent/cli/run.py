@@ -89,12 +89,14 @@ def simulate(
     import contextlib
     import random
     from datetime import timedelta
+    from functools import partial
 
     from rich.live import Live
 
     from agentgauge.ledger import Ledger
     from sample_agent import assembly, faults
     from sample_agent.me import my_token
+    from sample_agent.simulator.by_hand import do_by_hand
     from sample_agent.simulator.floor import SECONDS_LEFT_WAITING, Floor, Tally
     from sample_agent.simulator.reviewers import review
 
@@ -105,7 +107,9 @@ def simulate(
 
     tally = Tally()
     rng = random.Random(seed)  # noqa: S311 - a simulation, not a secret
-    floor = Floor(url, reps, pace, rng, tally, faults.FaultFile(state_directory()), take_over, token=my_token())
+    by_hand = partial(do_by_hand, state_directory() / "crm.sqlite")
+    in_force = faults.FaultFile(state_directory())
+    floor = Floor(url, reps, pace, rng, tally, in_force, take_over, by_hand, token=my_token())
     with contextlib.suppress(KeyboardInterrupt), Live(console=out, get_renderable=lambda: str(tally), transient=True):
         asyncio.run(floor.run(seconds))
     say(str(tally))

@@ -24,6 +24,7 @@ NOTHING = "I found nothing on that in the CRM."
 NOT_APPROVED = "I have not done that: the action was not approved. Tell me what I should change."
 NOT_IN_TIME = "I have not done that: nobody approved it in time. Ask me again if you still need it."
 NOT_RECORDED = "I have not done that: it could not be written down that I wanted to. Please try again in a minute."
+ONLY_WATCHED = "I only watch at present, so I have not done it. Please do it yourself."
 ONLY_SUGGESTED = "I only suggest at present, so I have not done it. This is what I would do: {tool} with\n{arguments}"
 OUTAGE = "I couldn't reach the CRM: {tools} failed twice. Please try again in a few minutes."
 
@@ -109,6 +110,8 @@ def about_products(steps: Sequence[ToolStep], question: str) -> str:
 
 def not_done(step: ToolStep) -> str:
     """Say that a person, the clock, the policy or the ledger kept a call from happening."""
+    if "only watch" in step.text:
+        return ONLY_WATCHED
     if "only suggest" in step.text:
         arguments = "\n".join(f"{name}: {value}" for name, value in step.arguments.items())
         return ONLY_SUGGESTED.format(tool=step.name, arguments=arguments)

@@ -258,7 +258,7 @@ def _succeeded(tried: list[ToolStep]) -> bool:
 
 def _was_refused(step: ToolStep) -> bool:
     """Say whether a person or a policy stopped the call, so that trying again would be wrong."""
-    signs = r"reject|denied|not approved|not allowed|expired|only suggest"
+    signs = r"reject|denied|not approved|not allowed|expired|only (?:suggest|watch)"
     return step.is_error and re.search(signs, step.text, re.I) is not None
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+VERSION = 2
 TABLES = ("accounts", "contacts", "deals", "products", "emails")
 
 Row = dict[str, Any]
@@ -47,18 +48,24 @@ def build(path: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("BEGIN IMMEDIATE")
-        if _is_built(connection):
+        if version := _version(connection):
+            if version == 1:  # of before reps wrote into it themselves
+                for table in ("drafts", "notes"):
+                    connection.execute(f"ALTER TABLE {table} ADD COLUMN written_by TEXT")
+                connection.execute(f"PRAGMA user_version = {VERSION}")
+            connection.execute("COMMIT")
             return
         for statement in (HERE / "schema.sql").read_text(encoding="utf-8").split(";"):
             connection.execute(statement)
         for table in TABLES:
             _load(connection, table)
-        connection.execute("PRAGMA user_version = 1")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
 
 
-def _is_built(connection: sqlite3.Connection) -> bool:
-    return bool(connection.execute("PRAGMA user_version").fetchone()[0])
+def _version(connection: sqlite3.Connection) -> int:
+    """VERSION, an older one, or 0 if it was not built."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _load(connection: sqlite3.Connection, table: str) -> None:
@@ -79,7 +86,7 @@ class Crm:
         if not path.exists():
             raise FileNotFoundError(f"no CRM at {path}: make it with crm.build()")
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=5)
-        if not _is_built(self._connection):
+        if not _version(self._connection):
             self._connection.close()
             raise FileNotFoundError(f"the file {path} is no CRM: delete it and make it with crm.build()")
         self._connection.row_factory = sqlite3.Row
@@ -141,13 +148,14 @@ class Crm:
         """Return the person with this address, or None."""
         return self._first("SELECT * FROM contacts WHERE lower(email) = lower(:email)", email=email)
 
-    def add_draft(self, contact_id: str, subject: str, body: str) -> int:
-        """Keep an e-mail that is not sent yet and return its number."""
+    def add_draft(self, contact_id: str, subject: str, body: str, by: str | None = None) -> int:
+        """Keep an e-mail that is not sent yet and return its number; ``by`` is the rep who wrote it, None the agent."""
         return self._insert(
-            "INSERT INTO drafts (contact_id, subject, body) VALUES (:contact_id, :subject, :body)",
+            "INSERT INTO drafts (contact_id, subject, body, written_by) VALUES (:contact_id, :subject, :body, :by)",
             contact_id=contact_id,
             subject=subject,
             body=body,
+            by=by,
         )
 
     def draft(self, draft_id: int) -> Row | None:
@@ -169,13 +177,36 @@ class Crm:
             )
             return cursor.rowcount == 1
 
-    def add_note(self, account_id: str, kind: str, text: str) -> int:
-        """Write a note, a next step or a risk on an account and return its number."""
+    def add_note(self, account_id: str, kind: str, text: str, by: str | None = None) -> int:
+        """Write a note, a next step or a risk on an account; returns its number. ``by`` is as in ``add_draft``."""
         return self._insert(
-            "INSERT INTO notes (account_id, kind, text) VALUES (:account_id, :kind, :text)",
+            "INSERT INTO notes (account_id, kind, text, written_by) VALUES (:account_id, :kind, :text, :by)",
             account_id=account_id,
             kind=kind,
             text=text,
+            by=by,
+        )
+
+    def notes_by(self, person: str | None, account_ids: Sequence[str]) -> list[Row]:
+        """Return what a rep wrote down on these accounts, each with the name of its ``account``."""
+        return self._of_accounts(
+            """
+            SELECT notes.*, accounts.name AS account FROM notes JOIN accounts ON accounts.id = notes.account_id
+            WHERE notes.account_id IN (:ids) AND notes.written_by = :person
+            """,
+            account_ids,
+            person=person,
+        )
+
+    def emails_by(self, person: str | None, account_ids: Sequence[str]) -> list[Row]:
+        """Return what a rep wrote to the people at these accounts, sent or not, each with its ``recipient``."""
+        return self._of_accounts(
+            """
+            SELECT drafts.*, contacts.email AS recipient FROM drafts JOIN contacts ON contacts.id = drafts.contact_id
+            WHERE contacts.account_id IN (:ids) AND drafts.written_by = :person
+            """,
+            account_ids,
+            person=person,
         )
 
     def _of_accounts(self, sql: str, account_ids: Sequence[str], **values: Any) -> list[Row]:

@@ -12,13 +12,15 @@ from agentgauge.autonomy.actions import Action
 from agentgauge.autonomy.supervisor import Call, CallOutcome
 from agentgauge.autonomy.suspensions import Suspension
 
+ONLY_WATCHES = "I only watch at present, and have done nothing. Please do it yourself; I learn from how you do it."
+
 
 @dataclass(frozen=True)
 class Answer:
     """What the user sees, and the tools that were called for it.
 
     ``waiting`` are the ids of the actions that people have to decide on before it goes on, ``suggested`` of those that
-    were not done because the agent only suggests at present.
+    were not done because the agent only watches at present.
     """
 
     text: str
@@ -63,9 +65,9 @@ class Request:
         self.messages.append({"role": "assistant", "content": text})
 
     def answer(self, text: str) -> Answer:
-        """The answer to it."""
+        """The answer to it; the user hears nothing of what was only suggested, whatever the model says."""
         suggested = tuple(one.suggestion for one in self.outcomes if one.suggestion is not None)
-        return Answer(text, self._tools(), suggested=suggested)
+        return Answer(ONLY_WATCHES if suggested else text, self._tools(), suggested=suggested)
 
     def waiting_answer(self, actions: Sequence[Action]) -> Answer:
         """The answer as long as these actions wait for people."""

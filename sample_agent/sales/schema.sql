@@ -45,14 +45,16 @@ CREATE TABLE emails (
     body TEXT NOT NULL
 );
 
--- What the agent writes. A draft with sent_at set is in the outbox.
+-- What the agent writes, and what reps write themselves: then written_by has their name. A draft with sent_at set is in
+-- the outbox.
 CREATE TABLE drafts (
     id INTEGER PRIMARY KEY,
     contact_id TEXT NOT NULL REFERENCES contacts (id),
     subject TEXT NOT NULL,
     body TEXT NOT NULL,
     created_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
-    sent_at TEXT
+    sent_at TEXT,
+    written_by TEXT
 );
 
 CREATE TABLE notes (
@@ -60,7 +62,8 @@ CREATE TABLE notes (
     account_id TEXT NOT NULL REFERENCES accounts (id),
     kind TEXT NOT NULL CHECK (kind IN ('note', 'next_step', 'risk')),
     text TEXT NOT NULL,
-    created_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
+    created_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    written_by TEXT
 );
 
 CREATE INDEX contacts_by_account ON contacts (account_id);

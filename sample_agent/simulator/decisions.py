@@ -1,4 +1,4 @@
-"""What simulated reps decide on the actions that wait for them, and what they do where the agent only suggests."""
+"""What simulated reps decide on the actions that wait for them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ ABSENT: dict[Choice, float] = {"leave": 1.0}
 REASONS = ("wrong time for this customer", "not what I asked for", "I know something that is not in the CRM")
 EDITS = {"draft_email": ("body", "\n\nP.S. I am in town next week."), "update_crm": ("text", " (told me by phone)")}
 """Tool → the argument that reps edit, and what they add to it."""
-
-DOES_AS_SUGGESTED = 0.85
 
 
 def shares(faults: FaultFile) -> dict[Choice, float]:
@@ -43,11 +41,6 @@ def decision(action: dict[str, Any], rng: random.Random, now: dict[Choice, float
     if choice == "reject":
         return {"decision": "reject", "reason": rng.choice(REASONS)}
     return {"decision": "approve", "seen": action.get("seal")}
-
-
-def done_instead(action: dict[str, Any], rng: random.Random) -> dict[str, Any] | None:
-    """The arguments with which a rep does by hand what the agent suggested; None if they do something else."""
-    return dict(action["arguments"]) if rng.random() < DOES_AS_SUGGESTED else None
 
 
 def _edited(action: dict[str, Any]) -> dict[str, Any]:

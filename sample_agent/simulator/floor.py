@@ -33,6 +33,9 @@ NOT_PERMITTED = 403
 SECONDS_LEFT_WAITING = 20.0
 """After so long a colleague decides what a rep left waiting."""
 
+DOES_IT_BY_HAND = 0.85
+"""How often a rep then does what the agent did not do."""
+
 LEAVES_WITHOUT_ASKING = 0.03
 LEAVES_BEFORE_ANSWER = 0.02
 RATES_THE_ANSWER = 0.1
@@ -94,8 +97,9 @@ def questions(rng: random.Random) -> list[str]:
 class Floor:
     """A floor of ``reps`` people on the agent at ``url``; ``pace`` 2 means twice as busy.
 
-    ``take_over`` decides what reps left waiting for SECONDS_LEFT_WAITING; without it that expires. ``token`` is
-    that of the front end through which they talk to the agent.
+    ``take_over`` decides what reps left waiting for SECONDS_LEFT_WAITING; without it that expires. ``do_by_hand`` is
+    given a rep and a question: what the agent only watches, the rep does. ``token`` is that of the front end through
+    which they talk to the agent.
     """
 
     url: str
@@ -105,6 +109,7 @@ class Floor:
     tally: Tally
     faults: FaultFile
     take_over: Callable[[], None] | None = None
+    do_by_hand: Callable[[str, str], None] | None = None
     token: str = ""
 
     async def run(self, seconds: float | None) -> None:
@@ -149,13 +154,13 @@ class Floor:
             leaves = 1.0 if self.faults.in_force("impatient-reps") else LEAVES_WITHOUT_ASKING
             if self.rng.random() >= leaves:
                 for text in questions(self.rng):
-                    if not await self._ask(client, session, text):
+                    if not await self._ask(client, session, user_id, text):
                         break
                     await self._pause(SECONDS_OF_THOUGHT)
         finally:
             await client.delete(session)
 
-    async def _ask(self, client: httpx2.AsyncClient, session: str, text: str) -> bool:
+    async def _ask(self, client: httpx2.AsyncClient, session: str, user_id: str, text: str) -> bool:
         """Ask one thing, and decide what the agent wants to do; whether the conversation can go on."""
         self.tally.counts["messages"] += 1
         asking = client.post(f"{session}/messages", json={"text": text})
@@ -173,9 +178,8 @@ class Floor:
                 return False
             answer = going_on.json()
         self.tally.counts["answers"] += 1
-        for action in answer["suggestions"]:
-            done = {"arguments": decisions.done_instead(action, self.rng)}
-            (await client.post(f"{session}/suggestions/{action['id']}", json=done)).raise_for_status()
+        if answer["suggestions"] and self.do_by_hand and self.rng.random() < DOES_IT_BY_HAND:
+            await asyncio.to_thread(self.do_by_hand, user_id, text)
         if reason := self._opinion(answer["text"]):
             rating = "up" if reason == "none" else "down"
             self.tally.counts[f"thumbs {rating}"] += 1

@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import json
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import date
@@ -273,3 +274,21 @@ def test_nobody_else_reads_contacts_and_drafts(tmp_path: Path) -> None:
         files = list(tmp_path.iterdir())
         assert len(files) > 1
         assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+
+
+def test_a_crm_of_before_reps_wrote_into_it_keeps_its_rows(tmp_path: Path) -> None:
+    """It gets the columns that say who wrote what; so far, that was the agent."""
+    path = tmp_path / "crm.sqlite"
+    crm.build(path)
+    with closing(sqlite3.connect(path)) as older, older:
+        for table in ("drafts", "notes"):
+            older.execute(f"ALTER TABLE {table} DROP COLUMN written_by")
+        older.execute("INSERT INTO notes (account_id, kind, text) SELECT id, 'note', 'old' FROM accounts LIMIT 1")
+        older.execute("PRAGMA user_version = 1")
+    crm.build(path)
+    with closing(crm.Crm(path)) as newer:
+        (account,) = newer.accounts(["Globex"])
+        newer.add_note(account["id"], "note", "new", by="rep-1")
+        assert [note["text"] for note in newer.notes_by("rep-1", [account["id"]])] == ["new"]
+    with closing(sqlite3.connect(path)) as now:
+        assert now.execute("SELECT text, written_by FROM notes").fetchall() == [("old", None), ("new", "rep-1")]

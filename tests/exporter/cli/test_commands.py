@@ -146,6 +146,20 @@ def test_json_holds_what_the_table_shortens(waiting: Action, monkeypatch: pytest
     assert LONG not in run("approvals", "list").stdout
 
 
+@pytest.mark.parametrize(
+    ("said", "match"),
+    [
+        ("--as-suggested", "aligned"),
+        ("--otherwise", "misaligned, in order, why"),
+        ('--arguments={"order": 7, "why": "broken"}', "misaligned, in why"),
+    ],
+)
+def test_people_say_what_they_did_where_it_cannot_be_read(said: str, match: str, waiting: Action) -> None:
+    """It is compared with the suggestion field by field."""
+    (suggested,) = json.loads(run("autonomy", "suggestions", "--json").stdout)
+    assert run("autonomy", "did", suggested["id"], said).stdout.strip() == f"refund {suggested['id']}: {match}"
+
+
 def test_no_user_id_is_printed_but_by_who(waiting: Action, ledger: Ledger) -> None:
     """Neither in a table nor as JSON."""
     for command in TABLES:

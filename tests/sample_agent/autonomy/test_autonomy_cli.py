@@ -19,6 +19,7 @@ from agentgauge.autonomy.parts import Autonomy
 from agentgauge.cli.root import app as agentgauge
 from agentgauge.ledger import Ledger
 from sample_agent import assembly
+from sample_agent.cli import app as demo
 from sample_agent.settings import ledger_url
 
 NOTE = {"account": "Globex", "kind": "note", "text": "call back next week"}
@@ -113,22 +114,18 @@ def test_audits_are_listed_and_judged(propose: Callable[..., Action], autonomy: 
     assert "was audited before: problem" in run("audit", action.id, "--verdict", "ok", status=1)
 
 
-@pytest.mark.parametrize(
-    ("said", "match"),
-    [
-        (["--as-suggested"], "aligned"),
-        (["--otherwise"], "misaligned, in account, kind, text"),
-        (["--arguments", '{"account": "Globex", "kind": "risk", "text": "call"}'], "misaligned, in kind"),
-        (["--arguments", '{"account": "Globex", "kind": "note", "text": "as I say it"}'], "aligned"),
-    ],
-)
-def test_what_was_done_instead_of_a_suggestion_is_compared(
-    propose: Callable[..., Action], said: list[str], match: str
+def test_a_note_in_the_crm_is_compared_with_the_suggestion(
+    propose: Callable[..., Action], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the fields that the policy says count."""
-    action = propose(disposition="suggested")
+    """By the fields that the policy says count: the kind, and not the words. Nobody says it by hand."""
+    monkeypatch.setenv("USER", "ann")
+    action = propose(disposition="suggested", user_id="ann")
     assert action.id in run("suggestions")
-    assert run("did", action.id, *said) == f"update_crm {action.id}: {match}"
+    assert "just do it there" in run("did", action.id, "--as-suggested", status=1)
+    done = CliRunner().invoke(demo, ["crm", "note", "Globex", "as I say it"])
+    assert done.exit_code == 0, done.output
+    assert "compared: 1;" in run("compare")
+    assert "update_crm: 1 of 1 aligned, 1 × wording" in run("comparisons")
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,13 @@ from anthropic import AsyncAnthropic
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
+from agentgauge.autonomy import shadow
 from agentgauge.autonomy.actions import LEASE_SECONDS
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.ledger import Ledger
 from sample_agent.assembly import build_autonomy, build_companion, build_door
+from sample_agent.sales.crm import Crm
+from sample_agent.sales.requests import ONLY_WATCHES
 from sample_agent.sales.tools import SALES_TOOLS
 from sample_agent.service import Service
 from sample_agent.serving import serving
@@ -99,7 +102,7 @@ def agent(start: Callable[..., contextlib.AbstractContextManager[Agent]]) -> Ite
 def autonomy(tmp_path: Path) -> Iterator[Autonomy]:
     """The same approvals from another process: the command line's, or the page's."""
     with contextlib.closing(Ledger.open(ledger_url(tmp_path))) as ledger:
-        yield build_autonomy(ledger)
+        yield build_autonomy(ledger, state=tmp_path)
 
 
 def drafts(state: Path) -> list[str]:
@@ -308,19 +311,22 @@ def test_closing_a_conversation_leaves_its_call_to_be_decided(agent: Agent, auto
     assert notes(tmp_path) == 1
 
 
-def test_suggestions_are_shown_and_compared_with_what_the_user_did(agent: Agent, autonomy: Autonomy) -> None:
-    """In the stage shadow the user does it by hand, and says how."""
+def test_a_suggestion_is_compared_with_what_the_user_did_in_the_crm(
+    agent: Agent, autonomy: Autonomy, tmp_path: Path
+) -> None:
+    """In the stage shadow the user hears nothing of it, and does it by hand; a colleague's note is none of theirs."""
     autonomy.standings.set_stage(autonomy.policy(), "shadow", "jane", "a new model")
-    session = agent.open()
-    answer = agent.say(session, NOTE)
-    assert "I only suggest at present" in answer["text"]
-    (suggested,) = answer["suggestions"]
-    done = suggested["arguments"] | {"kind": "next_step"}
-    assert agent.post(session, f"suggestions/{suggested['id']}", arguments=done).json() == {
-        "match": "misaligned",
-        "differing": ["kind"],
-    }
-    assert agent.post(session, f"suggestions/{suggested['id']}", arguments=None).status_code == 409
+    answer = agent.say(agent.open(), NOTE)
+    assert answer["text"] == ONLY_WATCHES
+    assert answer["suggestions"] == 1
+    with contextlib.closing(Crm(tmp_path / "crm.sqlite")) as crm:
+        (globex,) = crm.accounts(["Globex"])
+        crm.add_note(globex["id"], "note", "call back next week", by="rep-2")
+        shadow.compare_with_records(autonomy)
+        assert len(autonomy.actions.to_compare()) == 1
+        crm.add_note(globex["id"], "next_step", "call back next week", by="rep-1")
+    shadow.compare_with_records(autonomy)  # the agent may have been quicker
+    assert autonomy.actions.to_compare() == []
     agent.gauge.refresh_from_ledger()
     assert agent.value("agent_shadow_decisions_total", tool="update_crm", match="misaligned") == 1
 
