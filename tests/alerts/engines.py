@@ -29,7 +29,7 @@ from stack import binaries
 from stack.errors import StackError
 from stack.layout import HOME
 from tests.alerts import promtool
-from tests.alerts.promtool import RENDERED, RULES, Scenario
+from tests.alerts.promtool import RENDERED, Scenario
 
 AT_ONCE = 2
 SAY_EVERY = 8.0
@@ -83,7 +83,7 @@ def judge(engine: Engine, scenario: Scenario) -> Judged:
     """Let the engine play one scenario on the committed rules that its alert consists of."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        group = rules_of(scenario.alert)
+        group = promtool.rules_of(scenario.alert)
         groups = in_layers(group) if engine.metricsql else [group]
         (Path(folder) / "rules.yml").write_text(yaml.safe_dump({"groups": groups}, sort_keys=False), encoding="utf-8")
         test = promtool.unit_test(scenario)
@@ -104,19 +104,6 @@ def judge(engine: Engine, scenario: Scenario) -> Judged:
     return Judged(engine.name, scenario, wrong, time.monotonic() - started)
 
 
-def rules_of(alert: str) -> dict[str, Any]:
-    """The committed group of an alert, with nothing in it but the alert and the records below it."""
-    (file,) = (path for path in RULES if path.stem == RENDERED[alert].alert.area)
-    (group,) = yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]
-    needed: list[dict[str, Any]] = []
-    text = ""
-    for rule in reversed(group["rules"]):
-        if rule.get("alert") == alert or ("record" in rule and names(text, rule["record"])):
-            needed.insert(0, rule)
-            text += "\n".join([rule["expr"], *rule.get("annotations", {}).values(), ""])
-    return dict(group) | {"rules": needed}
-
-
 def in_layers(group: dict[str, Any]) -> list[dict[str, Any]]:
     """The group with its records in groups of their own before it: each after those that it reads.
 
@@ -126,16 +113,13 @@ def in_layers(group: dict[str, Any]) -> list[dict[str, Any]]:
     *records, alert = group["rules"]
     layers: list[list[dict[str, Any]]] = []
     for record in records:
-        reads = [at for at, layer in enumerate(layers) if any(names(record["expr"], one["record"]) for one in layer)]
+        reads = [
+            at for at, layer in enumerate(layers) if any(promtool.names(record["expr"], one["record"]) for one in layer)
+        ]
         place = max(reads, default=-1) + 1
         layers[place : place + 1] = [[*(layers[place] if place < len(layers) else []), record]]
     before = [group | {"name": f"{group['name']} {place}", "rules": rules} for place, rules in enumerate(layers)]
     return [*before, group | {"rules": [alert]}]
-
-
-def names(text: str, record: str) -> bool:
-    """Whether a query or a sentence names the record itself, not one whose name begins like it."""
-    return re.search(rf"(?<![\w:]){re.escape(record)}(?![\w:])", text) is not None
 
 
 def in_metricsql(test: dict[str, Any], group: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -61,6 +62,31 @@ def run(
         file.write_text(json.dumps(content), encoding="utf-8")
         files.append(file)
     return subprocess.run([promtool, "test", "rules", *files], capture_output=True, text=True, check=False)
+
+
+def rules_of(alert: str) -> dict[str, Any]:
+    """The committed group of an alert, with nothing in it but the alert and the records below it."""
+    group = _group(RENDERED[alert].alert.area)
+    needed: list[dict[str, Any]] = []
+    text = ""
+    for rule in reversed(group["rules"]):
+        if rule.get("alert") == alert or ("record" in rule and names(text, rule["record"])):
+            needed.insert(0, rule)
+            text += "\n".join([rule["expr"], *rule.get("annotations", {}).values(), ""])
+    return dict(group) | {"rules": needed}
+
+
+@functools.cache
+def _group(area: str) -> dict[str, Any]:
+    """The one committed group of an area: reading it takes as long as to judge it on a short scenario."""
+    (file,) = (path for path in RULES if path.stem == area)
+    (group,) = yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]
+    return dict(group)
+
+
+def names(text: str, record: str) -> bool:
+    """Whether a query or a sentence names the record itself, not one whose name begins like it."""
+    return re.search(rf"(?<![\w:]){re.escape(record)}(?![\w:])", text) is not None
 
 
 def unit_test(scenario: Scenario, wording: bool = True) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from alerts.model import Alert
 from stack import binaries
 from stack.errors import StackError
 from stack.layout import HOME
-from tests.alerts.engines import Engine, in_layers, judge, names, rules_of
-from tests.alerts.promtool import RENDERED, Scenario, scenarios
+from tests.alerts.engines import Engine, in_layers, judge
+from tests.alerts.promtool import RENDERED, Scenario, names, rules_of, scenarios
 
 
 @pytest.fixture(params=["promtool", "vmalert-tool"])
