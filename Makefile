@@ -9,7 +9,7 @@ HISTORY ?=
 SAMPLE ?= 1
 START ?= 0
 
-.PHONY: up down test test-engines test-mutations test-frameworks test-grafana test-compose test-formats test-adoption test-real-model test-fuzz drill chaos deploy-check lint generate docs page bench load bench-ledger bench-adoption truth dist lock test-fuzz-files
+.PHONY: up down test test-scenarios test-browser test-e2e test-engines test-mutations test-frameworks test-grafana test-compose test-formats test-adoption test-real-model test-fuzz drill chaos deploy-check lint generate docs page bench load bench-ledger bench-adoption truth dist lock test-fuzz-files
 
 up: .venv/ready ## start everything and run until Ctrl-C (OFFSET=1000 moves the ports, NATIVE=1 ignores Docker, HISTORY=healthy makes up three weeks, SNAPSHOTS=1 lets it be backed up while it runs)
 	@exec $(PYTHON_ENV) -m stack up --offset $(OFFSET) $(if $(NATIVE),--native) $(if $(HISTORY),--history $(HISTORY)) $(if $(SNAPSHOTS),--snapshots)
@@ -20,8 +20,17 @@ down: .venv/ready ## end what `make up` started
 page: .venv/ready ## the whole story: break it, wait for the page, mend it (FAULT=looping …)
 	@$(PYTHON_ENV) -m stack page $(FAULT)
 
-test: .venv/ready ## all tests, the real Prometheus and Alertmanager included
-	$(PYTHON_ENV) -m pytest -m "not mutation and not adoption and not frameworks and not grafana and not formats and not compose" -n 3 --dist loadfile --no-loadscope-reorder
+test: .venv/ready ## the tests of every part, in some minutes; what takes longer has a target of its own, below
+	$(PYTHON_ENV) -m pytest -m "not (adoption or browser or compose or e2e or formats or frameworks or grafana or mutation or scenarios)" -n 3 --dist loadfile --no-loadscope-reorder
+
+test-scenarios: .venv/ready ## every scenario of every alert on the real promtool
+	$(PYTHON_ENV) -m pytest -m scenarios -n 3 --dist worksteal tests/alerts
+
+test-browser: .venv/ready ## our pages in Chromium: drawn, readable, usable, nothing cut off
+	$(PYTHON_ENV) -m pytest -m browser -n 3 --dist loadfile
+
+test-e2e: .venv/ready ## whole stacks, servers and installations: faults are paged and mended, processes killed, wheels installed
+	$(PYTHON_ENV) -m pytest -m e2e -n 3 --dist loadfile
 
 test-frameworks: .stack/frameworks/ready ## the adapters, on the real packages of their frameworks in an environment of their own (one needs Node)
 	.stack/frameworks/bin/python -m pytest -m frameworks -W ignore::ResourceWarning -W ignore::pytest.PytestUnraisableExceptionWarning tests/frameworks

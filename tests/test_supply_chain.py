@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -87,15 +88,28 @@ def test_a_workflow_may_read_and_only_publishing_may_sign(path: Path) -> None:
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: str(path.name))
 def test_every_target_that_a_workflow_makes_exists(path: Path) -> None:
     """And is one that people run, too."""
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     steps = [step for job in jobs(path).values() for step in job["steps"]]
     made = {
         word
         for step in steps
         for words in re.findall(r"^make ([^\n]*)", step.get("run", ""), re.MULTILINE)
-        for word in re.findall(r"(?<!\S)[a-z-]+(?!\S)", words.partition('"')[0])
+        for word in re.findall(r"(?<!\S)[a-z0-9-]+(?!\S)", words.partition('"')[0])
     }
     assert made <= targets
+
+
+def test_every_suite_that_make_test_leaves_out_has_a_target() -> None:
+    """And none is left out that no marker names: it would be tested by nobody."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    left_out = re.search(r'-m "not \((.*)\)"', makefile)
+    assert left_out
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
+    by_marker = dict(marker.split(": ", 1) for marker in options["markers"])
+    assert left_out[1].split(" or ") == sorted(by_marker)
+    for text in by_marker.values():
+        (target,) = re.findall(r"by `make ([a-z0-9-]+)`", text)
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
 def test_changes_are_tested_on_every_python_that_is_supported() -> None:

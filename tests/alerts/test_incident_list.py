@@ -35,6 +35,8 @@ from stack.layout import HOME, ROOT, Layout, Ports
 from tests import axe, chromium
 from tests.alerts import alertmanager
 
+pytestmark = pytest.mark.browser
+
 SAVED = HOME / "pictures"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 INHIBITS = {alert.name: alert.inhibits for alert in ALERTS}

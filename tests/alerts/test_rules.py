@@ -21,6 +21,7 @@ from tests.alerts.promtool import RENDERED, RULES, Scenario, scenarios
 from tests.dashboards import boards
 
 
+@pytest.mark.scenarios
 @pytest.mark.parametrize("scenario", scenarios(), ids=str)
 def test_scenario(scenario: Scenario, programs: dict[str, Path], tmp_path: Path) -> None:
     """The alert fires and stays silent when the scenario says so, with the labels and the sentence it says."""

@@ -22,6 +22,8 @@ from stack.preview import pictures
 from tests import axe, chromium
 from tests.runbooks.pages import STRANGERS
 
+pytestmark = pytest.mark.browser
+
 SAVED = HOME / "pictures"
 """Where the last picture of the tests is, to be looked at."""
 

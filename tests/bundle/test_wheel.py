@@ -14,6 +14,8 @@ import pytest
 
 from dashboards.catalog import DASHBOARDS
 
+pytestmark = pytest.mark.e2e
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

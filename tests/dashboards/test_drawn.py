@@ -22,6 +22,8 @@ from tests import axe, chromium
 from tests.dashboards import history
 from tests.dashboards.boards import GENERATED
 
+pytestmark = pytest.mark.browser
+
 HOURS = 6
 SAVED = HOME / "pictures"
 """Where the last pictures of the tests are, to be looked at."""

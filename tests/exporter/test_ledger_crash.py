@@ -8,7 +8,11 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
+import pytest
+
 from tests.exporter.conftest import sql
+
+pytestmark = pytest.mark.e2e
 
 FEEDBACK_WRITER = """
 import os, sys

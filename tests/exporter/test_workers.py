@@ -21,6 +21,8 @@ import requests
 
 from tests.ports import free_port
 
+pytestmark = pytest.mark.e2e
+
 AGENT = """
 import asyncio, os, sys, time
 from pathlib import Path

@@ -25,6 +25,8 @@ from tests import axe, chromium
 from tests.incident import firing
 from tests.incident.firing import EVIL, Firing
 
+pytestmark = pytest.mark.browser
+
 SAVED = HOME / "pictures"
 TOOL = {"agent": "support_bot", "tool": "search"}
 COMMAND = "agentgauge --app support:app ops disable-tool search"

@@ -29,6 +29,8 @@ from sample_agent.serving import serving
 from sample_agent.settings import AGENT, ledger_url
 from tests.front_end import bearer, opened
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture
 def gauge(registry: CollectorRegistry, tmp_path: Path) -> Iterator[AgentGauge]:

@@ -18,6 +18,8 @@ from stack import config, native
 from stack.errors import StackError
 from stack.layout import ROOT, Layout, Ports
 
+pytestmark = pytest.mark.e2e
+
 
 def up(folder: Path, ports: Ports, **env: str) -> subprocess.Popen[str]:
     """A stack as a person starts it."""

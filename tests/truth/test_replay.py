@@ -7,11 +7,15 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from sample_agent.simulator.backfill import Programs
 from sample_agent.simulator.blocks import Samples
 from tests.alerts.promtool import RULES
 from truth.replay import Clock, Firing, replay
 from truth.traffic import Agent, series
+
+pytestmark = pytest.mark.e2e
 
 START = 1767679200
 MINUTE, HOUR = 60, 3600

@@ -19,6 +19,8 @@ from sample_agent.serving import serving
 from stack.layout import HOME
 from tests import axe, chromium
 
+pytestmark = pytest.mark.browser
+
 TOKEN = "the-token"
 PICTURES = HOME / "pictures"
 SAID = TrialTranscript(

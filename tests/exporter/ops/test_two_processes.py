@@ -21,6 +21,8 @@ from agentgauge.ledger import Ledger
 from agentgauge.ops import switches
 from agentgauge.ops.replicas import Replicas
 
+pytestmark = pytest.mark.e2e
+
 AGENT = Path(__file__).with_name("agent.py")
 
 SECONDS = 5.0
