@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -78,6 +80,14 @@ class PostgresServer:
     def stop(self) -> None:
         """End it as a crash does."""
         self._run("pg_ctl", "stop", "-w", f"-D{self._folder / 'data'}", "-mimmediate")
+
+    def freeze(self, *, thaw: bool = False) -> None:
+        """Stop all its processes where they are, or let them go on: connections stay open, and nothing answers."""
+        server = int((self._folder / "data" / "postmaster.pid").read_text(encoding="ascii").split()[0])
+        below = Path(f"/proc/{server}/task/{server}/children").read_text(encoding="ascii").split()
+        for pid in (server, *map(int, below)):  # the server first: it starts others
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT if thaw else signal.SIGSTOP)
 
     def _run(self, program: str, *arguments: str) -> None:
         _run(self._tools, self._user, self._home, self._within, program, *arguments)

@@ -99,6 +99,17 @@ def postgresql_restarts(stage: Stage) -> Iterator[None]:
 
 
 @contextmanager
+def postgresql_freezes(stage: Stage) -> Iterator[None]:
+    """PostgreSQL keeps its connections, takes new ones, and answers nothing, as on a machine that swaps."""
+    assert stage.setting.postgresql is not None  # noqa: S101 - the scene has one
+    stage.setting.postgresql.freeze()
+    try:
+        yield
+    finally:
+        stage.setting.postgresql.freeze(thaw=True)
+
+
+@contextmanager
 def redis_restarts(stage: Stage) -> Iterator[None]:
     """Redis is killed and started again, some times; it forgets everything."""
     assert stage.setting.redis is not None  # noqa: S101 - the scene has one

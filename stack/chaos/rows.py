@@ -138,6 +138,12 @@ SCENES: tuple[Scene, ...] = (
                 surroundings.leases_hold,
             ),
             Row(
+                "clock far ahead",
+                "an agent starts whose clock is a year ahead: by it, all decisions are older than they are kept",
+                surroundings.clock_far_ahead,
+                surroundings.nothing_expires,
+            ),
+            Row(
                 "kill -9",
                 "processes of the stack are killed at random, one after the other",
                 killing.killed_at_random,
@@ -145,12 +151,6 @@ SCENES: tuple[Scene, ...] = (
                 breaks=True,
                 short=True,
             ),
-        ),
-        usual,
-    ),
-    # Its last row leaves a ledger that this version does not open again.
-    Scene(
-        (
             Row(
                 "newer schema",
                 "a later version changes the ledger's schema while this one works on it",
@@ -198,6 +198,13 @@ SCENES: tuple[Scene, ...] = (
                 "PostgreSQL cut off",
                 "nothing that is sent to the ledger's PostgreSQL is answered",
                 networks.is_cut_off(networks.POSTGRESQL),
+                ledgers.agent_goes_on,
+                quiet=(ledgers.UNWRITTEN,),
+            ),
+            Row(
+                "PostgreSQL frozen",
+                "the ledger's PostgreSQL is stopped where it is: it keeps its connections and answers nothing",
+                networks.postgresql_freezes,
                 ledgers.agent_goes_on,
                 quiet=(ledgers.UNWRITTEN,),
             ),

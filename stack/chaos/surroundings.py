@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from agentgauge import metrics
+from agentgauge.ledger.store import RETENTION_DAYS
 from stack import causes, debian
 from stack.chaos import agents
 from stack.chaos.ledgers import filled
@@ -26,6 +27,7 @@ HANGS_SECONDS = 60.0
 """How long the provider hangs at least."""
 JUMPS_SECONDS = (7200, -7200)
 AHEAD_SECONDS = 3600
+FAR_SECONDS = 4 * RETENTION_DAYS * 86_400
 
 
 @contextmanager
@@ -93,6 +95,23 @@ def clock_jumps(stage: Stage) -> Iterator[None]:
             took = stage.people_get_through()
             stage.note(f"people get through {took:.0f} s after a jump to {seconds:+} s")
         yield
+
+
+@contextmanager
+def clock_far_ahead(stage: Stage) -> Iterator[None]:
+    """A replica starts with a clock for which all that people ever decided has expired."""
+    far = stage.layout.folder / "far"
+    _set_clock(far, FAR_SECONDS)
+    with agents.replica(stage, "clock-far-ahead", env=_faked(far)):
+        yield
+
+
+def nothing_expires(stage: Stage) -> None:
+    """It says why it deletes nothing; that the decisions are there is checked of every row."""
+    log = stage.layout.logs / "clock-far-ahead.log"
+    said = "nothing is deleted from the ledger"
+    stage.wait_until(lambda: said in log.read_text(encoding="utf-8"), "the replica says that its clock is in doubt")
+    stage.note(f'its log says "{said}", and why')
 
 
 def leases_hold(stage: Stage) -> None:
