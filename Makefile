@@ -9,7 +9,7 @@ HISTORY ?=
 SAMPLE ?= 1
 START ?= 0
 
-.PHONY: up down test test-scenarios test-browser test-e2e test-engines test-mutations test-frameworks test-grafana test-compose test-formats test-adoption test-real-model test-fuzz drill chaos deploy-check lint generate docs page bench load bench-ledger bench-adoption truth dist lock test-fuzz-files
+.PHONY: up down test test-scenarios test-browser test-e2e test-engines test-mutations test-frameworks test-grafana test-compose test-first-run test-formats test-adoption test-real-model test-fuzz drill chaos deploy-check lint generate docs page bench load bench-ledger bench-adoption truth dist lock test-fuzz-files
 
 up: .venv/ready ## start everything and run until Ctrl-C (OFFSET=1000 moves the ports, NATIVE=1 ignores Docker, HISTORY=healthy makes up three weeks, SNAPSHOTS=1 lets it be backed up while it runs)
 	@exec $(PYTHON_ENV) -m stack up --offset $(OFFSET) $(if $(NATIVE),--native) $(if $(HISTORY),--history $(HISTORY)) $(if $(SNAPSHOTS),--snapshots)
@@ -44,6 +44,9 @@ test-formats: .venv/ready ## Inspect AI and promptfoo themselves read exported e
 
 test-compose: .venv/ready ## docker-compose.yml on a real engine: fault, page, runbook, restarts (SHORT=1: clocks ten times as fast; root on Debian where no engine answers)
 	@$(PYTHON_ENV) -m tests.containers $(if $(SHORT),--short)
+
+test-first-run: .venv/ready ## from a clone to the first page on empty Debians, cold and warm (root on Debian; ONLY=trixie, WRITE=1 writes docs/first-run.md)
+	@$(PYTHON_ENV) -m tests.containers.first_run $(if $(ONLY),--only "$(ONLY)") $(if $(WRITE),--write)
 
 drill: .venv/ready ## cause every alert there is on the real programs, and print who was paged and when (SAMPLE=3 START=1: one of three; WRITE=1 keeps the results for the docs)
 	@$(PYTHON_ENV) -m stack drill --sample $(SAMPLE) --start $(START) $(if $(WRITE),--write) $(ALERTS)

@@ -82,19 +82,23 @@ def unpack_newer(packages: list[str], home: Path, say: Callable[[str], None]) ->
         shutil.rmtree(own, ignore_errors=True)
 
 
-def unpack_system(packages: list[str], root: Path, home: Path, say: Callable[[str], None]) -> None:
-    """Unpack packages of the machine's own release with all that they depend on: a small system of its own in ``root``.
+def unpack_system(
+    packages: list[str], root: Path, home: Path, say: Callable[[str], None], *, release: str | None = None
+) -> None:
+    """Unpack packages of a release of Debian with all that they depend on: a small system of its own in ``root``.
 
-    Nothing is configured and no script of a package runs. Raises StackError when they cannot be had.
+    ``release`` is its code name; None is the machine's own. Nothing is configured and no script of a package runs.
+    Raises StackError when they cannot be had.
     """
+    release = release or _os_release().get("VERSION_CODENAME", "")
     own = (home / "apt-system").absolute()
     shutil.rmtree(own, ignore_errors=True)
     shutil.rmtree(root, ignore_errors=True)
     try:
         options, archives = _folders(own)
         options += _only(own / "system.sources", own)
-        say("reading the package lists of this release for an empty system")
-        _read_lists(options, own / "system.sources", _os_release().get("VERSION_CODENAME", ""))
+        say(f"reading the package lists of {release} for an empty system")
+        _read_lists(options, own / "system.sources", release)
         say(f"fetching and unpacking {', '.join(packages)} and what they need")
         wanted = ("--yes", "--no-install-recommends", "--download-only", "-oDebug::NoLocking=1")
         _apt(options, "install", "-qq", *wanted, *packages)
@@ -113,7 +117,7 @@ def unpack_system(packages: list[str], root: Path, home: Path, say: Callable[[st
 def _read_lists(options: list[str], sources: Path, suites: str = NEWER_SUITES) -> None:
     """Let apt read the lists of these suites from the first of the machine's own mirrors that has them."""
     refused = None
-    for mirror in _mirrors():
+    for mirror in mirrors():
         text = f"Types: deb\nURIs: {mirror}\nSuites: {suites}\nComponents: main\nSigned-By: {KEYRING}\n"
         sources.write_text(text, encoding="utf-8")
         try:
@@ -123,7 +127,7 @@ def _read_lists(options: list[str], sources: Path, suites: str = NEWER_SUITES) -
     raise refused or StackError("apt-get on this machine knows no mirror of Debian")
 
 
-def _mirrors() -> list[str]:
+def mirrors() -> list[str]:
     """Where this machine's apt gets its own Debian from: nothing else is ever asked."""
     machine = _os_release()
     if machine.get("ID") != "debian" or not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
