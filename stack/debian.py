@@ -108,7 +108,9 @@ def unpack_system(
         for archive in sorted(archives.glob("*.deb")):  # dpkg-deb -x would put folders in the place of these links
             packed = own / "packed.tar"
             with packed.open("wb") as file:
-                subprocess.run(["dpkg-deb", "--fsys-tarfile", str(archive)], stdout=file, check=True)
+                done = subprocess.run(["dpkg-deb", "--fsys-tarfile", str(archive)], stdout=file, check=False)
+            if done.returncode:
+                raise StackError(f"{archive.name} cannot be unpacked; is the disk full?")
             _run(["tar", "-C", str(root), "--keep-directory-symlink", "-xf", str(packed)], "unpack")
     finally:
         shutil.rmtree(own, ignore_errors=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from stack import debian
 from stack.layout import ROOT
 from tests.containers import images
-from tests.containers.engine import ALONE, say
+from tests.containers.engine import ALONE, run, say
 
 SLIM = ["apt", "base-files", "bash", "coreutils", "dash", "debian-archive-keyring", "diffutils", "dpkg", "findutils"]
 SLIM += ["grep", "gzip", "hostname", "libc-bin", "mawk", "passwd", "sed", "tar", "tzdata", "util-linux"]
@@ -55,7 +55,7 @@ class EmptySystem:
 
 
 def make(release: str, folder: Path) -> EmptySystem:
-    """Unpack it anew with a bare clone of this repository in ``/srv``; StackError if its packages cannot be had."""
+    """Unpack it, with a bare clone of this repository in ``/srv``; StackError if its packages cannot be had."""
     root = folder / release
     debian.unpack_system([*SLIM, *INSTALLED], root, folder, say, release=release)
     etc = root / "etc"
@@ -66,10 +66,8 @@ def make(release: str, folder: Path) -> EmptySystem:
     for place in ("dev", "proc", "tmp", "home/newcomer", "srv"):
         (root / place).mkdir(parents=True, exist_ok=True)
     (root / "tmp").chmod(0o1777)
-    clone = ["git", "clone", "--quiet", "--bare", "--no-hardlinks", str(ROOT), str(root / "srv" / "agentgauge.git")]
-    subprocess.run(clone, check=True)
-    owner = f"{NEWCOMER}:{NEWCOMER}"
-    subprocess.run(["chown", "-R", owner, str(root / "home" / "newcomer"), str(root / "srv")], check=True)
+    run("git", "clone", "--quiet", "--bare", "--no-hardlinks", str(ROOT), str(root / "srv" / "agentgauge.git"))
+    run("chown", "-R", f"{NEWCOMER}:{NEWCOMER}", str(root / "home" / "newcomer"), str(root / "srv"))
     return EmptySystem(root, release)
 
 
@@ -83,9 +81,8 @@ def _connect(etc: Path, release: str) -> None:
     images.pip_config(etc / "pip.conf").chmod(0o644)
     known = [MIRRORS.format(uri=uri, release=release, keyring=debian.KEYRING) for uri in debian.mirrors()]
     (etc / "apt" / "sources.list.d" / "debian.sources").write_text("".join(known), encoding="utf-8")
-    settings = ["apt-config", "dump", "--format", '%F "%v";%n', "Acquire"]
-    said = subprocess.run(settings, capture_output=True, text=True, check=True).stdout
-    (etc / "apt" / "apt.conf.d" / "network").write_text(said, encoding="utf-8")
+    settings = run("apt-config", "dump", "--format", '%F "%v";%n', "Acquire")
+    (etc / "apt" / "apt.conf.d" / "network").write_text(settings, encoding="utf-8")
 
 
 def _variables(given: dict[str, str]) -> list[tuple[str, str]]:

@@ -146,6 +146,18 @@ def raise_loopback() -> None:
         fcntl.ioctl(asked, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
 
 
+def run(*command: str) -> str:
+    """Run a command that prepares something; its output. StackError, with the end of what it said, if it fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise StackError(f"{command[0]} cannot be run: {error.strerror}") from None
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise StackError(f"{command[0]} failed with status {done.returncode}: {said[-1] if said else 'no message'}")
+    return done.stdout
+
+
 def say(text: str) -> None:
     """A line about what is waited for."""
     sys.stdout.write(f"{text}\n")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import yaml
 
 from stack import binaries, debian
 from stack.layout import HOME, ROOT
-from tests.containers.engine import Engine, say
+from tests.containers.engine import Engine, run, say
 
 SYSTEM = ["base-files", "bash", "busybox", "coreutils", "dash", "findutils", "grep", "gzip", "libc-bin", "mawk"]
 SYSTEM += ["passwd", "python3-venv", "sed", "tar"]
@@ -82,9 +81,7 @@ def make_grafana(engine: Engine) -> None:
 
 def pip_config(path: Path) -> Path:
     """Write how this machine's pip reaches its index, for a build elsewhere: what names a folder here is left out."""
-    listed = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
-    ).stdout
+    listed = run(sys.executable, "-m", "pip", "config", "list")
     found = dict(re.findall(r"^(?:global|install|:env:)\.([a-z-]+)='(.*)'$", listed, re.MULTILINE))
     kept = {key: found[key] for key in ("index-url", "trusted-host", "default-timeout") if key in found}
     path.write_text(
@@ -105,7 +102,7 @@ def _import_system(engine: Engine) -> None:
     shutil.copy(CERTIFICATES, certificates)
     say("importing the empty system as an image")
     packed = engine.home / "system.tar"
-    subprocess.run(["tar", "-C", str(root), "-cf", str(packed), "."], check=True)
+    run("tar", "-C", str(root), "-cf", str(packed), ".")
     engine.docker("import", str(packed), BASE)
     packed.unlink()
     shutil.rmtree(root)
