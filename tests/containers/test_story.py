@@ -12,8 +12,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, nullcontext
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,7 +25,7 @@ import yaml
 
 from agentgauge import metrics
 from agentgauge.ledger.schema import DECISIONS, USAGE
-from agentgauge.ops.prometheus import Prometheus, PrometheusError
+from agentgauge.ops.prometheus import Prometheus
 from alerts import thresholds
 from alerts.deployment import DEMO
 from alerts.rules import render
@@ -33,23 +33,13 @@ from bundle.files import config_files
 from stack import compose, story
 from stack.layout import ROOT, STATE_FILE, Layout, Ports
 from tests.containers import engine
+from tests.containers.waiting import PATIENCE_SECONDS, said, wait_until
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(3000)]
 
 SPEED = float(os.environ.get("AGENTGAUGE_SPEED", "1"))
 FAULT = "crm-outage"
-PATIENCE_SECONDS = 600.0
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
-
-
-@pytest.fixture(scope="module")
-def docker() -> Iterator[None]:
-    """An engine: the one that answers, or the unpacked one in this network namespace of its own."""
-    brought = os.environ.get("AGENTGAUGE_ENGINE")
-    if brought:
-        engine.raise_loopback()
-    with engine.Engine(Path(brought)).running() if brought else nullcontext():
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -81,26 +71,6 @@ def inspected(service: str) -> dict[str, Any]:
     """What the engine says of a service's container."""
     (found,) = json.loads(said("docker", "inspect", said(*compose.program(), "ps", "--quiet", service)))
     return dict(found)
-
-
-def said(*command: str) -> str:
-    """The output of a command, which must succeed."""
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
-    return done.stdout.strip()
-
-
-def wait_until(condition: Callable[[], object], what: str) -> None:
-    """Poll a condition that no server offers to wait for; what cannot be reached just now is not yet there."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            if condition():
-                return
-        except (requests.RequestException, PrometheusError):
-            pass
-        assert time.monotonic() < deadline, f"no {what} within {PATIENCE_SECONDS:g} s: {compose.statuses()}"
-        time.sleep(0.5)
 
 
 @pytest.mark.parametrize("service", SERVICES)
