@@ -334,7 +334,7 @@ def test_the_demos_own_command_line_doubles_nothing() -> None:
     own: Any = app
     names = [command.name or command.callback.__name__ for command in own.registered_commands]
     names += [group.name for group in own.registered_groups]
-    assert sorted(names) == ["backfill", "chat", "cost", "fake-api", "fault", "serve", "simulate"]
+    assert sorted(names) == ["backfill", "chat", "cost", "crm", "fake-api", "fault", "serve", "simulate"]
 
 
 def test_the_sales_companion_is_declared_without_its_sdk_and_database() -> None:
