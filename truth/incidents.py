@@ -258,7 +258,7 @@ INCIDENTS = (
     Incident("audits find a third wrong", ("AgentAuditProblems",), {"audit_problems": 0.33}, 3 * 1440, span=WEEKS,
              begins=3 * WEEK - DAY, draws=(0, 1), volumes=(1, 10)),
     Incident("one session loops", ("AgentSessionLooping",), {"looping": Between(0, 60, 240)}, 10),
-    Incident("many sessions loop", ("AgentSessionLooping",), {"looping": 40.0}),
+    Incident("many sessions loop", ("AgentSessionLooping",), {"looping": 40.0, "turn_slow": 0.5}),
     Incident("sessions take ten turns", ("AgentTurnsIncreasing",), {"task_turns": 10.0}, 120),
     Incident("sessions abandoned", ("AgentSessionsAbandoned",), {"session_turns": 0.2}, 120),
     Incident("prompts of 100 000 tokens", ("AgentInputTokensHigh",), {"prompt_tokens": 100_000.0}, 120),

@@ -36,6 +36,9 @@ TURNS = Judged(
     ratio="mean",
 )
 
+WHY_SLOW = ("AgentLLMErrorsHigh", "AgentSessionLooping")
+"""Alerts that explain slow turns."""
+
 RECORDS = (*SLOW.records("sessions"), *TURNS.records("sessions"))
 
 ALERTS = (
@@ -51,14 +54,15 @@ ALERTS = (
         ),
         labels=("agent",),
         panel=links.SESSION_TOOL_CALLS,
-        inhibits=("AgentSessionCostOverLimit",),
+        # A turn that calls tools without end is slow as well, and shows as such when it ends: after the page for it.
+        inhibits=("AgentSessionCostOverLimit", "AgentLatencySpike"),
     ),
     Alert(
         name="AgentLatencySpike",
         area="sessions",
         summary="Answers are slow: the p95 of turns is above the limit.",
         fires_when="p95 of turns > <threshold>",
-        expr=share_above(SLOW, f"{SLOW_SHARE}", f"{1 - SLOW_SHARE}", roots=("AgentLLMErrorsHigh",)),
+        expr=share_above(SLOW, f"{SLOW_SHARE}", f"{1 - SLOW_SHARE}", roots=WHY_SLOW),
         description=(
             "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the answers took longer than <threshold>: "
             f"{SLOW.counts('slow')} in the last <slow.window>, {SLOW.counts('fast')} in the last <fast.window>; above "
