@@ -16,6 +16,9 @@ from alerts.usual import Spend, spike
 
 SPEND_10M = "agent:agent_spend_usd:increase10m"
 SPEND_24H = "agent:agent_spend_usd:last24h"
+STILL_RUNNING, STILL_SPENT = 0.8, 0.95
+"""Shares of the budgets: below the one the money no longer runs, below the other the day is within budget. An alert
+that ended at the budgets themselves would come and go with each dear session, where spend creeps up to them."""
 SESSION_MEAN = "agent:agent_session_cost_usd:mean2w"
 """What a session costs on average, of those closed in the two weeks before the last day."""
 
@@ -86,6 +89,15 @@ sum by (agent, model) (
 """
 
 
+def _over_budget(running: str = "", spent: str = "") -> str:
+    """The last hour's spend where it is over budget, or over these shares of it: factors in PromQL."""
+    return f"""
+{SPEND.of_an_hour} > {running}<hour>
+or
+{SPEND.of_an_hour} > {running}<day> / 24 and {SPEND_24H} > {spent}<day>
+""".strip()
+
+
 RECORDS = (
     *SESSION_COST.records("cost"),
     *INPUT_TOKENS.records("cost"),
@@ -113,9 +125,12 @@ ALERTS = (
         fires_when="LLM + tool spend of the last hour > <hour>, or of the last 24 h > <day>",
         # The day is over budget until most of it has passed; the alert ends when the money no longer runs.
         expr=f"""
-{SPEND.of_an_hour} > <hour>
+{_over_budget()}
 or
-{SPEND.of_an_hour} > <day> / 24 and {SPEND_24H} > <day>
+(
+{indent(_over_budget(f"{STILL_RUNNING} * ", f"{STILL_SPENT} * "), "  ")}
+)
+and on (agent) ALERTS{{alertname="AgentSpendOverBudget", alertstate="firing"}}
 """,
         description=(
             '{{ $labels.agent }}: ${{ $value | printf "%.2f" }} spent in the last hour, '
