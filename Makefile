@@ -9,7 +9,7 @@ HISTORY ?=
 SAMPLE ?= 1
 START ?= 0
 
-.PHONY: up down test test-scenarios test-browser test-e2e test-engines test-mutations test-frameworks test-grafana test-compose test-first-run test-formats test-adoption test-real-model test-fuzz drill chaos deploy-check lint generate docs page bench load bench-ledger bench-adoption truth dist lock test-fuzz-files
+.PHONY: up down test test-scenarios test-browser test-e2e test-engines test-mutations test-frameworks test-grafana test-compose test-first-run test-formats test-adoption test-real-model test-fuzz drill chaos deploy-check lint generate docs page bench load bench-ledger bench-rules bench-adoption truth dist lock test-fuzz-files
 
 up: .venv/ready ## start everything and run until Ctrl-C (OFFSET=1000 moves the ports, NATIVE=1 ignores Docker, HISTORY=healthy makes up three weeks, SNAPSHOTS=1 lets it be backed up while it runs)
 	@exec $(PYTHON_ENV) -m stack up --offset $(OFFSET) $(if $(NATIVE),--native) $(if $(HISTORY),--history $(HISTORY)) $(if $(SNAPSHOTS),--snapshots)
@@ -100,6 +100,10 @@ bench-ledger: .venv/ready ## what the ledger costs as users grow from a hundred 
 
 load: .venv/ready ## many replicas on one real Prometheus: what each costs, and where it breaks (RATE=100, SECONDS=90, WRITE=1 keeps it for the docs)
 	@$(PYTHON_ENV) -m stack.load $(if $(RATE),--rate $(RATE)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(WRITE),--write)
+	@$(if $(WRITE),$(PYTHON_ENV) -m stack.reference)
+
+bench-rules: .venv/ready ## what all rules cost on a real Prometheus with 200 replicas (ten minutes; REPLICAS=50, SECONDS=120, WRITE=1 keeps it for the docs)
+	@$(PYTHON_ENV) -m stack.load.rules $(if $(REPLICAS),--replicas $(REPLICAS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(WRITE),--write)
 	@$(if $(WRITE),$(PYTHON_ENV) -m stack.reference)
 
 bench: .venv/ready ## overhead of the instrumentation, beside the bare calls (PEERS=1: beside other tools, too; WRITE=1 writes docs/overhead.md)

@@ -24,6 +24,7 @@ from stack.chaos import results as chaos_results
 from stack.chaos.rows import ROWS
 from stack.drill import SCENES
 from stack.load import results as load_results
+from stack.load import rules as load_rules
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "reference"
@@ -66,7 +67,7 @@ def pages() -> dict[str, str]:
         "python.md": _python(),
         "drill.md": _drill(),
         "incidents.md": walks.page(drill_results.load()),
-        "../scaling.md": load_results.page(load_results.load()),
+        "../scaling.md": load_results.page(load_results.load()) + load_rules.section(load_rules.load()),
         "../chaos.md": chaos_results.page([(row.name, row.what) for row in ROWS], chaos_results.load()),
     }
     return {name: f"{GENERATED}{text.rstrip()}\n" for name, text in made.items()}

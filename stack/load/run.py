@@ -8,7 +8,7 @@ import platform
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from socketserver import ThreadingMixIn
@@ -47,7 +47,10 @@ def run(
     """
     load = os.getloadavg()[0]
     gauges = [AgentGauge(AGENT, registry=CollectorRegistry(), tools=TOOLS) for _ in range(replicas)]
-    with _served(gauges) as port, _prometheus(replicas, port, folder, programs) as asked:
+    with (
+        served([metrics_wsgi(gauge.registry) for gauge in gauges]) as port,
+        prometheus(replicas, port, folder, programs) as asked,
+    ):
         say(f"{replicas} replicas work for {seconds:.0f} s, {sessions_per_second:.0f} sessions a second together")
         added, elapsed = _work(gauges, sessions_per_second, seconds)
         added.sort()
@@ -77,14 +80,14 @@ def _work(gauges: list[AgentGauge], sessions_per_second: float, seconds: float) 
     while (elapsed := time.monotonic() - begun) < seconds or len(added) < len(gauges):
         if len(added) < elapsed * sessions_per_second:
             started = time.perf_counter()
-            _session(gauges[len(added) % len(gauges)])
+            play_session(gauges[len(added) % len(gauges)])
             added.append(time.perf_counter() - started)
         else:
             time.sleep(0.001)
     return added, time.monotonic() - begun
 
 
-def _session(gauge: AgentGauge) -> None:
+def play_session(gauge: AgentGauge) -> None:
     """One task with one turn, a call of each tool and an answer of the model."""
     with gauge.session() as session, session.task() as task, task.turn():
         for tool in TOOLS:
@@ -104,9 +107,8 @@ class _Quiet(WSGIRequestHandler):
 
 
 @contextlib.contextmanager
-def _served(gauges: list[AgentGauge]) -> Iterator[int]:
-    """The port at which replica number n answers under ``/n``."""
-    apps = [metrics_wsgi(gauge.registry) for gauge in gauges]
+def served(apps: Sequence[Any]) -> Iterator[int]:
+    """The port at which the app of replica number n, one of WSGI, answers under ``/n``."""
 
     def app(environ: dict[str, Any], start_response: Any) -> Any:
         return apps[int(environ["PATH_INFO"].strip("/"))](environ, start_response)
@@ -120,11 +122,15 @@ def _served(gauges: list[AgentGauge]) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _prometheus(replicas: int, port: int, folder: Path, programs: dict[str, Path]) -> Iterator[Prometheus]:
-    """Prometheus on the committed configuration, once it has scraped itself."""
+def prometheus(
+    replicas: int, port: int, folder: Path, programs: dict[str, Path], *, rules: bool = True
+) -> Iterator[Prometheus]:
+    """Prometheus on the committed configuration, once it answers; without the rules where they are not wanted."""
     own = Ports.free().prometheus
     here = replace(DEMO, prometheus=f"http://127.0.0.1:{own}")
     files = config_files(here, render(thresholds.load(), here))
+    if not rules:
+        files = {name: text for name, text in files.items() if not name.startswith("rules/")}
     files["targets/agents.yml"] = yaml.safe_dump(
         [
             {"targets": [f"127.0.0.1:{port}"], "labels": {"__metrics_path__": f"/{number}", "instance": f"{number}"}}

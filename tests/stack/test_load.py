@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agentgauge.ledger.store import LONGEST_WINDOW_DAYS
-from stack.load import results
+from stack.load import results, rules
 from stack.load.results import FLEETS, PEOPLE, SCRAPE_SECONDS, LoadResult
 from stack.load.run import run
 
@@ -87,7 +87,19 @@ def test_results_are_kept_one_for_each_number_of_replicas(tmp_path: Path) -> Non
     assert results.load(file) == [FEW, replace(MANY, missed=3)]
 
 
+def test_what_only_grows_grows_with_the_work_and_gauges_do_not() -> None:
+    """So many replicas cost nothing to play: they are one text."""
+    text = b'# TYPE a_total counter\na_total{agent="a"} 2.0\nb_bucket{le="+Inf"} 3.0\nb_sum 0.0\nc_active 4.0\n'
+    assert rules.grown(text, 1.5).splitlines()[1:] == [
+        b'a_total{agent="a"} 3.0',
+        b'b_bucket{le="+Inf"} 4.5',
+        b"b_sum 0.0",
+        b"c_active 4.0",
+    ]
+
+
 def test_the_page_of_the_docs_is_that_of_the_kept_results() -> None:
-    """`make load WRITE=1` renews both."""
+    """`make load WRITE=1` and `make bench-rules WRITE=1` renew both."""
     text = (Path(__file__).resolve().parents[2] / "docs" / "scaling.md").read_text(encoding="utf-8")
     assert results.page(results.load()).rstrip() in text
+    assert rules.section(rules.load()).rstrip() in text
