@@ -65,7 +65,7 @@ class Conversations:
 
     def _begin_empty(self) -> None:
         self._open: OrderedDict[str, tuple[Session, float]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # not Lock: a signal handler that stops the agent closes all
 
     def _close(self, heard_before: float) -> None:
         over = []

@@ -48,7 +48,7 @@ class TranscriptKeeper:
     """
 
     _waiting: dict[str, Noted]
-    _lock: threading.Lock
+    _lock: threading.RLock  # not Lock: what is collected as garbage meanwhile may cross a limit, and come here, too
 
     def __init__(
         self,
@@ -99,12 +99,12 @@ class TranscriptKeeper:
 
     def _wait_on(self, unwritten: dict[str, Noted]) -> None:
         with self._lock:
-            newer = self._waiting
-            self._waiting = {**unwritten, **newer}
+            for session_id, session in unwritten.items():
+                self._waiting.setdefault(session_id, session)
 
     def _begin_empty(self) -> None:
         self._waiting = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def _transcript(self, session: Noted) -> Transcript:
         notes = session.notes or SessionNotes(lambda: 0.0)

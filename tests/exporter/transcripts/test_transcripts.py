@@ -228,6 +228,17 @@ def test_a_ledger_that_is_away_costs_a_bounded_number_of_transcripts_and_no_exce
     assert len(kept.newest(limit=1000)) == MOST_WAITING
 
 
+def test_a_session_that_is_noted_while_another_is_does_not_wait_for_itself(
+    gauge: AgentGauge, kept: Transcripts
+) -> None:
+    """A stream that is collected as garbage at that moment counts its cost, which may be too much."""
+    assert gauge.transcripts is not None
+    with gauge.transcripts._lock, gauge.session(session_id="s") as session:
+        session.keep_transcript("looping")
+    gauge.refresh_from_ledger()
+    assert [one.session for one in kept.newest()] == ["s"]
+
+
 def test_no_text_of_anybody_is_in_metrics_or_logs(
     gauge: AgentGauge, kept: Transcripts, caplog: pytest.LogCaptureFixture
 ) -> None:
