@@ -15,15 +15,17 @@ from time import monotonic
 from rich.console import Console
 from rich.progress import Progress
 
-from tests.bench import llm_calls, report, scraping, starting, tool_calls, tool_cases
+from tests.bench import growth, llm_calls, plot, report, scraping, starting, tool_calls, tool_cases
 from tests.bench.peers import measure
 from tests.bench.tables import printed
 
-PAGE = Path(__file__).parents[2] / "docs" / "overhead.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE, PICTURE = DOCS / "overhead.md", DOCS / report.PICTURE
 TOOL_ROUNDS = 300
 CASE_ROUNDS = 60
 LLM_ROUNDS = 700
 PEER_ROUNDS = 15
+GROWTH_ROUNDS = 20
 STARTS = 7
 SCRAPES = 30
 REDRAW_SECONDS = 0.5
@@ -44,7 +46,6 @@ def main() -> None:
 
         sync = tool_calls.sync_overheads(TOOL_ROUNDS, steps("tool calls, sync", TOOL_ROUNDS))
         coroutines = tool_calls.async_overheads(TOOL_ROUNDS, steps("tool calls, async", TOOL_ROUNDS))
-        loaded = tool_calls.beside_opentelemetry(CASE_ROUNDS)
         cases, in_workers = (tool_cases.overheads(CASE_ROUNDS, multiprocess=several) for several in (False, True))
         with llm_calls.fake_api() as url:
             events = llm_calls.events_of_a_stream(url)
@@ -57,6 +58,14 @@ def main() -> None:
         alone = starting.start(STARTS, beside_sdk=False, after_round=steps("starts", STARTS))
         beside_sdk = starting.start(STARTS, beside_sdk=True, after_round=steps("starts beside the SDK", STARTS))
         scrape = scraping.scrape(SCRAPES)
+        panels = []
+        if options.write:
+            panels = [
+                growth.by_threads(GROWTH_ROUNDS),
+                growth.by_workers(steps("scrapes", len(growth.WORKERS))),
+                growth.by_users(GROWTH_ROUNDS, steps("ledgers", len(growth.USERS))),
+            ]
+        loaded = tool_calls.beside_opentelemetry(CASE_ROUNDS)  # last: it is loaded from then on
 
     tables = [
         report.tools(sync, coroutines, loaded),
@@ -72,6 +81,7 @@ def main() -> None:
     out.print(report.scrape(scrape))
     if options.write:
         PAGE.write_text(report.page(tables, scrape, load), encoding="utf-8")
+        PICTURE.write_text(plot.svg(panels), encoding="utf-8")
 
 
 class Step:

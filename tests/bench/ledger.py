@@ -29,23 +29,25 @@ DAYS = 28
 WRITTEN_AT_ONCE = 20_000
 ROUNDS = 20
 IN_A_FLUSH = 20
+WORKS = ("flush", "shows what another read", "reads for all, every 5 s", "weeks, once an hour")
 
 
 def main() -> None:
     """Fill a ledger of each size and measure it; a line as soon as it is known."""
     out = Console()
     table = Table(title="CPU of one replica, in ms", title_justify="left", caption_justify="left")
-    for column in ("users", "flush", "shows what another read", "reads for all, every 5 s", "weeks, once an hour"):
+    for column in ("users", *WORKS):
         table.add_column(column, justify="right")
     with tempfile.TemporaryDirectory() as folder:
         for users in USERS:
             with out.status(f"{users:,} users"):
-                table.add_row(f"{users:,}", *(f"{one:.1f}" for one in _measure(Path(folder), users)))
+                table.add_row(f"{users:,}", *(f"{one:.1f}" for one in measured(Path(folder), users).values()))
     table.caption = f"A flush writes {IN_A_FLUSH} users. What takes long is read less often: at most 1/20 of the time."
     out.print(table)
 
 
-def _measure(folder: Path, users: int) -> Iterator[float]:
+def measured(folder: Path, users: int, rounds: int = ROUNDS) -> dict[str, float]:
+    """Milliseconds of each of WORKS in a new ledger of so many users, the median of `rounds`; weeks are read once."""
     now = datetime.now(UTC)
     with closing(Ledger.open(f"sqlite:///{folder / str(users)}.sqlite", now=lambda: now)) as ledger:
         usage = _usage(now, users)
@@ -56,11 +58,10 @@ def _measure(folder: Path, users: int) -> Iterator[float]:
             assert shown is not None
             chosen = [f"user-{number}" for number in range(0, users, users // IN_A_FLUSH)][:IN_A_FLUSH]
             flushed = {(now.date(), user): Usage(1, 1, 0.1, now.timestamp(), now.timestamp()) for user in chosen}
-            yield _milliseconds(lambda: ledger.add_usage(AGENT, flushed))
             shown.refresh()
-            yield _milliseconds(shown.refresh)
-            yield _milliseconds(shown._users.read)
-            yield _milliseconds(shown._read_weeks, rounds=1)
+            works = (lambda: ledger.add_usage(AGENT, flushed), shown.refresh, shown._users.read, shown._read_weeks)
+            turns = (rounds, rounds, rounds, 1)
+            return {name: _milliseconds(work, n) for name, work, n in zip(WORKS, works, turns, strict=True)}
 
 
 def _usage(now: datetime, users: int) -> Iterator[tuple[UserDay, Usage]]:
@@ -72,7 +73,7 @@ def _usage(now: datetime, users: int) -> Iterator[tuple[UserDay, Usage]]:
             yield (day, f"user-{number}"), Usage(1, 3, chance.random(), at.timestamp(), at.timestamp())
 
 
-def _milliseconds(work: Callable[[], object], rounds: int = ROUNDS) -> float:
+def _milliseconds(work: Callable[[], object], rounds: int) -> float:
     """The median."""
     times = []
     for _ in range(rounds):

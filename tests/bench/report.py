@@ -23,11 +23,21 @@ Measured with `make bench PEERS=1 WRITE=1` on {day}: {machine}.
 
 """
 
+PICTURE = "overhead.svg"
+GROWTH = f"""
+## As the work grows
+
+![CPU of a tool call over threads, of a scrape over workers, of the ledger over users]({PICTURE})
+
+A tool call with a session in each thread; a scrape as one of several workers serves it, for all of them; what a replica
+spends on a ledger in SQLite, by users in the last four weeks.
+"""
+
 
 def page(tables: Sequence[Table], scraped: scraping.Scrape, load: float) -> str:
     """docs/overhead.md; `load` is that of the machine at the beginning."""
     head = HEAD.format(day=datetime.now(UTC).date(), machine=machine(load))
-    return head + "\n".join(map(markdown, tables)) + f"\n## Scrape\n\n{scrape(scraped)}\n"
+    return head + "\n".join(map(markdown, tables)) + f"\n## Scrape\n\n{scrape(scraped)}\n{GROWTH}"
 
 
 def machine(load: float) -> str:

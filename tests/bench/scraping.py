@@ -28,7 +28,7 @@ def scrape(rounds: int) -> Scrape:
     """Render the metrics of an agent with seven tools and three models that has been at work."""
     registry = CollectorRegistry()
     gauge = AgentGauge("bench", tools=TOOLS, models=MODELS, registry=registry)
-    _work(gauge)
+    work(gauge)
     seconds = float("inf")
     text = b""
     for _ in range(rounds):
@@ -39,7 +39,8 @@ def scrape(rounds: int) -> Scrape:
     return Scrape(seconds, series, len(text))
 
 
-def _work(gauge: AgentGauge) -> None:
+def work(gauge: AgentGauge) -> None:
+    """A session with each tool and each model, once with success and once without."""
     with gauge.session(user_id="rep-1") as session, session.task() as task, task.turn():
         for tool in TOOLS:
             with gauge.tool_call(tool):

@@ -14,7 +14,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import thread_time
 
@@ -41,11 +41,14 @@ class Case:
     threads: int = 1
 
 
-def overheads(rounds: int, *, multiprocess: bool) -> Overheads:
-    """Measure in a fresh process, the fastest of `rounds` rounds; `multiprocess` as one of several workers."""
+def overheads(rounds: int, *, multiprocess: bool, threads: int = 0) -> Overheads:
+    """Measure in a fresh process, the fastest of `rounds` rounds; `multiprocess` as one of several workers.
+
+    With `threads`, only calls from so many threads at once.
+    """
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, **({"PROMETHEUS_MULTIPROC_DIR": folder} if multiprocess else {})}
-        command = [sys.executable, "-m", "tests.bench.tool_cases", str(rounds)]
+        command = [sys.executable, "-m", "tests.bench.tool_cases", str(rounds), str(threads)]
         output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
     measured: Overheads = json.loads(output)
     return measured
@@ -115,6 +118,11 @@ def _nanoseconds(case: Case, tool: Callable[[str], object]) -> float:
 def main() -> None:
     """Measure, and print it as JSON."""
     with _cases() as cases:
+        if threads := int(sys.argv[2]):
+            several = [case for case in cases if case.threads > 1]
+            cases = [
+                replace(one, name=one.name.replace(str(THREADS), str(threads)), threads=threads) for one in several
+            ]
         fastest = {case.name: [float("inf"), float("inf")] for case in cases}
         for _ in range(int(sys.argv[1])):
             for case in cases:
