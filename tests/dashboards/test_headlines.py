@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from starlette.testclient import TestClient
 
 from agentgauge import metrics
@@ -57,6 +58,15 @@ def test_what_fails_now_is_red_though_the_hour_was_good(preview: TestClient) -> 
     shown = _values(preview, "Tasks completed")
     assert {name: value["colour"] for name, value in shown.items()} == {"5 min": RED, "1 h": GREEN, "24 h": GREEN}
     assert 35 < float(shown["5 min"]["text"].removesuffix(" %")) < 45
+
+
+def test_the_link_of_a_panel_opens_its_query_in_prometheus(preview: TestClient) -> None:
+    """At an address that every version has a page for: Debian's 2.42 leads on to /classic/graph, 3 to /query."""
+    panel = next(panel for panel in GENERATED[links.OVERVIEW]["panels"] if panel["title"] == "Tasks completed")
+    link = preview.get(f"/panel/{links.OVERVIEW}/{panel['id']}").json()["query"]
+    page = requests.get(link, timeout=60)
+    assert (page.status_code, "g0.expr" in page.url) == (200, True)
+    assert page.headers["content-type"].startswith("text/html")
 
 
 def test_what_did_not_happen_has_no_number(preview: TestClient) -> None:

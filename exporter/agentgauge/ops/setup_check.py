@@ -245,7 +245,11 @@ def check_prometheus(prometheus: Prometheus, agents: Collection[str], alerts: Co
             "every alert is loaded",
             f"{', '.join(absent)}: run `agentgauge bundle DIR`, and name DIR/rules/*.yml under rule_files",
         ),
-        _one(not broken, "every rule can be evaluated", f"{', '.join(sorted(broken))}: see lastError at /rules"),
+        _one(
+            not broken,
+            "every rule can be evaluated",
+            f"{', '.join(sorted(broken))}: see lastError at /api/v1/rules of Prometheus",
+        ),
         _one(bool(managers), "Prometheus has an Alertmanager", "name it under alerting in prometheus.yml"),
     ]
 
