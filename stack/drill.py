@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import subprocess
 import sys
 import tempfile
@@ -45,6 +46,15 @@ STACKS = 3
 """So many at a time keep two cores busy, and no busier."""
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Mended:
+    """What `agentgauge incident` did: the seconds until the alert was over, the branch it took, what it ran."""
+
+    seconds: float
+    mitigation: str
+    commands: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -275,8 +285,8 @@ def _drill(layout: Layout, drill: Drill, say: Say) -> DrillResult:
         called_off = not happens_by_itself and _is_called_off(layout, drill.alert)
         heartbeat = drill.alert in WAY_OF_PAGES and _heard_since(layout, in_force)
         mended, mended_at = time.monotonic(), _now()
-        to_mended = None if drill.by_hand else _mended_by_runbook(layout, drill.alert, page["runbook_url"], say)
-        if to_mended is None:
+        by_runbook = None if drill.by_hand else _mended_by_runbook(layout, drill.alert, page["runbook_url"], say)
+        if by_runbook is None:
             mended, mended_at = time.monotonic(), _now()
     if not drill.by_hand:
         causes.switch_back(layout)
@@ -288,7 +298,9 @@ def _drill(layout: Layout, drill: Drill, say: Say) -> DrillResult:
         noise - drill.also,
         runbook_answers,
         resolves=not happens_by_itself,
-        seconds_to_mended=to_mended,
+        seconds_to_mended=by_runbook.seconds if by_runbook else None,
+        mitigation=by_runbook.mitigation if by_runbook else "",
+        commands=by_runbook.commands if by_runbook else (),
         expected=noise & drill.also,
         by_hand=drill.by_hand,
     )
@@ -305,8 +317,8 @@ def _drill(layout: Layout, drill: Drill, say: Say) -> DrillResult:
     return replace(result, seconds_to_resolved=to_resolved, called_off=called_off, late=late, heartbeat=heartbeat)
 
 
-def _mended_by_runbook(layout: Layout, alert: str, link: str, say: Say) -> float | None:
-    """Seconds that `agentgauge incident` took on the link of the page, unaided; None if it did not mend it."""
+def _mended_by_runbook(layout: Layout, alert: str, link: str, say: Say) -> Mended | None:
+    """What `agentgauge incident` did with the link of the page, unaided; None if it did not mend it."""
     began = time.monotonic()
     command = [sys.executable, "-m", "agentgauge", "incident", link, f"--prometheus={layout.prometheus}", "--yes"]
     command += [f"--speed={layout.speed:g}", f"--patience={RESOLVED_SECONDS / 60:g}"]
@@ -315,10 +327,16 @@ def _mended_by_runbook(layout: Layout, alert: str, link: str, say: Say) -> float
     seconds = time.monotonic() - began
     if done.returncode == 0 and "\nmended after " in done.stdout:
         say(f"{alert}: mended by its runbook after {seconds:.0f} s")
-        return seconds
+        return Mended(seconds, *what_was_run(done.stdout))
     said = "\n".join(f"    {line}" for line in (done.stdout + done.stderr).splitlines())
     say(f"{alert}: NOT MENDED by its runbook:\n{said}")
     return None
+
+
+def what_was_run(said: str) -> tuple[str, tuple[str, ...]]:
+    """The branch of the runbook and the commands, from what `agentgauge incident` said."""
+    branch = re.search(r"^m(itigation \d+(?: of \w+)?): ", said, re.MULTILINE)
+    return f"M{branch[1]}" if branch else "", tuple(re.findall(r"^\$ (.*)$", said, re.MULTILINE))
 
 
 def _is_called_off(layout: Layout, alert: str) -> bool:

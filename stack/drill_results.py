@@ -23,7 +23,8 @@ class DrillResult:
     the cause went on. ``resolves`` is False where the alert looks back over days: nobody waits for that to end.
     ``heartbeat`` is True if the dead-man switch went on hearing while the way of the pages was broken.
     ``seconds_to_mended`` is how long `agentgauge incident` took from the page until the alert was over, unless it is
-    mended ``by_hand``.
+    mended ``by_hand``; ``mitigation`` is the branch of the runbook that it took, ``commands`` what it ran. Both are
+    empty for a row that was played before they were kept.
     """
 
     alert: str
@@ -39,6 +40,13 @@ class DrillResult:
     seconds_to_mended: float | None = None
     by_hand: str = ""
     expected: frozenset[str] = frozenset()
+    mitigation: str = ""
+    commands: tuple[str, ...] = ()
+
+    @property
+    def how(self) -> str:
+        """How it was mended, as Markdown: the branch that was taken, and each command; empty if that is not known."""
+        return self.mitigation and f"{self.mitigation}: {', '.join(f'`{command}`' for command in self.commands)}"
 
     @property
     def passed(self) -> bool:
@@ -87,7 +95,7 @@ def load(file: Path = FILE) -> dict[str, DrillResult]:
     results = {}
     for row in rows:
         values: dict[str, Any] = {name: frozenset(value) if name in sets else value for name, value in row.items()}
-        results[row["alert"]] = DrillResult(**values)
+        results[row["alert"]] = DrillResult(**{**values, "commands": tuple(row.get("commands", ()))})
     return results
 
 
@@ -121,14 +129,14 @@ _HEAD = (
     "it plays.",
     "",
     '"Mended by its runbook": `agentgauge incident` was given the link on the page, walked through the runbook and ran',
-    "its command, unaided; the seconds are from the page until the alert was over. A row passes if the expected page",
-    "came, no other did beyond those named here, it was not called off while the cause went on, it ended, and nothing",
-    "paged after the mending.",
+    "its command, unaided; the seconds are from the page until the alert was over, and what it ran is beside them. A",
+    "row passes if the expected page came, no other did beyond those named here, it was not called off while the cause",
+    "went on, it ended, and nothing paged after the mending.",
     "",
 )
 _COLUMNS = (
-    "| alert | cause | page after | mended by its runbook after | all-clear after the mending | also paged | |",
-    "|---|---|---|---|---|---|---|",
+    "| alert | cause | page after | mended by its runbook after | by | all-clear after the mending | also paged | |",
+    "|---|---|---|---|---|---|---|---|",
 )
 
 
@@ -141,10 +149,11 @@ def _rows(rows: Sequence[tuple[str, str]], results: dict[str, DrillResult]) -> I
     for alert, what in rows:
         one = results.get(alert)
         if one is None:
-            yield f"| `{alert}` | {what} | | | | | not played yet |"
+            yield f"| `{alert}` | {what} | | | | | | not played yet |"
             continue
         others = ", ".join(f"`{name}`" for name in sorted(one.noise | one.late | one.expected)) or "–"
-        cells = (_to_page(one), _mended(one), _resolved(one), others, "passed" if one.passed else "**failed**")
+        passed = "passed" if one.passed else "**failed**"
+        cells = (_to_page(one), _mended(one), one.how or "–", _resolved(one), others, passed)
         yield f"| `{alert}` | {one.what} | " + " | ".join(_without_colour(cell) for cell in cells) + " |"
 
 

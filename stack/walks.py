@@ -34,6 +34,9 @@ WALKS = (
     Walk("The model's provider is overloaded", "AgentLLMErrorsHigh"),
     Walk("Tasks fail since the last change", "AgentTaskCompletionLow"),
     Walk("Nobody decides what waits for approval", "AgentApprovalQueueStalled"),
+    Walk("One tool fails now and then", "AgentToolSuccessRateLow"),
+    Walk("The model has been withdrawn", "AgentModelGone"),
+    Walk("A new version fails its evaluation", "AgentEvalRegression"),
 )
 
 
@@ -41,7 +44,7 @@ def page(results: Mapping[str, DrillResult]) -> str:
     """The page as Markdown; ``results`` are those of the drill, by alert."""
     parts = [*_HEAD, *_COLUMNS, *(_row(walk, results.get(walk.alert)) for walk in WALKS)]
     for walk in WALKS:
-        parts += ["", f"## {walk.title}", "", *_walk(walk)]
+        parts += ["", f"## {walk.title}", "", *_walk(walk, results.get(walk.alert))]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
 
 
@@ -49,8 +52,9 @@ _HEAD = (
     "# From the page to mended",
     "",
     "What goes wrong most often with an agent, each walked from its page to its end by what the runbook says, and by",
-    "nothing else. The first six are the operations symptoms that the bundle answers. To walk one yourself, start the",
-    "demo (`make up`), put the fault in, and give the link on the page to `agentgauge incident`:",
+    "nothing else. The first six are the operations symptoms that the bundle answers, the others are incidents beside",
+    "them. To walk one yourself, start the demo (`make up`), put the fault in, and give the link on the page to",
+    "`agentgauge incident`:",
     "",
     "```sh",
     "python -m sample_agent fault inject crm-outage",
@@ -85,7 +89,7 @@ def _minutes(seconds: float | None, speed: float) -> str:
     return "not measured" if seconds is None else f"{math.ceil(seconds * speed / 60)} min"
 
 
-def _walk(walk: Walk) -> Iterator[str]:
+def _walk(walk: Walk, result: DrillResult | None) -> Iterator[str]:
     book, (_, drill) = runbook(walk.alert), _drill_of(walk)
     yield f"`{walk.alert}`: {book.summary} The drill causes it by: {drill.what}."
     yield ""
@@ -96,6 +100,8 @@ def _walk(walk: Walk) -> Iterator[str]:
     yield "and, by what the answers are, it mends:"
     yield ""
     yield from _mitigations(book)
+    if result is not None and result.how:
+        yield f"In the drill the answers led to {result.how[0].lower()}{result.how[1:]}."
 
 
 def _mitigations(book: Runbook) -> Iterator[str]:

@@ -9,11 +9,11 @@ import pytest
 
 from alerts.catalog import ALERTS
 from stack import causes, drill_results
-from stack.drill import SCENES, chosen
+from stack.drill import SCENES, chosen, what_was_run
 from stack.drill_results import DrillResult
 
 FINE = DrillResult("AgentSessionLooping", "fault looping", 9.0, runbook_answers=True, seconds_to_resolved=30.0)
-FINE = replace(FINE, seconds_to_mended=40.0)
+FINE = replace(FINE, seconds_to_mended=40.0, mitigation="Mitigation 1", commands=("end it",))
 OTHER = frozenset({"AgentLatencySpike"})
 
 
@@ -80,6 +80,13 @@ def test_the_page_says_of_each_drill_how_it_went() -> None:
     missed = DrillResult("AgentLatencySpike", "slow", None)
     page = drill_results.page(rows, {FINE.alert: FINE, "AgentLatencySpike": missed})
     assert "3 drills: 1 passed, 1 of them mended by following the runbook unaided." in page
-    assert "| `AgentSessionLooping` | fault looping | 9 s | 40 s | 30 s | – | passed |" in page
-    assert "| `AgentLatencySpike` | slow | MISSED | NOT MENDED | NOT RESOLVED | – | **failed** |" in page
-    assert "| `AgentGone` | lost | | | | | not played yet |" in page
+    assert "| `AgentSessionLooping` | fault looping | 9 s | 40 s | Mitigation 1: `end it` | 30 s | – | passed |" in page
+    assert "| `AgentLatencySpike` | slow | MISSED | NOT MENDED | – | NOT RESOLVED | – | **failed** |" in page
+    assert "| `AgentGone` | lost | | | | | | not played yet |" in page
+
+
+def test_the_branch_and_the_commands_are_those_that_the_incident_showed() -> None:
+    """Of its own runbook, or of another one that it led to."""
+    said = "mitigation 2 of AgentLLMErrorsHigh: Another.\n    ops use-model x\n$ ops use-model x\nmended after 3 s\n"
+    assert what_was_run(said) == ("Mitigation 2 of AgentLLMErrorsHigh", ("ops use-model x",))
+    assert what_was_run("mitigation 1: Wait.\n")[0] == "Mitigation 1"

@@ -24,9 +24,10 @@ def test_a_walk_was_played_to_its_end_by_the_text_of_its_runbook_alone(walk: Wal
     assert result.seconds_to_mended is not None
 
 
-def test_each_of_the_six_symptoms_is_walked() -> None:
-    """They are what the bundle promises to answer."""
+def test_the_six_symptoms_and_six_incidents_are_walked() -> None:
+    """They are what the bundle promises to answer, and what goes wrong beside them."""
     assert len({walk.symptom for walk in WALKS} - {""}) == 6
+    assert len([walk for walk in WALKS if not walk.symptom]) == 6
 
 
 @pytest.mark.parametrize("walk", EACH)
