@@ -73,10 +73,10 @@ def fill(template: str, **values: object) -> str:
 def narrowed(query: str, matcher: str) -> str:
     """The query with one more matcher in every selector: each public metric and each recording rule."""
 
-    def narrow(found: re.Match[str]) -> str:
-        name, inside = found["name"], (found["inside"] or "").strip()
+    def narrow(match: re.Match[str]) -> str:
+        name, inside = match["name"], (match["inside"] or "").strip()
         if name is None or (":" not in name and not _is_metric(name)):
-            return found[0]
+            return match[0]
         return f"{name}{{{f'{inside}, {matcher}' if inside else matcher}}}"
 
     return _NAME_AND_MATCHERS.sub(narrow, query)
@@ -92,14 +92,14 @@ def _is_metric(name: str) -> bool:
 
 def metrics_named(query: str) -> list[MetricSpec]:
     """The public metrics whose series a query names, each once, in order."""
-    found: dict[str, MetricSpec] = {}
+    specs: dict[str, MetricSpec] = {}
     for word in re.findall(r"\bagent_[a-z0-9_]+(?![a-z0-9_:])", re.sub(r'"[^"]*"', '""', query)):
         try:
             spec = metrics.by_name(word)
         except KeyError:
             continue
-        found[spec.name] = spec
-    return list(found.values())
+        specs[spec.name] = spec
+    return list(specs.values())
 
 
 def _series(hole: str) -> str:

@@ -131,24 +131,24 @@ class _Alert:
     def once_firing(self) -> str:
         """Its query on the assumption that it fires already; empty if it does not ask."""
 
-        def assume(found: re.Match[str]) -> str:
-            if _names(found[1]) != {self.rule.name}:
-                return found[0]
-            if 'alertstate="firing"' not in found[1]:
+        def assume(match: re.Match[str]) -> str:
+            if _names(match[1]) != {self.rule.name}:
+                return match[0]
+            if 'alertstate="firing"' not in match[1]:
                 raise PrometheusError(f"{self.rule.name} asks for its own ALERTS, and not for those that fire")
-            return f"{ASSUMED}{{{found[1]}}}"
+            return f"{ASSUMED}{{{match[1]}}}"
 
         query = _ALERTS.sub(assume, self.rule.query)
         return query if query != self.rule.query else ""
 
 
 def _names(matchers: str) -> set[str]:
-    found = _NAME.search(matchers)
-    if not found:
+    match = _NAME.search(matchers)
+    if not match:
         raise PrometheusError(
             f"a rule reads ALERTS{{{matchers}}}, whose alertname is not given: name the alerts it reads"
         )
-    return set(found[1].split("|"))
+    return set(match[1].split("|"))
 
 
 @dataclass

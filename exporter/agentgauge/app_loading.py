@@ -49,18 +49,18 @@ def load_app(spec: str, folder: Path | None = None) -> AgentApp:
     for place in () if folder is None else (folder / "src", folder):
         if place.is_dir() and str(place) not in sys.path:
             sys.path.insert(0, str(place))
-    found: Any = _imported(module_name, spec)
+    target: Any = _imported(module_name, spec)
     for name in attribute.split("."):
-        if not hasattr(found, name):
+        if not hasattr(target, name):
             raise AppError(f"{module_name} has no attribute {attribute!r}; check {spec!r}")
-        found = getattr(found, name)
-    if not isinstance(found, AgentApp) and callable(found):
-        found = found()
-    if not isinstance(found, AgentApp):
+        target = getattr(target, name)
+    if not isinstance(target, AgentApp) and callable(target):
+        target = target()
+    if not isinstance(target, AgentApp):
         raise AppError(
-            f"{spec!r} is of the type {type(found).__name__}; it must be an AgentApp or a function that returns one"
+            f"{spec!r} is of the type {type(target).__name__}; it must be an AgentApp or a function that returns one"
         )
-    return found
+    return target
 
 
 def _imported(module_name: str, spec: str) -> Any:

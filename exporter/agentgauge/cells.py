@@ -149,11 +149,11 @@ class SharedCells:
         """See Cells."""
         with self._lock:
             self._open()
-            found = self._keys.get((kind, key))
-            if found is None:
-                found = self._keys[kind, key] = self._files[kind].append(key)
+            cell = self._keys.get((kind, key))
+            if cell is None:
+                cell = self._keys[kind, key] = self._files[kind].append(key)
                 self._look()
-            return found
+            return cell
 
     def add(self, cell: int, amount: float) -> None:
         """See Cells."""

@@ -255,16 +255,16 @@ class Instruments:
         return built
 
     def _child(self, spec: MetricSpec, values: tuple[str, ...]) -> Any:
-        found = self._children.get((spec.name, *values))
-        if found is not None:
-            return found
+        child = self._children.get((spec.name, *values))
+        if child is not None:
+            return child
         folded = tuple(self._bounds.fold(spec, label, value) for label, value in zip(spec.labels, values, strict=True))
         # Keyed by the folded values only, so that hallucinated names cannot grow the cache.
         key = (spec.name, *folded)
-        found = self._children.get(key)
-        if found is None:
-            found = self._children[key] = self._objects[spec.name].labels(self._agent, *folded)
-        return found
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = self._objects[spec.name].labels(self._agent, *folded)
+        return child
 
     def _create_overflow_series(self) -> None:
         for spec, label in metrics.OPEN_LABELS:

@@ -86,8 +86,8 @@ async def run_tool(name: str, arguments: Mapping[str, Any], crm: Crm, faults: Fa
     of a fault in force.
     """
     tool = TOOLS_BY_NAME[name]
-    found = await execute(tool, check(tool, arguments), crm, faults)
-    return merge(found) if tool.by_account else found
+    answer = await execute(tool, check(tool, arguments), crm, faults)
+    return merge(answer) if tool.by_account else answer
 
 
 async def execute(tool: SalesTool, arguments: Mapping[str, Any], crm: Crm, faults: FaultFile) -> Any:
@@ -97,12 +97,12 @@ async def execute(tool: SalesTool, arguments: Mapping[str, Any], crm: Crm, fault
         await asyncio.sleep(fault.delay_seconds)
         if fault.error:
             raise fault.error
-    found = await tool.run(crm, **arguments)
+    answer = await tool.run(crm, **arguments)
     if fault is None:
-        return found
+        return answer
     if not tool.by_account:
-        return spoiled(found, fault)
-    return {name: one if isinstance(one, BaseException) else spoiled(one, fault) for name, one in found.items()}
+        return spoiled(answer, fault)
+    return {name: one if isinstance(one, BaseException) else spoiled(one, fault) for name, one in answer.items()}
 
 
 def merge(answers: Answers) -> Result:
@@ -113,11 +113,11 @@ def merge(answers: Answers) -> Result:
     failed = {asked: answer for asked, answer in answers.items() if isinstance(answer, BaseException)}
     if failed and len(failed) == len(answers):
         raise next(iter(failed.values()))
-    found = [answer for answer in answers.values() if not isinstance(answer, BaseException)]
-    accounts = {account["name"]: account for part in found for account in part["accounts"]}
-    result = {key: value for part in found for key, value in part.items()}
+    parts = [answer for answer in answers.values() if not isinstance(answer, BaseException)]
+    accounts = {account["name"]: account for part in parts for account in part["accounts"]}
+    result = {key: value for part in parts for key, value in part.items()}
     result["accounts"] = [accounts[name] for name in sorted(accounts)]
-    result["not_found"] = [name for part in found for name in part["not_found"]]
+    result["not_found"] = [name for part in parts for name in part["not_found"]]
     if failed:
         result["failed"] = {asked: f"{type(error).__name__}: {error}" for asked, error in failed.items()}
     return result
@@ -137,8 +137,8 @@ async def search_crm_contacts(crm: Crm, *, accounts: Sequence[str]) -> Answers:
     """Return each account with the people there."""
 
     def look_up() -> Answers:
-        found = crm.accounts(accounts)
-        people = _by_account(crm.contacts(_ids(found)))
+        rows = crm.accounts(accounts)
+        people = _by_account(crm.contacts(_ids(rows)))
 
         def record(account: Row) -> Result:
             return {
@@ -146,7 +146,7 @@ async def search_crm_contacts(crm: Crm, *, accounts: Sequence[str]) -> Answers:
                 "contacts": [_pick(person, "name", "role", "email") for person in people[account["id"]]],
             }
 
-        return _answers(accounts, found, record)
+        return _answers(accounts, rows, record)
 
     return await asyncio.to_thread(look_up)
 
@@ -155,8 +155,8 @@ async def get_deal_history(crm: Crm, *, accounts: Sequence[str]) -> Answers:
     """Return each account's deals, the ARR of the won ones, the next renewal date and recent notes."""
 
     def look_up() -> Answers:
-        found = crm.accounts(accounts)
-        deals, notes = _by_account(crm.deals(_ids(found))), _by_account(crm.notes(_ids(found)))
+        rows = crm.accounts(accounts)
+        deals, notes = _by_account(crm.deals(_ids(rows))), _by_account(crm.notes(_ids(rows)))
 
         def record(account: Row) -> Result:
             won = [deal for deal in deals[account["id"]] if deal["stage"] == "closed_won"]
@@ -171,7 +171,7 @@ async def get_deal_history(crm: Crm, *, accounts: Sequence[str]) -> Answers:
                 "notes": [_pick(note, "kind", "text", "created_at") for note in notes[account["id"]][:5]],
             }
 
-        return _answers(accounts, found, record)
+        return _answers(accounts, rows, record)
 
     return await asyncio.to_thread(look_up)
 
@@ -186,8 +186,8 @@ async def search_emails(crm: Crm, *, accounts: list[str], words: str, limit: int
     """Return the latest e-mails with these accounts, newest first."""
 
     def look_up() -> Result:
-        found = crm.accounts(accounts)
-        names = {account["id"]: account["name"] for account in found}
+        rows = crm.accounts(accounts)
+        names = {account["id"]: account["name"] for account in rows}
         return {
             "emails": [
                 {
@@ -196,7 +196,7 @@ async def search_emails(crm: Crm, *, accounts: list[str], words: str, limit: int
                 }
                 for email in crm.emails(list(names), words, limit)
             ],
-            "not_found": _missing(accounts, found),
+            "not_found": _missing(accounts, rows),
         }
 
     return await asyncio.to_thread(look_up)
@@ -246,13 +246,13 @@ async def update_crm(crm: Crm, *, account: str, kind: str, text: str) -> Result:
     """Write a note, a next step or a risk on an account."""
 
     def write() -> Result:
-        found = _distinct(crm.accounts([account]))
-        if len(found) != 1:
-            raise ToolInputError(f"update_crm: account: {len(found)} accounts answer to {account!r}")
-        note_id = crm.add_note(found[0]["id"], kind, text)
+        matching = _distinct(crm.accounts([account]))
+        if len(matching) != 1:
+            raise ToolInputError(f"update_crm: account: {len(matching)} accounts answer to {account!r}")
+        note_id = crm.add_note(matching[0]["id"], kind, text)
         return {
             "note_id": note_id,
-            "account": found[0]["name"],
+            "account": matching[0]["name"],
             "kind": kind,
             "text": text,
             "status": "saved",
@@ -261,12 +261,12 @@ async def update_crm(crm: Crm, *, account: str, kind: str, text: str) -> Result:
     return await asyncio.to_thread(write)
 
 
-def _answers(names: Iterable[str], found: Sequence[Row], record: Callable[[Row], Result]) -> Answers:
+def _answers(names: Iterable[str], rows: Sequence[Row], record: Callable[[Row], Result]) -> Answers:
     """Return what was found for each name; odd data on one account takes down no other."""
     answers: dict[str, Result | BaseException] = {}
     for name in names:
         try:
-            accounts = [record(account) for account in found if account["asked"] == name]
+            accounts = [record(account) for account in rows if account["asked"] == name]
             answers[name] = {"accounts": accounts, "not_found": [] if accounts else [name]}
         except (TypeError, ValueError) as error:
             answers[name] = SchemaMismatch(f"the CRM's data on {name} cannot be read: {error}")
@@ -286,8 +286,8 @@ def _distinct(accounts: Iterable[Row]) -> list[Row]:
     return list({account["id"]: account for account in accounts}.values())
 
 
-def _missing(names: Iterable[str], found: Iterable[Row]) -> list[str]:
-    answered = {account["asked"] for account in found}
+def _missing(names: Iterable[str], rows: Iterable[Row]) -> list[str]:
+    answered = {account["asked"] for account in rows}
     return [name for name in names if name not in answered]
 
 

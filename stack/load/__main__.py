@@ -28,17 +28,17 @@ def main(
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
-    found = []
+    measured = []
     try:
         programs = binaries.ensure(HOME, say)
         for number in replicas or (20, 200):
             with tempfile.TemporaryDirectory(prefix="agentgauge-load-") as folder:
-                found.append(run(number, rate, seconds, Path(folder), programs, say))
+                measured.append(run(number, rate, seconds, Path(folder), programs, say))
             if write:
-                results.keep(found[-1])
+                results.keep(measured[-1])
     except StackError as error:
         sys.exit(f"error: {error}")
-    say(results.page(found))
+    say(results.page(measured))
 
 
 if __name__ == "__main__":

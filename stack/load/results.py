@@ -51,8 +51,8 @@ def load(file: Path = FILE) -> list[LoadResult]:
 def keep(result: LoadResult, file: Path = FILE) -> None:
     """Put a result in the place of the earlier one for as many replicas."""
     others = [one for one in load(file) if one.replicas != result.replicas]
-    found = sorted([*others, result], key=lambda one: one.replicas)
-    file.write_text(json.dumps([asdict(one) for one in found], indent=2) + "\n", encoding="utf-8")
+    kept = sorted([*others, result], key=lambda one: one.replicas)
+    file.write_text(json.dumps([asdict(one) for one in kept], indent=2) + "\n", encoding="utf-8")
 
 
 @dataclass(frozen=True)

@@ -134,8 +134,8 @@ class _Run:
         before = kept.end(result.session_id) or {}
         now: dict[str, TokenUsage] = {}
         since: dict[str, tuple[TokenUsage, str | None]] = {}
-        for model, told in (result.model_usage or {}).items():
-            counts: Mapping[str, Any] = told  # type: ignore[assignment]  # a TypedDict is a mapping of anything
+        for model, usage in (result.model_usage or {}).items():
+            counts: Mapping[str, Any] = usage  # type: ignore[assignment]  # a TypedDict is a mapping of anything
             tokens: dict[str, Any] = {kind: counts.get(name) or 0 for kind, name in _KINDS.items()}
             now[model] = TokenUsage(**tokens)
             earlier = before.get(model, TokenUsage())

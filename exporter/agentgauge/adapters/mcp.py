@@ -178,5 +178,5 @@ class _Watch:
 
 def _is_error(result: Any) -> bool:
     """A server says in the answer that a tool failed: on the way out as JSON, and at the client as an object."""
-    told = result.get("isError") if isinstance(result, Mapping) else getattr(result, "is_error", None)
-    return bool(told)
+    is_error = result.get("isError") if isinstance(result, Mapping) else getattr(result, "is_error", None)
+    return bool(is_error)

@@ -205,8 +205,8 @@ class Supervisor:
         if call.id in recorded and action is None:
             return CallOutcome(call.id, call.tool, "failed", UNRECORDED)
         if ruling.disposition == "suggested":
-            told = SUGGESTED if self.autonomy.real_actions is None else WATCHES
-            return CallOutcome(call.id, call.tool, "refused", told, None if action is None else action.id)
+            explanation = SUGGESTED if self.autonomy.real_actions is None else WATCHES
+            return CallOutcome(call.id, call.tool, "refused", explanation, None if action is None else action.id)
         if ruling.disposition == "denied":
             return CallOutcome(call.id, call.tool, "refused", f"denied by the policy: {ruling.why}")
         if action is None:

@@ -31,18 +31,18 @@ def behind(seen: Seen) -> list[Transcript]:
         if app.name != seen.agent:
             return []
         with opened_ledger(app) as ledger:
-            found = Transcripts(ledger, app.name).newest(sought.cause)
+            transcripts = Transcripts(ledger, app.name).newest(sought.cause)
     except (AppError, LedgerError, SQLAlchemyError):  # the incident is there without it
         return []
-    return [one for one in found if sought.reason is None or rated_down([one], sought.reason)][:MOST]
+    return [one for one in transcripts if sought.reason is None or rated_down([one], sought.reason)][:MOST]
 
 
-def lines(seen: Seen, found: list[Transcript]) -> list[str]:
+def lines(seen: Seen, transcripts: list[Transcript]) -> list[str]:
     """The answers that were rated down, with the age of their data; of other causes, the sessions and the command."""
-    if not found:
+    if not transcripts:
         return []
     sought = OF_ALERTS[seen.alert]
     if sought.cause == "thumbs_down":
-        return [line for one in rated_down(found, sought.reason)[:MOST] for line in answer_lines(*one)]
-    sessions = [f"{one.session} ({why(one.occasions[-1])})" for one in found]
+        return [line for one in rated_down(transcripts, sought.reason)[:MOST] for line in answer_lines(*one)]
+    sessions = [f"{one.session} ({why(one.occasions[-1])})" for one in transcripts]
     return [f"conversations: {', '.join(sessions)}; `agentgauge transcripts show SESSION` prints one"]

@@ -44,7 +44,7 @@ def list_(
     named = next((one for one in TRANSCRIPT_CAUSES if one == cause), None)
     app = agent()
     with opened_ledger(app) as ledger:
-        found = Transcripts(ledger, app.name).newest(named, limit=newest)
+        transcripts = Transcripts(ledger, app.name).newest(named, limit=newest)
     rows = [
         {
             "session": one.session,
@@ -58,7 +58,7 @@ def list_(
             "cost_usd": one.cost_usd,
             "text": one.text,
         }
-        for one in found
+        for one in transcripts
     ]
     columns = [
         Column("session", "session"),
@@ -117,12 +117,12 @@ def answers(
 
     app = agent()
     with opened_ledger(app) as ledger:
-        found = rated_down(Transcripts(ledger, app.name).newest("thumbs_down", limit=1_000), reason)[:newest]
+        occasions = rated_down(Transcripts(ledger, app.name).newest("thumbs_down", limit=1_000), reason)[:newest]
     if as_json:
-        print_json([{"session": session, **asdict(occasion)} for session, occasion in found])
-    elif not found:
+        print_json([{"session": session, **asdict(occasion)} for session, occasion in occasions])
+    elif not occasions:
         say(f"no answer of {app.name} that users rated down is kept; `agentgauge transcripts list` shows what is")
-    for session, occasion in [] if as_json else found:
+    for session, occasion in [] if as_json else occasions:
         say(*answer_lines(session, occasion), "")
 
 

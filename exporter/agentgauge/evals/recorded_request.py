@@ -55,26 +55,26 @@ class RecordedRequest:
 
     def differences(self, other: RecordedRequest) -> list[str]:
         """In what ``other`` differs, most important first, a phrase each; empty if in nothing that is kept."""
-        found = []
+        differences = []
         if self.model != other.model:
-            found.append(f"model {self.model} → {other.model}")
+            differences.append(f"model {self.model} → {other.model}")
         if self.prompt != other.prompt:
             changes = difflib.unified_diff(self.prompt.splitlines(), other.prompt.splitlines(), lineterm="", n=0)
             lines = [line for line in changes if line[:3] not in ("---", "+++") and line[:2] != "@@"]
-            found.append(f"system prompt: {' / '.join(lines[:4])}{' …' if len(lines) > 4 else ''}")
+            differences.append(f"system prompt: {' / '.join(lines[:4])}{' …' if len(lines) > 4 else ''}")
         for name in sorted({*self.tools, *other.tools}):
             if self.tools.get(name) != other.tools.get(name):
                 what = "new" if name not in self.tools else "gone" if name not in other.tools else "changed"
-                found.append(f"tool {name} {what}")
+                differences.append(f"tool {name} {what}")
         if self.messages != other.messages:
             same = sum(1 for one, two in zip(self.messages, other.messages, strict=False) if one == two)
-            found.append(
+            differences.append(
                 f"messages: {same} of {len(other.messages)} as recorded, where there were {len(self.messages)}"
             )
         for name in sorted({*self.settings, *other.settings}):
             if self.settings.get(name) != other.settings.get(name):
-                found.append(f"{name} {self.settings.get(name, 'absent')} → {other.settings.get(name, 'absent')}")
-        return found
+                differences.append(f"{name} {self.settings.get(name, 'absent')} → {other.settings.get(name, 'absent')}")
+        return differences
 
 
 def _name(tool: Mapping[str, Any]) -> str:

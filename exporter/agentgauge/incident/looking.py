@@ -44,7 +44,7 @@ def look(
     name = of.get("agent") or agent_name("agent" in known.labels)
     job = place.job or of.get("job") or job_of(name, ask)
     page = pages_of(name, job, place.prometheus.url, place.thresholds, place.speed, place.app)
-    found = walk(alert, page, of, ask)
+    diagnosis = walk(alert, page, of, ask)
     return Seen(
         alert=alert,
         agent=name,
@@ -53,8 +53,8 @@ def look(
         firing=first,
         others=len(fires) - 1,
         impact=place.impact(name, at),
-        diagnosis=found,
-        plan=_plan(found, of, given),
+        diagnosis=diagnosis,
+        plan=_plan(diagnosis, of, given),
         place=place,
     )
 
@@ -64,8 +64,8 @@ def still_fires(seen: Seen) -> bool:
     return seen.firing is not None and bool(firing(seen.alert, seen.firing.labels, seen.place.ask()))
 
 
-def _plan(found: Diagnosis, labels: Mapping[str, str], given: Mapping[str, str]) -> mending.Plan:
-    if found.mitigation is None:
+def _plan(diagnosis: Diagnosis, labels: Mapping[str, str], given: Mapping[str, str]) -> mending.Plan:
+    if diagnosis.mitigation is None:
         return mending.Plan((), by_hand=True)
-    known = mending.known_words(found.mitigation, found, labels)
-    return mending.plan(found.mitigation, {**known, **given})
+    known = mending.known_words(diagnosis.mitigation, diagnosis, labels)
+    return mending.plan(diagnosis.mitigation, {**known, **given})

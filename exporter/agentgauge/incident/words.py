@@ -103,7 +103,7 @@ def step_lines(one: Walked, first_of_page: bool) -> list[str]:
 
 def document(seen: Seen) -> dict[str, Any]:
     """The incident as JSON: what fires, its impact, the walk, and how it is mended."""
-    fires, found = seen.firing, seen.diagnosis
+    fires, diagnosis = seen.firing, seen.diagnosis
     return {
         "alert": seen.alert,
         "agent": seen.agent,
@@ -113,13 +113,13 @@ def document(seen: Seen) -> dict[str, Any]:
         "labels": dict(fires.labels) if fires else {},
         "others": max(seen.others, 0),
         "impact": of_impact(seen.impact),
-        "diagnosis": [_walked(one) for one in found.steps],
-        "ended": found.ended,
-        "runbook": found.alert,
-        "mitigation": found.mitigation
+        "diagnosis": [_walked(one) for one in diagnosis.steps],
+        "ended": diagnosis.ended,
+        "runbook": diagnosis.alert,
+        "mitigation": diagnosis.mitigation
         and {
-            "number": found.mitigation.number,
-            "text": found.mitigation.text,
+            "number": diagnosis.mitigation.number,
+            "text": diagnosis.mitigation.text,
             "commands": list(seen.plan.commands),
             "by_hand": seen.plan.by_hand,
         },

@@ -73,8 +73,8 @@ def plan(project: Project, name: str | None = None, too_old: Mapping[str, str] |
     changes, remarks = _changed_files(project, home, found)
     if not by_hand:
         changes = [*_own_files(project, home, agent, tools), *changes]
-        pyproject, told = _pyproject(project, home)
-        changes, remarks = [*changes, *pyproject], [*remarks, *told]
+        pyproject, of_pyproject = _pyproject(project, home)
+        changes, remarks = [*changes, *pyproject], [*remarks, *of_pyproject]
     extras = tuple(sorted({*project.imported, "cli", "ledger"}))
     placed = {one.extra for file in found for one in file.placements}
     more = advice.remarks(project, [file.source for file in found], placed)
