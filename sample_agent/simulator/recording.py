@@ -27,7 +27,9 @@ STATE_HOURS = 24
 """How far back alerts are followed; the longest ``for`` is six hours."""
 RECENT_HOURS = 2 * STATE_HOURS
 """How far back their windows reach that do not look back for days."""
-READY_SECONDS = 30.0
+READY_SECONDS = 180.0
+QUERY_SECONDS = 900
+"""A query over weeks takes long where other programs keep the processors busy; what it is part of took an hour."""
 END_SECONDS = 30.0
 QUERIES = 2
 """So many at a time keep two cores busy."""
@@ -79,11 +81,12 @@ def serving(program: Path, blocks: Path, rule_files: list[Path], lookback_second
     ]
     command += ["--storage.tsdb.retention.time=10y", "--log.level=warn"]
     command += [f"--query.lookback-delta={lookback_seconds}s", "--query.max-samples=500000000"]
+    command += [f"--query.timeout={QUERY_SECONDS}s"]
     with log.open("w", encoding="utf-8") as output:
         # Debian's build, unpacked, finds its files from its own folder.
         process = subprocess.Popen(command, cwd=program.resolve().parent, stdout=output, stderr=output)
     try:
-        prometheus = Prometheus(f"http://{address}", timeout_seconds=120)
+        prometheus = Prometheus(f"http://{address}", timeout_seconds=QUERY_SECONDS)
         _wait_until_ready(prometheus, process, log)
         yield prometheus
     finally:

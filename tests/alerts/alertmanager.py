@@ -21,7 +21,7 @@ from stack.layout import Layout
 from stack.services import services
 
 RENDERED = {item.alert.name: item for item in render(thresholds.load())}
-READY_SECONDS = 20.0
+READY_SECONDS = 120.0
 
 SAMPLES = {
     "agent": "sales_companion",

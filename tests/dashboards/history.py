@@ -31,7 +31,7 @@ FINE_SECONDS, FINE_SPAN = 30, 6.5 * HOUR
 COARSE_SECONDS, COARSE_SPAN = 3600, 16 * DAY
 """The last hours are dense enough for rates; what is before serves ranges and offsets of days."""
 
-READY_SECONDS = 30
+READY_SECONDS = 120
 
 AGENT = {"job": DEMO.job, "instance": "127.0.0.1:9464", "agent": "sales_companion"}
 OTHERS = [
