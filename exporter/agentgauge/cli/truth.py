@@ -72,8 +72,13 @@ def _finite(value: float | None) -> float | None:
 def _words(one: Any) -> str:
     if not one.works:
         return f"cannot work; a window of {_duration(one.needs_hours * 60)} would see enough"
-    worst = f"a mean of {one.worst:.3g}" if one.mean else f"{one.worst:.0%} bad"
+    worst = f"a mean of {_number(one.worst)}" if one.mean else f"{one.worst:.0%} bad"
     return f"finds {worst} within {_duration(one.within)}"
+
+
+def _number(value: float) -> str:
+    """Three digits that count, written out: 84 500 and 0.505."""
+    return f"{float(f'{value:.3g}'):,.15g}".replace(",", " ")
 
 
 def _duration(minutes: float) -> str:
@@ -82,7 +87,7 @@ def _duration(minutes: float) -> str:
 
 COLUMNS = (
     Column("alert", "alert"),
-    Column("per_hour", "an hour", lambda value: f"{value:.3g}", right=True),
+    Column("per_hour", "an hour", _number, right=True),
     Column("events", "events", lambda value: str(value).replace("_", " ")),
     Column("all_bad_minutes", "all bad", lambda value: "–" if value is None else _duration(value), right=True),
     Column("words", "what it finds", wraps=True),

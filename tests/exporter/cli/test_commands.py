@@ -367,6 +367,7 @@ def test_truth_says_what_is_blind_at_a_volume_and_needs_no_agent() -> None:
     assert by_alert["AgentToolSuccessRateLow"]["works"]
     assert not by_alert["AgentNegativeFeedbackHigh"]["works"]
     assert "a window of" in by_alert["AgentNegativeFeedbackHigh"]["words"]
+    assert not any("e+" in row["words"] for row in by_alert.values()), "84 500 tokens, and not 8.45e+04"
     asked = run("truth")
     assert asked.exit_code == 2
     assert "--calls-per-hour 12" in asked.stderr
