@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -18,7 +20,7 @@ from agentgauge.cost.accounts import LEASE, Accounts
 from agentgauge.cost.budgets import Budget, BudgetPolicy, BudgetReachedError, Budgets
 from agentgauge.cost.reserving import tokens_at_most
 from agentgauge.cost.throttles import Throttles
-from agentgauge.ledger import Ledger, Usage
+from agentgauge.ledger import Ledger, Usage, store
 from agentgauge.pricing import TokenUsage
 from tests.clock import Clock
 from tests.exporter import spender
@@ -228,13 +230,13 @@ def test_whom_people_let_go_calls_may_be_reserved(
 def test_a_ledger_that_fails_leaves_each_process_its_own_sum(
     gauge: AgentGauge, budgets: Budgets, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Said once; the agent goes on, and within this process the stop holds."""
+    """Of a conversation: said once; the agent goes on, and within this process the stop holds."""
 
     def down(*_arguments: object) -> str:
         raise OperationalError("", None, ConnectionError())
 
     monkeypatch.setattr(Accounts, "take", down)
-    with gauge.session(USER):
+    with gauge.session():
         for _ in range(2):
             call(gauge, budgets, tokens_for(gauge, 0.3))
         with budgets.reserve(MODEL, max_tokens=WHOLE, input_tokens=0) as running:
@@ -242,6 +244,43 @@ def test_a_ledger_that_fails_leaves_each_process_its_own_sum(
                 call(gauge, budgets, 1)
             running.bill(0.5)
     assert caplog.text.count("budgets are not shared with other replicas") == 1
+
+
+def spend_until(gauge: AgentGauge, budgets: Budgets, usd: float, refusal: str) -> float:
+    """Make calls of so much in one conversation until that, or the stop, is the answer; returns what was spent."""
+    with gauge.session(USER) as session:
+        while True:
+            try:
+                call(gauge, budgets, tokens_for(gauge, usd))
+            except BudgetReachedError as reached:
+                if refusal in str(reached) or "budget for today" in str(reached):
+                    return session.cost_usd
+
+
+def test_processes_that_cannot_reach_the_ledger_exceed_a_stop_by_a_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three of them, while somebody holds SQLite's lock for longer than they wait.
+
+    Each spends ``alone`` of the day's stop and one reserve, whatever the number of conversations, then refuses. When
+    the lock is gone, all of it counts.
+    """
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    Ledger.open(url).close()
+    monkeypatch.setattr(store, "WAIT_SECONDS", 0.05)
+    usd, stop = 0.5, 10
+    policy = POLICY.model_copy(update={"user_day": Budget(stop=stop), "session": Budget(stop=stop)})
+    most = 3 * (policy.alone * stop + usd)
+    with ExitStack() as stack:
+        gauges = [AgentGauge("a", registry=CollectorRegistry(), ledger=url) for _ in range(3)]
+        processes = [(gauge, Budgets(policy, stack.enter_context(closing(gauge)))) for gauge in gauges]
+        with closing(sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None, timeout=60)) as holder:
+            holder.execute("BEGIN IMMEDIATE")
+            alone = sum(spend_until(*process, usd, "cannot look up") for process in processes for _ in range(3))
+            holder.execute("ROLLBACK")
+        assert 3 * policy.alone * stop <= alone < most
+        together = sum(spend_until(*process, usd, "budget for today") for process in processes)
+    assert stop <= alone + together < stop + most
 
 
 def test_without_a_ledger_a_process_reserves_for_itself() -> None:

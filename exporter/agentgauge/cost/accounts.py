@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Literal
@@ -45,7 +45,7 @@ class Accounts:
         self._ledger = ledger
         self._agent = agent
 
-    def take(self, accounts: Sequence[Account], spent: float, usd: float) -> str:
+    def take(self, spent: Mapping[Account, float], usd: float) -> str:
         """Add what was ``spent`` since the last time, and reserve ``usd`` in each account; returns the reserve's id.
 
         Raises SpentError, and changes nothing, if in one of them what is spent and reserved has reached the stop. So
@@ -55,8 +55,8 @@ class Accounts:
         hold = uuid.uuid4().hex
         now = self._ledger.now()
         with self._ledger.writing() as connection:
-            for account in accounts:
-                self._add(connection, account, spent)  # which locks the account to the end of the transaction
+            for account, since in spent.items():
+                self._add(connection, account, since)  # which locks the account to the end of the transaction
                 if account.stop is not None and not self._has_room(connection, account):
                     raise SpentError(account, self._spent(connection, account) < account.stop)
                 until = (now + LEASE).timestamp()
@@ -64,11 +64,11 @@ class Accounts:
                 connection.execute(BUDGET_HOLDS.insert().values(row))
         return hold
 
-    def settle(self, hold: str, accounts: Sequence[Account], spent: float) -> None:
+    def settle(self, hold: str, spent: Mapping[Account, float]) -> None:
         """Give a reserve back and add what was ``spent`` instead; one whose lease has run out only adds."""
         with self._ledger.writing() as connection:
-            for account in accounts:
-                self._add(connection, account, spent)
+            for account, since in spent.items():
+                self._add(connection, account, since)
             connection.execute(delete(BUDGET_HOLDS).where(BUDGET_HOLDS.c.id == hold))
 
     def _add(self, connection: Connection, account: Account, usd: float) -> None:

@@ -25,6 +25,7 @@ from pydantic import Field
 from agentgauge.cost.accounts import Account, Accounts, SpentError
 from agentgauge.cost.reserving import (
     Held,
+    NotSharedError,
     Reserve,
     Reserves,
     Share,
@@ -66,7 +67,8 @@ class Budget(Part):
 class BudgetPolicy(Part):
     """The whole file. ``contact`` is whom users can ask for more.
 
-    ``unpriced_call_usd`` is what a call of a model without a price counts as here.
+    ``unpriced_call_usd`` is what a call of a model without a price counts as here. ``alone`` is the share of a user's
+    daily stop that each process may spend while it cannot reach the ledger, where all replicas add up what they spend.
     """
 
     session: Budget
@@ -74,6 +76,7 @@ class BudgetPolicy(Part):
     seconds_between_requests: float = Field(gt=0)
     contact: str = Field(min_length=1)
     unpriced_call_usd: float = Field(default=0.05, gt=0)
+    alone: float = Field(default=0.05, ge=0, le=1)
 
 
 def load(path: Path) -> BudgetPolicy:
@@ -132,7 +135,8 @@ class Budgets:
         self._ledger = gauge.ledger
         self._throttles = Throttles(gauge.ledger, gauge.agent) if gauge.ledger is not None else None
         self._now = now or (gauge.ledger.now if gauge.ledger is not None else lambda: datetime.now(UTC))
-        self._reserves = Reserves(Accounts(gauge.ledger, gauge.agent) if gauge.ledger is not None else None)
+        accounts = Accounts(gauge.ledger, gauge.agent) if gauge.ledger is not None else None
+        self._reserves = Reserves(accounts, policy.alone)
         self._shared = _Shared()
         self._lock = threading.Lock()
         self._added: dict[tuple[date, str], float] = {}
@@ -285,6 +289,9 @@ class Budgets:
             limit = _Limit("stop", why, "The rest of the work can go on.")
         except SpentError as error:
             limit = _still_running(error.account) if error.is_reserved else self._over(error.account)
+        except NotSharedError:
+            why = "I cannot look up at present what I have spent for you elsewhere"
+            limit = _Limit("stop", why, "Please try again in a minute.")
         raise self._stopped(limit)
 
     def _settle(self, held: Held, bill: float, is_unknown: bool) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -53,6 +53,10 @@ class Share:
     held: float = 0.0
 
 
+class NotSharedError(Exception):
+    """The ledger cannot be reached, and this process has had all that it may spend of an account until it can."""
+
+
 class ShareSpentError(Exception):
     """There is nothing left of a share, or what is left is reserved."""
 
@@ -91,21 +95,27 @@ class Held:
 class Reserves:
     """What calls that are running have reserved: in this process, and with a ledger for all replicas.
 
-    A ledger that cannot be reached is logged, and this process goes on by what it knows.
+    A ledger that cannot be reached is logged, and this process goes on by what it knows. Of a user's day it may then
+    spend ``alone`` of the stop: so processes that know nothing of each other exceed a stop by so much each, and by one
+    reserve. A conversation has its whole budget, because it is seldom in two processes.
     """
 
-    def __init__(self, accounts: Accounts | None) -> None:
+    def __init__(self, accounts: Accounts | None, alone: float) -> None:
         self._accounts = accounts
+        self._alone = alone
         self._lock = threading.RLock()
         self._writing = threading.RLock()  # one of our calls at a time: SQLite lets none of those that wait go first
         self._held: dict[Account, float] = {}
-        self._written: WeakKeyDictionary[Session, float] = WeakKeyDictionary()
+        self._unwritten_held: dict[Account, float] = {}
+        self._owed: dict[Account, float] = {}  # spent, and not written to the ledger yet
+        self._noted: WeakKeyDictionary[Session, float] = WeakKeyDictionary()
         self._is_down = False
 
     def take(self, session: Session, spent: dict[Account, float], cost: float, usd: float) -> Held:
         """Reserve ``usd``; ``spent`` is what this process knows of each account, ``cost`` all that the session cost.
 
-        Raises SpentError or ShareSpentError, and reserves nothing, if one of them has nothing left.
+        Raises SpentError or ShareSpentError, and reserves nothing, if one of them has nothing left; NotSharedError if
+        the ledger cannot be reached and this process has had its part.
         """
         shares = _shares.get()
         with self._lock:
@@ -118,7 +128,7 @@ class Reserves:
             self._hold(spent, shares, usd)
         accounts = list(spent)
         try:
-            hold = self._write(session, cost, lambda new, at: at.take(accounts, new, usd))
+            hold = self._take(session, accounts, cost, usd)
         except BaseException:
             with self._lock:
                 self._hold(spent, shares, -usd)
@@ -131,35 +141,59 @@ class Reserves:
             self._hold(held.accounts, held.shares, -held.usd)
             for share in held.shares:
                 share.spent += bill
+            self._note(held.session, held.accounts, cost)
+            if held.hold is None:
+                _add(self._unwritten_held, held.accounts, -held.usd)
         hold = held.hold
         if hold is not None:
-            self._write(held.session, cost, lambda new, at: at.settle(hold, held.accounts, new))
+            with self._writing:
+                self._write(held.accounts, lambda at, owed: at.settle(hold, owed))
 
     def _hold(self, accounts: Sequence[Account] | dict[Account, float], shares: Sequence[Share], usd: float) -> None:
-        for account in accounts:
-            self._held[account] = self._held.get(account, 0.0) + usd
-            if self._held[account] <= TINY_USD:
-                del self._held[account]
+        _add(self._held, accounts, usd)
         for share in shares:
             share.held += usd
 
-    def _write(self, session: Session, cost: float, write: Callable[[float, Accounts], str | None]) -> str | None:
-        """Write to the ledger, with what the session spent since the last time; None if it cannot be reached."""
+    def _take(self, session: Session, accounts: Sequence[Account], cost: float, usd: float) -> str | None:
+        """Reserve in the ledger, or off it as long as this process may; None if it is not in the ledger."""
+        if self._accounts is None:
+            return None
+        with self._writing:
+            with self._lock:
+                self._note(session, accounts, cost)
+            hold = self._write(accounts, lambda at, owed: at.take(owed, usd))
+            if hold is None:
+                with self._lock:
+                    for account in accounts:
+                        owed = self._owed.get(account, 0.0) + self._unwritten_held.get(account, 0.0)
+                        of_a_day = account.kind == "user_day" and account.stop is not None
+                        if of_a_day and owed >= self._alone * (account.stop or 0.0):
+                            raise NotSharedError
+                    _add(self._unwritten_held, accounts, usd)
+            return hold
+
+    def _note(self, session: Session, accounts: Sequence[Account], cost: float) -> None:
+        """Owe the ledger what a session spent since the last time."""
+        if self._accounts is not None:
+            _add(self._owed, accounts, max(0.0, cost - self._noted.get(session, 0.0)))
+            self._noted[session] = max(cost, self._noted.get(session, 0.0))
+
+    def _write(
+        self, accounts: Sequence[Account], write: Callable[[Accounts, Mapping[Account, float]], str | None]
+    ) -> str | None:
+        """Write to the ledger, with what it is owed; None if it cannot be reached."""
         if self._accounts is None:
             return None
         with self._lock:
-            new = max(0.0, cost - self._written.get(session, 0.0))
-            self._written[session] = self._written.get(session, 0.0) + new
+            owed = {account: self._owed.get(account, 0.0) for account in accounts}
         try:
-            with self._writing:
-                hold = write(new, self._accounts)
-        except BaseException as error:
-            with self._lock:
-                self._written[session] -= new
-            if not isinstance(error, SQLAlchemyError):
-                raise
+            hold = write(self._accounts, owed)
+        except SQLAlchemyError as error:
             self._log_once(f"budgets are not shared with other replicas: the ledger fails ({type(error).__name__})")
             return None
+        with self._lock:
+            for account, usd in owed.items():
+                _add(self._owed, [account], -usd)
         self._is_down = False
         return hold
 
@@ -167,6 +201,14 @@ class Reserves:
         if not self._is_down:
             self._is_down = True
             log.warning(message)
+
+
+def _add(sums: dict[Account, float], accounts: Sequence[Account] | dict[Account, float], usd: float) -> None:
+    """Add to the sum of each account; what comes to nothing is left out."""
+    for account in accounts:
+        sums[account] = sums.get(account, 0.0) + usd
+        if sums[account] <= TINY_USD:
+            del sums[account]
 
 
 @dataclass(eq=False)
