@@ -163,7 +163,7 @@ def test_a_ledger_of_newer_code_keeps_the_service_from_starting(tmp_path: Path) 
     """With one line that says what to upgrade."""
     ops(tmp_path, "spend")
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as database, database:
-        database.execute("UPDATE agentgauge_meta SET value = '99' WHERE name = 'schema_version'")
+        database.execute("UPDATE agentgauge_meta SET value = '99' WHERE name IN ('schema_version', 'oldest_user')")
     command = [sys.executable, "-m", "sample_agent", "serve", "--port", "0", "--metrics-port", "0"]
     env = os.environ | {"AGENTGAUGE_STATE": str(tmp_path)}
     result = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
