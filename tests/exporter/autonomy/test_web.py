@@ -685,7 +685,6 @@ def test_without_its_ledger_the_page_says_that_nothing_was_decided(
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A real Chromium."""
-    expect.set_options(timeout=20_000)  # on a busy machine, too
     with pictures.browser(*chromium.program(HOME)) as started:
         yield started
 
