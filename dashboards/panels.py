@@ -28,7 +28,7 @@ from alerts.thresholds import Thresholds
 from dashboards import limits, queries, silence, style
 from dashboards.layout import Place, arrange
 from dashboards.model import Annotation, Assumption, Dashboard, Panel, Query, Row, State
-from dashboards.style import COLOURS, RATIO, RED
+from dashboards.style import AGO, COLOURS, RATIO, RED
 
 FIRST_ROW_ID = 1000
 NOTHING_IN_CELL = models.DynamicConfigValue("noValue", "–")
@@ -257,8 +257,10 @@ def _column(query: Query, thresholds: Thresholds) -> list[models.DynamicConfigVa
         properties += [
             models.DynamicConfigValue("mappings", [_plain(mapping) for mapping in _mappings(query.states)]),
             models.DynamicConfigValue("custom.cellOptions", {"type": "color-text"}),
-            models.DynamicConfigValue("custom.width", 90),
+            models.DynamicConfigValue("custom.width", 80),
         ]
+    if query.unit == AGO:
+        properties.append(models.DynamicConfigValue("custom.width", 120))  # or what comes after it is cut off
     if query.limit:
         steps = _steps(limits.colours((query.limit,), thresholds))
         properties += [
@@ -272,7 +274,7 @@ def _alertname_column(deployment: Deployment) -> list[models.DynamicConfigValue]
     url = links.runbook_url(deployment.runbooks, "${__value.text}")
     return [
         models.DynamicConfigValue("displayName", "alert"),
-        models.DynamicConfigValue("custom.minWidth", 180),
+        models.DynamicConfigValue("custom.minWidth", 170),
         models.DynamicConfigValue("links", [{"title": "Runbook", "url": url, "targetBlank": True}]),
     ]
 

@@ -76,7 +76,7 @@ def _for_bearer(show: Callable[[Request], Response], token: str) -> Any:
             return entered
         if not is_right(request.cookies.get(COOKIE, "")):
             raise HTTPException(
-                403, "Open the address that `agentgauge eval view` printed: the token in it lets you in."
+                403, "Open the address that the command agentgauge eval view printed: the token in it lets you in."
             )
         return await asyncio.to_thread(show, request)
 
