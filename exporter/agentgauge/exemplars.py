@@ -34,7 +34,9 @@ def current_trace() -> Exemplar | None:
     trace = sys.modules.get("opentelemetry.trace")
     if trace is None:
         return None
-    return exemplar_of(trace.get_current_span().get_span_context())
+    span = trace.get_current_span()
+    # Beside the SDK of Anthropic, OpenTelemetry is always loaded and mostly not set up: this is what each call meets.
+    return None if span is trace.INVALID_SPAN else exemplar_of(span.get_span_context())
 
 
 def exemplar_of(context: Any) -> Exemplar | None:
