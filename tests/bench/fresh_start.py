@@ -1,6 +1,6 @@
 """Run in an interpreter of its own: import AgentGauge, make a gauge, look up a price; print the cost of that.
 
-Prints [seconds of the import, seconds of the rest, MiB of both].
+Prints [CPU seconds of the import, CPU seconds of the rest, MiB of both].
 
 With the argument ``anthropic``, the SDK is imported beforehand, and the middleware is made, too.
 """
@@ -23,16 +23,16 @@ beside_sdk = "anthropic" in sys.argv[1:]
 if beside_sdk:
     import anthropic  # noqa: F401 - it is there already in an agent
 
-memory, started = resident_mib(), time.perf_counter()
+memory, started = resident_mib(), time.process_time()
 
 import agentgauge  # noqa: E402 - this is what is timed
 
-imported = time.perf_counter()
+imported = time.process_time()
 
 gauge = agentgauge.AgentGauge("a")
 gauge.prices.cost_usd("claude-opus-5-5", agentgauge.TokenUsage(input=1))
 if beside_sdk:
     gauge.anthropic()
 
-ready = time.perf_counter()
+ready = time.process_time()
 print([imported - started, ready - imported, resident_mib() - memory])  # noqa: T201 - its only output

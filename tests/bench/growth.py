@@ -94,7 +94,7 @@ def main() -> None:
     for _ in range(SCRAPES):
         scraping.work(gauge)
         began = process_time()
-        b"".join(app({"REQUEST_METHOD": "GET", "PATH_INFO": "/metrics", "QUERY_STRING": ""}, lambda *_: None))
+        scraping.answer(app)
         taken.append((process_time() - began) * 1000)
     for child in children:
         os.kill(child, signal.SIGKILL)

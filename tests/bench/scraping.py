@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from time import perf_counter
+from time import process_time
+from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge, TokenUsage, llm_step
+from agentgauge.exposition import metrics_wsgi
 from sample_agent.sales.tools import SALES_TOOLS
 
 TOOLS = [tool.name for tool in SALES_TOOLS]
@@ -17,7 +19,7 @@ USAGE = TokenUsage(input=800, cache_read=6000, cache_write_5m=400, output=250)
 
 @dataclass(frozen=True)
 class Scrape:
-    """The fastest rendering of several, in seconds; how many series it holds, and how many bytes."""
+    """The fastest answer of several, in CPU seconds; how many series it holds, and how many bytes."""
 
     seconds: float
     series: int
@@ -25,18 +27,25 @@ class Scrape:
 
 
 def scrape(rounds: int) -> Scrape:
-    """Render the metrics of an agent with seven tools and three models that has been at work."""
+    """Ask an agent with seven tools and three models, which has worked since it was asked last."""
     registry = CollectorRegistry()
     gauge = AgentGauge("bench", tools=TOOLS, models=MODELS, registry=registry)
-    work(gauge)
+    app = metrics_wsgi(registry)
     seconds = float("inf")
     text = b""
     for _ in range(rounds):
-        started = perf_counter()
-        text = generate_latest(registry)
-        seconds = min(seconds, perf_counter() - started)
+        work(gauge)
+        started = process_time()
+        text = answer(app)
+        seconds = min(seconds, process_time() - started)
     series = sum(not line.startswith(b"#") for line in text.splitlines())
     return Scrape(seconds, series, len(text))
+
+
+def answer(app: Any) -> bytes:
+    """What a scrape of this app of WSGI is answered."""
+    asked = {"REQUEST_METHOD": "GET", "PATH_INFO": "/metrics", "QUERY_STRING": ""}
+    return b"".join(app(asked, lambda *_: None))
 
 
 def work(gauge: AgentGauge) -> None:

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 @dataclass(frozen=True)
 class Start:
-    """The fastest start of several: seconds of the import, seconds to a priced gauge, MiB of memory added."""
+    """The fastest start of several: CPU seconds of the import and to a priced gauge, MiB of memory added."""
 
     import_seconds: float
     construct_seconds: float
