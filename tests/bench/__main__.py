@@ -65,7 +65,7 @@ def main() -> None:
                 growth.by_workers(steps("scrapes", len(growth.WORKERS))),
                 growth.by_users(GROWTH_ROUNDS, steps("ledgers", len(growth.USERS))),
             ]
-        loaded = tool_calls.beside_opentelemetry(CASE_ROUNDS)  # last: it is loaded from then on
+        loaded = tool_calls.beside_opentelemetry(CASE_ROUNDS)
 
     tables = [
         report.tools(sync, coroutines, loaded),

@@ -8,7 +8,7 @@ from html import escape
 from tests.bench.growth import Growth
 
 PANEL, HEIGHT = 320, 300
-LEFT, RIGHT, TOP, BOTTOM = 56, 18, 64, 46
+LEFT, RIGHT, TOP, BOTTOM = 56, 34, 74, 46
 COLOURS = ("#4269d0", "#c2571a", "#2a7f4f")
 STYLE = "text{font:12px system-ui,sans-serif;fill:#333}.grid{stroke:#ddd}.title{font-weight:600}"
 

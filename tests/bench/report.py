@@ -55,16 +55,14 @@ def tools(sync: tool_calls.Overheads, coroutines: tool_calls.Overheads, loaded: 
             ratio = f"{overheads[name] / overheads[tool_calls.CACHED]:.2f}" if name != tool_calls.BARE else ""
             cells += [f"{overheads[name]:,.0f}", ratio]
         rows.append([_added(name, tool_calls.BARE), *cells])
-    for name, called in (
-        (tool_calls.AGENTGAUGE, f"{tool_calls.AGENTGAUGE}, once OpenTelemetry is loaded"),
-        (tool_calls.OPENTELEMETRY, tool_calls.OPENTELEMETRY),
-    ):
-        rows.append([f"+ {called}", f"{loaded[name]:,.0f}", f"{loaded[name] / loaded[tool_calls.CACHED]:.2f}", "", ""])
+    name = tool_calls.OPENTELEMETRY
+    rows.append([f"+ {name}", f"{loaded[name]:,.0f}", f"{loaded[name] / loaded[tool_calls.CACHED]:.2f}", "", ""])
     return Table(
         "One instrumented tool call, with a session in force",
         ("sync ns", "ratio", "async ns", "ratio"),
         rows,
-        "CPU. Ratio: to cached children, which count no session.",
+        "CPU, where OpenTelemetry is loaded, as by the SDK of Anthropic: AgentGauge asks it for the span of a call. "
+        "Ratio: to cached children, which count no session.",
     )
 
 
@@ -80,7 +78,8 @@ def tool_cases(alone: cases.Overheads, in_workers: cases.Overheads) -> Table:
         "One instrumented tool call, case by case",
         ("one process ns", "ratio", "one of several workers ns", "ratio"),
         rows,
-        "Ratio: to cached children in the same process. Several workers share PROMETHEUS_MULTIPROC_DIR.",
+        "CPU, where OpenTelemetry is not loaded. Ratio: to cached children in the same process. Several workers share "
+        "PROMETHEUS_MULTIPROC_DIR.",
     )
 
 

@@ -46,11 +46,11 @@ def async_overheads(rounds: int, after_round: Callable[[], object] = lambda: Non
 
 
 def beside_opentelemetry(rounds: int, after_round: Callable[[], object] = lambda: None) -> Overheads:
-    """The same for sync tools once OpenTelemetry is loaded: from then on AgentGauge asks it for the span of a call."""
+    """The same for sync tools, with OpenTelemetry's SDK besides."""
     gauge = _gauge()
     with gauge.session():
         variants = sync_variants(gauge)
-        chosen = {name: variants[name] for name in (BARE, CACHED, AGENTGAUGE)}
+        chosen = {name: variants[name] for name in (BARE, CACHED)}
         return _fastest({**chosen, OPENTELEMETRY: _by_opentelemetry(variants[BARE])}, _time_sync, rounds, after_round)
 
 
