@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tools
 
@@ -15,7 +15,7 @@ from agentgauge import AgentApp, Tool
 from agentgauge.agent_app import Candidate, PromptFolder, TrialRunner
 
 if TYPE_CHECKING:
-    from agentgauge.autonomy import Action, RealAction
+    from agentgauge.autonomy import Action, RealAction, Simulated, SimulatedStep
 
 HERE = Path(__file__).parent
 ORDER = {"type": "string", "pattern": "^A-[0-9]{4}$"}
@@ -52,6 +52,13 @@ def refunds_by_people(suggestion: Action) -> list[RealAction]:
     ]
 
 
+def simulate(tool: str, arguments: Mapping[str, Any], earlier: Sequence[SimulatedStep]) -> Simulated:
+    """In the stage shadow: what a call would have come to, so that the bot goes on as if it had been made."""
+    from agentgauge.autonomy import Simulated
+
+    return Simulated(tools.pretend_tool(tool, arguments))
+
+
 app = AgentApp(
     name="support_bot",
     version="1.0",
@@ -67,5 +74,6 @@ app = AgentApp(
     suites={"tickets": HERE / "scenarios"},
     run_tool=tools.run_tool,
     real_actions=refunds_by_people,
+    simulate=simulate,
     trials=on_trial,
 )

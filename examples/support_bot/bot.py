@@ -16,6 +16,7 @@ from agentgauge.ops import FollowedSwitches
 from agentgauge.prompts import Prompts, PromptSource
 
 UNAVAILABLE = "I cannot look into this right now; a colleague will answer you."
+A_COLLEAGUE_ANSWERS = "Thank you; a colleague will answer you."
 MAX_TOKENS = 48
 CHOICE: Any = {
     "type": "json_schema",
@@ -69,6 +70,8 @@ class SupportBot:
                 if isinstance(settled, Waiting):
                     return f"One of us has to approve this first ({settled.actions[0].id}); you will hear from us."
                 said = await self._write_answer(task, prompts, settled.outcomes[0])
+                if settled.outcomes[0].suggestion is not None:
+                    return A_COLLEAGUE_ANSWERS  # nothing was refunded: in the stage shadow, people do it
                 return " ".join(filter(None, [said, self._budgets.warning()]))
             except BudgetReachedError as reached:
                 task.fallback()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from agentgauge.tool import Tool
 
 if TYPE_CHECKING:
+    from agentgauge.autonomy.effects import Simulate
     from agentgauge.autonomy.parts import Autonomy, RealActions
     from agentgauge.autonomy.policy import Policy
     from agentgauge.autonomy.supervisor import Supervisor
@@ -115,7 +116,8 @@ class AgentApp:
     of your own, which every scenario has to pass besides its demands: (scenario, transcript) → what is wrong, or None.
     ``check`` decides whether arguments fit a tool, by its JSON schema if left out; ``preview`` says what a call would
     do, that of the tool if left out. ``real_actions`` reads in the system of record what people did about the matter of
-    a suggestion. ``run_tool`` runs a tool, ``trials`` puts a candidate on trial.
+    a suggestion; with ``simulate``, which says what a suggested call would have come to, the agent goes on after it.
+    ``run_tool`` runs a tool, ``trials`` puts a candidate on trial.
     """
 
     name: str
@@ -133,6 +135,7 @@ class AgentApp:
     check: Check | None = None
     preview: Preview | None = None
     real_actions: RealActions | None = None
+    simulate: Simulate | None = None
     run_tool: RunTool | None = None
     trials: Trials | None = None
 
@@ -301,7 +304,9 @@ class AgentApp:
     def _autonomy(self, ledger: Ledger, policy: Callable[[], Policy]) -> Autonomy:
         from agentgauge.autonomy.parts import Autonomy
 
-        return Autonomy.on(ledger, self.name, policy, self.check_arguments, self.preview_call, self.real_actions)
+        return Autonomy.on(
+            ledger, self.name, policy, self.check_arguments, self.preview_call, self.real_actions, self.simulate
+        )
 
     def _declared(self, value: T | None, field_name: str, example: str) -> T:
         if value is None:

@@ -18,6 +18,7 @@ PUBLIC: dict[str, set[str]] = {
         "Action", "AlreadyDecidedError", "Approvals", "Autonomy", "Call", "CallOutcome", "InvalidEditError",
         "NotPermittedError", "NotShownError", "Person", "Policy", "Resumed", "RiskRaisedError", "Settled", "Supervisor",
         "Suspension", "ToolRequests", "UnknownActionError", "Waiting", "describe_interruption", "RealAction",
+        "Simulated", "SimulatedStep",
     },
     "cli": {"main"},
     "cost": {

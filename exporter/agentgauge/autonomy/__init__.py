@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Person,
         RiskRaisedError,
     )
+    from agentgauge.autonomy.effects import Simulated, SimulatedStep
     from agentgauge.autonomy.parts import Autonomy
     from agentgauge.autonomy.policy import Policy
     from agentgauge.autonomy.real_actions import RealAction
@@ -44,6 +45,8 @@ __all__ = [
     "Resumed",
     "RiskRaisedError",
     "Settled",
+    "Simulated",
+    "SimulatedStep",
     "Supervisor",
     "Suspension",
     "ToolRequests",
@@ -65,6 +68,7 @@ __getattr__ = on_demand(
             "Person",
             "RiskRaisedError",
         ],
+        "effects": ["Simulated", "SimulatedStep"],
         "parts": ["Autonomy"],
         "policy": ["Policy"],
         "real_actions": ["RealAction"],

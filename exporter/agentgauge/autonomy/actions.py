@@ -21,7 +21,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, se
 
 from agentgauge import metrics
 from agentgauge.autonomy.decisions import AGREED, agreed
-from agentgauge.autonomy.effects import Effect, seal
+from agentgauge.autonomy.effects import Effect, Simulated, SimulatedStep, seal
 from agentgauge.autonomy.real_actions import RealAction
 from agentgauge.ledger.decision_chain import alone, append
 from agentgauge.ledger.outbox import Measurement, put
@@ -47,7 +47,8 @@ LEASED_UNTIL = func.coalesce(ACTIONS.c.leased_until, ACTIONS.c.started_at + LEAS
 class Proposal:
     """What an agent wants to do; ``context`` is what people need to judge it, and the agent to go on after that.
 
-    ``effect`` is what it would do, in plain fields; None if the arguments say it all.
+    ``effect`` is what it would do, in plain fields; None if the arguments say it all. ``simulated`` is what the agent
+    was told that a suggestion came to; as an action it is in ``result``.
     """
 
     tool: str
@@ -63,6 +64,7 @@ class Proposal:
     expires_in_seconds: float | None = None
     sampled: bool = False
     effect: Effect | None = None
+    simulated: Simulated | None = None
 
 
 @dataclass(frozen=True)
@@ -412,6 +414,20 @@ class Actions:
             raise NotUnresolvedError(action, now)
         return action
 
+    def simulated_steps(self, session_id: str) -> list[SimulatedStep]:
+        """The suggestions of a conversation whose outcome was simulated, oldest first."""
+        found = self._list(
+            ACTIONS.c.session_id == session_id, ACTIONS.c.disposition == "suggested", ACTIONS.c.result.is_not(None)
+        )
+        return [
+            SimulatedStep(
+                one.proposal.tool,
+                one.proposal.arguments,
+                Simulated((one.result or {}).get("simulated"), one.proposal.effect),
+            )
+            for one in found
+        ]
+
     def real_ids(self, tool: str) -> set[str]:
         """What people did, by its id in the system of record, that was compared with a suggestion of this tool."""
         compared = select(ACTIONS.c.real_id).where(self._of(tool), ACTIONS.c.real_id.is_not(None))
@@ -538,6 +554,7 @@ def insert(connection: Connection, agent: str, now: datetime, proposals: Iterabl
             "leased_until": now.timestamp() + LEASE_SECONDS if starts else None,
             "sampled": int(proposal.sampled),
             "effect": None if proposal.effect is None else json.dumps(proposal.effect),
+            "result": None if proposal.simulated is None else json.dumps({"simulated": proposal.simulated.result}),
         }
         connection.execute(ACTIONS.insert(), row)
         inserted = connection.execute(select(ACTIONS).where(ACTIONS.c.id == row["id"])).one()

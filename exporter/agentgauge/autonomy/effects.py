@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 Effect = Mapping[str, Any]
@@ -17,6 +18,33 @@ Preview = Callable[[str, Mapping[str, Any]], Effect | None]
 """(tool, arguments) → what such a call would do now; None for a tool whose arguments say it all.
 
 Raises what is wrong with a call that could not be carried out now, in words that the model may read.
+"""
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """What a call would have come to, had it been made: the ``result`` that the model reads, as JSON, and the effect.
+
+    The effect is None where the arguments say it all.
+    """
+
+    result: Any
+    effect: Effect | None = None
+
+
+@dataclass(frozen=True)
+class SimulatedStep:
+    """A call of a conversation that was only simulated."""
+
+    tool: str
+    arguments: Mapping[str, Any]
+    outcome: Simulated
+
+
+Simulate = Callable[[str, Mapping[str, Any], Sequence[SimulatedStep]], Simulated | None]
+"""(tool, arguments, earlier steps of the conversation) → what the call would have come to; None if that is unknown.
+
+It does nothing, and raises what the tool would raise.
 """
 
 

@@ -10,7 +10,7 @@ from agentgauge.autonomy.actions import Action, Actions
 from agentgauge.autonomy.approvals import Approvals
 from agentgauge.autonomy.changes import Changes
 from agentgauge.autonomy.decisions import Decisions
-from agentgauge.autonomy.effects import Preview, no_preview
+from agentgauge.autonomy.effects import Preview, Simulate, no_preview
 from agentgauge.autonomy.logins import Logins
 from agentgauge.autonomy.policy import Policy
 from agentgauge.autonomy.real_actions import RealAction
@@ -45,6 +45,7 @@ class Autonomy:
     transcripts: Transcripts
     preview: Preview = no_preview
     real_actions: RealActions | None = None
+    simulate: Simulate | None = None
 
     @classmethod
     def on(
@@ -55,6 +56,7 @@ class Autonomy:
         check: Check,
         preview: Preview = no_preview,
         real_actions: RealActions | None = None,
+        simulate: Simulate | None = None,
     ) -> Self:
         """The parts for an agent whose actions and decisions are in this ledger."""
         actions, changes = Actions(ledger, agent), Changes(ledger, agent)
@@ -73,4 +75,5 @@ class Autonomy:
             Transcripts(ledger, agent),
             preview,
             real_actions,
+            simulate,
         )

@@ -17,8 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from agentgauge import metrics
 from agentgauge.argument_diff import differences
 from agentgauge.autonomy.actions import LEASE_SECONDS, Action, Proposal
-from agentgauge.autonomy.effects import Effect, seal
-from agentgauge.autonomy.gate import AutonomyStanding, Ruling, decide, draw_for
+from agentgauge.autonomy.effects import Effect, Simulated, SimulatedStep, seal
+from agentgauge.autonomy.gate import AutonomyStanding, Ruling, decide, draw_for, mode_of
 from agentgauge.autonomy.keeper import Keeper
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.policy import Policy, is_higher
@@ -64,7 +64,7 @@ class CallOutcome:
     """What the model is told of a call; ``refused`` if a person or the policy kept it from happening.
 
     ``content`` is the result as JSON, or a sentence. ``suggestion`` is the id of the action that the ledger keeps of a
-    call which the agent only suggests.
+    call which the agent only suggests; if that is ``done``, its result is simulated.
     """
 
     call_id: str
@@ -118,10 +118,16 @@ class Supervisor:
         outcomes: list[CallOutcome] = []
         ruled: list[tuple[Call, Ruling]] = []
         effects: dict[str, Effect | None] = {}
+        simulated = await self._simulated(calls, origin, policy, standing)
         for call in calls:
             try:
                 self._refuse(call.tool, call.arguments)
-                if policy.reads_effect(call.tool):
+                outcome = simulated.get(call.id)
+                if isinstance(outcome, Exception):
+                    raise outcome
+                if outcome is not None:
+                    effects[call.id] = outcome.effect
+                elif policy.reads_effect(call.tool):
                     effects[call.id] = await asyncio.to_thread(self.autonomy.preview, call.tool, call.arguments)
             except Exception as error:
                 outcomes.append(_failed(call, error))
@@ -134,7 +140,7 @@ class Supervisor:
         waiting: list[Proposal] = []
         others: list[tuple[Call, Ruling]] = []
         for call, ruling in ruled:
-            if ruling.disposition in ("approval", "suggested"):
+            if ruling.disposition in ("approval", "suggested") and call.id not in simulated:
                 try:
                     effects[call.id] = await asyncio.to_thread(self.autonomy.preview, call.tool, call.arguments)
                 except Exception as error:  # it could not be carried out, so nobody is asked
@@ -145,8 +151,11 @@ class Supervisor:
                 waiting.append(replace(proposal, effect=effects[call.id]))
             else:
                 others.append((call, ruling))
-        recorded = await self._record(policy, others, origin, effects)
-        outcomes += await asyncio.gather(*(self._settle(call, ruling, recorded) for call, ruling in others))
+        played = {id: one for id, one in simulated.items() if isinstance(one, Simulated)}
+        recorded = await self._record(policy, others, origin, effects, played)
+        outcomes += await asyncio.gather(
+            *(self._settle(call, ruling, recorded, played.get(call.id)) for call, ruling in others)
+        )
         return Round(tuple(outcomes), tuple(waiting))
 
     async def carry_out(self, claimed: Suspension) -> Round:
@@ -176,12 +185,40 @@ class Supervisor:
             log.warning("the ledger cannot say what the agent may do (%s): nothing but look-ups", type(error).__name__)
             return AutonomyStanding("shadow")
 
+    async def _simulated(
+        self, calls: Sequence[Call], origin: Origin, policy: Policy, standing: AutonomyStanding
+    ) -> Mapping[str, Simulated | Exception]:
+        """What calls that the agent may only suggest would have come to, in their order, if that can be said."""
+        simulate = self.autonomy.simulate
+        suggested = [
+            call for call in calls if call.tool in policy.tools and mode_of(policy, standing, call.tool) == "suggest"
+        ]
+        if simulate is None or not suggested:
+            return {}
+        outcomes: dict[str, Simulated | Exception] = {}
+        try:
+            earlier = await asyncio.to_thread(self.autonomy.actions.simulated_steps, origin.session_id)
+        except SQLAlchemyError:
+            return {}  # then the suggestion cannot be recorded either
+        for call in suggested:
+            try:
+                self._refuse(call.tool, call.arguments)
+                outcome = await asyncio.to_thread(simulate, call.tool, call.arguments, earlier)
+            except Exception as error:  # as the tool would have failed
+                outcomes[call.id] = error
+                continue
+            if outcome is not None:
+                outcomes[call.id] = outcome
+                earlier.append(SimulatedStep(call.tool, call.arguments, outcome))
+        return outcomes
+
     async def _record(
         self,
         policy: Policy,
         ruled: Sequence[tuple[Call, Ruling]],
         origin: Origin,
         effects: Mapping[str, Effect | None],
+        simulated: Mapping[str, Simulated],
     ) -> Mapping[str, Action | None]:
         """The recorded actions by call; None for one that should have been recorded and could not be."""
         # A look-up that ran is counted, but not recorded: there are many, with their conversations, and none to judge.
@@ -191,7 +228,12 @@ class Supervisor:
             if ruling.disposition != "auto" or policy.tools[call.tool].side_effect
         ]
         proposals = [
-            replace(self._proposal(call, ruling, origin), effect=effects.get(call.id)) for call, ruling in to_record
+            replace(
+                self._proposal(call, ruling, origin),
+                effect=effects.get(call.id),
+                simulated=simulated.get(call.id) if ruling.disposition == "suggested" else None,
+            )
+            for call, ruling in to_record
         ]
         try:
             actions = await asyncio.to_thread(self.autonomy.actions.propose_all, proposals) if proposals else []
@@ -200,10 +242,14 @@ class Supervisor:
             return {call.id: None for call, _ in to_record}
         return {call.id: action for (call, _), action in zip(to_record, actions, strict=True)}
 
-    async def _settle(self, call: Call, ruling: Ruling, recorded: Mapping[str, Action | None]) -> CallOutcome:
+    async def _settle(
+        self, call: Call, ruling: Ruling, recorded: Mapping[str, Action | None], simulated: Simulated | None
+    ) -> CallOutcome:
         action = recorded.get(call.id)
         if call.id in recorded and action is None:
             return CallOutcome(call.id, call.tool, "failed", UNRECORDED)
+        if ruling.disposition == "suggested" and simulated is not None and action is not None:
+            return CallOutcome(call.id, call.tool, "done", json.dumps(simulated.result), action.id)
         if ruling.disposition == "suggested":
             explanation = SUGGESTED if self.autonomy.real_actions is None else WATCHES
             return CallOutcome(call.id, call.tool, "refused", explanation, None if action is None else action.id)

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from agentgauge import AgentApp, AgentGauge
-from agentgauge.autonomy.supervisor import WATCHES, Call, Origin
+from agentgauge.autonomy.supervisor import Call, Origin
 from agentgauge.cli.root import app as agentgauge
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "support_bot"
@@ -45,7 +45,7 @@ def run(*arguments: str) -> str:
 
 
 async def test_a_refund_by_a_person_is_compared_with_what_the_bot_kept_to_itself(example: Any) -> None:
-    """Nothing is paid and nobody is told; ana refunds less, and the class of the difference says so."""
+    """Nothing is paid, though the bot goes on as if it were; ana refunds less, and that is classed."""
     support_bot: AgentApp = example[0].app
     tools = example[1]
     with closing(
@@ -55,7 +55,7 @@ async def test_a_refund_by_a_person_is_compared_with_what_the_bot_kept_to_itself
     ) as gauge:
         call = Call("1", "refund_order", {"order": "A-1003", "usd": 25})
         begun = await support_bot.supervisor(gauge, stage="shadow").begin([call], ORIGIN)
-    assert [(one.status, one.content) for one in begun.outcomes] == [("refused", WATCHES)]
+    assert [(one.status, one.content) for one in begun.outcomes] == [("done", '"Refunded $25 for order A-1003."')]
     assert tools.refunds() == []
     assert "A-1003" not in run("suggestions")
     assert "compared: 0; waiting until somebody has done something about it: 1" in run("compare")

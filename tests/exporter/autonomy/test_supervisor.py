@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 from agentgauge import AgentGauge
 from agentgauge.autonomy import supervisor as supervising
 from agentgauge.autonomy.actions import LEASE_SECONDS
+from agentgauge.autonomy.effects import Simulated, SimulatedStep
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.supervisor import (
     FOUND_DONE,
@@ -25,6 +26,7 @@ from agentgauge.autonomy.supervisor import (
     INTERRUPTED,
     NOT_STARTED,
     SUGGESTED,
+    WATCHES,
     Call,
     Origin,
     Round,
@@ -143,6 +145,43 @@ async def test_suggestions_are_kept_to_be_compared(supervisor: Supervisor, stage
     assert (proposal.tool, proposal.arguments, proposal.disposition) == ("write", WRITE.arguments, "suggested")
     assert (proposal.version, proposal.prompt_version, proposal.model) == ("1.2", "v7", "claude-opus-5-5")
     assert proposal.context == {"messages": MESSAGES, "call_id": "3", "why": "write is of medium risk"}
+
+
+async def test_work_of_several_steps_is_shadowed_with_simulated_outcomes(
+    gauge: AgentGauge, autonomy: Autonomy, tools: Tools, stage: Callable[[str], None]
+) -> None:
+    """The letter that is sent is the one that was never written; what the tool would refuse is refused."""
+
+    def simulate(tool: str, arguments: Mapping[str, Any], earlier: Sequence[SimulatedStep]) -> Simulated:
+        if tool != "send":
+            return Simulated({"draft_id": 1000 + len(earlier)})
+        written = {one.outcome.result["draft_id"]: one.arguments for one in earlier if one.tool == "write"}
+        if arguments["draft_id"] not in written:
+            raise LookupError("there is no such draft")
+        return Simulated("sent", {"body": written[arguments["draft_id"]]["body"]})
+
+    stage("shadow")
+    watching = replace(autonomy, simulate=simulate, real_actions=lambda _suggestion: [])
+    supervisor = Supervisor(gauge, watching, tools.run, tools.refuse, "1.2")
+    (draft,) = (await supervisor.begin([WRITE], ORIGIN)).outcomes
+    assert (draft.status, json.loads(draft.content)) == ("done", {"draft_id": 1000})
+    calls = [Call("8", "send", {"draft_id": 1000}), Call("9", "send", {"draft_id": 7})]
+    outcomes = {one.call_id: one for one in (await supervisor.begin(calls, ORIGIN)).outcomes}
+    assert (outcomes["8"].status, outcomes["9"].content) == ("done", "LookupError: there is no such draft")
+    kept = {one.id: one for one in autonomy.actions.to_compare()}
+    assert set(kept) == {draft.suggestion, outcomes["8"].suggestion}
+    assert kept[outcomes["8"].suggestion or ""].shown == {"body": WRITE.arguments["body"]}
+    assert tools.did == []
+
+
+async def test_a_call_whose_outcome_nobody_can_simulate_is_not_done(
+    gauge: AgentGauge, autonomy: Autonomy, tools: Tools, stage: Callable[[str], None]
+) -> None:
+    """The model is told to say nothing of it, because people are watched: nobody is to act on a suggestion."""
+    stage("shadow")
+    watching = replace(autonomy, simulate=lambda *_call: None, real_actions=lambda _suggestion: [])
+    begun = await Supervisor(gauge, watching, tools.run, tools.refuse, "1.2").begin([WRITE], ORIGIN)
+    assert [(one.status, one.content) for one in begun.outcomes] == [("refused", WATCHES)]
 
 
 @pytest.mark.parametrize(
