@@ -149,6 +149,7 @@ def section(result: RulesResult | None) -> str:
     if result is None:
         return ""
     return f"""
+
 ## What the rules cost
 
 | replicas | rules | series | CPU of one evaluation of all rules | memory of Prometheus | for 100 replicas |
