@@ -2,7 +2,7 @@
 # install.sh PYTHON: everything locked in requirements.lock, each package by its hash, into the environment of PYTHON.
 # uv takes a tenth of pip's time. pip brings it, and tells it which index is pip's; if it fails, pip does it all.
 set -eu
-python=$1
+python=$(command -v "$1") # a path: uv takes a mere name for a wish, and looks for a Python of its own
 
 pip() { "$python" -m pip --disable-pip-version-check "$@"; }
 
