@@ -469,7 +469,15 @@ def _postgresql_engine(url: URL) -> Engine:
     url = url.update_query_dict({name: value for name, value in defaults.items() if name not in url.query})
     # Few connections: one thread writes, and feedback is rare. Each is tried before use, so that a restarted database
     # is found again.
-    return create_engine(url, pool_size=2, pool_timeout=WAIT_SECONDS, pool_pre_ping=True, hide_parameters=True)
+    engine = create_engine(url, pool_size=2, pool_timeout=WAIT_SECONDS, pool_pre_ping=True, hide_parameters=True)
+    event.listen(engine, "do_connect", _connect_to_postgresql)
+    return engine
+
+
+def _connect_to_postgresql(_dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> Any:
+    from agentgauge.ledger.answering import AnsweringConnection  # psycopg is for those who have PostgreSQL
+
+    return AnsweringConnection.connect(*arguments, **options)
 
 
 def _shown(url: URL) -> str:
