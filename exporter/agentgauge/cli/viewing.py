@@ -15,6 +15,7 @@ from agentgauge.cli.evaluating import suite_name
 from agentgauge.evals.exporting import as_inspect, as_promptfoo
 from agentgauge.evals.history import EvalHistory
 from agentgauge.evals.scenario import Scenario, ScenarioError
+from agentgauge.files.private_file import write_private
 
 
 def view(
@@ -55,8 +56,7 @@ def export(
         refuse(f"the suite {name} has no run{meant_run} with a trial; see `agentgauge eval history`")
     document = {"inspect": as_inspect, "promptfoo": as_promptfoo}[form](*kept)
     try:
-        file.touch(mode=0o600)
-        file.write_text(json.dumps(document, indent=2, ensure_ascii=False), encoding="utf-8")
+        write_private(file, json.dumps(document, indent=2, ensure_ascii=False))
     except OSError as error:
         stop(f"{file} cannot be written: {error.strerror or error}")
     say(f"run {kept[0].id} of {name}, version {kept[0].version}: {len(kept[1])} trials in {file}")

@@ -15,6 +15,7 @@ import yaml
 from agentgauge.autonomy.actions import Action
 from agentgauge.feedback.conversation import messages_before, tools_called, user_texts
 from agentgauge.feedback.themes import theme_of
+from agentgauge.files.private_file import write_private
 
 EXAMPLES = "positive_examples.jsonl"
 PREFERENCES = "preference_pairs.jsonl"
@@ -41,8 +42,8 @@ def export(
     scenarios = scenarios_of((action for action in decided if action.decision == "rejected"), tools)
     folder.mkdir(parents=True, exist_ok=True)
     for name, entries in lines.items():
-        _write(folder / name, "".join(f"{json.dumps(entry, ensure_ascii=False)}\n" for entry in entries))
-    _write(folder / SCENARIOS, yaml.safe_dump(scenarios, sort_keys=False, allow_unicode=True, width=120))
+        write_private(folder / name, "".join(f"{json.dumps(entry, ensure_ascii=False)}\n" for entry in entries))
+    write_private(folder / SCENARIOS, yaml.safe_dump(scenarios, sort_keys=False, allow_unicode=True, width=120))
     return {**{name: len(entries) for name, entries in lines.items()}, SCENARIOS: len(scenarios)}
 
 
@@ -135,8 +136,3 @@ def _origin(action: Action) -> dict[str, Any]:
         "model": proposal.model,
         "messages": messages_before(action),
     }
-
-
-def _write(path: Path, text: str) -> None:
-    path.touch(mode=0o600)
-    path.write_text(text, encoding="utf-8")

@@ -176,8 +176,10 @@ def test_without_a_conversation_there_is_no_scenario(actions: Actions, tmp_path:
 
 
 def test_the_files_are_for_the_eyes_of_their_owner(actions: Actions, tmp_path: Path) -> None:
-    """They hold what users wrote, as the ledger does."""
+    """They hold what users wrote, as the ledger does; one that others could read is theirs no longer."""
     decide(actions, "approved")
+    exported(tmp_path / "out")
+    (tmp_path / "out" / EXAMPLES).chmod(0o644)
     exported(tmp_path / "out")
     assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "out").iterdir()} == {0o600}
 
