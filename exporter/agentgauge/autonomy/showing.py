@@ -17,6 +17,9 @@ from agentgauge.autonomy.edits import text_of
 
 GIST_LENGTH = 100
 
+NO_PREVIEW = "The arguments as the model wrote them: this tool has no preview that says what the call would do."
+"""Said of what waits where nobody but the model says what would happen."""
+
 _WORDS = re.compile(r"\S+\s*|\s+")
 _JOINERS = "\u200c\u200d"  # what Persian words and family emoji are made with
 

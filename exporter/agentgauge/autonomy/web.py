@@ -30,7 +30,7 @@ from agentgauge.autonomy.edits import FieldError, edited, fields_of
 from agentgauge.autonomy.effects import seal
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.people import TokenError
-from agentgauge.autonomy.showing import changes, too_late, visible
+from agentgauge.autonomy.showing import NO_PREVIEW, changes, too_late, visible
 from agentgauge.autonomy.web_forms import (
     HERE,
     LONGEST_REASON,
@@ -261,6 +261,7 @@ class _Page:
             went_wrong=[cause.replace("_", " ") for cause in self._autonomy.transcripts.causes(session or "")],
             agreed=[visible(name) for name in self._approvals.agreed(action)] if state == "waiting" else [],
             shown=fields_of(action.shown, {}),
+            no_preview=NO_PREVIEW,
             proposed=fields_of(proposed, {}),
             made=changes(proposed, action.final_arguments),
             effect_made=changes(action.proposal.effect or {}, action.decided_effect or action.proposal.effect or {}),

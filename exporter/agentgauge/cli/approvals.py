@@ -23,7 +23,7 @@ from agentgauge.autonomy.approvals import (
 from agentgauge.autonomy.decisions import Head
 from agentgauge.autonomy.edits import FieldError, edited, text_of
 from agentgauge.autonomy.parts import Autonomy
-from agentgauge.autonomy.showing import ago, decided_by, gist, too_late, until, visible
+from agentgauge.autonomy.showing import NO_PREVIEW, ago, decided_by, gist, too_late, until, visible
 from agentgauge.cli import people
 from agentgauge.cli.common import AGENT_URL, AgentUrl, AsJson, agent, group, opened_ledger, out, refuse, say, stop
 from agentgauge.cli.deciding import me, people_of
@@ -328,6 +328,8 @@ def _show(action: Action) -> None:
         say(visible(text_of(value)))
     if proposal.effect is not None:
         say(f"\nthe call itself: {gist(proposal.arguments)}")
+    elif action.decision is None and proposal.disposition == "approval":
+        say(f"\n{NO_PREVIEW}")
     if action.decision is not None:
         out.print()
         _say(action)

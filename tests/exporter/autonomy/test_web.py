@@ -32,6 +32,7 @@ from agentgauge.autonomy.logins import LINK_SECONDS, Logins
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.people import People
 from agentgauge.autonomy.policy import Policy
+from agentgauge.autonomy.showing import NO_PREVIEW
 from agentgauge.autonomy.web import approvals_app
 from agentgauge.ledger import Ledger
 from agentgauge.transcripts import Occasion, Transcript
@@ -459,8 +460,9 @@ def test_an_approval_is_recorded_with_who_gave_it(
 
 
 def test_an_edit_is_shown_before_it_is_made(ann: Reviewer, autonomy: Autonomy, propose: Callable[..., Action]) -> None:
-    """The preview decides nothing; what is decided is what it showed."""
+    """The preview decides nothing; what is decided is what it showed. That the tool has none of its own is said."""
     action = propose()
+    assert NO_PREVIEW in text_of(ann.get(f"/actions/{action.id}"))
     body = BODY.replace("Dear Ms Doe", "Hi Jane")
     form = {"field.body": body.replace("\n", "\r\n"), "field.tone": "warm", "reason": "friendlier"}
     shown = ann.post(f"/actions/{action.id}/preview", form)
@@ -539,6 +541,7 @@ def test_the_email_behind_a_number_is_shown(sender: tuple[Reviewer, Autonomy, Ac
     assert "send medium risk jane@globex.example · 10 % off" in text_of(ann.get("/"))
     said = text_of(ann.get(f"/actions/{action.id}"))
     assert "What it wants to do to jane@globex.example body 10 % off The call itself draft_id 6" in said
+    assert NO_PREVIEW not in said
     ann.post(f"/actions/{action.id}/approve", {"seen": action.seal})
     assert autonomy.approvals.get(action.id).decision == "approved"
 

@@ -86,6 +86,7 @@ def test_one_action_is_shown_in_full(propose: Callable[..., Action]) -> None:
     printed = approvals("show", action.id)
     assert "it waits because draft_email is of medium risk" in printed
     assert "body\nHi,\n\n⟨U+001B⟩[2J[red]all is fine\n" in printed
+    assert "this tool has no preview" in printed
     assert "rep-1" not in printed
 
 
