@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -27,10 +28,8 @@ def layout(docker: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
     if compose.statuses():
         pytest.fail("a stack runs in containers already; `make down` ends it")
     folder = tmp_path_factory.mktemp("bundle") / "monitoring"
-    target = "host.docker.internal:9464"
-    said(
-        "agentgauge", "bundle", str(folder), "--format", "compose", "--agent", AGENT, "--job", AGENT, "--target", target
-    )
+    bundle = [sys.executable, "-m", "agentgauge", "bundle", str(folder), "--format", "compose"]
+    said(*bundle, "--agent", AGENT, "--job", AGENT, "--target", "host.docker.internal:9464")
     for place in (folder, *folder.parents[:2]):  # pytest's folders are closed to the containers' users
         place.chmod(0o755)
     settings = [*compose.program(), "--env-file", str(folder / "compose.env")]
