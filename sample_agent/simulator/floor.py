@@ -7,7 +7,7 @@ import contextlib
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx2
@@ -112,6 +112,11 @@ class Floor:
     do_by_hand: Callable[[str, str], None] | None = None
     token: str = ""
 
+    def by_rep(self) -> dict[str, Floor]:
+        """User id → the floor as that rep lives it: their chances are their own, whoever is answered sooner."""
+        numbers = range(1, self.reps + 1)
+        return {f"rep-{number}": replace(self, rng=random.Random(self.rng.random())) for number in numbers}  # noqa: S311 - a simulation, not a secret
+
     async def run(self, seconds: float | None) -> None:
         """Work for so many seconds, or until cancelled."""
         headers = {"Authorization": f"Bearer {self.token}"}
@@ -119,7 +124,7 @@ class Floor:
             httpx2.AsyncClient(base_url=self.url, timeout=120, headers=headers) as client,
             asyncio.TaskGroup() as group,
         ):
-            people = [group.create_task(self._rep(client, f"rep-{number}")) for number in range(1, self.reps + 1)]
+            people = [group.create_task(floor._rep(client, user_id)) for user_id, floor in self.by_rep().items()]
             if self.take_over is not None:
                 people.append(group.create_task(self._colleague(self.take_over)))
             if seconds is not None:

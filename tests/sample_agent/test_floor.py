@@ -18,7 +18,7 @@ from sample_agent.faults import Fault, FaultFile, inject
 from sample_agent.sales.tools import SALES_TOOLS
 from sample_agent.service import Service
 from sample_agent.serving import serving
-from sample_agent.simulator.floor import ACCOUNTS, LOOK_UPS, Floor, Tally
+from sample_agent.simulator.floor import ACCOUNTS, LOOK_UPS, Floor, Tally, questions
 from sample_agent.simulator.memory import has_a_wrong_renewal
 from tests.front_end import opened
 
@@ -82,3 +82,14 @@ async def test_unhappy_reps_rate_every_answer_mostly_down(service: str, faults: 
     # Ten may be cut off at the end of each.
     assert counts["thumbs up"] + counts["thumbs down"] > 0.9 * counts["answers"] - 10 * runs
     assert counts["thumbs down"] > counts["thumbs up"]
+
+
+def test_one_seed_is_one_floor_whoever_is_answered_sooner(faults: FaultFile) -> None:
+    """What a rep asks next does not depend on how quickly a colleague was answered."""
+
+    def asked(order: int) -> dict[str, list[list[str]]]:
+        floor = Floor("", 5, 1.0, random.Random(1), Tally(), faults)  # noqa: S311 - a seed makes it repeatable
+        return {user: [questions(rep.rng) for _ in range(3)] for user, rep in list(floor.by_rep().items())[::order]}
+
+    assert asked(1) == asked(-1)
+    assert len({str(texts) for texts in asked(1).values()}) == 5
