@@ -22,6 +22,8 @@ from dashboards.style import RED, SIZE_OF_THRESHOLD, UNIT_OF_THRESHOLD
 from tests.dashboards.boards import GENERATED, panel_of
 
 NUMBERS = thresholds.load()
+ALONE = dataclasses.replace(DEMO, incidents="")
+"""Without the bundle's own pager."""
 RUNBOOKS = Path(__file__).resolve().parents[2] / "runbooks"
 REFS = [(name, ref) for name, ref in vars(links).items() if isinstance(ref, PanelRef)]
 ALERTS_WITH_THRESHOLD = [alert for alert in ALERTS if NUMBERS.alerts[alert.name].threshold]
@@ -88,6 +90,16 @@ def test_a_figure_of_what_went_wrong_says_how_to_read_the_conversations(alert: s
     (watched,) = (one.panel for one in ALERTS if one.name == alert)
     assert command in panel_of(watched)["description"]
     assert command in (RUNBOOKS / f"{alert}.md").read_text(encoding="utf-8").partition("## Meaning")[0]
+
+
+def test_without_the_pagers_page_the_table_of_firing_alerts_leads_to_runbooks_alone() -> None:
+    """A column whose links lead nowhere is not there, nor is its query asked."""
+    boards = [to_json(dashboards.DASHBOARDS["overview.json"], NUMBERS, one) for one in (DEMO, ALONE)]
+    here, alone = (next(one for one in board["panels"] if one["title"] == "Firing alerts") for board in boards)
+    assert len(alone["targets"]) == len(here["targets"]) - 1
+    assert "/incident/" in str(here)
+    assert "/incident/" not in str(alone)
+    assert f"{DEMO.runbooks}/" in str(alone["fieldConfig"])
 
 
 def test_the_version_before_is_the_line_that_an_evaluation_should_not_fall_below() -> None:
