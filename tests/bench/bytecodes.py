@@ -19,6 +19,7 @@ def bytecodes(work: Callable[[], object]) -> int:
         return trace
 
     before = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # Python 3.12 looks only here whether anybody wants to see bytecodes
     sys.settrace(trace)
     try:
         work()
