@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from stack import compose
 from tests.containers import engine
 
 
@@ -19,4 +20,6 @@ def docker() -> Iterator[None]:
     if brought:
         engine.raise_loopback()
     with engine.Engine(Path(brought)).running() if brought else nullcontext():
+        if brought and compose.statuses():  # of a run that was killed: nobody else uses this engine
+            compose.down()
         yield
