@@ -45,8 +45,13 @@ FIRE = {
 }
 """Story → the alerts that fire at its end, and no others do."""
 
-MAY_FIRE = {"cost-spike": {"AgentUserDailyCostHigh"}}
-"""Late in the UTC day, those who are there have spent too much, too."""
+MAY_FIRE = {
+    "cost-spike": {"AgentUserDailyCostHigh"},
+    "cache-lost": {"AgentCostSpike"},
+    "more-turns": {"AgentCostSpike", "AgentSpendOverBudget", "AgentLatencySpike"},
+}
+"""Late in the UTC day, those who are there have spent too much, too. In the busiest hours, what makes every task dearer
+or longer costs more than any hour before, and leaves enough slow turns to be judged."""
 
 DAYS = {"healthy": 22, "adoption-declines": 21, "retention-low": 21, "cost-spike": 22, "tool-prices": 22}
 """Those of the other stories are enough for what their alerts remember."""
