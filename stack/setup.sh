@@ -5,21 +5,9 @@ cd "$(dirname "$0")/.."
 
 fail() { echo "error: $1" >&2; exit 1; }
 
-python=
-for candidate in "${PYTHON:-python3}" python3.14 python3.13 python3.12 python3.11; do
-    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$candidate; break; fi
-done
-[ -n "$python" ] || fail "Python 3.11 or newer is needed and not on PATH (set PYTHON=/path/to/python3)"
-
-if [ ! -x .venv/bin/python ] || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
-    echo "making a virtual environment in .venv"
-    rm -rf .venv
-    "$python" -m venv .venv >/dev/null || fail "$python cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv"
-fi
-
-# Runs a command with its output in .venv/install.log, and says every few seconds that it goes on.
+# Runs a command with its output in $log, and says every few seconds that it goes on.
 installing() {
-    "$@" >>.venv/install.log 2>&1 &
+    "$@" >>"$log" 2>&1 &
     pid=$!
     seconds=0
     while kill -0 "$pid" 2>/dev/null; do
@@ -30,7 +18,21 @@ installing() {
     wait "$pid"
 }
 
-: >.venv/install.log
+python=
+for candidate in "${PYTHON:-python3}" python3.14 python3.13 python3.12 python3.11; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$candidate; break; fi
+done
+[ -n "$python" ] || fail "Python 3.11 or newer is needed and not on PATH (set PYTHON=/path/to/python3)"
+
+if [ ! -x .venv/bin/python ] || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+    echo "making a virtual environment in .venv"
+    rm -rf .venv
+    log=/dev/null
+    installing "$python" -m venv .venv || fail "$python cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv"
+fi
+
+log=.venv/install.log
+: >"$log"
 echo "installing $(grep -c '^[a-zA-Z]' requirements.lock) locked Python packages (half a minute, once)"
 installing sh stack/install.sh .venv/bin/python ||
     fail "pip could not install requirements.lock ($(grep -i '^error' .venv/install.log | tail -n 1)); is the package index reachable? (all of it: .venv/install.log)"
