@@ -255,7 +255,16 @@ def test_chat_starts_an_agent_of_its_own_when_none_runs(tmp_path: Path) -> None:
 def test_the_simulator_works_the_floor(service: str, tmp_path: Path) -> None:
     """People come, ask and rate; the summary says how many."""
     result = cli(
-        "simulate", "--reps", "20", "--pace", "60", "--seconds", "4", "--agent", service, AGENTGAUGE_STATE=str(tmp_path)
+        "simulate",
+        "--reps",
+        "20",
+        "--pace",
+        "60",
+        "--seconds",
+        "12",
+        "--agent",
+        service,
+        AGENTGAUGE_STATE=str(tmp_path),
     )
     assert result.returncode == 0
     counts = dict(part.rsplit(" ", 1) for part in " ".join(result.stdout.split("\n")).strip().split("  "))
