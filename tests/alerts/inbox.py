@@ -1,4 +1,4 @@
-"""What people would have got: servers for Slack, PagerDuty and mail that keep what they are sent."""
+"""What people would have got: servers for Slack, PagerDuty, Opsgenie and mail that keep what they are sent."""
 
 from __future__ import annotations
 
@@ -51,12 +51,18 @@ class Inbox:
 
 @contextmanager
 def web_hooks(inbox: Inbox) -> Iterator[str]:
-    """Keep every JSON that is posted to ``/slack/SECRET``, ``/pagerduty`` or any other path; yields the URL."""
+    """Keep every JSON that is posted to ``/slack/SECRET``, ``/pagerduty`` or any other path; yields the URL.
+
+    Opsgenie's API tells by the rest of the path what to do: it is kept as ``path``.
+    """
 
     async def keep(request: Request) -> Response:
         body = await request.json()
-        way, _, secret = request.path_params["path"].partition("/")
-        inbox.add(way, body, secret or body.get("routing_key", ""))
+        way, _, rest = request.path_params["path"].partition("/")
+        if way == "opsgenie":
+            inbox.add(way, body | {"path": rest}, request.headers["Authorization"].removeprefix("GenieKey "))
+        else:
+            inbox.add(way, body, rest or body.get("routing_key", ""))
         return PlainTextResponse("ok")
 
     with serving(Starlette(routes=[Route("/{path:path}", keep, methods=["POST"])])) as url:

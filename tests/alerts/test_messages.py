@@ -1,4 +1,4 @@
-"""What people read: the messages of the real Alertmanager, as they reach a Slack, a PagerDuty and a mail server."""
+"""What people read: messages of the real Alertmanager, as they reach Slack, PagerDuty, Opsgenie and a mail server."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def switched_on(text: str, *switches: str) -> str:
 
 def told(messages: list[Message]) -> list[Message]:
     """Those to people: the pager and the dead-man switch of the bundle are on as well."""
-    return [message for message in messages if message.way in ("slack", "pagerduty", "email")]
+    return [message for message in messages if message.way in ("slack", "pagerduty", "opsgenie", "email")]
 
 
 def title(message: Message) -> str:
@@ -130,7 +130,8 @@ def sent(tmp_path_factory: pytest.TempPathFactory, programs: dict[str, Path]) ->
 
     def post(url: str, resolved: bool) -> list[Message]:
         alertmanager.post(url, [alertmanager.alert(item, changed, resolved=resolved) for item, changed in alerts])
-        expected = (len(MESSAGES) + 2) * (2 if resolved else 1)  # two more: the hostile one is a ticket
+        # Two more: the hostile one is a ticket. Opsgenie gets the pages, and is told of an end by an alias alone.
+        expected = (len(MESSAGES) + 2 + len(PAGED)) * (2 if resolved else 1)
         return inbox.wait(lambda messages: len(told(messages)) >= expected)
 
     with web_hooks(inbox) as http, mail_server(inbox) as smtp:
@@ -149,6 +150,7 @@ def sent(tmp_path_factory: pytest.TempPathFactory, programs: dict[str, Path]) ->
 def reaching(document: Any, folder: Path, http: str, smtp: str) -> Any:
     """The configuration with the test's servers for those of the providers, and with its clocks shortened."""
     secrets = {"slack-webhook-url": f"{http}/slack/T0", "pagerduty-routing-key": "R0", "smtp-password": "P0"}
+    secrets["opsgenie-api-key"] = "K0"
     for name, secret in secrets.items():
         (folder / name).write_text(secret, encoding="utf-8")
     receivers = {receiver["name"]: receiver for receiver in document["receivers"]}
@@ -156,6 +158,10 @@ def reaching(document: Any, folder: Path, http: str, smtp: str) -> Any:
     receivers["pagerduty"]["pagerduty_configs"][0] |= {
         "routing_key_file": str(folder / "pagerduty-routing-key"),
         "url": f"{http}/pagerduty",
+    }
+    receivers["opsgenie"]["opsgenie_configs"][0] |= {
+        "api_key_file": str(folder / "opsgenie-api-key"),
+        "api_url": f"{http}/opsgenie/",
     }
     receivers["email"]["email_configs"][0] |= {
         "auth_password_file": str(folder / "smtp-password"),
@@ -206,6 +212,24 @@ def test_pagerduty_closes_the_incident_that_it_opened(sent: Sent) -> None:
         assert (fired["event_action"], resolved["event_action"]) == ("trigger", "resolve")
         assert fired["dedup_key"] == resolved["dedup_key"]
         assert fired["payload"]["severity"] == "critical"
+
+
+def test_opsgenie_closes_the_alert_that_it_opened(sent: Sent) -> None:
+    """By its alias; until then, an alert that is sent again is the same one."""
+    contents = [message.content for message in sent.messages if message.way == "opsgenie"]
+    opened = {one["alias"]: one for one in contents if one["path"] == "v2/alerts"}
+    closed = [one["path"] for one in contents if one["path"] != "v2/alerts"]
+    assert sorted(closed) == sorted(f"v2/alerts/{alias}/close" for alias in opened)
+    pages = {title(sent.message("pagerduty", item)): item for item in PAGED}
+    assert {one["message"] for one in opened.values()} == pages.keys()
+    for one in opened.values():
+        annotations = alertmanager.alert(pages[one["message"]])["annotations"]
+        assert annotations["description"] in one["description"]
+        assert one["priority"] == "P1"
+        assert one["details"]["runbook"] == annotations["runbook_url"]
+        assert one["details"]["panel"] == annotations["dashboard_url"]
+        assert one["details"]["incident"] == annotations["incident_url"]
+        assert "<no value>" not in json.dumps(one)
 
 
 def test_tickets_do_not_reach_pagerduty(sent: Sent) -> None:
@@ -261,9 +285,9 @@ def test_labels_from_outside_are_text_and_no_markup(sent: Sent) -> None:
 
 
 def test_each_way_signs_in_with_the_secret_from_its_file(sent: Sent) -> None:
-    """Slack's is its URL, PagerDuty's the routing key, the mail server's a password."""
+    """Slack's is its URL, PagerDuty's the routing key, Opsgenie's the API key, the mail server's a password."""
     secrets = {(message.way, message.secret) for message in sent.messages}
-    assert secrets == {("slack", "T0"), ("pagerduty", "R0"), ("email", "P0")}
+    assert secrets == {("slack", "T0"), ("pagerduty", "R0"), ("opsgenie", "K0"), ("email", "P0")}
 
 
 def test_a_mail_goes_to_the_address_in_the_file(sent: Sent) -> None:
@@ -284,14 +308,14 @@ def test_each_way_is_switched_on_without_touching_the_routes(
     path.write_text(switched_on(CONFIG, *switch), encoding="utf-8")
     result = subprocess.run([programs["amtool"], "check-config", path], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert len(SWITCHES) == 5
+    assert len(SWITCHES) == 6
 
 
 def test_no_secret_is_written_into_the_file_the_repository_or_the_image() -> None:
     """Every one is read from a file, in a folder that neither git nor Docker takes along."""
     assert not re.search(r"\b(api_url|routing_key|service_key|auth_password|auth_secret): ", CONFIG)
     files = re.findall(r"_file: (\S+)", CONFIG)
-    assert [Path(file).parent for file in files] == [Path("/etc/alertmanager/secrets")] * 3
+    assert [Path(file).parent for file in files] == [Path("/etc/alertmanager/secrets")] * 4
     assert "*" in (ROOT / "alerts" / "secrets" / ".gitignore").read_text(encoding="utf-8").splitlines()
     image = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     assert image.index("alerts/secrets") > image.index("!alerts")
