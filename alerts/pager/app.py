@@ -67,7 +67,8 @@ def create_app(
 
     ``show`` gets the text of each page, ``hosts`` are the names that it answers to: a website that its reader visits
     cannot write to it, nor read it by a name that it lets point here. ``state`` is the file in which it remembers;
-    without one it forgets when it ends. ``alertmanager`` is the URL at which it silences. With ``following``, each
+    without one it forgets when it ends. ``alertmanager`` is the URL at which it silences, and asks
+    before it escalates. With ``following``, each
     incident has a page of its own. Raises sqlite3.Error if the file is not the pager's, OSError if it cannot be opened.
     """
     store = Store(state)
@@ -129,7 +130,7 @@ class _Pager:
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
         """Escalate for as long as the app runs."""
-        keep = self._escalation and keep_escalating(self._escalation, self._store, self._show)
+        keep = self._escalation and keep_escalating(self._escalation, self._store, self._alertmanager, self._show)
         task = asyncio.create_task(keep) if keep else None
         try:
             yield

@@ -20,6 +20,8 @@ CHECK_SECONDS = 5.0
 class Escalation:
     """What happens to a critical alarm that nobody has acknowledged ``after`` it began: it is printed again.
 
+    An alarm that Alertmanager no longer has is left alone: it is over, and the notification of that is on its way.
+
     It is posted to ``url`` as well, if there is one, as JSON, until that answers with success.
     """
 
@@ -27,12 +29,14 @@ class Escalation:
     url: str = ""
 
 
-async def keep_escalating(escalation: Escalation, store: Store, show: Callable[[str], None]) -> None:
-    """Look every few seconds, until it is cancelled."""
+async def keep_escalating(escalation: Escalation, store: Store, alertmanager: str, show: Callable[[str], None]) -> None:
+    """Look every few seconds, until it is cancelled. ``alertmanager`` is its URL; empty where it is not known."""
     while True:
         now = datetime.now(UTC)
         try:
             for alarm in to_escalate(store.alarms(), now, escalation.after):
+                if alertmanager and not await outward.still_fires(alertmanager, alarm.page):
+                    continue
                 line = f"{alarm.page.first_line}: nobody has acknowledged it for {html.age(alarm.began_at, now)}"
                 if escalation.url:
                     await outward.escalate(escalation.url, line, alarm)

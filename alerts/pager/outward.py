@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,18 @@ TIMEOUT_SECONDS = 10.0
 
 class OutwardError(Exception):
     """Somebody else did not do what was asked; the message says who and why."""
+
+
+async def still_fires(alertmanager: str, page: Page) -> bool:
+    """Whether Alertmanager has the alert of a page; True as well where it cannot be asked: who is next must know."""
+    labels = {"alertname": page.alert} | page.labels
+    matchers = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in labels.items()]
+    try:
+        async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
+            response = await client.get(f"{alertmanager}/api/v2/alerts", params={"filter": matchers})
+        return not response.is_success or response.json() != []
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+        return True
 
 
 async def silence(alertmanager: str, page: Page, begin: datetime, end: datetime, by: str, why: str) -> None:

@@ -313,6 +313,28 @@ def test_who_is_next_is_told_and_asked_again_until_they_answer() -> None:
     assert any(line.startswith("NOT ESCALATED: ") for line in shown)
 
 
+def test_what_is_over_for_alertmanager_is_not_escalated(tmp_path: Path, programs: dict[str, Path]) -> None:
+    """The real one says that an alert is over up to its group_interval late; until then nobody has to be woken."""
+    item = alertmanager.RENDERED["AgentAllToolCallsFailing"]
+    layout = Layout(Ports.free(), tmp_path)
+    config.write(layout)
+    shown, escalated = list[str](), threading.Event()
+
+    def show(line: str) -> None:
+        shown.append(line)
+        if line.startswith("ESCALATED"):
+            escalated.set()
+
+    with alertmanager.running(layout, programs) as its_url:
+        alertmanager.post(its_url, [alertmanager.alert(item)])
+        over = {**raw("x"), "labels": alertmanager.labels_of(alertmanager.RENDERED["AgentToolSuccessRateLow"])}
+        escalation = Escalation(timedelta(minutes=15))
+        with serving(create_app(show, alertmanager=its_url, escalation=escalation)) as url:
+            send(url, over, {**raw("x"), "labels": alertmanager.labels_of(item)})
+            assert escalated.wait(timeout=60)
+    assert [line for line in shown if "ESCALATED" in line and "AgentAllToolCallsFailing" not in line] == []
+
+
 @pytest.fixture(scope="module")
 def browser_page() -> Iterator[BrowserPage]:
     """A page of a headless Chromium, on which any error fails the test."""
