@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import chain
 
 from agentgauge import metrics
 from stack import binaries, causes, native
@@ -23,12 +24,14 @@ LONGEST_PAUSE_SECONDS = 3.0
 
 @contextmanager
 def killed_at_random(stage: Stage) -> Iterator[None]:
-    """kill -9, again and again, of a process that the dice choose among those that live."""
+    """kill -9, again and again: of each process once, the agent's included, and then of those that the dice choose."""
     killed: Counter[str] = Counter()
+    names = sorted(stage.pids())
+    order = chain(stage.rng.sample(names, len(names)), iter(lambda: stage.rng.choice(names), None))
     while killed.total() < stage.kills:
-        service, pid = stage.rng.choice(sorted(stage.pids().items()))
-        with suppress(ProcessLookupError):  # it died before, and waits to be started again
-            os.kill(pid, signal.SIGKILL)
+        service = next(order)
+        with suppress(KeyError, ProcessLookupError):  # it died before, and waits to be started again
+            os.kill(stage.pids()[service], signal.SIGKILL)
             killed[service] += 1
         stage.pass_time(stage.rng.uniform(0, LONGEST_PAUSE_SECONDS), f"{killed.total()} of {stage.kills} kills")
     stage.note(f"{killed.total()} kills: {', '.join(f'{name} {times}' for name, times in sorted(killed.items()))}")

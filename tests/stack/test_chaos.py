@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import random
+import signal
+import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -14,10 +19,10 @@ from agentgauge.ledger import Ledger
 from sample_agent.assembly import build_autonomy
 from sample_agent.sales import crm
 from sample_agent.settings import AGENT
-from stack.chaos import play, results
+from stack.chaos import killing, play, results
 from stack.chaos.results import Result
 from stack.chaos.rows import ROWS, Scene, chosen
-from stack.chaos.stage import Setting
+from stack.chaos.stage import Setting, Stage
 from stack.chaos.witness import Deed, losses, unfinished
 from stack.errors import StackError
 from stack.layout import Layout, Ports
@@ -171,6 +176,23 @@ def test_rows_whose_stack_does_not_come_up_are_lost() -> None:
     assert [one.name for one in played] == [row.name for row in ROWS[:3]]
     assert [one.lost for one in played] == [("the stack broke off: no PostgreSQL",)] * 2 + [()]
     assert [one.verdict for one in played] == ["LOST", "LOST", "not run"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_process_is_among_those_that_are_killed(seed: int) -> None:
+    """The agent's, too, by which it is seen: with chances alone, one short run in four left it out."""
+    names = ["agent", "pager", "prometheus"]
+    with ExitStack() as stack:
+        sleepers = {name: stack.enter_context(subprocess.Popen(["sleep", "60"])) for name in names}
+        stage = SimpleNamespace(
+            rng=random.Random(seed),  # noqa: S311 - a simulation, not a secret
+            kills=len(names),
+            pids=lambda: {name: sleeper.pid for name, sleeper in sleepers.items()},
+            pass_time=lambda _seconds, _what: None,
+            note=lambda _line: None,
+        )
+        stack.enter_context(killing.killed_at_random(cast("Stage", stage)))
+        assert {sleeper.wait(timeout=60) for sleeper in sleepers.values()} == {-signal.SIGKILL}
 
 
 def test_rows_are_chosen_by_a_word_of_their_name() -> None:
