@@ -219,7 +219,7 @@ async def _async_seconds(call: AsyncCall, number: int) -> float:
 
 def main() -> None:
     """Start, say what that took in CPU seconds and MiB, then answer line by line."""
-    out, sys.stdout = sys.stdout, sys.stderr  # what a tool prints is no answer
+    out, sys.stdout = sys.stdout, sys.stderr  # answers go to `out`; whatever a tool prints must not mix with them
     calls: Calls = globals()[sys.argv[1]]()
     with asyncio.Runner() as runner:
         print(json.dumps([time.process_time(), resident_mib()]), file=out, flush=True)
