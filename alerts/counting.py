@@ -58,3 +58,32 @@ sum by (agent) (
 {indent(grown(counter), "  ")}
 )
 """
+
+
+QUESTIONS_OF_A_LOOP = 4
+"""A session in circles asks one or two before it has passed its limit, and about as many until it is given up."""
+
+LOOPS_EXPLAIN_IT = f"""
+(
+  {QUESTIONS_OF_A_LOOP} * sum by (agent) (increase(<sessions_over_limit>{{limit="tool_calls"}}[<slow.window>]))
+  >= <part>
+)
+""".strip()
+"""Sessions that looped are enough for all of the ``<part>``: their turns are slow, their tasks fail.
+
+Of the long window: a turn that loops is counted as slow when it ends, which may be long after it passed the limit.
+"""
+
+HANGING_EXPLAINS_IT = """
+(
+  2 * count by (agent) (
+    last_over_time(<process_start>[<window>])
+    and on (job, instance) max_over_time(ALERTS{alertname="AgentExporterDown", alertstate="firing"}[<window>])
+  )
+  >= count by (agent) (last_over_time(<process_start>[<window>]))
+)
+""".strip()
+"""Half of the replicas or more were paged as down in ``<window>``: what waited in one that hung ends when it goes on.
+
+One of many is no explanation: what waited in it is too little to show.
+"""

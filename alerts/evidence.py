@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from textwrap import indent
 from typing import Literal
 
 from alerts.model import Record
@@ -88,16 +89,32 @@ AT_LEAST_LATELY = 2
 """A single failure after the mending does not count as a relapse."""
 
 
-def share_above(judged: Judged, promised: str, rest: str, *, of_all: bool = False, roots: tuple[str, ...] = ()) -> str:
+def share_above(
+    judged: Judged,
+    promised: str,
+    rest: str,
+    *,
+    of_all: bool = False,
+    roots: tuple[str, ...] = (),
+    explained_by: tuple[str, ...] = (),
+) -> str:
     """True while more of the whole is bad than ``promised`` (PromQL, as is the ``rest``), beyond what chance explains.
 
     The evidence is so many bad ones, or ``of_all`` so many of the whole. It does not begin while one of ``roots``,
     alerts of the same agent that explain it, is pending or firing: a tool that is not called after the outage would go
     on. Nor is a window evidence in which one of them fired: what it explains is known, and two failures an hour after
-    an outage are nothing to be woken for.
+    an outage are nothing to be woken for. Each of ``explained_by`` is a condition by
+    agent on ``<window>`` and the ``<part>`` in it, under which something with a page explains what is bad there.
     """
     share = judged.share_in
-    explained = f'ALERTS{{alertname=~"{"|".join(roots)}"'
+    of_roots = f'ALERTS{{alertname=~"{"|".join(roots)}"'
+
+    def unexplained(look: str, by_root: str) -> str:
+        known = [by_root] if roots else []
+        for condition in explained_by:
+            known.append(condition.replace("<window>", f"<{look}.window>").replace("<part>", judged.part_in(look)))
+        return "\n".join(f"unless on (agent) {condition}" for condition in known)
+
     return _judgement(
         judged,
         surprised=lambda look: f"""
@@ -105,14 +122,14 @@ def share_above(judged: Judged, promised: str, rest: str, *, of_all: bool = Fals
       > {promised} * {judged.whole_in(look)}
         + <{look}.z> * sqrt({promised} * {rest} * {judged.whole_in(look)})
     and {(judged.whole_in if of_all else judged.part_in)(look)} >= <evidence>
-{f'    unless on (agent) max_over_time({explained}, alertstate="firing"}}[<{look}.window>])' if roots else ""}
-""".rstrip("\n"),
+{indent(unexplained(look, f'max_over_time({of_roots}, alertstate="firing"}}[<{look}.window>])'), "    ")}
+""".rstrip(),
         still=f"""
   and {judged.part_in(LATELY)} >= {AT_LEAST_LATELY}
   and {share(LATELY)} > {promised}
   and {share(LATELY)} > {share("slow")} / 2
-{f"  unless on (agent) {explained}}}" if roots else ""}
-""",
+{indent(unexplained(LATELY, f"{of_roots}}}"), "  ")}
+""".rstrip(),
         above=f"{share('slow')} > {promised}",
         mended=f"""
   unless {share(LATELY)} <= {share("slow")} / 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from agentgauge import metrics
 from agentgauge.session import SessionLimits
 from alerts import links
-from alerts.counting import newly_over_limit
+from alerts.counting import HANGING_EXPLAINS_IT, LOOPS_EXPLAIN_IT, newly_over_limit
 from alerts.evidence import Judged, mean_below, share_above
 from alerts.model import SLOW_SHARE, Alert
 
@@ -36,9 +36,6 @@ TURNS = Judged(
     ratio="mean",
 )
 
-WHY_SLOW = ("AgentLLMErrorsHigh", "AgentSessionLooping")
-"""Alerts that explain slow turns."""
-
 RECORDS = (*SLOW.records("sessions"), *TURNS.records("sessions"))
 
 ALERTS = (
@@ -54,15 +51,20 @@ ALERTS = (
         ),
         labels=("agent",),
         panel=links.SESSION_TOOL_CALLS,
-        # A turn that calls tools without end is slow as well, and shows as such when it ends: after the page for it.
-        inhibits=("AgentSessionCostOverLimit", "AgentLatencySpike"),
+        inhibits=("AgentSessionCostOverLimit",),
     ),
     Alert(
         name="AgentLatencySpike",
         area="sessions",
         summary="Answers are slow: the p95 of turns is above the limit.",
         fires_when="p95 of turns > <threshold>",
-        expr=share_above(SLOW, f"{SLOW_SHARE}", f"{1 - SLOW_SHARE}", roots=WHY_SLOW),
+        expr=share_above(
+            SLOW,
+            f"{SLOW_SHARE}",
+            f"{1 - SLOW_SHARE}",
+            roots=("AgentLLMErrorsHigh",),
+            explained_by=(LOOPS_EXPLAIN_IT, HANGING_EXPLAINS_IT),
+        ),
         description=(
             "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the answers took longer than <threshold>: "
             f"{SLOW.counts('slow')} in the last <slow.window>, {SLOW.counts('fast')} in the last <fast.window>; above "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentgauge import metrics
 from alerts import links
+from alerts.counting import LOOPS_EXPLAIN_IT
 from alerts.evidence import Judged, mean_above, share_above
 from alerts.model import Alert, Record
 
@@ -66,7 +67,9 @@ ALERTS = (
         area="tasks",
         summary="Too few user requests are completed.",
         fires_when="completed / all tasks < <threshold>",
-        expr=share_above(UNCOMPLETED, "(1 - <threshold>)", "<threshold>", roots=ROOTS),
+        expr=share_above(
+            UNCOMPLETED, "(1 - <threshold>)", "<threshold>", roots=ROOTS, explained_by=(LOOPS_EXPLAIN_IT,)
+        ),
         description=(
             "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the tasks were not completed: "
             f"{UNCOMPLETED.counts('slow')} in the last <slow.window>, {UNCOMPLETED.counts('fast')} in the last "

@@ -6,7 +6,7 @@ from textwrap import indent
 
 from agentgauge import metrics
 from alerts import links
-from alerts.counting import OLD_STRANGER, grown
+from alerts.counting import HANGING_EXPLAINS_IT, OLD_STRANGER, grown
 from alerts.evidence import Judged, share_above
 from alerts.model import SLOW_SHARE, Alert, Record
 
@@ -124,7 +124,12 @@ ALERTS = (
         area="tools",
         summary="A tool is slow: its p95 is above the limit.",
         fires_when="a tool's p95 > <threshold>",
-        expr=share_above(SLOW, f"{SLOW_SHARE}", f"{1 - SLOW_SHARE}"),
+        expr=share_above(
+            SLOW,
+            f"{SLOW_SHARE}",
+            f"{1 - SLOW_SHARE}",
+            explained_by=(HANGING_EXPLAINS_IT,),
+        ),
         description=(
             "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the {{ $labels.tool }} calls took longer than "
             f"<threshold>: {SLOW.counts('slow')} in the last <slow.window>, {SLOW.counts('fast')} in the last "
