@@ -258,6 +258,9 @@ def drill(
     if write:
         drill_results.keep(outcomes, known)
     Console(width=None if sys.stdout.isatty() else 160).print(drill_results.table(outcomes))
+    for one in outcomes:
+        if one.first_try:
+            _say(f"{one.alert}: {'passed' if one.passed else 'failed'} in its second try; the first: {one.first_try}")
     wrong = [one.alert for one in outcomes if not one.passed]
     if wrong:
         _fail(f"{len(wrong)} of {len(outcomes)} drills went wrong: {', '.join(wrong)}")

@@ -24,7 +24,8 @@ class DrillResult:
     ``heartbeat`` is True if the dead-man switch went on hearing while the way of the pages was broken.
     ``seconds_to_mended`` is how long `agentgauge incident` took from the page until the alert was over, unless it is
     mended ``by_hand``; ``mitigation`` is the branch of the runbook that it took, ``commands`` what it ran. Both are
-    empty for a row that was played before they were kept.
+    empty for a row that was played before they were kept. ``first_try`` is what was wrong with it before it was played
+    a second time, on a stack of its own.
     """
 
     alert: str
@@ -42,6 +43,7 @@ class DrillResult:
     expected: frozenset[str] = frozenset()
     mitigation: str = ""
     commands: tuple[str, ...] = ()
+    first_try: str = ""
 
     @property
     def how(self) -> str:
@@ -49,12 +51,24 @@ class DrillResult:
         return self.mitigation and f"{self.mitigation}: {', '.join(f'`{command}`' for command in self.commands)}"
 
     @property
+    def wrong(self) -> str:
+        """What keeps it from passing, in words; empty if it passed."""
+        reasons = {
+            "no page": self.seconds_to_page is None,
+            "its runbook did not answer": self.seconds_to_page is not None and not self.runbook_answers,
+            "not mended": self.seconds_to_mended is None and not self.by_hand,
+            "not resolved": self.seconds_to_resolved is None and self.resolves,
+            "called off while the cause went on": self.called_off,
+            "the heartbeat went on": self.heartbeat,
+            f"{', '.join(sorted(self.noise))} paged as well": bool(self.noise),
+            f"{', '.join(sorted(self.late))} paged after the mending": bool(self.late),
+        }
+        return "; ".join(reason for reason, holds in reasons.items() if holds)
+
+    @property
     def passed(self) -> bool:
         """Paged, and nobody else; mended by its runbook if it can be; resolved then and not before; then silence."""
-        resolved = self.seconds_to_resolved is not None or not self.resolves
-        mended = self.seconds_to_mended is not None or bool(self.by_hand)
-        paged = self.seconds_to_page is not None and self.runbook_answers
-        return paged and mended and resolved and not (self.noise or self.called_off or self.late or self.heartbeat)
+        return not self.wrong
 
     @property
     def is_mended_by_runbook(self) -> bool:
@@ -131,7 +145,8 @@ _HEAD = (
     '"Mended by its runbook": `agentgauge incident` was given the link on the page, walked through the runbook and ran',
     "its command, unaided; the seconds are from the page until the alert was over, and what it ran is beside them. A",
     "row passes if the expected page came, no other did beyond those named here, it was not called off while the cause",
-    "went on, it ended, and nothing paged after the mending.",
+    "went on, it ended, and nothing paged after the mending. Where no more than a few rows went wrong, each is played",
+    "once more on a fresh stack, and what was wrong in the first try is said.",
     "",
 )
 _COLUMNS = (
@@ -153,6 +168,8 @@ def _rows(rows: Sequence[tuple[str, str]], results: dict[str, DrillResult]) -> I
             continue
         others = ", ".join(f"`{name}`" for name in sorted(one.noise | one.late | one.expected)) or "–"
         passed = "passed" if one.passed else "**failed**"
+        if one.first_try:
+            passed += f" in its second try; the first: {one.first_try}"
         cells = (_to_page(one), _mended(one), one.how or "–", _resolved(one), others, passed)
         yield f"| `{alert}` | {one.what} | " + " | ".join(_without_colour(cell) for cell in cells) + " |"
 
