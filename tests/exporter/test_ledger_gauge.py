@@ -433,16 +433,34 @@ def test_followers_are_called_by_the_thread_and_one_that_fails_keeps_nobody_from
 def test_an_outage_of_the_database_costs_no_usage(
     recorder: Recorder, faults: list[str], url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What could not be written waits, added up, and is written once."""
+    """What could not be written waits, added up, and is written once; only an outage that lasts is a fault."""
     recorder.add("rep-1", turns=1)
     sql(url, BREAK)
     recorder.flush()
+    assert faults == []
     recorder.add("rep-1", turns=1, cost_usd=0.5)
     recorder.flush()
     sql(url, MEND)
     recorder.flush()
     recorder.flush()
     assert usage_rows(url) == [("rep-1", 0, 2, 0.5)]
+    assert len(faults) == 1
+    sql(url, BREAK)
+    recorder.add("rep-1", turns=1)
+    recorder.flush()
+    sql(url, MEND)
+    recorder.flush()
+    assert len(faults) == 1
+
+
+def test_what_the_ledger_does_not_take_at_the_end_is_lost_and_counted(
+    recorder: Recorder, faults: list[str], url: str
+) -> None:
+    """There is no next time."""
+    recorder.add("rep-1", turns=1)
+    sql(url, BREAK)
+    recorder.close()
+    assert faults[0] == UsageDroppedError.__name__
     assert len(faults) == 2
 
 
@@ -475,7 +493,7 @@ def test_usage_that_came_during_a_failed_write_keeps_its_place(
         broken.setattr(ledger, "add_usage", fail)
         recorder.flush()
     recorder.flush()
-    assert faults == ["ConnectionError", "UsageDroppedError"]
+    assert faults == ["UsageDroppedError"]
     assert [row[0] for row in usage_rows(url)] == ["rep-1", "rep-3"]
 
 

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable, Iterable
 from time import monotonic
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from agentgauge import metrics
 from agentgauge.forks import in_forked_children
 from agentgauge.ledger.expiry import Expiry
@@ -39,8 +41,8 @@ class Recorder:
     followed more often, by the followers: each is one cheap query.
 
     What waits is added up by user and day, so a ledger that cannot be reached costs nothing until MOST_WAITING users
-    wait. Faults go to ``on_fault``; nothing raises. A forked child starts empty, with its own thread once it has
-    something to write.
+    wait. Faults go to ``on_fault``; nothing raises. A database that fails once is no fault: what it did not take or
+    give is there the next time. A forked child starts empty, with its own thread once it has something to write.
     """
 
     _waiting: dict[UserDay, Usage]
@@ -49,6 +51,7 @@ class Recorder:
     _stopping: threading.Event
     _refreshed: threading.Event
     _thread: threading.Thread | None
+    _failed: set[Callable[[], None]]  # of what is done again and again: what the database failed the last time
 
     def __init__(
         self,
@@ -107,18 +110,7 @@ class Recorder:
 
     def flush(self) -> None:
         """Write what waits, now; it waits on if the ledger cannot take it."""
-        with self._using_ledger:
-            with self._lock:
-                batch, self._waiting = self._waiting, {}
-            try:
-                self._ledger.add_usage(self._agent, batch)
-            except Exception as fault:
-                self._on_fault(fault)
-                with self._lock:
-                    dropped = sum(not self._keep(key, usage) for key, usage in batch.items())
-                for _ in range(dropped):
-                    self._on_fault(UsageDroppedError())
-        self._call(self._writers)
+        self._call([self._write_usage, *self._writers])
 
     def refresh(self) -> None:
         """Call each refresher now; one that fails does not keep the next from its turn."""
@@ -130,7 +122,11 @@ class Recorder:
 
     def call(self, work: Callable[[], None]) -> None:
         """Call this one now, alone with the ledger as the refreshers are; a fault goes to ``on_fault``."""
-        self._call([work])
+        with self._using_ledger:
+            try:
+                work()
+            except Exception as fault:
+                self._on_fault(fault)
 
     def add_refresher(self, refresher: Callable[[], None]) -> None:
         """Call this one, too, from the next time on."""
@@ -168,12 +164,31 @@ class Recorder:
         self._ledger.close()
 
     def _call(self, each: Iterable[Callable[[], None]]) -> None:
+        """Call what is called again and again; only at the end, what fails once has failed for good."""
         with self._using_ledger:
             for one in list(each):
                 try:
                     one()
+                except (SQLAlchemyError, OSError) as fault:
+                    if one in self._failed or self._closed:
+                        self._on_fault(fault)
+                    self._failed.add(one)
                 except Exception as fault:
                     self._on_fault(fault)
+                else:
+                    self._failed.discard(one)
+
+    def _write_usage(self) -> None:
+        with self._lock:
+            batch, self._waiting = self._waiting, {}
+        try:
+            self._ledger.add_usage(self._agent, batch)
+        except Exception:
+            with self._lock:
+                dropped = sum(not self._keep(key, usage) for key, usage in batch.items())
+            for _ in range(dropped):
+                self._on_fault(UsageDroppedError())
+            raise
 
     def _keep(self, key: UserDay, usage: Usage) -> bool:
         if self._closed or not math.isfinite(usage.cost_usd):
@@ -191,6 +206,7 @@ class Recorder:
         self._stopping = threading.Event()
         self._refreshed = threading.Event()
         self._thread = None
+        self._failed = set()
 
     def _start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="agentgauge-ledger", daemon=True)
@@ -211,14 +227,8 @@ class Recorder:
                 self.refresh()
             if monotonic() >= expire_at:
                 expire_at = monotonic() + EXPIRY_SECONDS
-                self._delete_expired()
+                self._call([self._expiry.delete])
         self.flush()
-
-    def _delete_expired(self) -> None:
-        try:
-            self._expiry.delete()
-        except Exception as fault:
-            self._on_fault(fault)
 
 
 def pause_after(seconds: float) -> float:
