@@ -65,6 +65,20 @@ def test_a_clock_that_leapt_deletes_nothing_for_a_day(
     assert kept(url) == 0
 
 
+def test_an_agent_that_is_started_again_each_hour_goes_on_from_what_the_ledger_knows(
+    rated: Ledger, url: str, clock: Clock
+) -> None:
+    """A deploy does not begin the day of doubt again, and the time between two starts does not count for it."""
+    clock.at += AHEAD
+    for _ in range(round(DOUBT / timedelta(hours=1))):
+        assert kept(url) == 1
+        agent = Agent(rated)
+        agent.deletes()
+        clock.at += timedelta(days=2)
+        agent.deletes(after=timedelta(hours=1))
+    assert kept(url) == 0
+
+
 def test_a_replica_with_another_clock_proves_it_wrong(rated: Ledger, url: str, clock: Clock) -> None:
     """However long the one that is ahead waits: what the others keep stays."""
     right = clock.at

@@ -2,11 +2,13 @@
 
 A clock that is far ahead makes everything look expired, and what is deleted stays deleted. So each deletion leaves its
 time in the ledger. A clock that is long after the latest one is right if nothing ran in between, and wrong if the
-machine's time is: that shows when another replica, with another clock, deletes meanwhile.
+machine's time is: that shows when another replica, with another clock, deletes meanwhile. For how long this has been
+in doubt is in the ledger, too, in seconds that replicas ran: a restart does not begin it again, and no clock ends it.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -33,15 +35,17 @@ class Expiry:
         self._agent = agent
         self._elapsed = elapsed
         self._row = f"expired_at {agent}"
+        self._doubt_row = f"expiry_doubt {agent}"
         self._in_doubt: tuple[float, float] | None = None  # the latest deletion, and when the doubt about it began
 
     def delete(self) -> None:
         """Delete the agent's expired rows, or say in the log why not. Raises what the database raises."""
-        latest, now = self._latest(), self._ledger.now().timestamp()
+        said, now = self._read(self._row), self._ledger.now().timestamp()
+        latest = None if said is None else float(said)
         if latest is not None and now - latest > LEAP.total_seconds() and self._is_doubtful(latest):
             LOG.warning(
                 "nothing is deleted from the ledger: this machine's clock says %s, and the latest deletion was on %s. "
-                "If the clock is right, expired rows go %s hours after the start; if not, set it right",
+                "If the clock is right, expired rows go when agents have run for %s hours; if not, set it right",
                 _day(now),
                 _day(latest),
                 f"{DOUBT.total_seconds() / 3600:g}",
@@ -49,23 +53,27 @@ class Expiry:
             return
         self._in_doubt = None
         self._ledger.delete_expired(self._agent)
-        self._keep(now)
+        self._keep(self._row, repr(now))
 
     def _is_doubtful(self, latest: float) -> bool:
         """Whether the doubt is younger than DOUBT, or another replica has deleted since it began."""
+        of, seconds = json.loads(self._read(self._doubt_row) or "[null, 0]")
+        known = seconds if of == latest else 0.0
         if self._in_doubt is None or self._in_doubt[0] != latest:
-            self._in_doubt = latest, self._elapsed()
-        return self._elapsed() - self._in_doubt[1] < DOUBT.total_seconds()
+            self._in_doubt = latest, self._elapsed() - known
+        # Of replicas that doubt at the same time, none adds to what another noted: the longest is right.
+        lasts = max(known, self._elapsed() - self._in_doubt[1])
+        self._keep(self._doubt_row, json.dumps([latest, lasts]))
+        return lasts < DOUBT.total_seconds()
 
-    def _latest(self) -> float | None:
+    def _read(self, name: str) -> str | None:
         with self._ledger.reading() as connection:
-            value = connection.execute(select(META.c.value).where(META.c.name == self._row)).scalar_one_or_none()
-        return None if value is None else float(value)
+            return connection.execute(select(META.c.value).where(META.c.name == name)).scalar_one_or_none()
 
-    def _keep(self, now: float) -> None:
-        row = self._ledger.upserting(META).values(name=self._row, value=repr(now))
+    def _keep(self, name: str, value: str) -> None:
+        row = self._ledger.upserting(META).values(name=name, value=value)
         with self._ledger.writing() as connection:
-            connection.execute(row.on_conflict_do_update(index_elements=[META.c.name], set_={"value": repr(now)}))
+            connection.execute(row.on_conflict_do_update(index_elements=[META.c.name], set_={"value": value}))
 
 
 def _day(moment: float) -> str:
