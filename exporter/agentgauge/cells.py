@@ -22,11 +22,18 @@ HEADER = 8
 SMALLEST_FILE = 1 << 16
 
 
-class Cells(Protocol):
-    """Numbers that any thread may add to; a cell is named by its number, and begins at 0."""
+class ReadableCells(Protocol):
+    """Numbers that can be read; a cell is named by its number, and begins at 0."""
 
     def cell(self, kind: Kind, key: str) -> int:
         """The cell of this key, which says as JSON what it counts: the same one each time it is asked for."""
+
+    def read(self, kind: Kind, cells: Sequence[int]) -> list[float]:
+        """What is in these cells now."""
+
+
+class Cells(ReadableCells, Protocol):
+    """Those that any thread may add to."""
 
     def add(self, cell: int, amount: float) -> None:
         """Add to the cell of a counter."""
@@ -36,9 +43,6 @@ class Cells(Protocol):
 
     def call(self, count: int, bucket: int, total: int, value: float) -> None:
         """Both at once: one to a counter, and a value to a histogram."""
-
-    def read(self, kind: Kind, cells: Sequence[int]) -> list[float]:
-        """What is in these cells now."""
 
 
 def cells_of_this_process() -> Cells:

@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 
 from agentgauge.cells import HEADER, Kind
 from agentgauge.metrics import Label, MetricSpec
-from agentgauge.series import Family, Shown
+from agentgauge.series import ReadFamily, Shown
 
 _OURS = re.compile(r"(counter|histogram)_\d+_cells\d+\.db")
 """Files of ``SharedCells``; those of prometheus_client itself are called otherwise."""
@@ -39,7 +39,7 @@ class FolderFamilies(Collector):
         self._lock = threading.RLock()
         self._files: dict[Path, _Entries] = {}
         self._cells = _Totals()
-        self._families: dict[str, Family] = {}
+        self._families: dict[str, ReadFamily] = {}
         self._bounds: list[float] = []  # of the histogram whose entries are being read
 
     def collect(self) -> Iterator[Metric]:
@@ -74,13 +74,13 @@ class FolderFamilies(Collector):
             others = tuple(Label(label, "first") for label in sorted(labels) if label != "agent")
             bounds = tuple(self._bounds[:-1]) if kind == "histogram" else ()  # the last one is infinity
             spec = MetricSpec(name if kind == "counter" else family, kind, help, others, bounds)
-            known = self._families[family] = Family(spec, kind, self._cells)
+            known = self._families[family] = ReadFamily(spec, kind, self._cells)
         if labels.keys() == set(known.label_names):  # not so if an older version left its files here
-            known.labels(*(labels[label] for label in known.label_names))
+            known.show(tuple(labels[label] for label in known.label_names))
 
 
 class _Totals:
-    """Sums over all processes, by the keys of their cells; see ``Cells``."""
+    """Sums over all processes, by the keys of their cells; see ``ReadableCells``."""
 
     def __init__(self) -> None:
         self._numbers: dict[Kind, dict[str, int]] = {"counter": {}, "histogram": {}}
@@ -111,18 +111,6 @@ class _Totals:
         """What is in these cells now."""
         sums = self._sums[kind]
         return [sums[cell] for cell in cells]
-
-    def add(self, cell: int, amount: float) -> None:
-        """Not here: the processes count."""
-        raise NotImplementedError
-
-    def observe(self, bucket: int, total: int, value: float) -> None:
-        """Likewise."""
-        raise NotImplementedError
-
-    def call(self, count: int, bucket: int, total: int, value: float) -> None:
-        """Likewise."""
-        raise NotImplementedError
 
 
 class _Entries:

@@ -17,7 +17,7 @@ from prometheus_client.samples import Exemplar, Sample
 from prometheus_client.utils import floatToGoString
 
 from agentgauge.boundary import NotAnAmountError
-from agentgauge.cells import Cells, Kind
+from agentgauge.cells import Cells, Kind, ReadableCells
 from agentgauge.metrics import MetricSpec
 
 
@@ -80,10 +80,10 @@ class Calls:
             self._duration.exemplars[bucket] = Exemplar(exemplar, seconds, time())
 
 
-class Family(Collector):
-    """All series of one counter or histogram on a registry, whichever agents they are of."""
+class ReadFamily(Collector):
+    """All series of one counter or histogram, whichever agents they are of, as a scrape shows them."""
 
-    def __init__(self, spec: MetricSpec, kind: Kind, cells: Cells) -> None:
+    def __init__(self, spec: MetricSpec, kind: Kind, cells: ReadableCells) -> None:
         self.name = spec.name.removesuffix("_total") if kind == "counter" else spec.name
         self.kind = kind
         self.help = spec.help
@@ -92,7 +92,8 @@ class Family(Collector):
         self._bounds = spec.buckets
         self._cells = cells
         self._lock = threading.RLock()
-        self._series: dict[tuple[str, ...], Counter | Histogram] = {}
+        self._shown: dict[tuple[str, ...], list[int]] = {}
+        """The label values of each series, and its cells."""
         self._numbers: list[int] = []
         """Of all cells: of a histogram its buckets and its sum, series by series."""
         self._starts: list[str] = []
@@ -102,15 +103,17 @@ class Family(Collector):
         self._lines: list[str] = []
         self._text = ""
 
-    def labels(self, *values: str) -> Counter | Histogram:
-        """The series with these label values, which exists from now on."""
+    def show(self, values: tuple[str, ...]) -> list[int]:
+        """The cells of the series with these label values, which is shown from now on."""
         with self._lock:
-            known = self._series.get(values)
+            known = self._shown.get(values)
             if known is None:
-                known = self._series[values] = (
-                    self._counter(values) if self.kind == "counter" else self._histogram(values)
-                )
-                self._starts += [_start(name, labels) for name, labels in self._rows(values)]
+                rows = list(self._rows(values))
+                # The count of a histogram is that of its buckets, and has no cell.
+                counted = rows if self.kind == "counter" else [*rows[:-2], rows[-1]]
+                known = self._shown[values] = [self._cell(*row) for row in counted]
+                self._numbers += known
+                self._starts += [_start(name, labels) for name, labels in rows]
             return known
 
     def describe(self) -> Iterator[Metric]:
@@ -133,7 +136,7 @@ class Family(Collector):
         """The same as prometheus_client's objects."""
         with self._lock:
             self._refresh()
-            rows = [row for values in self._series for row in self._rows(values)]
+            rows = [row for values in self._shown for row in self._rows(values)]
             exemplars = dict(self._exemplars())
             return [
                 Sample(name, labels, value, None, exemplars.get(place))
@@ -172,12 +175,8 @@ class Family(Collector):
         return "".join(lines) if lines else self._text
 
     def _exemplars(self) -> Iterator[tuple[int, Exemplar]]:
-        """Those of its buckets, each with the place of its line."""
-        if self.kind == "histogram":
-            for number, series in enumerate(self._series.values()):
-                if isinstance(series, Histogram) and series.exemplars:
-                    first = number * (len(self._bounds) + 3)
-                    yield from ((first + bucket, one) for bucket, one in series.exemplars.copy().items())
+        """Those of its buckets, each with the place of its line; none where nothing is measured."""
+        yield from ()
 
     def _rows(self, values: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
         """The name and the labels of each line of a series."""
@@ -190,26 +189,44 @@ class Family(Collector):
         yield self._spec.count, labels
         yield self._spec.sum, labels
 
-    def _counter(self, values: tuple[str, ...]) -> Counter:
-        counter = Counter(self._cells, *(self._cell(*row) for row in self._rows(values)))
-        self._numbers.append(counter.cell)
-        return counter
-
-    def _histogram(self, values: tuple[str, ...]) -> Histogram:
-        *buckets, _count, total = self._rows(values)  # the count is that of the buckets
-        numbers = [self._cell(*row) for row in (*buckets, total)]
-        self._numbers += numbers
-        return Histogram(self._cells, self._bounds, numbers[:-1], numbers[-1])
-
     def _cell(self, name: str, labels: dict[str, str]) -> int:
         key = mmap_key(self.name, name, list(labels), list(labels.values()), self.help)
         return self._cells.cell(self.kind, key)
 
 
+class Family(ReadFamily):
+    """All series of one counter or histogram on a registry, which an agent writes to."""
+
+    def __init__(self, spec: MetricSpec, kind: Kind, cells: Cells) -> None:
+        super().__init__(spec, kind, cells)
+        self._written = cells
+        self._series: dict[tuple[str, ...], Counter | Histogram] = {}
+
+    def labels(self, *values: str) -> Counter | Histogram:
+        """The series with these label values, which exists from now on."""
+        with self._lock:
+            known = self._series.get(values)
+            if known is None:
+                known = self._series[values] = self._made(self.show(values))
+            return known
+
+    def _made(self, cells: list[int]) -> Counter | Histogram:
+        if self.kind == "counter":
+            return Counter(self._written, *cells)
+        return Histogram(self._written, self._bounds, cells[:-1], cells[-1])
+
+    def _exemplars(self) -> Iterator[tuple[int, Exemplar]]:
+        if self.kind == "histogram":
+            for number, series in enumerate(self._series.values()):
+                if isinstance(series, Histogram) and series.exemplars:
+                    first = number * (len(self._bounds) + 3)
+                    yield from ((first + bucket, one) for bucket, one in series.exemplars.copy().items())
+
+
 class Shown(Metric):
     """A family at the time of a scrape: its text is ready, and its samples are made for those who ask for them."""
 
-    def __init__(self, family: Family) -> None:
+    def __init__(self, family: ReadFamily) -> None:
         super().__init__(family.name, family.help, family.kind)
         del self.samples  # Metric has set it; below, it is made when it is first asked for
         self._family = family
