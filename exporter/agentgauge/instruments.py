@@ -172,8 +172,8 @@ class Instruments:
         self._bounds = bounds
         self._children: dict[tuple[str, ...], Any] = {}
         self._tool_successes: dict[str, Calls] = {}
+        self._used: set[str] = set()
         bounds.on_overflow = self._count_overflow
-        self._create_overflow_series()
 
     def counter(self, spec: MetricSpec, *values: str) -> Counter:
         """The counter for these label values."""
@@ -258,6 +258,9 @@ class Instruments:
         child = self._children.get((spec.name, *values))
         if child is not None:
             return child
+        if spec.name not in self._used:
+            self._used.add(spec.name)
+            self._create_overflow_series(spec)
         folded = tuple(self._bounds.fold(spec, label, value) for label, value in zip(spec.labels, values, strict=True))
         # Keyed by the folded values only, so that hallucinated names cannot grow the cache.
         key = (spec.name, *folded)
@@ -266,9 +269,11 @@ class Instruments:
             child = self._children[key] = self._objects[spec.name].labels(self._agent, *folded)
         return child
 
-    def _create_overflow_series(self) -> None:
-        for spec, label in metrics.OPEN_LABELS:
-            self.counter(metrics.LABEL_OVERFLOW, spec.name, label.name)
+    def _create_overflow_series(self, spec: MetricSpec) -> None:
+        # Of a metric in use only: nothing of one that an agent never touches can be folded.
+        for of, label in metrics.OPEN_LABELS:
+            if of is spec:
+                self.counter(metrics.LABEL_OVERFLOW, spec.name, label.name)
 
     def _count_overflow(self, spec: MetricSpec, label: Label) -> None:
         if spec.name in self._own:

@@ -29,6 +29,16 @@ def test_series_with_known_labels_exist_at_zero_before_the_first_call(registry: 
     assert value(registry, "agent_exporter_label_overflow_total", metric="agent_tool_calls_total", label="tool") == 0
 
 
+def test_overflow_is_counted_from_zero_for_the_metrics_that_an_agent_uses(registry: CollectorRegistry) -> None:
+    """Zeros of all others would be a sixth of its series."""
+    gauge = AgentGauge("a", tools=["search"], registry=registry)
+    overflow = {"metric": "agent_tool_errors_total", "label": "error_type"}
+    assert value(registry, "agent_exporter_label_overflow_total", **overflow) is None
+    with gauge.tool_call("search") as call:
+        call.fail("TimeoutError")
+    assert value(registry, "agent_exporter_label_overflow_total", **overflow) == 0
+
+
 def test_gauges_of_the_ledger_are_not_shown_as_zero(registry: CollectorRegistry) -> None:
     """A retention of 0 that nobody measured would page somebody."""
     AgentGauge("a", registry=registry)
