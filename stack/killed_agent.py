@@ -48,7 +48,8 @@ def main(state: Path, api: str) -> None:
         sys.stdout.flush()
         (waiting,) = requests.post(f"{session}/messages", json={"text": ASK}, timeout=SECONDS).json()["approvals"]
         approval = f"{session}/approvals/{waiting['id']}"
-        requests.post(approval, json={"decision": "approve"}, headers=me, timeout=SECONDS).raise_for_status()
+        decision = {"decision": "approve", "seen": waiting["seal"]}
+        requests.post(approval, json=decision, headers=me, timeout=SECONDS).raise_for_status()
         requests.get(f"{session}/answer", params={"wait": SECONDS}, timeout=2 * SECONDS)
 
 

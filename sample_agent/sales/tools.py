@@ -206,11 +206,7 @@ async def draft_email(crm: Crm, *, to: str, subject: str, body: str) -> Result:
     """Keep an e-mail to a contact as a draft; nothing leaves the house."""
 
     def write() -> Result:
-        contact = crm.contact_with_email(to)
-        if contact is None:
-            raise ToolInputError(
-                "draft_email: to: no contact in the CRM has this address; look it up with search_crm_contacts"
-            )
+        contact = recipient(crm, to)
         draft_id = crm.add_draft(contact["id"], subject, body)
         return {
             "draft_id": draft_id,
@@ -246,19 +242,35 @@ async def update_crm(crm: Crm, *, account: str, kind: str, text: str) -> Result:
     """Write a note, a next step or a risk on an account."""
 
     def write() -> Result:
-        matching = _distinct(crm.accounts([account]))
-        if len(matching) != 1:
-            raise ToolInputError(f"update_crm: account: {len(matching)} accounts answer to {account!r}")
-        note_id = crm.add_note(matching[0]["id"], kind, text)
+        row = account_named(crm, account)
+        note_id = crm.add_note(row["id"], kind, text)
         return {
             "note_id": note_id,
-            "account": matching[0]["name"],
+            "account": row["name"],
             "kind": kind,
             "text": text,
             "status": "saved",
         }
 
     return await asyncio.to_thread(write)
+
+
+def recipient(crm: Crm, to: str) -> Row:
+    """The contact whom an e-mail to this address would reach; raises ToolInputError if there is none."""
+    contact = crm.contact_with_email(to)
+    if contact is None:
+        raise ToolInputError(
+            "draft_email: to: no contact in the CRM has this address; look it up with search_crm_contacts"
+        )
+    return contact
+
+
+def account_named(crm: Crm, name: str) -> Row:
+    """The one account that answers to the name; raises ToolInputError if that is none, or several."""
+    matching = _distinct(crm.accounts([name]))
+    if len(matching) != 1:
+        raise ToolInputError(f"update_crm: account: {len(matching)} accounts answer to {name!r}")
+    return matching[0]
 
 
 def _answers(names: Iterable[str], rows: Sequence[Row], record: Callable[[Row], Result]) -> Answers:

@@ -7,6 +7,7 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from sample_agent.errors import CrmUnavailable, SchemaMismatch, ToolInputError
 from sample_agent.faults import Fault, FaultFile, inject
 from sample_agent.sales import crm
 from sample_agent.sales.crm import Crm
+from sample_agent.sales.previews import preview
 from sample_agent.sales.tools import SALES_TOOLS, run_tool
 
 PROMPTS = [app().prompt_library().load(version) for version in app().prompt_library().versions()]
@@ -163,6 +165,23 @@ async def test_a_fault_in_force_fails_the_tool_and_clearing_heals_it(
     with pytest.raises(error):
         await run_tool("get_deal_history", {"accounts": ["Globex"]}, sales_crm, faults)
     assert await run_tool("search_crm_contacts", {"accounts": ["Globex"]}, sales_crm, faults)
+
+
+def test_people_are_shown_the_entry_beside_the_one_in_force(sales_crm: Crm, tmp_path: Path) -> None:
+    """Of a next step or a risk the newest counts, and notes pile up; what cannot be written is said before."""
+    (globex,) = sales_crm.accounts(["Globex"])
+    for text in ("send the offer", "call Jane"):
+        sales_crm.add_note(globex["id"], "next_step", text)
+    shown = partial(preview, tmp_path / "crm.sqlite", "update_crm")
+    step = {"account": "globex inc", "kind": "next_step", "text": "call Hank"}
+    assert shown(step) == {"account": "Globex", "kind": "next_step", "so_far": "call Jane", "text": "call Hank"}
+    assert shown({"account": "globex", "text": "call Hank"}) == {
+        "account": "Globex",
+        "kind": "note",
+        "text": "call Hank",
+    }
+    with pytest.raises(ToolInputError, match="account: 0 accounts answer to 'Nowhere'"):
+        shown({"account": "Nowhere", "text": "call Hank"})
 
 
 def test_building_again_keeps_what_the_agent_wrote(sales_crm: Crm, tmp_path: Path) -> None:

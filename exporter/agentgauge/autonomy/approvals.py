@@ -112,9 +112,9 @@ class Approvals:
     ) -> Action:
         """Let it happen with these arguments; with the proposed ones, that is an approval.
 
-        ``seen`` is the seal of what the person was shown; it is needed where the arguments do not say it all. Raises
-        NotPermittedError if the policy does not let this person, InvalidEditError if the arguments do not fit the tool,
-        RiskRaisedError if they make it riskier than proposed, NotShownError if ``seen`` is of something else.
+        ``seen`` is the seal of what the person was shown; it is needed where that changes by more than they wrote.
+        Raises NotPermittedError if the policy does not let this person, InvalidEditError if the arguments do not fit
+        the tool, RiskRaisedError if they make it riskier than proposed, NotShownError if ``seen`` is of something else.
         """
         action = self._actions.get(action_id)
         person = self._permitted(action, by)
@@ -134,7 +134,7 @@ class Approvals:
                 "an edit cannot raise the risk: reject it, and let the agent propose it again with these arguments"
             )
         now = seal(proposal.tool, arguments, effect)
-        if effect is not None and seen != now:
+        if effect is not None and seen != now and not _as_written(action.shown, effect, arguments):
             message = "with these arguments it would do something else; look at that before you approve it"
             raise NotShownError(message, effect, now)
         return self._actions.decide(action_id, "edited", person.name, arguments, reason, effect)
@@ -164,6 +164,12 @@ class Approvals:
 
 def _person(by: Person | str) -> Person:
     return Person(by) if isinstance(by, str) else by
+
+
+def _as_written(shown: Mapping[str, Any], effect: Effect, arguments: Mapping[str, Any]) -> bool:
+    """Whether an edit changes nothing in what was shown but to what the person wrote into the argument of that name."""
+    changed = differences(shown, effect)
+    return all(one.field in arguments and one.after == arguments[one.field] for one in changed)
 
 
 def _in_words(risk: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ import pytest
 from agentgauge.autonomy.actions import Action, Proposal
 from agentgauge.autonomy.approvals import (
     AlreadyDecidedError,
+    Approvals,
     InvalidEditError,
     NotPermittedError,
+    NotShownError,
     Person,
     RiskRaisedError,
     UnknownActionError,
@@ -54,6 +56,23 @@ def test_a_decision_says_who_decided_what_and_why(autonomy: Autonomy, propose: C
     assert decided[0].final_arguments == LETTER
     assert decided[1].final_arguments == edit
     assert approvals.waiting() == []
+
+
+def test_only_an_edit_that_changes_more_than_was_written_is_looked_at_again(
+    autonomy: Autonomy, propose: Callable[..., Action]
+) -> None:
+    """Who writes another subject knows it; the address that comes with another customer, they have to see."""
+
+    def preview(_tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        return {"to": f"{arguments['customer']}@globex.example", "subject": arguments["subject"]}
+
+    approvals = Approvals(autonomy.actions, autonomy.standings, autonomy.policy, lambda *_call: None, preview)
+    letter = {"customer": "jane", "subject": "Renewal"}
+    first, second = (propose(arguments=letter, effect=preview("write", letter)).id for _ in range(2))
+    edited = approvals.edit(first, letter | {"subject": "Your renewal"}, "ann")
+    assert edited.decided_effect == {"to": "jane@globex.example", "subject": "Your renewal"}
+    with pytest.raises(NotShownError, match="look at that before you approve it"):
+        approvals.edit(second, letter | {"customer": "hank"}, "ann")
 
 
 def test_who_comes_second_is_told_who_was_faster(autonomy: Autonomy, propose: Callable[..., Action]) -> None:

@@ -26,13 +26,18 @@ from agentgauge.autonomy.people import FILE_VARIABLE, TOKEN_VARIABLE, People
 from agentgauge.cli.root import app as agentgauge
 from agentgauge.ledger import Ledger
 from sample_agent import assembly
+from sample_agent.sales import crm
 from sample_agent.sales.tools import SALES_TOOLS
 from sample_agent.service import Service
 from sample_agent.serving import serving
 from sample_agent.settings import AGENT, ledger_url
 from tests.front_end import opened
 
-EMAIL = {"to": "jane@globex.example", "subject": "Renewal", "body": "Dear Ms Doe,\n\nplease find our offer.\n\nAnn"}
+EMAIL = {
+    "to": "jane.cooper@globex.example.com",
+    "subject": "Renewal",
+    "body": "Dear Ms Doe,\n\nplease find our offer.\n\nAnn",
+}
 SEARCH = {"accounts": ["Globex"], "limit": 10}
 
 
@@ -52,8 +57,9 @@ def autonomy(tmp_path: Path) -> Iterator[Autonomy]:
 
 
 @pytest.fixture
-def propose(autonomy: Autonomy) -> Callable[..., Action]:
+def propose(autonomy: Autonomy, tmp_path: Path) -> Callable[..., Action]:
     """Let the agent propose an e-mail; keywords are other parts of the Proposal."""
+    crm.build(tmp_path / "crm.sqlite")
 
     def made(tool: str = "draft_email", arguments: Any = EMAIL, **different: Any) -> Action:
         parts = {"risk": "medium", "disposition": "approval", "context": {"why": "draft_email is of medium risk"}}
@@ -76,7 +82,7 @@ def test_the_list_shows_what_waits_and_says_what_is_to_be_audited(propose: Calla
     propose("update_crm", {"account": "Globex", "text": "Call Jane"}, disposition="auto", sampled=True)
     printed = " ".join(approvals("list").split())
     assert printed.startswith("the stage is approval_required id tool risk")
-    assert re.search(rf"{waiting.id} draft_email medium \d+ s 2 h jane@", printed)
+    assert re.search(rf"{waiting.id} draft_email medium \d+ s 2 h jane\.cooper@", printed)
     assert "1 ran unasked and wait for an audit: `agentgauge autonomy audits` lists them" in printed
 
 

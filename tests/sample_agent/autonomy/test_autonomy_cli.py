@@ -20,6 +20,7 @@ from agentgauge.cli.root import app as agentgauge
 from agentgauge.ledger import Ledger
 from sample_agent import assembly
 from sample_agent.cli import app as demo
+from sample_agent.sales import crm
 from sample_agent.settings import ledger_url
 
 NOTE = {"account": "Globex", "kind": "note", "text": "call back next week"}
@@ -42,8 +43,9 @@ def autonomy(tmp_path: Path) -> Iterator[Autonomy]:
 
 
 @pytest.fixture
-def propose(autonomy: Autonomy) -> Callable[..., Action]:
+def propose(autonomy: Autonomy, tmp_path: Path) -> Callable[..., Action]:
     """Let the agent propose a note; keywords are other parts of the Proposal."""
+    crm.build(tmp_path / "crm.sqlite")
 
     def made(**different: Any) -> Action:
         parts = {"tool": "update_crm", "risk": "medium", "disposition": "approval", "arguments": NOTE, "context": {}}

@@ -128,7 +128,7 @@ def test_a_call_waits_is_approved_in_the_conversation_and_goes_on(agent: Agent, 
     assert drafts(tmp_path) == []
     assert agent.get(session, "answer").status_code == 204
     assert agent.get(session, "approvals").json() == [waiting]
-    assert agent.post(session, f"approvals/{waiting['id']}", decision="approve").json() == {"decision": "approved"}
+    assert agent.post(session, f"approvals/{waiting['id']}", decision="approve", seen=waiting["seal"]).ok
     answer = agent.next_answer(session)
     assert "Shall I send it?" in answer["text"]
     assert answer["tools"] == ["search_crm_contacts", "get_deal_history", "draft_email"]
@@ -215,7 +215,7 @@ def test_one_decides_only_on_the_actions_of_ones_own_conversation_and_once(agent
     foreign = agent.post(other, f"approvals/{waiting['id']}", decision="approve")
     assert (foreign.status_code, foreign.json()["error"]) == (404, "this conversation has no such action")
     autonomy.approvals.reject(waiting["id"], "jane", "too early")
-    late = agent.post(session, f"approvals/{waiting['id']}", decision="approve")
+    late = agent.post(session, f"approvals/{waiting['id']}", decision="approve", seen=waiting["seal"])
     assert (late.status_code, "was rejected before, by jane" in late.json()["error"]) == (409, True)
 
 
@@ -244,7 +244,7 @@ def test_a_request_can_wait_more_than_once(agent: Agent, tmp_path: Path) -> None
     session = agent.open()
     for decision in ("reject", "approve"):
         (waiting,) = agent.say(session, NOTE)["approvals"]
-        assert agent.post(session, f"approvals/{waiting['id']}", decision=decision).ok
+        assert agent.post(session, f"approvals/{waiting['id']}", decision=decision, seen=waiting["seal"]).ok
         assert agent.next_answer(session)["approvals"] == []
     assert notes(tmp_path) == 1
 
@@ -277,7 +277,7 @@ def test_what_still_waits_after_a_restart_can_be_decided_in_the_conversation(
     with start() as after:
         assert after.post(session, "messages", text="hello?").status_code == 409
         assert after.next_answer(session)["approvals"] == [waiting]
-        assert after.post(session, f"approvals/{waiting['id']}", decision="approve").ok
+        assert after.post(session, f"approvals/{waiting['id']}", decision="approve", seen=waiting["seal"]).ok
         assert "Shall I send it?" in after.next_answer(session)["text"]
     with start() as again:  # an answer that nobody fetched is not lost either
         assert "Shall I send it?" in again.next_answer(session)["text"]
@@ -292,7 +292,7 @@ def test_of_two_replicas_one_resumes_and_the_other_delivers_the_answer(
         sessions = [one.open() for _ in range(3)]
         for session in sessions:
             (waiting,) = one.say(session, NOTE)["approvals"]
-            assert other.post(session, f"approvals/{waiting['id']}", decision="approve").ok
+            assert other.post(session, f"approvals/{waiting['id']}", decision="approve", seen=waiting["seal"]).ok
         for session in sessions:
             assert "Noted for Globex" in one.next_answer(session)["text"]
             assert "Noted for Globex" in other.next_answer(session)["text"]
@@ -336,7 +336,7 @@ def test_an_agent_killed_while_it_acts_does_not_act_again(
 ) -> None:
     """kill -9 between the note and its record: the next agent tells the user to check, and the conversation goes on."""
     command = [sys.executable, "-m", "stack.killed_agent", str(tmp_path), fake_api]
-    killed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    killed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     session = killed.stdout.strip()
     assert notes(tmp_path) == 1

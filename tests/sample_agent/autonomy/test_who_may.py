@@ -105,7 +105,7 @@ def test_a_decision_is_recorded_under_the_name_that_the_token_has(
     _, approval = asked_for_a_note(ann)
     (waiting,) = autonomy.approvals.waiting()
     assert waiting.proposal.user_id == "ann"
-    assert bob.post(approval, decision="approve").json() == {"decision": "approved"}
+    assert bob.post(approval, decision="approve", seen=waiting.seal).json() == {"decision": "approved"}
     assert autonomy.approvals.get(waiting.id).decided_by == "bob"
 
 
@@ -132,7 +132,7 @@ def test_the_email_behind_a_number_is_shown_and_approved_as_shown(
     session = f"sessions/{ann.post('sessions').json()['session_id']}"
     draft = "Draft a renewal proposal email to Jane at Globex"
     (drafting,) = ann.post(f"{session}/messages", text=draft).json()["approvals"]
-    assert ann.post(f"{session}/approvals/{drafting['id']}", decision="approve").ok
+    assert ann.post(f"{session}/approvals/{drafting['id']}", decision="approve", seen=drafting["seal"]).ok
     requests.get(f"{url}/{session}/answer", params={"wait": SECONDS}, timeout=2 * SECONDS).raise_for_status()
     (sending,) = ann.post(f"{session}/messages", text="send it").json()["approvals"]
     assert sending["arguments"] == {"draft_id": 1}
