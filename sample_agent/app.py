@@ -17,6 +17,7 @@ from sample_agent import settings
 
 if TYPE_CHECKING:
     from agentgauge.autonomy.actions import Action
+    from agentgauge.autonomy.effects import Simulated, SimulatedStep
     from agentgauge.autonomy.real_actions import RealAction
 
 
@@ -42,6 +43,7 @@ def app(state: Path | None = None) -> AgentApp:
         check=_check,
         preview=partial(_preview, state / "crm.sqlite"),
         real_actions=partial(_real_actions, state / "crm.sqlite"),
+        simulate=partial(_simulate, state / "crm.sqlite"),
         trials=_on_trial,
     )
 
@@ -62,6 +64,14 @@ def _real_actions(database: Path, suggestion: Action) -> Sequence[RealAction]:
     from sample_agent.sales.by_hand import real_actions
 
     return real_actions(database, suggestion)
+
+
+def _simulate(
+    database: Path, tool: str, arguments: Mapping[str, Any], earlier: Sequence[SimulatedStep]
+) -> Simulated | None:
+    from sample_agent.sales.simulated import simulate
+
+    return simulate(database, tool, arguments, earlier)
 
 
 def _on_trial(candidate: Candidate) -> AbstractAsyncContextManager[TrialRunner]:

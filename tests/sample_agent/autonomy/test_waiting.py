@@ -331,6 +331,26 @@ def test_a_suggestion_is_compared_with_what_the_user_did_in_the_crm(
     assert agent.value("agent_shadow_decisions_total", tool="update_crm", match="misaligned") == 1
 
 
+def test_a_draft_and_its_sending_are_both_shadowed(agent: Agent, autonomy: Autonomy, tmp_path: Path) -> None:
+    """The second step is about a draft that was never written; the e-mail that the user sends is compared with both."""
+    autonomy.standings.set_stage(autonomy.policy(), "shadow", "jane", "a new model")
+    session = agent.open()
+    assert agent.say(session, DRAFT)["text"] == ONLY_WATCHES
+    assert agent.say(session, "Send it")["tools"] == ["send_email"]
+    drafting, sending = autonomy.actions.to_compare()
+    assert (drafting.proposal.tool, sending.proposal.tool) == ("draft_email", "send_email")
+    assert sending.shown == drafting.shown
+    assert drafts(tmp_path) == []
+    with contextlib.closing(Crm(tmp_path / "crm.sqlite")) as crm:
+        jane = crm.contact_with_email(sending.shown["to"])
+        assert jane is not None
+        crm.mark_sent(crm.add_draft(jane["id"], sending.shown["subject"], "Hi Jane, shall we talk?", by="rep-1"))
+    assert shadow.compare_with_records(autonomy) == 2
+    compared = {one.proposal.tool: one for one in map(autonomy.actions.get, (drafting.id, sending.id))}
+    assert compared["draft_email"].shadow_match == "aligned"  # the policy compares the recipient
+    assert (compared["send_email"].shadow_match, compared["send_email"].difference) == ("misaligned", "number")
+
+
 def test_an_agent_killed_while_it_acts_does_not_act_again(
     start: Callable[..., contextlib.AbstractContextManager[Agent]], fake_api: str, tmp_path: Path
 ) -> None:
