@@ -13,7 +13,9 @@ app = typer.Typer(no_args_is_help=True, help="What the levers on cost save.")
 
 @app.command()
 def report(
-    conversations: Annotated[int, typer.Option(min=1, help="How many there are on the day.")] = 200,
+    conversations: Annotated[
+        int | None, typer.Option(min=1, help="How many there are on the day; default: four for each of its fifty reps.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same day.")] = 1,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
 ) -> None:
@@ -30,7 +32,7 @@ def report(
     from sample_agent.simulator import savings as reporting
     from sample_agent.simulator.savings import Figures
 
-    visits = day.visits(conversations, seed)
+    visits = day.visits(conversations or day.REPS * day.SESSIONS_A_DAY, seed)
     with Progress(console=problems, transient=True) as progress:
         task = progress.add_task("living through the day", total=len(visits) * len(reporting.CASES))
 

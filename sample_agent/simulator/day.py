@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from anthropic._middleware import AsyncCallNext
     from anthropic._request import APIRequest
 
-REPS = 50
+REPS, SESSIONS_A_DAY = 50, 4
 SECONDS_OF_WORK = 8 * 3600.0
 REVIEWER = "a simulated rep"
 
