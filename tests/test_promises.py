@@ -68,6 +68,14 @@ PROMISES: dict[str, tuple[str, ...]] = {
         f"{SHADOW}::test_whole_effects_are_compared_and_what_differs_is_classed",
         f"{SHADOW}::test_nobody_says_by_hand_what_is_read_in_the_system_of_record",
     ),
+    "Work of several steps is shadowed to its end, by the demo as well.": (
+        "exporter/autonomy/test_supervisor.py::test_work_of_several_steps_is_shadowed_with_simulated_outcomes",
+        "sample_agent/autonomy/test_waiting.py::test_a_draft_and_its_sending_are_both_shadowed",
+    ),
+    "What a person did is compared with one suggestion, also where two replicas look at once.": (
+        f"{SHADOW}::test_what_a_person_did_is_compared_with_one_suggestion",
+        f"{SHADOW}::test_what_another_replica_has_compared_meanwhile_is_not_compared_again",
+    ),
 }
 
 

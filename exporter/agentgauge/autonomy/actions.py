@@ -181,6 +181,10 @@ class AlreadyDecidedError(Exception):
         self.action = action
 
 
+class AlreadyComparedError(Exception):
+    """What a person did was compared with another suggestion of the tool, perhaps by another replica just now."""
+
+
 class NotUnresolvedError(Exception):
     """Nothing is to be settled: it still runs, its end is known, or it was never begun; ``action`` says which."""
 
@@ -446,7 +450,8 @@ class Actions:
         """Commit what a person did instead of a suggestion: the tool's arguments, or None for something else.
 
         ``real`` is what they did as the system of record has it, where it was read there. Raises UnknownActionError,
-        and AlreadyDecidedError if it is not a suggestion or was compared before.
+        AlreadyDecidedError if it is not a suggestion or was compared before, and AlreadyComparedError if what they did
+        was compared with another suggestion of the tool.
         """
         values = {
             "shadow_match": match,
@@ -464,6 +469,11 @@ class Actions:
             action = self._get(connection, action_id)
             if not first:
                 raise AlreadyDecidedError(action)
+            if real is not None:
+                alone(connection, self._agent)  # of two replicas, the second one sees what the first has taken
+                taken = select(func.count()).where(self._of(action.proposal.tool), ACTIONS.c.real_id == real.id)
+                if connection.execute(taken).scalar_one() > 1:
+                    raise AlreadyComparedError(f"{real.id} was compared with another suggestion")
             put(connection, self._agent, Measurement(metrics.SHADOW_DECISIONS, (action.proposal.tool, match)))
         return action
 

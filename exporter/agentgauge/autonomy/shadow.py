@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any, get_args
 
 from agentgauge.argument_diff import differences, differing_fields
-from agentgauge.autonomy.actions import NOBODY, Action, AlreadyDecidedError
+from agentgauge.autonomy.actions import NOBODY, Action, AlreadyComparedError, AlreadyDecidedError
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.real_actions import RealAction
 from agentgauge.vocabulary import ShadowDifference, ShadowMatch
@@ -89,12 +89,12 @@ def differing(autonomy: Autonomy, action: Action) -> list[str]:
 
 
 def _compare(autonomy: Autonomy, suggestion: Action, real: RealAction | None) -> bool:
-    """Commit a comparison; False if another replica was faster."""
+    """Commit a comparison; False if another replica was faster, with this suggestion or with what the person did."""
     done, by = (None, NOBODY) if real is None else (real.effect, real.by)
     how, counting = _judged(autonomy, suggestion.proposal.tool, suggestion.shown, done)
     try:
         autonomy.actions.compare(suggestion.id, _match(counting, done), None, by, how, real)
-    except AlreadyDecidedError:
+    except (AlreadyDecidedError, AlreadyComparedError):
         return False
     return True
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agentgauge.autonomy import shadow
-from agentgauge.autonomy.actions import Action, Proposal
+from agentgauge.autonomy.actions import Action, AlreadyComparedError, Proposal
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.real_actions import RealAction
 from tests.clock import Clock
@@ -114,6 +114,16 @@ def test_what_a_person_did_is_compared_with_one_suggestion(
     assert shadow.compare_with_records(watching) == 1
     found = [watching.actions.get(one).real for one in (first, second)]
     assert [one and one.id for one in found] == [OUTBOX, "outbox 18"]
+
+
+def test_what_another_replica_has_compared_meanwhile_is_not_compared_again(watching: Autonomy) -> None:
+    """It had looked before that was committed: the ledger refuses the second, and the suggestion waits on."""
+    first, second = suggest(watching), suggest(watching)
+    done = sent(watching, SUGGESTED)
+    watching.actions.compare(first, "aligned", None, "jane", "none", done)
+    with pytest.raises(AlreadyComparedError, match="outbox 17 was compared with another suggestion"):
+        watching.actions.compare(second, "aligned", None, "jane", "none", done)
+    assert [one.id for one in watching.actions.to_compare()] == [second]
 
 
 def test_a_suggestion_that_nobody_followed_in_time_was_misaligned(watching: Autonomy, clock: Clock) -> None:
