@@ -36,6 +36,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import threading
 import time
@@ -271,9 +272,11 @@ class ToolRequests:
                         under_way[one.id] = asyncio.create_task(resume(one.id))
 
     async def _compare_suggestions(self) -> None:
-        while self.supervisor.autonomy.real_actions is not None:
+        if self.supervisor.autonomy.real_actions is None:
+            return
+        for look in itertools.count():
             try:
-                await asyncio.to_thread(shadow.compare_with_records, self.supervisor.autonomy)
+                await asyncio.to_thread(shadow.compare_with_records, self.supervisor.autonomy, look)
             except Exception as error:
                 log.warning("cannot compare suggestions with what people did: %s", type(error).__name__)
             await asyncio.sleep(shadow.COMPARE_SECONDS)

@@ -136,6 +136,23 @@ def test_a_suggestion_that_nobody_followed_in_time_was_misaligned(watching: Auto
     assert (compared.shadow_match, compared.difference, compared.real) == ("misaligned", "nothing_done", None)
 
 
+def test_what_has_waited_for_hours_is_asked_about_less_often(autonomy: Autonomy, clock: Clock) -> None:
+    """Each suggestion is a question to somebody else's system: after two hours, every third look asks it."""
+    asked: list[str] = []
+
+    def real_actions(suggestion: Action) -> list[RealAction]:
+        asked.append(suggestion.id)
+        return []
+
+    watching = replace(autonomy, real_actions=real_actions)
+    old = suggest(watching)
+    clock.forward(hours=2)
+    new = suggest(watching)
+    for look in range(6):
+        shadow.compare_with_records(watching, look)
+    assert (asked.count(old), asked.count(new)) == (2, 6)
+
+
 def test_nobody_says_by_hand_what_is_read_in_the_system_of_record(watching: Autonomy) -> None:
     """What people say of themselves, on what they have seen, proves nothing."""
     with pytest.raises(shadow.ReadFromRecordsError, match="just do it there"):
