@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from prometheus_client.utils import floatToGoString
-
 from agentgauge import vocabulary
 
 OWN = "own"
@@ -95,6 +93,8 @@ class MetricSpec:
                 f"{boundary:g} is not a bucket boundary of {self.name} (boundaries: {known}); "
                 "choose one of them, or add it to the metric's buckets in agentgauge/metrics.py"
             )
+        from prometheus_client.utils import floatToGoString  # for whoever renders a rule, and no command
+
         return str(floatToGoString(boundary))  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
 
     def _histogram(self) -> str:

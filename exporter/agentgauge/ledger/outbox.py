@@ -10,14 +10,17 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, delete, select
 
 from agentgauge import metrics
-from agentgauge.instruments import Instruments
 from agentgauge.ledger.schema import OUTBOX
 from agentgauge.ledger.store import Ledger
 from agentgauge.metrics import MetricSpec
+
+if TYPE_CHECKING:  # a command that only puts something in does without Prometheus' client
+    from agentgauge.instruments import Instruments
 
 
 @dataclass(frozen=True)

@@ -227,7 +227,7 @@ def test_the_help_lists_every_group_and_loads_none_of_them() -> None:
         ("ops spend", {"sqlalchemy"}),
         ("ops who 0", {"sqlalchemy"}),
         ("ops tools", {"sqlalchemy"}),
-        ("ops sessions", {"sqlalchemy"}),
+        ("ops sessions", {"prometheus_client", "sqlalchemy"}),
         ("ops throttles", {"sqlalchemy"}),
         ("ops log", {"sqlalchemy"}),
         ("transcripts list", {"sqlalchemy"}),
@@ -240,9 +240,9 @@ def test_the_help_lists_every_group_and_loads_none_of_them() -> None:
     ],
 )
 def test_a_look_up_loads_only_what_it_needs(command: str, allowed: set[str], folder: Path) -> None:
-    """The on-call does not wait for the model provider's SDK, a web framework or a YAML reader."""
+    """The on-call does not wait for the model provider's SDK, a web framework, or what counts for /metrics."""
     heavy = {"anthropic", "genai_prices", "httpx2", "itsdangerous", "jinja2", "mcp", "opentelemetry"}
-    heavy |= {"redis", "sqlalchemy", "starlette", "yaml"}
+    heavy |= {"prometheus_client", "redis", "sqlalchemy", "starlette", "yaml"}
     code = (
         "import sys\nfrom agentgauge.cli.root import app\n"
         f"try:\n    app({command.split()!r})\nexcept SystemExit:\n    pass\n"
