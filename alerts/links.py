@@ -93,5 +93,8 @@ def dashboard_url(base: str, panel: PanelRef, labels: tuple[str, ...]) -> str:
     return f"{base}/d/{panel.dashboard}?viewPanel=panel-{panel.panel_id}{variables}"
 
 
+CONVERSATIONS = "#conversations"
+"""The part of an incident's page that names the command which prints the conversations behind it."""
+
 VARIABLES = ("job", "instance", "agent", "tool", "model")
 """Dashboard variables that an alert's labels can fill in."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from alerts import links
+from alerts.areas.stack import WATCHDOG
 from alerts.catalog import ALERTS
 from dashboards import queries, shared
 from dashboards.annotations import EVERYWHERE, GENERATED_VERSION
@@ -14,6 +15,9 @@ LABELS = tuple(sorted({label for alert in ALERTS for label in alert.labels}))
 """What tells an alert from another of its name."""
 OF = ("agent", "tool", "error_type", "model", "suite", "server", "file", "instance")
 """The labels that say what an alert is of, in the order in which the table of firing alerts writes them."""
+JUDGED = f'and count(ALERTS{{alertname="{WATCHDOG}", alertstate="firing"}})'
+"""As long as rules are evaluated: where none is, that no alert fires means nothing."""
+UNJUDGED = "No rule is evaluated"
 
 HEALTH = Row(
     "Is it well?",
@@ -23,18 +27,20 @@ HEALTH = Row(
             "Critical alerts",
             COUNT,
             "Critical alerts firing now: each has paged somebody.",
-            'count(ALERTS{<where>, alertstate="firing", severity="critical"}) or vector(0)',
+            f'(count(ALERTS{{<where>, alertstate="firing", severity="critical"}}) or vector(0)) {JUDGED}',
             span=3,
             limit=Limit(1, "above"),
+            empty=UNJUDGED,
         ),
         stat(
             101,
             "Warnings",
             COUNT,
             "Warnings firing now: work for today, nobody was paged.",
-            'count(ALERTS{<where>, alertstate="firing", severity="warning"}) or vector(0)',
+            f'(count(ALERTS{{<where>, alertstate="firing", severity="warning"}}) or vector(0)) {JUDGED}',
             span=3,
             limit=Limit(1, "above", AMBER),
+            empty=UNJUDGED,
         ),
         stat(
             links.AGENTS_UP.panel_id,
@@ -89,13 +95,14 @@ HEALTH = Row(
     ),
 )
 
-SEVERITIES = tuple(State(name, COLOURS[name]) for name in ("none", "info", "warning", "critical"))
+SEVERITIES = tuple(State(name, COLOURS[name]) for name in ("info", "warning", "critical"))
 
 _SEVERITY = "\n  or\n".join(
     f'  {rank} * ALERTS{{<where>, alertstate="firing", severity="{state.text}"}}'
     for rank, state in enumerate(SEVERITIES)
 )
-_SINCE = '  ALERTS_FOR_STATE{<where>} and ignoring (alertstate) ALERTS{<where>, alertstate="firing"}'
+_SINCE = f'''  ALERTS_FOR_STATE{{<where>, alertname!="{WATCHDOG}"}}
+    and ignoring (alertstate) ALERTS{{<where>, alertstate="firing"}}'''
 
 
 def _firing(alerts: str, times: int = 1) -> str:
@@ -115,8 +122,8 @@ ALERTS_AND_TASKS = Row(
         table(
             links.FIRING_ALERTS.panel_id,
             "Firing alerts",
-            "Alerts firing now, critical first; the name opens its runbook, what to do follows it for you. The "
-            "Watchdog always fires: if it is missing, Prometheus evaluates no rules.",
+            "Alerts firing now, critical first; the name opens its runbook, what to do follows it for you. "
+            f"{WATCHDOG}, which always fires, is left out.",
             ("alertname", "of"),
             Query(_firing(_SEVERITY), "severity", COUNT, states=SEVERITIES),
             Query(
@@ -128,7 +135,7 @@ ALERTS_AND_TASKS = Row(
             hidden=LABELS,
             span=12,
             most_first="severity",
-            empty="No alert fires, not even the Watchdog: Prometheus evaluates no rules",
+            empty="No alert fires",
         ),
         lines(
             links.TASK_COMPLETION.panel_id,

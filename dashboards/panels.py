@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from agentgauge.incident.conversations import OF_ALERTS
 from alerts import links
 from alerts.deployment import DEMO, Deployment
 from alerts.model import Alert
@@ -102,7 +104,7 @@ def _panel(dashboard: Dashboard, panel: Panel, thresholds: Thresholds, deploymen
         .unit(panel.unit)
         .no_value(panel.empty or silence.words_for(exprs[0]))
         .targets(cast(list[Any], targets))  # the SDK types them by a base class that its builders do not share
-        .links([_runbook_link(alert, deployment) for alert in limits.watchers(dashboard, panel)])
+        .links(list(_panel_links(limits.watchers(dashboard, panel), deployment)))
     )
 
 
@@ -358,6 +360,28 @@ def _fixed_names(legend: str, expr: str) -> list[str]:
 def _steps(steps: limits.Steps) -> dashboard_builder.ThresholdsConfig:
     built = [models.Threshold(value=value, color=colour) for value, colour in steps]
     return dashboard_builder.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(built)
+
+
+def _panel_links(watchers: list[Alert], deployment: Deployment) -> Iterator[dashboard_builder.DashboardLink]:
+    """To the runbook of each alert that the panel shows, and to the conversations behind what it shows."""
+    for alert in watchers:
+        yield _runbook_link(alert, deployment)
+    causes: set[str] = set()
+    for alert in watchers if deployment.incidents else []:
+        cause = OF_ALERTS[alert.name].cause if alert.name in OF_ALERTS else ""
+        if cause and cause not in causes:
+            causes.add(cause)
+            yield _conversations_link(alert, cause, deployment)
+
+
+def _conversations_link(alert: Alert, cause: str, deployment: Deployment) -> dashboard_builder.DashboardLink:
+    """No dashboard holds what was said, nor whose session it was: the page names the command that prints it."""
+    return (
+        dashboard_builder.DashboardLink(f"Conversations: {cause.replace('_', ' ')}")
+        .type(models.DashboardLinkType.LINK)
+        .url(links.incident_url(deployment.incidents, alert.name, {}) + links.CONVERSATIONS)
+        .target_blank(True)
+    )
 
 
 def _runbook_link(alert: Alert, deployment: Deployment) -> dashboard_builder.DashboardLink:

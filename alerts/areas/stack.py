@@ -42,7 +42,7 @@ ALERTS = (
         expr="vector(1)",
         description=("The alerting chain works. A dead-man service should expect this alert and page when it stops."),
         labels=(),
-        panel=links.FIRING_ALERTS,
+        panel=links.ALERTMANAGERS,
     ),
     Alert(
         name="AgentTelemetryErrors",

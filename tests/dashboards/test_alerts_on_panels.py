@@ -92,14 +92,27 @@ def test_a_figure_of_what_went_wrong_says_how_to_read_the_conversations(alert: s
     assert command in (RUNBOOKS / f"{alert}.md").read_text(encoding="utf-8").partition("## Meaning")[0]
 
 
-def test_without_the_pagers_page_the_table_of_firing_alerts_leads_to_runbooks_alone() -> None:
-    """A column whose links lead nowhere is not there, nor is its query asked."""
+@pytest.mark.parametrize("alert", OF_ALERTS)
+def test_a_figure_of_what_went_wrong_leads_to_the_conversations(alert: str) -> None:
+    """To the incident's page, which names the command; without the pager's page, no panel has such a link."""
+    (watched,) = (one.panel for one in ALERTS if one.name == alert)
+    cause = OF_ALERTS[alert].cause
+    (link,) = (one for one in panel_of(watched)["links"] if "#conversations" in one["url"])
+    assert link["title"] == f"Conversations: {cause.replace('_', ' ')}"
+    (led_to,) = (name for name in OF_ALERTS if f"{DEMO.incidents}/incident/{name}/" in link["url"])
+    assert OF_ALERTS[led_to].cause == cause
+
+
+def test_without_the_pagers_page_nothing_leads_there() -> None:
+    """A column whose links would lead nowhere is not there, nor is its query asked; nor are links to conversations."""
     boards = [to_json(dashboards.DASHBOARDS["overview.json"], NUMBERS, one) for one in (DEMO, ALONE)]
     here, alone = (next(one for one in board["panels"] if one["title"] == "Firing alerts") for board in boards)
     assert len(alone["targets"]) == len(here["targets"]) - 1
     assert "/incident/" in str(here)
     assert "/incident/" not in str(alone)
     assert f"{DEMO.runbooks}/" in str(alone["fieldConfig"])
+    assert "#conversations" in str(boards[0])
+    assert "#conversations" not in str(boards[1])
 
 
 def test_the_version_before_is_the_line_that_an_evaluation_should_not_fall_below() -> None:

@@ -41,7 +41,9 @@ async function renew() {
   try {
     const answer = await fetch(list.dataset.src, { headers: { "if-none-match": list.dataset.tag }, cache: "no-store" });
     if (answer.status === 200 && !isInUse()) {
+      const first = !list.dataset.tag;
       show(await answer.text());
+      if (first && location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView(); // it was not there before
       list.dataset.tag = answer.headers.get("etag");
     }
     if (renewed.textContent) renewed.textContent = "";
