@@ -71,19 +71,37 @@ class Judged:
         """The record of the one by the other in that window: slow, or lately."""
         return f"{self.record}_{self.ratio}:{look}"
 
-    def counts(self, look: str) -> str:
-        """The counts of a look in the words of a page, as Prometheus fills them in: ``12 of 100``."""
-        return f"{self._now(self.part_in(look))} of {self._now(self.whole_in(look))}"
+    def worst_first(self, what: str) -> str:
+        """How bad it is in the words of a page: ``52% of the calls failed: 12 of 23 in the last 5m, 40 of 440 in …``.
 
-    def _now(self, record: str) -> str:
-        labels = self.by.split(", ")
-        selector = ", ".join(f"{label}=%q" for label in labels)
-        values = " ".join(f"$labels.{label}" for label in labels)
+        ``what`` follows the share. It is that of the slow window, unless the fast one is ``CLEARLY`` worse: who reads
+        the page of an outage must not find its first minutes in the mean of an hour.
+        """
+        fast, slow = (f"{self.counts(look)} in the last <{look}.window>" for look in ("fast", "slow"))
+        worse = f"{self.part_in('fast')}{{}} / {self.whole_in('fast')}{{}} > {CLEARLY} * {self.share_in('slow')}{{}}"
         return (
-            f"{{{{ with printf `{record}{{{selector}}}` {values} | query }}}}"
-            '{{ . | first | value | printf "%.0f" }}{{ end }}'
+            f"{{{{ with {self._asked(worse)} }}}}"
+            f"{{{{ . | first | value | humanizePercentage }}}} {what}: {fast}, {slow}"
+            f"{{{{ else }}}}{{{{ $value | humanizePercentage }}}} {what}: {slow}, {fast}{{{{ end }}}}"
         )
 
+    def counts(self, look: str) -> str:
+        """The counts of a look in the words of a page, as Prometheus fills them in: ``12 of 100``."""
+        return f"{self._number(self.part_in(look))} of {self._number(self.whole_in(look))}"
+
+    def _number(self, record: str) -> str:
+        return f'{{{{ with {self._asked(f"{record}{{}}")} }}}}{{{{ . | first | value | printf "%.0f" }}}}{{{{ end }}}}'
+
+    def _asked(self, expr: str) -> str:
+        """The query of a page for what is judged; ``{}`` in it is where its labels belong."""
+        labels = self.by.split(", ")
+        selector = "{" + ", ".join(f"{label}=%q" for label in labels) + "}"
+        values = " ".join(f"$labels.{label}" for label in labels)
+        return f"printf `{expr.replace('{}', selector)}` {' '.join([values] * expr.count('{}'))} | query"
+
+
+CLEARLY = 1.2
+"""So many times the share of the slow window is that of the fast one before a page leads with it."""
 
 AT_LEAST_LATELY = 2
 """A single failure after the mending does not count as a relapse."""

@@ -73,9 +73,8 @@ ALERTS = (
         fires_when="approved / (approved + edited + rejected) < <threshold>",
         expr=share_above(REFUSED, "(1 - <threshold>)", "<threshold>", of_all=True),
         description=(
-            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the proposals were edited or rejected: "
-            f"{REFUSED.counts('slow')} in the last <slow.window>, {REFUSED.counts('fast')} in the last <fast.window>; "
-            "<threshold> approval is promised."
+            f"{{{{ $labels.agent }}}}: {REFUSED.worst_first('of the proposals were edited or rejected')}; <threshold> "
+            "approval is promised."
         ),
         labels=("agent",),
         panel=links.APPROVAL_RATE,

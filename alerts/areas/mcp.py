@@ -56,9 +56,9 @@ min by (agent, server) (<mcp_server_up>{server!="other"}) == 0
         fires_when="failed / all requests to an MCP server > <threshold>; errors that a tool answers with left out",
         expr=share_above(FAILED, "<threshold>", "(1 - <threshold>)"),
         description=(
-            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the requests to MCP server "
-            f"{{{{ $labels.server }}}} failed: {FAILED.counts('slow')} in the last <slow.window>, "
-            f"{FAILED.counts('fast')} in the last <fast.window>; above <threshold> is too many."
+            "{{ $labels.agent }}: "
+            + FAILED.worst_first("of the requests to MCP server {{ $labels.server }} failed")
+            + "; above <threshold> is too many."
         ),
         labels=("agent", "server"),
         panel=links.MCP_ERRORS,

@@ -117,8 +117,7 @@ sum by (agent) (increase(<llm_calls>{{outcome="success"}}[<window>])) > 0
         fires_when="failed / all LLM attempts > <threshold>, those that the caller cancelled left out",
         expr=share_above(FAILED, "<threshold>", "(1 - <threshold>)", roots=("AgentModelGone",)),
         description=(
-            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the LLM attempts failed: "
-            f"{FAILED.counts('slow')} in the last <slow.window>, {FAILED.counts('fast')} in the last <fast.window>; "
+            f"{{{{ $labels.agent }}}}: {FAILED.worst_first('of the LLM attempts failed')}; "
             f"above <threshold> is too many. Of those of the last <middle.window>, {_BY_KIND}."
         ),
         labels=("agent",),

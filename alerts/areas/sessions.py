@@ -66,9 +66,8 @@ ALERTS = (
             explained_by=(LOOPS_EXPLAIN_IT, HANGING_EXPLAINS_IT),
         ),
         description=(
-            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the answers took longer than <threshold>: "
-            f"{SLOW.counts('slow')} in the last <slow.window>, {SLOW.counts('fast')} in the last <fast.window>; above "
-            "5 % the p95 is over <threshold>."
+            f"{{{{ $labels.agent }}}}: {SLOW.worst_first('of the answers took longer than <threshold>')}; above 5 % "
+            "the p95 is over <threshold>."
         ),
         labels=("agent",),
         panel=links.TURN_LATENCY,

@@ -71,9 +71,8 @@ ALERTS = (
             UNCOMPLETED, "(1 - <threshold>)", "<threshold>", roots=ROOTS, explained_by=(LOOPS_EXPLAIN_IT,)
         ),
         description=(
-            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the tasks were not completed: "
-            f"{UNCOMPLETED.counts('slow')} in the last <slow.window>, {UNCOMPLETED.counts('fast')} in the last "
-            "<fast.window>; <threshold> completion is promised."
+            f"{{{{ $labels.agent }}}}: {UNCOMPLETED.worst_first('of the tasks were not completed')}; <threshold> "
+            "completion is promised."
         ),
         labels=("agent",),
         panel=links.TASK_COMPLETION,
@@ -100,9 +99,8 @@ ALERTS = (
         fires_when="fallback / all tasks > <threshold>",
         expr=share_above(FALLBACK, "<threshold>", "(1 - <threshold>)", of_all=True, roots=ROOTS),
         description=(
-            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the tasks ended in a fallback: "
-            f"{FALLBACK.counts('slow')} in the last <slow.window>, {FALLBACK.counts('fast')} in the last "
-            "<fast.window>; above <threshold> is too many."
+            f"{{{{ $labels.agent }}}}: {FALLBACK.worst_first('of the tasks ended in a fallback')}; above <threshold> "
+            "is too many."
         ),
         labels=("agent",),
         panel=links.FALLBACK_RATE,

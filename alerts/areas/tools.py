@@ -110,9 +110,9 @@ ALERTS = (
         fires_when="a tool's success rate < <threshold>",
         expr=share_above(FAILED, "(1 - <threshold>)", "<threshold>", roots=("AgentAllToolCallsFailing",)),
         description=(
-            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the {{ $labels.tool }} calls failed: "
-            f"{FAILED.counts('slow')} in the last <slow.window>, {FAILED.counts('fast')} in the last <fast.window>; "
-            "<threshold> success is promised."
+            "{{ $labels.agent }}: "
+            + FAILED.worst_first("of the {{ $labels.tool }} calls failed")
+            + "; <threshold> success is promised."
         ),
         labels=("agent", "tool"),
         panel=links.TOOL_SUCCESS,
@@ -131,9 +131,9 @@ ALERTS = (
             explained_by=(HANGING_EXPLAINS_IT,),
         ),
         description=(
-            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the {{ $labels.tool }} calls took longer than "
-            f"<threshold>: {SLOW.counts('slow')} in the last <slow.window>, {SLOW.counts('fast')} in the last "
-            "<fast.window>; above 5 % the p95 is over <threshold>."
+            "{{ $labels.agent }}: "
+            + SLOW.worst_first("of the {{ $labels.tool }} calls took longer than <threshold>")
+            + "; above 5 % the p95 is over <threshold>."
         ),
         labels=("agent", "tool"),
         panel=links.TOOL_LATENCY,

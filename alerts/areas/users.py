@@ -51,9 +51,8 @@ ALERTS = (
         fires_when="thumbs-down for `wrong_answer` > <threshold> of the answers",
         expr=share_above(WRONG, "<threshold>", "(1 - <threshold>)"),
         description=(
-            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the answers were reported as wrong: "
-            f"{WRONG.counts('slow')} in the last <slow.window>, {WRONG.counts('fast')} in the last <fast.window>; "
-            "above <threshold> pages."
+            f"{{{{ $labels.agent }}}}: {WRONG.worst_first('of the answers were reported as wrong')}; above <threshold> "
+            "pages."
         ),
         labels=("agent",),
         panel=links.WRONG_ANSWERS,
@@ -65,9 +64,8 @@ ALERTS = (
         fires_when="down / all ratings > <threshold>",
         expr=share_above(DOWN, "<threshold>", "(1 - <threshold>)", of_all=True),
         description=(
-            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the ratings were thumbs down: "
-            f"{DOWN.counts('slow')} in the last <slow.window>, {DOWN.counts('fast')} in the last <fast.window>; above "
-            "<threshold> is too many."
+            f"{{{{ $labels.agent }}}}: {DOWN.worst_first('of the ratings were thumbs down')}; above <threshold> is too "
+            "many."
         ),
         labels=("agent",),
         panel=links.NEGATIVE_FEEDBACK,
