@@ -49,9 +49,9 @@ def who(it: Impact) -> str:
     elif it.failed_share is None:
         failing = "no requests now"
     else:
-        failed, of = number(it.failed_per_minute or 0), number(it.requests_per_minute)
+        failed, of = _rate(it.failed_per_minute or 0), _rate(it.requests_per_minute)
         failing = f"{failed} of {of} requests a minute fail ({it.failed_share:.0%})"
-    users = "users: unknown" if it.users is None else f"{number(it.users_failed or 0)} of {number(it.users)} users"
+    users = "users: unknown" if it.users is None else f"{_count(it.users_failed or 0)} of {_count(it.users)} users"
     return f"{failing}; {users}" + (f" of the last hour saw one fail ({it.users_share:.0%})" if it.users_share else "")
 
 
@@ -61,15 +61,15 @@ def conversations(it: Impact) -> str:
     if it.sessions is None:
         return f"conversations: unknown; {spent} a minute"
     share = f" ({it.sessions_share:.0%})" if it.sessions_share else ""
-    hit = f"in {number(it.sessions_failed or 0)} of {number(it.sessions)} conversations of the last hour{share}"
-    over = f"{number(it.sessions_over_limit or 0)} passed a limit"
+    hit = f"in {_count(it.sessions_failed or 0)} of {_count(it.sessions)} conversations of the last hour{share}"
+    over = f"{_count(it.sessions_over_limit or 0)} passed a limit"
     return f"{hit}; {over}; {_known(it.sessions_open)} open; {spent} a minute"
 
 
 def what(it: Impact) -> str:
     """What runs, and which error leads."""
     versions = ", ".join(printable(one) for one in it.versions) or UNKNOWN
-    errors = [f"{printable(where)}: {printable(error)}, {number(often)} in 10 min" for where, error, often in it.errors]
+    errors = [f"{printable(where)}: {printable(error)}, {_count(often)} in 10 min" for where, error, often in it.errors]
     return f"version {versions}; " + ("; ".join(errors) or "no errors of tools or models")
 
 
@@ -88,6 +88,16 @@ def _row(row: Row, same: set[str]) -> str:
     hidden = same | {"__name__", "agent", "job"}
     named = " ".join(printable(value) for name, value in sorted(row.labels.items()) if name not in hidden and value)
     return f"{named} {number(row.value)}".strip()
+
+
+def _count(value: float) -> str:
+    """How often, which Prometheus estimates between scrapes: 41.1 conversations are 41."""
+    return number(round(value)) if math.isfinite(value) else number(value)
+
+
+def _rate(value: float) -> str:
+    """Times a minute: 9.36 of them are 9.4, which says no less; 0.04 stay."""
+    return number(round(value, 1)) if 1 <= value < math.inf else number(value)
 
 
 def _known(value: float | None) -> str:
