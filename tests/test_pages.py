@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -27,7 +30,8 @@ from dashboards.catalog import GENERATED
 from sample_agent.serving import serving
 from stack.layout import HOME, ROOT
 from stack.preview import app as preview
-from tests import axe, chromium
+from stack.preview import pictures
+from tests import axe, chromium, static_site
 
 PICTURES = HOME / "pictures"
 NOBODY = "http://127.0.0.1:9"
@@ -117,3 +121,14 @@ def test_a_page_that_says_little_can_be_used_by_everybody(browser_page: Page, te
             assert axe.serious(page) == []
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
             page.screenshot(path=PICTURES / f"small-{template.split('/')[-3]}-{name}-{width}.png", full_page=True)
+
+
+@pytest.mark.browser
+def test_the_documentation_can_be_used_by_everybody(tmp_path: Path) -> None:
+    """As `make docs` builds it: a page of prose and code, one with a figure, wide tables, steps with commands."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "-f", str(ROOT / "stack" / "docs.yml")]
+    env = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    subprocess.run([*command, "-d", str(tmp_path)], env=env, cwd=ROOT, check=True, timeout=300)
+    with static_site.served(tmp_path) as url, pictures.browser(*chromium.program(HOME)) as browser:
+        for page in ("approvals", "overhead", "reference/metrics", "reference/incidents"):
+            axe.on_desk_and_phone(browser, f"{url}/{page}/")
