@@ -10,10 +10,13 @@ import typer
 
 from agentgauge.cli import improving, watching
 from agentgauge.cli.common import AsJson, agent, group, opened_ledger, say, stop, warn
+from agentgauge.cli.evaluating import candidate_of
 from agentgauge.cli.tables import Column, Row, print_json, print_rows
+from agentgauge.cli.theming import ThemesBy, themes_of
 from agentgauge.cli.watching import Days
 from agentgauge.feedback.report import FeedbackReport
 from agentgauge.feedback.report import report as make_report
+from agentgauge.feedback.themes import theme_of
 
 app = group("feedback")
 app.command()(improving.improve)
@@ -50,7 +53,7 @@ SECTIONS = {
 
 
 @app.command()
-def report(days: Days = 30, as_json: AsJson = False) -> None:
+def report(days: Days = 30, themes_by: ThemesBy = None, as_json: AsJson = False) -> None:
     """Show what people rejected, edited and rated, and the improvements that it points at."""
     from agentgauge.autonomy.actions import Actions
     from agentgauge.feedback.thumbs import thumbs_since
@@ -61,11 +64,13 @@ def report(days: Days = 30, as_json: AsJson = False) -> None:
         since = ledger.now() - timedelta(days=days)
         activations = PromptActivations(ledger, app.name)
         active = activations.active()
+        decided = Actions(ledger, app.name).decided_since(since)
         made = make_report(
-            Actions(ledger, app.name).decided_since(since),
+            decided,
             thumbs_since(ledger, app.name, since),
             activations.track_records(since),
             active.version if active else "none",
+            theme_of if themes_by is None else themes_of(app, candidate_of(app, ledger), themes_by, decided),
         )
     rows = _rows(made)
     if as_json:

@@ -27,6 +27,7 @@ from agentgauge.cli.evaluating import (
 )
 from agentgauge.cli.proving import TRIALS, prove
 from agentgauge.cli.tables import print_json
+from agentgauge.cli.theming import ThemesBy, themes_of
 from agentgauge.cli.watching import Days, decided_in, effects_so_far
 from agentgauge.evals.evaluation import plan, sample
 from agentgauge.evals.history import EvalHistory, Run, Trial, Version
@@ -65,6 +66,7 @@ def improve(
     theme: Annotated[str | None, typer.Option(help="Only this, as `feedback report` calls it, or a part.")] = None,
     days: Days = 30,
     model: Annotated[str | None, typer.Option(help="Drafts the patch; default: the words and edits alone.")] = None,
+    themes_by: ThemesBy = None,
     judge: Annotated[str | None, typer.Option(metavar="MODEL", help="Judges in trials what no check can see.")] = None,
     trials: Trials = 5,
     parallel: Parallel = 8,
@@ -95,7 +97,11 @@ def improve(
         prompts = library.load(active.version if active else None)
         guilty = Candidate(app.version, prompts, recording=recording)
         decided = decided_in(app, ledger, days)
-        drawn = [*lessons(decided, prompts.version), *lessons_of_thumbs(_rated(app, ledger, days), prompts.version)]
+        theme_of = themes_of(app, guilty, themes_by, decided)
+        drawn = [
+            *lessons(decided, prompts.version, theme_of),
+            *lessons_of_thumbs(_rated(app, ledger, days), prompts.version),
+        ]
         lesson = _chosen(drawn, prompts.version, tool, theme, days)
         for line in effects_so_far(decided, activations, prompts.version):
             tell(line)

@@ -22,6 +22,7 @@ from agentgauge.feedback.report import (
     planning_failures,
 )
 from agentgauge.feedback.themes import THEMES, theme_of
+from agentgauge.feedback.theming import ThemeOf
 
 MOST_SCENARIOS = 10
 """Of a lesson: each is tried several times on two versions, and more of the same tell little more."""
@@ -64,12 +65,12 @@ class Lesson:
         return f"{self.tool}: rejected as {self.theme!r} {self.times} times of {self.of}"
 
 
-def lessons(decided: Iterable[Action], in_force: str) -> list[Lesson]:
+def lessons(decided: Iterable[Action], in_force: str, theme: ThemeOf = theme_of) -> list[Lesson]:
     """The lessons of these decisions for the prompts in force, the most frequent first; what happened once is none."""
     decided = [action for action in decided if action.proposal.prompt_version == in_force]
     rejected, edited = ([one for one in decided if one.decision == word] for word in ("rejected", "edited"))
     drawn = [
-        *(_of_rejections(one, rejected) for one in planning_failures(rejected) if counts(one, in_force)),
+        *(_of_rejections(one, rejected, theme) for one in planning_failures(rejected, theme) if counts(one, in_force)),
         *(_of_edits(one, edited) for one in parameter_changes(edited) if is_habit(one, in_force)),
     ]
     # Without a reason there is nothing to say to the model.
@@ -101,13 +102,13 @@ def _each(lesson: Lesson, tools: Collection[str]) -> Iterator[dict[str, Any]]:
         yield {**named, "judge": judge, "approvals": ["approve"] * (1 + len(rest)), "tags": ["rated"]}
 
 
-def _of_rejections(failure: PlanningFailure, rejected: Sequence[Action]) -> Lesson:
+def _of_rejections(failure: PlanningFailure, rejected: Sequence[Action], theme: ThemeOf) -> Lesson:
     cases = tuple(
-        one for one in rejected if one.proposal.tool == failure.tool and theme_of(one.reason).name == failure.theme
+        one for one in rejected if one.proposal.tool == failure.tool and theme(one.reason).name == failure.theme
     )
     reasons = _reasons(cases)
-    theme = RULES.get(failure.theme)
-    rule = theme.rule if theme else ""
+    known = RULES.get(failure.theme)
+    rule = known.rule if known else ""
     quoted = f"Reviewers rejected it with: {_quoted(reasons)}." if reasons else ""
     return Lesson(
         kind="rejected",
@@ -118,7 +119,7 @@ def _of_rejections(failure: PlanningFailure, rejected: Sequence[Action]) -> Less
         of=failure.rejections,
         reasons=reasons,
         rule=" ".join(one for one in (rule, quoted) if one),
-        of_tool=theme is None or theme.of_tool,
+        of_tool=known is None or known.of_tool,
         expected={},
         actions=cases,
     )

@@ -10,6 +10,7 @@ from statistics import median
 from agentgauge.autonomy.actions import Action, TrackRecord
 from agentgauge.feedback.edit_habits import EditHabit, changes
 from agentgauge.feedback.themes import theme_of
+from agentgauge.feedback.theming import ThemeOf
 
 LEAST_TIMES = 3
 """Fewer cases may be chance: no improvement is suggested for them."""
@@ -79,10 +80,11 @@ def report(
     thumbs: Mapping[tuple[str, str], int],
     records: Mapping[str, TrackRecord],
     in_force: str,
+    theme: ThemeOf = theme_of,
 ) -> FeedbackReport:
     """Sum up decisions, thumbs by rating and reason, and track records by prompt version."""
     decided = list(decided)
-    failures = planning_failures(action for action in decided if action.decision == "rejected")
+    failures = planning_failures((action for action in decided if action.decision == "rejected"), theme)
     edits = parameter_changes(action for action in decided if action.decision == "edited")
     improvements = (
         *(_improvement_of_planning(one) for one in failures if counts(one, in_force)),
@@ -92,18 +94,18 @@ def report(
     return FeedbackReport(in_force, records, failures, edits, thumbs, improvements)
 
 
-def planning_failures(rejected: Iterable[Action]) -> tuple[PlanningFailure, ...]:
+def planning_failures(rejected: Iterable[Action], theme: ThemeOf = theme_of) -> tuple[PlanningFailure, ...]:
     """Rejections by version, tool and theme of the reason, the most frequent first."""
     themes: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     remedies = {}
     for action in rejected:
-        theme = theme_of(action.reason)
-        themes[action.proposal.prompt_version, action.proposal.tool][theme.name] += 1
-        remedies[theme.name] = theme.remedy
+        one = theme(action.reason)
+        themes[action.proposal.prompt_version, action.proposal.tool][one.name] += 1
+        remedies[one.name] = one.remedy
     found = [
-        PlanningFailure(version, tool, theme, times, counts.total(), remedies[theme].format(tool=tool))
+        PlanningFailure(version, tool, name, times, counts.total(), remedies[name].format(tool=tool))
         for (version, tool), counts in themes.items()
-        for theme, times in counts.items()
+        for name, times in counts.items()
     ]
     return tuple(sorted(found, key=lambda one: (-one.times, one.prompt_version, one.tool, one.theme)))
 

@@ -121,6 +121,26 @@ def test_nothing_is_activated_without_a_yes(folder: Path, ledger: Ledger) -> Non
     assert in_force(ledger) == "v2"
 
 
+def test_a_model_sorts_reasons_whose_language_the_words_do_not_know(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it leaves out is sorted by its words; so is everything where a script stands for the model."""
+    for reason in ("viel zu förmlich", "trop froid", "klingt steif", "far too long"):
+        decide(ledger, "Note it", "rejected", reason=reason)
+    monkeypatch.setenv("NOTING_DRAFT", "2: Too formal\n- 3. too formal.\n4: TOO FORMAL\n9: nothing\nThat is all.")
+    command = ["feedback", "report", "--themes-by", "large", "--json"]
+    result = CliRunner().invoke(agentgauge, command)
+    shown = {(one["why"], one["times"]) for one in json.loads(result.stdout)["rejections"]}
+    assert shown == {("too formal", 3), ("too long", 1)}
+    assert "large gave 3 of 4 reasons a theme; the others are sorted by their words" in result.stderr
+    improved = improve("--themes-by", "large", "--theme", "too formal", "--judge", "large", "--dry-run")
+    assert "note: rejected as 'too formal' 3 times of 4" in improved.stdout, improved.output
+    monkeypatch.setenv("NOTING_PLAYED", "1")
+    played = CliRunner().invoke(agentgauge, command)
+    assert "there is no key for large" in played.stderr
+    assert len(json.loads(played.stdout)["rejections"]) == 4
+
+
 def test_a_played_run_is_no_evidence_about_prompts(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """A script is not a model: the gain is shown, and only --allow-played takes it for one."""
     monkeypatch.setenv("NOTING_PLAYED", "1")
