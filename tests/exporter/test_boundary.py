@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from decimal import Decimal
 from functools import cache
 from itertools import cycle
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -27,7 +27,7 @@ from agentgauge.session import llm_step
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
-EXAMPLES = int(os.environ.get("EXAMPLES", "100"))
+EXAMPLES = 100
 LARGEST_SCRAPE = 3_000_000
 
 TEXT = st.one_of(
@@ -183,22 +183,25 @@ def registry() -> CollectorRegistry:
     return CollectorRegistry()
 
 
+@contextmanager
+def an_agent(registry: CollectorRegistry, folder: Path) -> Iterator[AgentGauge]:
+    """An agent that knows a tool, and keeps usage by user."""
+    with closing(
+        AgentGauge("a", tools=["search"], registry=registry, ledger=f"sqlite:///{folder}/ledger.sqlite")
+    ) as it:
+        sent(it)
+        yield it
+
+
 @pytest.fixture(scope="module")
 def gauge(registry: CollectorRegistry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentGauge]:
-    """An agent that knows a tool, and keeps usage by user."""
-    ledger = f"sqlite:///{tmp_path_factory.mktemp('fuzz') / 'ledger.sqlite'}"
-    gauge = AgentGauge("a", tools=["search"], registry=registry, ledger=ledger)
-    sent(gauge)
-    yield gauge
-    gauge.close()
+    """Likewise, one for all."""
+    with an_agent(registry, tmp_path_factory.mktemp("fuzz")) as gauge:
+        yield gauge
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.data())
-def test_nothing_raises_and_every_scrape_can_be_read(
-    gauge: AgentGauge, registry: CollectorRegistry, data: st.DataObject
-) -> None:
-    """Whatever is handed over, and whatever fails at that moment; `make test-fuzz` asks much longer."""
+def use_and_scrape(gauge: AgentGauge, registry: CollectorRegistry, data: st.DataObject) -> None:
+    """The property: whatever is handed over, and whatever fails at that moment, nothing raises, and all can be read."""
     fault = data.draw(st.sampled_from([no_fault, broken_registry, broken_ledger, broken_clock]))
     use = data.draw(st.sampled_from([tool, model, conversation, around, open_session, decorated, provider]))
     with fault(gauge, data.draw):
@@ -210,6 +213,15 @@ def test_nothing_raises_and_every_scrape_can_be_read(
             assert math.isfinite(sample.value), sample
             assert sample.value >= 0, sample
             assert all(len(value) <= LONGEST_LABEL for value in sample.labels.values())
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_nothing_raises_and_every_scrape_can_be_read(
+    gauge: AgentGauge, registry: CollectorRegistry, data: st.DataObject
+) -> None:
+    """In a sample; `make test-fuzz` asks much longer."""
+    use_and_scrape(gauge, registry, data)
 
 
 @pytest.mark.parametrize("bad", [None, "1", math.nan, math.inf, -1, 10**400], ids=repr)
