@@ -36,6 +36,29 @@ def test_the_example_runs_as_it_stands(fake_api: str) -> None:
     assert float(cost[1]) > 0
 
 
+def test_the_figures_of_the_bench_are_those_of_its_last_run() -> None:
+    """The README and docs/overhead.md tell of the same one."""
+    overhead = (ROOT / "docs" / "overhead.md").read_text(encoding="utf-8")
+
+    def row(section: str, name: str) -> list[str]:
+        (rest,) = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", overhead, re.DOTALL | re.MULTILINE)
+        (cells,) = re.findall(rf"^\| {re.escape(name)} \|(.*)\|$", rest, re.MULTILINE)
+        return [cell.strip() for cell in cells.split("|")]
+
+    nanoseconds, ratio, *_ = row("One instrumented tool call, with a session in force", "+ AgentGauge")
+    plain, plain_ratio, stream, stream_ratio = row("CPU of one LLM call in the agent's process", "+ AgentGauge")
+    _, priced, memory = row("Start, in a fresh interpreter", "beside the anthropic SDK")
+    scrape = re.search(r"(\d+ series), .*, ([\d.]+ ms) of CPU", overhead)
+    assert scrape
+    for figures in (
+        f"{ratio} × the bare Prometheus increments ({float(nanoseconds.replace(',', '')) / 1e3:.1f} µs)",
+        f"{plain} µs / {stream} µs: {float(plain_ratio):.0%} / {float(stream_ratio):.0%}".replace("%", " %"),
+        f"{float(priced):.2f} s, {memory} MiB",
+        f"scrape of {scrape[1]}, as it is served | {scrape[2]}",
+    ):
+        assert figures in README
+
+
 COMMANDS = sorted({line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()})
 
 
