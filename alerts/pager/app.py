@@ -25,7 +25,7 @@ from agentgauge.incident import words
 from agentgauge.incident.impact import Impact
 from agentgauge.incident.place import Place
 from alerts.catalog import ALERTS
-from alerts.pager import html, outward
+from alerts.pager import html, login, outward
 from alerts.pager.escalation import Escalation, keep_escalating
 from alerts.pager.follow import Incidents
 from alerts.pager.forms import form_of
@@ -67,12 +67,19 @@ def create_app(
 
     ``show`` gets the text of each page, ``hosts`` are the names that it answers to: a website that its reader visits
     cannot write to it, nor read it by a name that it lets point here. ``state`` is the file in which it remembers;
-    without one it forgets when it ends. ``alertmanager`` is the URL at which it silences, and asks
-    before it escalates. With ``following``, each
-    incident has a page of its own. Raises sqlite3.Error if the file is not the pager's, OSError if it cannot be opened.
+    without one it forgets when it ends. ``alertmanager`` is the URL at which it silences, and asks before it escalates.
+    With ``following``, each incident has a page of its own, and only who is logged in takes one in hand or silences it.
+    Raises sqlite3.Error if the file is not the pager's, OSError if it cannot be opened.
     """
     store = Store(state)
-    pager = _Pager(show, store, alertmanager, escalation, Impacts(following.place) if following else None)
+    pager = _Pager(
+        show,
+        store,
+        alertmanager,
+        escalation,
+        Impacts(following.place) if following else None,
+        has_logins=following is not None,
+    )
     middleware = [Middleware(RequestGuard, hosts=hosts, types=(JSON, FORM))]
     more: list[BaseRoute] = []
     if following:
@@ -118,12 +125,14 @@ class _Pager:
         alertmanager: str,
         escalation: Escalation | None,
         impacts: Impacts | None,
+        has_logins: bool,
     ) -> None:
         self._show = show
         self._store = store
         self._alertmanager = alertmanager
         self._escalation = escalation
         self._impacts = impacts
+        self._has_logins = has_logins
         self._arrival = asyncio.Condition()
         self._heartbeat: str | None = None
 
@@ -200,19 +209,21 @@ class _Pager:
 
     async def home(self, request: Request) -> Response:
         """The whole page."""
-        return HTMLResponse(html.page(self._view()), headers=html.HEADERS)
+        return HTMLResponse(html.page(self._view(request)), headers=html.HEADERS)
 
     async def listed(self, request: Request) -> Response:
         """The list alone, for the script that renews it; 304 while it is what the reader has."""
-        return html.renewed(request, html.fragment(self._view()))
+        return html.renewed(request, html.fragment(self._view(request)))
 
     async def acknowledge(self, request: Request) -> Response:
         """Somebody takes alarms in hand."""
         form = await form_of(request)
         if isinstance(form, Response):
             return form
+        if self._has_logins and (problem := _not_logged_in(request, form)):
+            return html.message("Not acknowledged", problem, 403)
         alarms = self._named_in(form)
-        if not (by := form.get("by", "").strip()):
+        if not (by := self._who(request, form)):
             return _bad("say who you are: the others want to know whom to ask")
         self._store.acknowledge([alarm.id for alarm in alarms], by, in_iso(datetime.now(UTC)))
         self._show(f"ACKNOWLEDGED by {by}: {_names(alarms)}")
@@ -223,7 +234,9 @@ class _Pager:
         form = await form_of(request)
         if isinstance(form, Response):
             return form
-        alarms, by, why = self._named_in(form), form.get("by", "").strip(), form.get("why", "").strip()
+        if self._has_logins and (problem := _not_logged_in(request, form)):
+            return html.message("Not silenced", problem, 403)
+        alarms, by, why = self._named_in(form), self._who(request, form), form.get("why", "").strip()
         hours = form.get("hours", "")
         if not by or not why:
             return _bad("say who you are and why: whoever finds the silence wants to know")
@@ -240,7 +253,11 @@ class _Pager:
         self._show(f"SILENCED by {by} until {until:%Y-%m-%d %H:%M} UTC: {_names(alarms)}")
         return RedirectResponse(_root(request), status_code=303)
 
-    def _view(self) -> html.View:
+    def _who(self, request: Request, form: dict[str, str]) -> str:
+        return login.by(request) if self._has_logins else form.get("by", "").strip()
+
+    def _view(self, request: Request) -> html.View:
+        who = login.by(request) if self._has_logins else ""
         alarms = self._store.alarms()
         found = incidents(alarms, INHIBITS)
         return html.View(
@@ -251,6 +268,9 @@ class _Pager:
             ended=sorted((alarm for alarm in alarms if alarm.ended_at), key=lambda alarm: alarm.ended_at, reverse=True),
             heartbeat=self._heartbeat,
             can_silence=bool(self._alertmanager),
+            has_logins=self._has_logins,
+            who=who,
+            csrf=login.csrf(request) if who else "",
         )
 
     def _impacts_of(self, found: Sequence[Incident]) -> dict[str, Impact]:
@@ -266,6 +286,11 @@ class _Pager:
 def _names(alarms: Sequence[Alarm]) -> str:
     lines = (f"{alarm.page.alert} of {alarm.page.whose or 'nobody'}" for alarm in alarms)
     return ", ".join(dict.fromkeys(lines)) or "nothing that is still open"
+
+
+def _not_logged_in(request: Request, form: dict[str, str]) -> str:
+    """Why nothing is changed for whoever sent the form; empty if they are logged in."""
+    return login.refusal(request, form) if login.by(request) else "log in first: the others want to know whom to ask"
 
 
 def _bad(text: str) -> Response:

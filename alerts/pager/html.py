@@ -39,6 +39,7 @@ class View:
     """What the page shows; ``ended`` has the latest first, ``heartbeat`` is None before the first one.
 
     ``impacts`` are agent → lines that say whom it hits; ``can_follow`` says whether incidents have their own pages.
+    Where the pager ``has_logins``, ``who`` is logged in (empty: nobody), and ``csrf`` proves that a form is theirs.
     """
 
     now: datetime
@@ -48,12 +49,15 @@ class View:
     can_silence: bool
     impacts: Mapping[str, Sequence[str]]
     can_follow: bool
+    has_logins: bool
+    who: str
+    csrf: str
 
 
 def page(view: View) -> str:
     """The whole page."""
     text = fragment(view)
-    return render("page.html", list=text, tag=tag_of(text))
+    return render("page.html", list=text, tag=tag_of(text), view=view)
 
 
 def fragment(view: View) -> str:

@@ -189,6 +189,31 @@ def _field(form: str, name: str) -> str:
     return found[1]
 
 
+def test_only_who_is_logged_in_takes_an_alarm_in_hand_or_silences_it(pager: Pager) -> None:
+    """By the name that they logged in with, whatever else a form says."""
+
+    def in_hand() -> str:
+        (incident,) = requests.get(f"{pager.url}/incidents", timeout=10).json()
+        return str(incident["alarms"][0]["acknowledged_by"])
+
+    before, ours = in_hand(), {"origin": pager.url}
+    (incident,) = requests.get(f"{pager.url}/incidents", timeout=10).json()
+    fields = {"alarms": str(incident["alarms"][0]["id"]), "by": "Mallory", "why": "x", "hours": "1"}
+    for door in ("acknowledge", "silence"):
+        assert requests.post(f"{pager.url}/{door}", data=fields, headers=ours, timeout=10).status_code == 403
+        answer = _logged_in(pager).post(f"{pager.url}/{door}", data=fields, headers=ours, timeout=10)
+        assert answer.status_code == 403  # without the session's secret
+    assert in_hand() == before
+    assert 'action="acknowledge"' not in requests.get(pager.url, timeout=10).text
+    session = _logged_in(pager)
+    home = session.get(pager.url, timeout=10).text
+    assert "You are Kim." in home
+    incident_page = session.get(pager.link("AgentLLMErrorsHigh", "now", agent="support_bot", model="large"), timeout=20)
+    fields["csrf"] = _field(incident_page.text, "csrf")
+    assert session.post(f"{pager.url}/acknowledge", data=fields, headers=ours, timeout=10).ok
+    assert in_hand() == "Kim"
+
+
 def test_nothing_is_run_for_whoever_may_not(pager: Pager) -> None:
     """Another website's form, one without the session's secret, one of nobody, and one that shows something else."""
     labels, before = {"agent": "support_bot", "model": "large"}, log.entries(pager.ledger, "support_bot")
