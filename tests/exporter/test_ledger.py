@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import Column, MetaData, Text, create_engine, inspect
 
-from agentgauge.ledger import Ledger, LedgerError, Spend, Usage
+from agentgauge.ledger import Ledger, LedgerError, Spend, Usage, user_weeks
 from agentgauge.ledger import schema as ledger_schema
 from agentgauge.ledger.backup import back_up
 from agentgauge.ledger.store import is_storable
@@ -160,6 +160,19 @@ def test_a_cohort_are_the_users_who_came_first_in_the_same_week(ledger: Ledger) 
     use(ledger, "rep-old", 70, 1)
     use(ledger, "rep-of-another", 1, agent="b")
     assert ledger.cohorts("a") == {(2, 0): 2, (2, 1): 1, (2, 2): 1, (0, 0): 1}
+
+
+@pytest.mark.parametrize("in_a_part", [1, 2, 5])
+def test_weeks_of_use_are_read_in_parts_of_the_users(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, in_a_part: int
+) -> None:
+    """Each user is in one part, those whose activity is long ago as well."""
+    monkeypatch.setattr(user_weeks, "USERS_IN_A_PART", in_a_part)
+    for number in range(5):
+        use(ledger, f"rep-{number}", 1, 3, 15)
+    use(ledger, "rep-2x", 45)
+    assert ledger.cohorts("a") == {(2, 0): 5, (2, 2): 5, (6, 0): 1}
+    assert ledger.user_days("a") == {"last_7d": 10, "previous_7d": 0}
 
 
 def test_agents_do_not_see_each_others_users(ledger: Ledger) -> None:

@@ -7,13 +7,14 @@ import hmac
 import sqlite3
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import (
     URL,
@@ -60,6 +61,9 @@ WAIT_SECONDS = 5
 USERS_AT_ONCE = 1000
 """How many are named in one query: databases have a limit for that."""
 ONLY_READS = "agentgauge_only_reads"
+
+
+Key = TypeVar("Key")
 
 
 class LedgerError(Exception):
@@ -236,8 +240,8 @@ class Ledger:
 
         Today is not over yet. This reads the usage of a fortnight.
         """
-        with self.reading() as connection:
-            return user_weeks.user_days(connection, agent, self.now().astimezone(time_zone))
+        now = self.now().astimezone(time_zone)
+        return self._summed(agent, lambda connection, part: user_weeks.user_days(connection, agent, now, part))
 
     def cohorts(self, agent: str) -> dict[tuple[int, int], int]:
         """Active users by when they came first and how long after: (weeks ago, weeks later) → users.
@@ -245,8 +249,8 @@ class Ledger:
         Weeks are of seven UTC days and count back from today, which is in week 0; users are those of the last
         ``COHORT_WEEKS`` who took a turn and were never seen before, as far as the ledger reaches. All of it is read.
         """
-        with self.reading() as connection:
-            return user_weeks.cohorts(connection, agent, self.today())
+        today = self.today()
+        return self._summed(agent, lambda connection, part: user_weeks.cohorts(connection, agent, today, part))
 
     def count_missed_users(self, agent: str) -> None:
         """Count the users whose usage of yesterday and today was written by a replica of an older version."""
@@ -327,6 +331,16 @@ class Ledger:
             .limit(limit)
         )
         return tuple(Spend(self.pseudonym(row.user_id), row.cost_usd, row.turns) for row in rows)
+
+    def _summed(self, agent: str, count: Callable[[Connection, user_weeks.Part], Mapping[Key, int]]) -> dict[Key, int]:
+        """What there is of each part of the users, added up; each is read in a transaction of its own."""
+        with self.reading() as connection:
+            parts = user_weeks.parts(connection, agent)
+        total: Counter[Key] = Counter()
+        for part in parts:
+            with self.reading() as connection:
+                total.update(count(connection, part))
+        return dict(total)
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
