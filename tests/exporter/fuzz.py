@@ -54,7 +54,7 @@ def run(examples: int, seconds: float, first_seed: int, say: Callable[[str], Non
 
                 try:
                     one_slice()
-                except BaseException:
+                except Exception:
                     say(f"failed after {done} examples: SEED={number} EXAMPLES={SLICE} repeats it")
                     raise
         number += 1
