@@ -25,13 +25,17 @@ RENDERED = {item.alert.name: item for item in render(thresholds.load())}
 
 @dataclass(frozen=True)
 class Scenario:
-    """One file of scenarios holds many: series, and what the alert says at some moments."""
+    """One file of scenarios holds many: series, and what the alert says at some moments.
+
+    ``kinds`` are those that the verdicts do not show: noise, reset, absent.
+    """
 
     alert: str
     it: str
     series: dict[str, str]
     verdicts: list[dict[str, Any]]
     interval: str
+    kinds: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.alert} {self.it}"
@@ -41,7 +45,14 @@ class Scenario:
 def scenarios() -> list[Scenario]:
     """All hand-written scenarios."""
     return [
-        Scenario(path.stem, item["it"], item["series"], item["verdicts"], item.get("interval", "30s"))
+        Scenario(
+            path.stem,
+            item["it"],
+            item["series"],
+            item["verdicts"],
+            item.get("interval", "30s"),
+            tuple(item.get("kinds", ())),
+        )
         for path in sorted(SCENARIOS.glob("*.yml"))
         for item in yaml.safe_load(path.read_text(encoding="utf-8"))
     ]

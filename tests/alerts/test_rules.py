@@ -14,7 +14,6 @@ import yaml
 from agentgauge import SessionLimits, metrics
 from alerts import catalog, promql, thresholds
 from alerts.deployment import DEMO
-from alerts.model import Alert
 from alerts.rules import RenderedAlert, render, rule_files
 from tests.alerts import promtool
 from tests.alerts.promtool import RENDERED, RULES, Scenario, scenarios
@@ -31,13 +30,10 @@ def test_scenario(scenario: Scenario, programs: dict[str, Path], tmp_path: Path)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.parametrize("alert", catalog.ALERTS, ids=lambda alert: str(alert.name))
-def test_every_alert_has_a_firing_a_silent_and_a_worded_scenario(alert: Alert) -> None:
-    """promtool passes vacuously on an alert that nobody tests; the dead-man switch alone is never silent."""
-    verdicts = [verdict for scenario in scenarios() if scenario.alert == alert.name for verdict in scenario.verdicts]
-    assert any("firing" in verdict for verdict in verdicts)
-    assert any("says" in verdict for verdict in verdicts)
-    assert any("silent" in verdict for verdict in verdicts) or alert.name == "AgentGaugeWatchdog"
+def test_every_alert_has_a_worded_scenario() -> None:
+    """What a page says is judged as well as when it comes."""
+    worded = {one.alert for one in scenarios() if any("says" in verdict for verdict in one.verdicts)}
+    assert worded == RENDERED.keys()
 
 
 def test_every_scenario_is_of_an_alert_and_every_verdict_says_something() -> None:
