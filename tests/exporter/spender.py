@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from agentgauge import AgentGauge
 from agentgauge.cost.budgets import Budget, BudgetPolicy, BudgetReachedError, Budgets
-from agentgauge.ledger import store
+from agentgauge.ledger import recorder, store
 from agentgauge.pricing import TokenUsage
 
 MODEL = "claude-opus-5-5"
@@ -46,7 +46,8 @@ def spend_all(gauge: AgentGauge, budgets: Budgets) -> float:
 
 def main(ledger: str, what: str) -> None:
     """Do what the command line says."""
-    store.WAIT_SECONDS = 300  # on a busy machine a lock is held for seconds: nothing here is about that
+    # On a busy machine a lock is held for seconds: nothing here is about that.
+    store.WAIT_SECONDS = recorder.CLOSING_SECONDS = 300
     gauge = AgentGauge("a", ledger=ledger)
     budgets = Budgets(POLICY, gauge)
     if what == "hold":
@@ -57,8 +58,8 @@ def main(ledger: str, what: str) -> None:
     sys.stdin.readline()
     with ThreadPoolExecutor(int(what)) as pool:
         spent = [pool.submit(spend_all, gauge, budgets) for _ in range(int(what))]
-        say(sum(one.result() for one in spent))
-    gauge.close()
+    gauge.close()  # before it is said, so that the test finds in the ledger what it hears of
+    say(sum(one.result() for one in spent))
 
 
 if __name__ == "__main__":
