@@ -87,9 +87,9 @@ def _row(alert: str, name: str, *, also: frozenset[str] = frozenset()) -> Drill:
     return Drill(alert, f"fault {name}", fault(name), also)
 
 
-def _past(alert: str, story: str, pace: float = 1) -> Scene:
+def _past(alert: str, story: str, pace: float = 1, also: frozenset[str] = frozenset()) -> Scene:
     """An alert that looks back over days, on real clocks and a made-up past that has it coming."""
-    drill = Drill(alert, f"history {story}", causes.nothing, by_hand=PAST)
+    drill = Drill(alert, f"history {story}", causes.nothing, also, by_hand=PAST)
     return Scene((drill,), speed=1, pace=pace, history=story)
 
 
@@ -111,6 +111,8 @@ HALF_FAIL = frozenset({"AgentToolSuccessRateLow"})
 """A new error that half of the calls meet is a low success rate, too, once that has lasted."""
 SLOWER = frozenset({"AgentLatencySpike"})
 """More turns of the model take longer, and it is not known which of the two a user minds."""
+DEARER = frozenset({"AgentCostSpike"})
+"""Without its cache an agent spends several times the usual, which is critical, and a lost cache alone is not."""
 UNABLE_TO_ASK = frozenset({"AgentTaskCompletionLow"})
 """A request that needs an approval fails while it cannot be written down: by chance those are enough."""
 UNHAPPY = frozenset({"AgentNegativeFeedbackHigh"})
@@ -209,7 +211,7 @@ SCENES: tuple[Scene, ...] = (
     Scene((_row("AgentToolNewErrorType", "new-error", also=HALF_FAIL),), speed=5, pace=1, history="healthy"),
     _past("AgentSpendOverBudget", "over-budget"),
     _past("AgentNoTraffic", "traffic-stops", pace=0.01),  # next to nobody comes back
-    _past("AgentPromptCacheRegression", "cache-lost"),
+    _past("AgentPromptCacheRegression", "cache-lost", also=DEARER),
     _past("AgentCostSpike", "cost-spike"),
     _past("AgentToolSpendAnomaly", "tool-prices"),
     _past("AgentActiveUsersDeclining", "adoption-declines"),
