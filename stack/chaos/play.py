@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from collections import Counter
@@ -103,7 +104,7 @@ def _break(stage: Stage, row: Row) -> None:
 
 def _judge(stage: Stage, row: Row) -> None:
     deeds = stage.witness.deeds
-    stage.note(_in_words(deeds))
+    stage.note(in_words(deeds))
     hung, broken = [deed for deed in deeds if deed.hung], [deed for deed in deeds if deed.broken]
     stage.expect(not hung, f"{len(hung)} people had neither an answer nor a refusal")
     stage.expect(row.breaks or not broken, f"the connections of {len(broken)} people broke")
@@ -122,16 +123,20 @@ def _judge(stage: Stage, row: Row) -> None:
         stage.expect(False, loss)
 
 
+_ID = re.compile(r"\b[0-9a-f]{12,32}\b")
+"""Of an action: which it was says nothing to a reader, and would make each refusal the only one of its kind."""
+
+
 def _first_line(error: Exception) -> str:
     """What an error says, without the logs and commands that some have in their further lines, or at all."""
     return str(error).partition("\n")[0] if isinstance(error, StackError) else type(error).__name__
 
 
-def _in_words(deeds: Sequence[Deed]) -> str:
+def in_words(deeds: Sequence[Deed]) -> str:
     """How many people got through, and why the others did not."""
-    refusals = Counter(deed.refused for deed in deeds if deed.refused is not None)
+    refusals = Counter(_ID.sub("an action", deed.refused[1]) for deed in deeds if deed.refused is not None)
     parts = [f"{len(deeds)} people", f"{sum(deed.rated for deed in deeds)} got through"]
-    parts += [f'{times} read "{error}"' for (_status, error), times in refusals.most_common()]
+    parts += [f'{times} read "{error}"' for error, times in refusals.most_common()]
     if broken := sum(bool(deed.broken) for deed in deeds):
         parts.append(f"{broken} lost the connection")
     return ", ".join(parts)

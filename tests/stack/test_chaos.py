@@ -195,6 +195,13 @@ def test_every_process_is_among_those_that_are_killed(seed: int) -> None:
         assert {sleeper.wait(timeout=60) for sleeper in sleepers.values()} == {-signal.SIGKILL}
 
 
+def test_refusals_are_counted_by_what_they_say_whatever_action_they_name() -> None:
+    """Ids are nothing for the docs, and two people who were refused alike are two."""
+    said = [f"{action} was approved before, by a colleague" for action in ("190f229935d9", "04b1c2d3e4f5")]
+    deeds = [Deed("u", "n", refused=(409, one)) for one in said]
+    assert play.in_words(deeds) == '2 people, 0 got through, 2 read "an action was approved before, by a colleague"'
+
+
 def test_rows_are_chosen_by_a_word_of_their_name() -> None:
     """The short form has some of them; each name is there once."""
     names = [row.name for row in ROWS]
