@@ -30,7 +30,6 @@ from dashboards.catalog import GENERATED
 from sample_agent.serving import serving
 from stack.layout import HOME, ROOT
 from stack.preview import app as preview
-from stack.preview import pictures
 from tests import axe, chromium, static_site
 
 PICTURES = HOME / "pictures"
@@ -124,11 +123,13 @@ def test_a_page_that_says_little_can_be_used_by_everybody(browser_page: Page, te
 
 
 @pytest.mark.browser
-def test_the_documentation_can_be_used_by_everybody(tmp_path: Path) -> None:
+def test_the_documentation_can_be_used_by_everybody(browser_page: Page, tmp_path: Path) -> None:
     """As `make docs` builds it: a page of prose and code, and one of a table and steps with commands."""
     command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "-f", str(ROOT / "stack" / "docs.yml")]
     env = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
     subprocess.run([*command, "-d", str(tmp_path)], env=env, cwd=ROOT, check=True, timeout=300)
-    with static_site.served(tmp_path) as url, pictures.browser(*chromium.program(HOME)) as browser:
-        for page in ("approvals", "reference/incidents"):
-            axe.on_desk_and_phone(browser, f"{url}/{page}/")
+    browser = browser_page.context.browser  # two at once are more than Playwright runs in a thread
+    assert browser is not None
+    with static_site.served(tmp_path) as url:
+        for name in ("approvals", "reference/incidents"):
+            axe.on_desk_and_phone(browser, f"{url}/{name}/")
