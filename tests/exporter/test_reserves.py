@@ -10,17 +10,21 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from agentgauge import AgentGauge
+from agentgauge.cost import reserving
 from agentgauge.cost.accounts import LEASE, Accounts
 from agentgauge.cost.budgets import Budget, BudgetPolicy, BudgetReachedError, Budgets
 from agentgauge.cost.reserving import tokens_at_most
 from agentgauge.cost.throttles import Throttles
 from agentgauge.ledger import Ledger, Usage, store
+from agentgauge.ledger.schema import BUDGET_HOLDS
 from agentgauge.pricing import TokenUsage
 from tests.clock import Clock
 from tests.exporter import spender
@@ -246,6 +250,41 @@ def test_a_ledger_that_fails_leaves_each_process_its_own_sum(
     assert caplog.text.count("budgets are not shared with other replicas") == 1
 
 
+def test_a_ledger_that_fails_is_waited_for_by_one_call_and_asked_again_after_a_rest(
+    gauge: AgentGauge, budgets: Budgets, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time-out is seconds, in which a user waits. What was reserved before is given back once it answers."""
+    asked: list[str] = []
+    take, settle, now = Accounts.take, Accounts.settle, [0.0]
+    is_down = False
+
+    def counted(*arguments: Any) -> Any:
+        asked.append("take")
+        if is_down:
+            raise OperationalError("", None, ConnectionError())
+        return take(*arguments)
+
+    def settled(*arguments: Any) -> None:
+        if is_down:
+            raise OperationalError("", None, ConnectionError())
+        settle(*arguments)
+
+    monkeypatch.setattr(Accounts, "take", counted)
+    monkeypatch.setattr(Accounts, "settle", settled)
+    monkeypatch.setattr(reserving, "monotonic", lambda: now[0])
+    with gauge.session():
+        with budgets.reserve(MODEL, max_tokens=1, input_tokens=0):
+            is_down = True
+            for _ in range(3):
+                call(gauge, budgets, 1)
+        assert asked == ["take"] * 2
+        is_down, now[0] = False, reserving.REST_SECONDS
+        call(gauge, budgets, 1)
+        assert asked == ["take"] * 3
+    with ledger.reading() as connection:
+        assert connection.execute(select(BUDGET_HOLDS.c.id)).all() == []
+
+
 def spend_until(gauge: AgentGauge, budgets: Budgets, usd: float, refusal: str) -> float:
     """Make calls of so much in one conversation until that, or the stop, is the answer; returns what was spent."""
     with gauge.session(USER) as session:
@@ -268,6 +307,7 @@ def test_processes_that_cannot_reach_the_ledger_exceed_a_stop_by_a_bound(
     url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
     Ledger.open(url).close()
     monkeypatch.setattr(store, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(reserving, "REST_SECONDS", 0.05)
     usd, stop = 0.5, 10
     policy = POLICY.model_copy(update={"user_day": Budget(stop=stop), "session": Budget(stop=stop)})
     most = 3 * (policy.alone * stop + usd)

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from math import ceil
+from time import monotonic
 from typing import Self
 from weakref import WeakKeyDictionary
 
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 
 BYTES_PER_TOKEN = 3
 """Fewer than a token of any usual language has in UTF-8 as JSON, so that a prompt is rather taken to be too long."""
+
+REST_SECONDS = 10.0
+"""How long a ledger that could not be reached is not asked again: each time, a user waits for its time-out."""
 
 TINY_USD = 1e-9
 """What sums of floats leave over when all is given back."""
@@ -95,7 +99,8 @@ class Held:
 class Reserves:
     """What calls that are running have reserved: in this process, and with a ledger for all replicas.
 
-    A ledger that cannot be reached is logged, and this process goes on by what it knows. Of a user's day it may then
+    A ledger that cannot be reached is logged, and this process goes on by what it knows; it is asked again every
+    REST_SECONDS, so that its time-out is waited for by one call then and not by each. Of a user's day it may then
     spend ``alone`` of the stop: so processes that know nothing of each other exceed a stop by so much each, and by one
     reserve. A conversation has its whole budget, because it is seldom in two processes.
     """
@@ -109,7 +114,9 @@ class Reserves:
         self._unwritten_held: dict[Account, float] = {}
         self._owed: dict[Account, float] = {}  # spent, and not written to the ledger yet
         self._noted: WeakKeyDictionary[Session, float] = WeakKeyDictionary()
+        self._unsettled: list[str] = []  # reserves to give back in the ledger once it can be reached
         self._is_down = False
+        self._ask_again_at = 0.0  # of the monotonic clock
 
     def take(self, session: Session, spent: dict[Account, float], cost: float, usd: float) -> Held:
         """Reserve ``usd``; ``spent`` is what this process knows of each account, ``cost`` all that the session cost.
@@ -144,10 +151,15 @@ class Reserves:
             self._note(held.session, held.accounts, cost)
             if held.hold is None:
                 _add(self._unwritten_held, held.accounts, -held.usd)
-        hold = held.hold
-        if hold is not None:
-            with self._writing:
-                self._write(held.accounts, lambda at, owed: at.settle(hold, owed))
+        if (hold := held.hold) is not None:
+
+            def give_back(at: Accounts, owed: Mapping[Account, float]) -> str:
+                at.settle(hold, owed)
+                return hold
+
+            with self._turn() as may_ask:
+                if not may_ask or self._write(held.accounts, give_back) is None:
+                    self._unsettled.append(hold)
 
     def _hold(self, accounts: Sequence[Account] | dict[Account, float], shares: Sequence[Share], usd: float) -> None:
         _add(self._held, accounts, usd)
@@ -158,10 +170,10 @@ class Reserves:
         """Reserve in the ledger, or off it as long as this process may; None if it is not in the ledger."""
         if self._accounts is None:
             return None
-        with self._writing:
+        with self._turn() as may_ask:
             with self._lock:
                 self._note(session, accounts, cost)
-            hold = self._write(accounts, lambda at, owed: at.take(owed, usd))
+            hold = self._write(accounts, lambda at, owed: at.take(owed, usd)) if may_ask else None
             if hold is None:
                 with self._lock:
                     for account in accounts:
@@ -178,8 +190,19 @@ class Reserves:
             _add(self._owed, accounts, max(0.0, cost - self._noted.get(session, 0.0)))
             self._noted[session] = max(cost, self._noted.get(session, 0.0))
 
+    @contextmanager
+    def _turn(self) -> Iterator[bool]:
+        """Whether to ask the ledger, one call at a time; not, and without waiting, while it is known to be down."""
+        if not self._writing.acquire(blocking=not self._is_down):
+            yield False
+            return
+        try:
+            yield not self._is_down or monotonic() >= self._ask_again_at
+        finally:
+            self._writing.release()
+
     def _write(
-        self, accounts: Sequence[Account], write: Callable[[Accounts, Mapping[Account, float]], str | None]
+        self, accounts: Sequence[Account], write: Callable[[Accounts, Mapping[Account, float]], str]
     ) -> str | None:
         """Write to the ledger, with what it is owed; None if it cannot be reached."""
         if self._accounts is None:
@@ -187,10 +210,17 @@ class Reserves:
         with self._lock:
             owed = {account: self._owed.get(account, 0.0) for account in accounts}
         try:
+            while self._unsettled:
+                self._accounts.settle(self._unsettled[-1], {})
+                self._unsettled.pop()
             hold = write(self._accounts, owed)
         except SQLAlchemyError as error:
+            self._ask_again_at = monotonic() + REST_SECONDS
             self._log_once(f"budgets are not shared with other replicas: the ledger fails ({type(error).__name__})")
             return None
+        except SpentError:
+            self._is_down = False  # it has answered
+            raise
         with self._lock:
             for account, usd in owed.items():
                 _add(self._owed, [account], -usd)
