@@ -9,13 +9,15 @@ from contextlib import closing
 from datetime import UTC, datetime, time, timedelta, timezone
 from pathlib import Path
 from threading import Barrier
+from time import monotonic
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import Column, MetaData, Text, create_engine, inspect
+from sqlalchemy.exc import OperationalError
 
-from agentgauge.ledger import Ledger, LedgerError, Spend, Usage, user_weeks
+from agentgauge.ledger import Ledger, LedgerError, Spend, Usage, store, user_weeks
 from agentgauge.ledger import schema as ledger_schema
 from agentgauge.ledger.backup import back_up
 from agentgauge.ledger.store import is_storable
@@ -407,6 +409,34 @@ def test_a_ledger_that_needs_no_migration_opens_whoever_is_writing(tmp_path: Pat
         writer.execute("BEGIN IMMEDIATE")
         with closing(Ledger.open(f"sqlite:///{file}")) as ledger:
             assert ledger.spend_today("a") == {}
+
+
+def test_only_the_first_writer_waits_long_for_a_lock_that_is_held_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else all threads of an agent would wait for it, one after the other; once one gets through, patience is back."""
+    monkeypatch.setattr(store, "WAIT_SECONDS", 2)
+    monkeypatch.setattr(store, "MOMENT_SECONDS", 0.01)
+    file = tmp_path / "ledger.sqlite"
+
+    def waits() -> float:
+        began = monotonic()
+        with pytest.raises(OperationalError, match="locked"):
+            ledger.add_feedback("a", "rep-1", "up", "none")
+        return monotonic() - began
+
+    with (
+        closing(Ledger.open(f"sqlite:///{file}")) as ledger,
+        closing(sqlite3.connect(file, isolation_level=None, timeout=60)) as holder,
+    ):
+        holder.execute("BEGIN IMMEDIATE")
+        first, second = waits(), waits()
+        holder.execute("ROLLBACK")
+        ledger.add_feedback("a", "rep-1", "up", "none")
+        holder.execute("BEGIN IMMEDIATE")
+        after = waits()
+        holder.execute("ROLLBACK")
+    assert second < first / 2 < after
 
 
 def test_replicas_that_write_the_same_users_do_not_lock_each_other_out(postgresql_url: str) -> None:

@@ -31,7 +31,7 @@ from sqlalchemy import (
     make_url,
     select,
 )
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
 from agentgauge.forks import in_forked_children
 from agentgauge.ledger import decision_chain, user_counts, user_weeks
@@ -58,6 +58,8 @@ PSEUDONYM_LENGTH = 12
 LONGEST_USER_ID = 200
 WAIT_SECONDS = 5
 """How long to wait for another writer's lock, or for the database to answer a connection."""
+MOMENT_SECONDS = 0.5
+"""How long to wait for a lock for which somebody waited in vain."""
 USERS_AT_ONCE = 1000
 """How many are named in one query: databases have a limit for that."""
 ONLY_READS = "agentgauge_only_reads"
@@ -452,7 +454,7 @@ def _sqlite_engine(url: URL) -> Engine:
     wait: dict[str, Any] = {"timeout": WAIT_SECONDS, "isolation_level": None}
     engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=wait)
     event.listen(engine, "connect", _use_wal)
-    event.listen(engine, "begin", _begin)
+    event.listen(engine, "begin", _Beginning())
     return engine
 
 
@@ -470,10 +472,28 @@ def _use_wal(connection: Any, _record: object) -> None:
         time.sleep(0.01)
 
 
-def _begin(connection: Connection) -> None:
-    # A writer takes its lock, waiting for it, at the start: one that read before could no longer wait, only fail.
-    only_reads = connection.get_execution_options().get(ONLY_READS)
-    connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
+class _Beginning:
+    """Begins the transactions of one engine. A writer takes its lock at the start, and waits for it.
+
+    One that read before could no longer wait, only fail. Once one has waited in vain, those after it wait for a moment
+    only, until one gets through: else every thread of the agent would soon be waiting, those that only read as well.
+    """
+
+    def __init__(self) -> None:
+        self._waited_in_vain = False
+
+    def __call__(self, connection: Connection) -> None:
+        if connection.get_execution_options().get(ONLY_READS):
+            connection.exec_driver_sql("BEGIN")
+            return
+        if self._waited_in_vain:  # for this connection alone: each is used once
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {MOMENT_SECONDS * 1000:.0f}")
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except OperationalError as error:
+            self._waited_in_vain = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+            raise
+        self._waited_in_vain = False
 
 
 def _postgresql_engine(url: URL) -> Engine:
