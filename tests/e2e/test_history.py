@@ -150,6 +150,8 @@ def started(program: Path, data: Path, history_ends: float) -> Iterator[Running]
     command += ["--storage.tsdb.retention.time=30d", "--log.level=error"]
     # By default a start takes up the state of alerts only if they have to hold for longer than ten minutes.
     command += ["--rules.alert.for-grace-period=1s"]
+    # On a busy machine the histories take longer to make up than the five minutes for which their last samples count.
+    command += ["--query.lookback-delta=30m"]
     with subprocess.Popen(command, cwd=binaries.working_folder(program)) as process:
         try:
             running = Running(f"http://{address}", history_ends)
