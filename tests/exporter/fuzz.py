@@ -50,7 +50,7 @@ def run(examples: int, seconds: float, first_seed: int, say: Callable[[str], Non
                     done += 1
                     if time.monotonic() - said >= SAY_SECONDS:
                         said = time.monotonic()
-                        say(f"{done:>7} examples of {examples}, {said - began:.0f} s, seed {number}")  # noqa: B023
+                        say(f"{done:>7} examples of {examples}, {said - began:.0f} s, seed {number}")  # noqa: B023 - likewise
 
                 try:
                     one_slice()
