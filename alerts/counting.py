@@ -83,7 +83,7 @@ HANGING_EXPLAINS_IT = """
   >= count by (agent) (last_over_time(<process_start>[<window>]))
 )
 """.strip()
-"""Half of the replicas or more were paged as down in ``<window>``: what waited in one that hung ends when it goes on.
+"""At least half of the replicas were paged as down in ``<window>``: calls that waited in one that hung end slowly.
 
-One of many is no explanation: what waited in it is too little to show.
+With fewer it does not apply: what waited in one replica of many is too little to make an alert fire.
 """

@@ -41,8 +41,8 @@ class Recorder:
     followed more often, by the followers: each is one cheap query.
 
     What waits is added up by user and day, so a ledger that cannot be reached costs nothing until MOST_WAITING users
-    wait. Faults go to ``on_fault``; nothing raises. A database that fails once is no fault: what it did not take or
-    give is there the next time. A forked child starts empty, with its own thread once it has something to write.
+    wait. Faults go to ``on_fault``; nothing raises. A database that fails once does not count: what it did not take
+    or give is there the next time. A forked child starts empty, with its own thread once it has something to write.
     """
 
     _waiting: dict[UserDay, Usage]
