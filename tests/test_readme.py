@@ -59,6 +59,13 @@ def test_the_figures_of_the_bench_are_those_of_its_last_run() -> None:
         assert figures in README
 
 
+def test_the_first_run_takes_as_long_as_it_did() -> None:
+    """The README and docs/first-run.md tell of the same runs."""
+    first_run = (ROOT / "docs" / "first-run.md").read_text(encoding="utf-8")
+    seconds = sorted(map(int, re.findall(r"nothing fetched before \|.*?\|.*?\| (\d+) s \|", first_run)))
+    assert f"nothing fetched before | [{seconds[0]}–{seconds[-1]} s](docs/first-run.md)" in README
+
+
 COMMANDS = sorted({line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()})
 
 

@@ -184,9 +184,9 @@ TAIL = """
 Seconds from the clone on; CPU is that of all processes until everything was stopped. What is missing is said in one
 line, with what to install: it is tried without `python3-venv`, and without any Python.
 
-Measured on {day}: {machine}. The system is unpacked from Debian's packages, the clone comes from this machine, and
-packages come through its network. Ubuntu's packages are not on Debian's mirrors: the workflow `ci` takes Ubuntu's own
-image.
+Measured on {day}: {machine}.
+The system is unpacked from Debian's packages, the clone comes from this machine, and packages come through its network.
+Ubuntu's packages are not on Debian's mirrors: the workflow `ci` takes Ubuntu's own image.
 """
 
 
