@@ -250,4 +250,4 @@ def _annotation(annotation: Any) -> str:
 
 if __name__ == "__main__":
     for path in generate():
-        sys.stdout.write(f"wrote {path.relative_to(ROOT)}\n")
+        sys.stdout.write(f"wrote {path.resolve().relative_to(ROOT)}\n")

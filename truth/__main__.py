@@ -12,7 +12,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from sample_agent.simulator.backfill import Programs
 from stack import binaries
 from truth import curve, incidents, measure, plot, replay, report, traffic
 
@@ -62,16 +61,16 @@ def main() -> int:
     """Print what was measured, or write it to the docs; 1 if a limit is not kept."""
     parser = argparse.ArgumentParser(prog="python -m truth", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="another seed draws other histories")
-    parser.add_argument("--short", action="store_true", help="the quick histories alone: a minute and a half")
+    parser.add_argument("--short", action="store_true", help="the quick histories alone, in a minute")
     parser.add_argument("--only", default="", metavar="WORD", help="incidents with this word in their name, or alert")
     parser.add_argument("--write", action="store_true", help="write docs/truth.md and its picture")
     arguments = parser.parse_args()
     began = time.monotonic()
-    programs = _programs()
+    prometheus = binaries.ensure(ROOT / ".stack", _say)["prometheus"]
     chosen = measure.cases(row for row in incidents.ALL if arguments.only in f"{row.name} {row.expects}")
     chosen = measure.short(chosen) if arguments.short else chosen
     _say(f"{len(chosen)} histories, {sum(one.kind == 'incident' for one in incidents.ALL)} incidents")
-    outcomes = _replayed(chosen, arguments.seed, programs)
+    outcomes = _replayed(chosen, arguments.seed, prometheus)
     _say(f"replayed after {time.monotonic() - began:.0f} s")
     judged = list(report.verdicts(outcomes))
     tables = [
@@ -85,7 +84,7 @@ def main() -> int:
     ]
     sys.stdout.write("\n".join(tables) + "\n")
     if arguments.write:
-        _write(tables, arguments.seed, programs, few=arguments.short)
+        _write(tables, arguments.seed, prometheus, few=arguments.short)
     broken = [one for one in judged if one.kept is False]
     _say(f"{len(judged) - len(broken)} of {len(judged)} limits kept, after {time.monotonic() - began:.0f} s")
     for one in broken:
@@ -93,13 +92,13 @@ def main() -> int:
     return 1 if broken else 0
 
 
-def _replayed(cases: list[measure.Case], seed: int, programs: Programs) -> list[measure.Outcome]:
+def _replayed(cases: list[measure.Case], seed: int, prometheus: Path) -> list[measure.Outcome]:
     """What came of each history, under a bar on a terminal; elsewhere a line for each tenth of them."""
     outcomes = []
     columns = (TextColumn("histories"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("", total=len(cases))
-        for outcome in measure.measure(cases, seed, programs, os.cpu_count() or 1):
+        for outcome in measure.measure(cases, seed, prometheus, os.cpu_count() or 1):
             outcomes.append(outcome)
             progress.advance(bar)
             if not progress.console.is_terminal and len(outcomes) * 10 // len(cases) > (len(outcomes) - 1) * 10 // len(
@@ -109,9 +108,9 @@ def _replayed(cases: list[measure.Case], seed: int, programs: Programs) -> list[
     return outcomes
 
 
-def _write(tables: list[str], seed: int, programs: Programs, *, few: bool) -> None:
+def _write(tables: list[str], seed: int, prometheus: Path, *, few: bool) -> None:
     head = HEAD.format(
-        version=_version(programs), volume=_volume(), seed=seed, scrape=traffic.COARSE_SCRAPE, step=replay.COARSE_STEP
+        version=_version(prometheus), volume=_volume(), seed=seed, scrape=traffic.COARSE_SCRAPE, step=replay.COARSE_STEP
     )
     factors = " ".join(f"{factor:g}" for factor in curve.FACTORS)
     end = CURVE.format(factors=factors, alert=curve.ALERT)
@@ -128,13 +127,8 @@ def _volume() -> str:
     return f"{', '.join(first)} and {last}"
 
 
-def _programs() -> Programs:
-    found = binaries.ensure(ROOT / ".stack", _say)
-    return Programs(found["prometheus"], found["promtool"])
-
-
-def _version(programs: Programs) -> str:
-    result = subprocess.run([programs.prometheus, "--version"], capture_output=True, text=True, check=True)
+def _version(prometheus: Path) -> str:
+    result = subprocess.run([prometheus, "--version"], capture_output=True, text=True, check=True)
     return "Prometheus " + (result.stdout or result.stderr).split()[2].partition("+")[0]
 
 

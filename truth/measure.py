@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
-from sample_agent.simulator.backfill import Programs
 from truth.incidents import Incident, Span
 from truth.paging import Page, pages
 from truth.replay import Clock, Firing, replay
@@ -123,14 +122,14 @@ def _work(batch: list[Case]) -> float:
     return len(batch) * (span.seconds - span.coarse) / scrape
 
 
-def measure(all_cases: list[Case], seed: int, programs: Programs, workers: int = 2) -> Iterator[Outcome]:
+def measure(all_cases: list[Case], seed: int, prometheus: Path, workers: int = 2) -> Iterator[Outcome]:
     """What came of them, as batches are done."""
     with ProcessPoolExecutor(workers) as pool:
-        for outcomes in pool.map(_measured, *zip(*[(b, seed, programs) for b in batches(all_cases)], strict=True)):
+        for outcomes in pool.map(_measured, *zip(*[(b, seed, prometheus) for b in batches(all_cases)], strict=True)):
             yield from outcomes
 
 
-def _measured(batch: list[Case], seed: int, programs: Programs) -> list[Outcome]:
+def _measured(batch: list[Case], seed: int, prometheus: Path) -> list[Outcome]:
     agents = [case.agent(seed) for case in batch]
     one = agents[0]
     gap = (one.start + one.gap[0], one.start + one.gap[1]) if one.gap[1] else (0, 0)
@@ -138,7 +137,7 @@ def _measured(batch: list[Case], seed: int, programs: Programs) -> list[Outcome]
     wanted = _names_in(RULES)
     with tempfile.TemporaryDirectory(prefix="truth-") as folder:
         lines = (line for agent in agents for line in series(agent, wanted))
-        firings = replay(lines, clock, programs, RULES, Path(folder))
+        firings = replay(lines, clock, prometheus, RULES, Path(folder))
     return [outcome(case, agent, _of(agent, firings)) for case, agent in zip(batch, agents, strict=True)]
 
 

@@ -1,8 +1,8 @@
 """The real rules on made-up series: which alerts fire, and from when to when, as a real Prometheus evaluates them.
 
 A Prometheus that evaluates once every 15 seconds would need weeks for weeks. This one is asked for ranges instead, in
-rounds: first what the recording rules record, which is written back to its database, then what the alerts say. What an
-alert makes of that over time (``for``, ``keep_firing_for``) is followed here, because Prometheus keeps it in memory.
+rounds: first what the recording rules record, which is written back to it, then what the alerts say. What an alert
+makes of that over time (``for``, ``keep_firing_for``) is followed here, because Prometheus keeps it in memory.
 
 Some alerts read ``ALERTS``. Of another alert it is written back before they are asked. Of themselves it is assumed
 first never to fire and then always: the one says when the alert may begin, the other for how long it may go on.
@@ -11,21 +11,18 @@ That this is what Prometheus does is what tests/truth/test_replay.py shows, with
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
+
+import numpy as np
 
 from agentgauge.ops.prometheus import Prometheus, PrometheusError
 from sample_agent.simulator import recording
-from sample_agent.simulator.backfill import Programs
-from sample_agent.simulator.blocks import BLOCK_HOURS, Samples, make_blocks
+from truth.remote_write import PROMETHEUS_FLAGS, Samples, write
 
-BLOCK_SECONDS = BLOCK_HOURS * 3600
 COARSE_STEP = 300
 """Seconds between what is recorded of the weeks before an incident: as often as the longest windows ask."""
 MOST_POINTS = 10_000
@@ -90,30 +87,27 @@ class Firing:
 
 
 def replay(
-    series: Iterable[Samples], clock: Clock, programs: Programs, rule_files: list[Path], folder: Path
+    series: Iterable[Samples], clock: Clock, program: Path, rule_files: list[Path], folder: Path
 ) -> list[Firing]:
     """What fires on these series between ``fine`` and ``end``.
 
-    ``folder`` is empty, and on the way becomes Prometheus's database. Raises PrometheusError and PromtoolError.
+    ``program`` is Prometheus, ``folder`` is empty and becomes its database. Raises PrometheusError.
     """
-    write(series, programs, folder)
     lookback = clock.step - 1  # a series that is not scraped any more is gone at once, as with a staleness marker
-    with recording.serving(programs.prometheus, folder, rule_files, lookback) as prometheus:
+    with recording.serving(program, folder, rule_files, lookback, PROMETHEUS_FLAGS) as prometheus:
         described = prometheus.rules()
         rules = recording.loaded_rules(prometheus)
-    for readable in recording.rounds(rules):
-        with recording.serving(programs.prometheus, folder, rule_files, lookback) as prometheus:
-            write(_recorded(prometheus, readable, clock), programs, folder)
-    kept = {rule["name"]: int(rule.get("keepFiringFor", 0)) for rule in described if rule["type"] == "alerting"}
-    alerts = [_Alert(rule, kept[rule.name]) for rule in rules if rule.is_alert]
-    firings: list[Firing] = []
-    for ready in _in_order(alerts):
-        states = list(_states(ready, clock, programs, rule_files, folder, lookback))
-        firings += [firing for state in states for firing in state.firings(clock)]
+        write(prometheus, series)
+        for readable in recording.rounds(rules):
+            write(prometheus, _recorded(prometheus, readable, clock))
+        kept = {rule["name"]: int(rule.get("keepFiringFor", 0)) for rule in described if rule["type"] == "alerting"}
+        alerts = [_Alert(rule, kept[rule.name]) for rule in rules if rule.is_alert]
         read = {name for alert in alerts for name in alert.others}
-        written = [samples for state in states if state.alert.rule.name in read for samples in state.samples()]
-        if written:
-            write(written, programs, folder)
+        firings: list[Firing] = []
+        for ready in _in_order(alerts):
+            states = list(_states(prometheus, ready, clock))
+            firings += [firing for state in states for firing in state.firings(clock)]
+            write(prometheus, (one for state in states if state.alert.rule.name in read for one in state.samples()))
     return sorted(firings, key=lambda firing: (firing.begins, firing.alert, firing.labels))
 
 
@@ -196,29 +190,19 @@ class _State:
         """``ALERTS`` as Prometheus would have written it."""
         for state, moments in (("pending", self.pending), ("firing", self.firing)):
             labels = {"alertname": self.alert.rule.name, "alertstate": state, **dict(self.labels)}
-            yield Samples("ALERTS", labels, [(now, 1) for now in moments])
+            yield _ones("ALERTS", labels, moments)
 
 
-def _states(
-    alerts: list[_Alert], clock: Clock, programs: Programs, rule_files: list[Path], folder: Path, lookback: int
-) -> Iterator[_State]:
+def _states(prometheus: Prometheus, alerts: list[_Alert], clock: Clock) -> Iterator[_State]:
     moments = clock.moments
-    with recording.serving(programs.prometheus, folder, rule_files, lookback) as prometheus:
-        begins = {alert.rule.name: _true(prometheus, alert, alert.rule.query, clock) for alert in alerts}
-    assumed = [
-        Samples(ASSUMED, {"alertname": alert.rule.name, "alertstate": "firing", **dict(labels)}, _always(moments))
-        for alert in alerts
-        if alert.once_firing
-        for labels in begins[alert.rule.name]
-    ]
-    goes_on: dict[str, dict[Labels, set[int]]] = {}
-    if assumed:
-        write(assumed, programs, folder)
-        with recording.serving(programs.prometheus, folder, rule_files, lookback) as prometheus:
-            for alert in alerts:
-                name = alert.rule.name
-                if alert.once_firing and begins[name]:
-                    goes_on[name] = _true(prometheus, alert, alert.once_firing, clock)
+    begins = {alert.rule.name: _true(prometheus, alert, alert.rule.query, clock) for alert in alerts}
+    again = [alert for alert in alerts if alert.once_firing and begins[alert.rule.name]]
+    firing = {alert.rule.name: {"alertname": alert.rule.name, "alertstate": "firing"} for alert in again}
+    write(
+        prometheus,
+        (_ones(ASSUMED, own | dict(labels), moments) for name, own in firing.items() for labels in begins[name]),
+    )
+    goes_on = {alert.rule.name: _true(prometheus, alert, alert.once_firing, clock) for alert in again}
     for alert in alerts:
         for labels, moments_true in begins[alert.rule.name].items():
             state = _State(alert, labels, moments_true, goes_on.get(alert.rule.name, {}).get(labels, set()), [], [])
@@ -253,36 +237,21 @@ def _recorded(prometheus: Prometheus, rules: Iterable[recording.LoadedRule], clo
     for rule in rules:
         for start, end, step in (*clock.coarse, *clock.watched):
             for labels, points in _points(prometheus, rule.query, start, end, step):
-                yield Samples(rule.name, {**labels, **rule.labels}, points)
+                at, values = np.array(points, dtype=np.float64).T
+                yield Samples(rule.name, {**labels, **rule.labels}, at.astype(np.int64), values)
 
 
 def _points(
     prometheus: Prometheus, query: str, start: int, end: int, step: int
 ) -> Iterator[tuple[dict[str, str], list[Any]]]:
-    """As the API gives them, values as text: they are written back, not calculated with."""
+    """As the API gives them: seconds as numbers, values as text."""
     data = prometheus.get("query_range", {"query": query, "start": start, "end": end, "step": step})
     for one in data["result"]:
         yield {name: value for name, value in one["metric"].items() if name != "__name__"}, one["values"]
 
 
-def write(series: Iterable[Samples], programs: Programs, folder: Path) -> None:
-    """Add the series to the database in ``folder``, one by one: all of them together would not fit into memory."""
-    texts: dict[int, TextIO] = {}
-    with ExitStack() as stack:
-        for name, labels, samples in series:
-            shown = f"{name}{{{','.join(f'{label}={json.dumps(value)}' for label, value in labels.items())}}}"
-            for block, inside in groupby(samples, key=lambda sample: int(sample[0]) // BLOCK_SECONDS):
-                if block not in texts:
-                    texts[block] = stack.enter_context((folder / f"{block}.om").open("w", encoding="utf-8"))
-                texts[block].writelines([f"{shown} {value} {at}\n" for at, value in inside])
-        for text in texts.values():
-            text.write("# EOF\n")
-    for block in texts:
-        make_blocks(programs.promtool, folder / f"{block}.om", folder)
-
-
-def _always(moments: Iterable[int]) -> list[tuple[float, float | str | None]]:
-    return [(now, 1) for now in moments]
+def _ones(name: str, labels: dict[str, str], moments: Sequence[int]) -> Samples:
+    return Samples(name, labels, np.array(moments, dtype=np.int64), np.ones(len(moments)))
 
 
 def _stretches(start: int, end: int, step: int) -> Iterator[tuple[int, int, int]]:

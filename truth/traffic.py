@@ -19,8 +19,8 @@ from agentgauge import SessionLimits, metrics
 from agentgauge.metrics import MetricSpec
 from alerts import thresholds
 from alerts.model import SLOW_SHARE
-from sample_agent.simulator.blocks import Samples
 from truth.histories import DAY, HOUR, Counts, Reals, office_hours
+from truth.remote_write import Samples
 
 TOOLS = {"crm": 95.0, "mail": 57.0, "catalogue": 38.0}
 """Tool → its calls an hour: half, three tenths and a fifth of 190."""
@@ -186,7 +186,7 @@ def series(agent: Agent, wanted: str = "") -> Iterator[Samples]:
         target = {"job": agent.job, "instance": f"{agent.name}-{number}:9100"}
         seen = history.seen(replica)
         answers = history.value("up")[seen.moments]
-        yield Samples("up", target, _points(agent, seen, answers))
+        yield Samples("up", target, agent.start + seen.at, answers)
         seen = seen.only(answers > 0)
         for one in history.counters:
             if not wanted or one.name in wanted:
@@ -194,12 +194,13 @@ def series(agent: Agent, wanted: str = "") -> Iterator[Samples]:
                 values = values - history.counted(one.gained, number)[history.born(replica)[seen.moments]]
                 keep = seen.only(values > 0) if not one.born else seen
                 kept = values if one.born else values[values > 0]
-                yield Samples(one.name, {"agent": agent.name, **target, **dict(one.labels)}, _points(agent, keep, kept))
+                own = {"agent": agent.name, **target, **dict(one.labels)}
+                yield Samples(one.name, own, agent.start + keep.at, kept.astype(np.float64))
         for spec, labels, gauge in history.gauges(replica):
             if not wanted or spec.name in wanted:
                 own = {"agent": agent.name, **target, **_labels(spec, labels)}
                 there = seen.only(ledger[seen.moments] > 0) if spec.name in OF_THE_LEDGER else seen
-                yield Samples(spec.name, own, _points(agent, there, gauge[there.moments]))
+                yield Samples(spec.name, own, agent.start + there.at, gauge[there.moments])
 
 
 @dataclass(frozen=True)
@@ -214,11 +215,6 @@ class _Seen:
 
     def only(self, which: NDArray[np.bool_]) -> _Seen:
         return _Seen(self.at[which], self.moments[which])
-
-
-def _points(agent: Agent, seen: _Seen, values: Increments) -> list[tuple[float, float | str | None]]:
-    numbers = values.tolist()
-    return [(agent.start + at, value) for at, value in zip(seen.at.tolist(), numbers, strict=True)]
 
 
 class _History:

@@ -11,7 +11,7 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,14 +64,16 @@ def over(prometheus: Prometheus, query: str, start: int, end: int) -> list[Serie
 
 
 @contextmanager
-def serving(program: Path, blocks: Path, rule_files: list[Path], lookback_seconds: int = 300) -> Iterator[Prometheus]:
+def serving(
+    program: Path, blocks: Path, rule_files: list[Path], lookback_seconds: int = 300, flags: Sequence[str] = ()
+) -> Iterator[Prometheus]:
     """A Prometheus on this folder of blocks, for as long as the block runs; it scrapes and evaluates nothing.
 
-    A series without a sample for ``lookback_seconds`` is gone.
+    A series without a sample for ``lookback_seconds`` is gone. ``flags`` are further ones of its command line.
     """
     config, log = blocks / "prometheus.yml", blocks / "prometheus.log"
     rules = [str(file.absolute()) for file in rule_files]
-    config.write_text(json.dumps({"global": {"evaluation_interval": "1d"}, "rule_files": rules}), encoding="utf-8")
+    config.write_text(json.dumps({"global": {"evaluation_interval": "100y"}, "rule_files": rules}), encoding="utf-8")
     address = f"127.0.0.1:{_free_port()}"
     command = [
         str(program),
@@ -81,7 +83,7 @@ def serving(program: Path, blocks: Path, rule_files: list[Path], lookback_second
     ]
     command += ["--storage.tsdb.retention.time=10y", "--log.level=warn"]
     command += [f"--query.lookback-delta={lookback_seconds}s", "--query.max-samples=500000000"]
-    command += [f"--query.timeout={QUERY_SECONDS}s"]
+    command += [f"--query.timeout={QUERY_SECONDS}s", *flags]
     with log.open("w", encoding="utf-8") as output:
         # Debian's build, unpacked, finds its files from its own folder.
         process = subprocess.Popen(command, cwd=program.resolve().parent, stdout=output, stderr=output)

@@ -8,13 +8,12 @@ import numpy as np
 
 from agentgauge import metrics
 from alerts import thresholds
-from sample_agent.simulator.backfill import Programs
-from sample_agent.simulator.blocks import Samples
 from tests.alerts.promtool import RULES
 from truth.curve import ALERT, shape_of
 from truth.histories import DAY, HOUR, STEP, History, changing, draw
 from truth.incidents import TUESDAY
 from truth.judging import EVALUATED_EVERY, Look, Shape, hold_on, increase, judge, pages
+from truth.remote_write import Samples
 from truth.replay import Clock, replay
 
 TOOL = Shape(0.05, (Look(300, 5.5), Look(600, 4.3), Look(HOUR, 3.3)), at_least=5)
@@ -65,7 +64,7 @@ def test_the_model_says_what_the_rules_say_of_the_same_history(programs: dict[st
         folder = tmp_path / str(number)
         folder.mkdir()
         clock = Clock(TUESDAY, TUESDAY, TUESDAY + 4 * HOUR - EVALUATED_EVERY, EVALUATED_EVERY)
-        firings = replay(tool(history), clock, Programs(programs["prometheus"], programs["promtool"]), RULES, folder)
+        firings = replay(tool(history), clock, programs["prometheus"], RULES, folder)
         fired = np.zeros(len(modelled), dtype=bool)
         for firing in firings:
             if firing.alert == ALERT:
@@ -77,7 +76,6 @@ def test_the_model_says_what_the_rules_say_of_the_same_history(programs: dict[st
 def tool(history: History) -> list[Samples]:
     """A history as the calls of one tool, beside another that always succeeds."""
     at = np.arange(0, history.seconds, history.scrape)
-    moments = [TUESDAY + int(second) for second in at]
     series = {
         ("crm", "error"): history.bad[at // STEP],
         ("crm", "success"): (history.everything - history.bad)[at // STEP],
@@ -87,7 +85,8 @@ def tool(history: History) -> list[Samples]:
         Samples(
             metrics.TOOL_CALLS.name,
             {"agent": "a", "tool": name, "outcome": outcome},
-            list(zip(moments, values.tolist(), strict=True)),
+            TUESDAY + at,
+            values.astype(np.float64),
         )
         for (name, outcome), values in series.items()
     ]

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sample_agent.simulator.backfill import Programs
-from sample_agent.simulator.blocks import Samples
 from tests.alerts.promtool import RULES
+from truth.remote_write import Samples
 from truth.replay import Clock, Firing, replay
 from truth.traffic import Agent, series
 
@@ -43,7 +42,7 @@ def test_what_fires_and_when_is_what_promtool_says(programs: dict[str, Path], tm
     clock = Clock(START, START, START + 3 * HOUR, STEP)
     data = tmp_path / "data"
     data.mkdir()
-    said = replay(lines, clock, Programs(programs["prometheus"], programs["promtool"]), RULES, data)
+    said = replay(lines, clock, programs["prometheus"], RULES, data)
     expected = of_promtool(programs["promtool"], lines, tmp_path)
     assert {alert for alert, *_ in expected} >= {
         "AgentAllToolCallsFailing", "AgentToolSuccessRateLow", "AgentToolLatencyHigh", "AgentLatencySpike",
@@ -102,7 +101,7 @@ def named(line: Samples) -> str:
 
 def values(line: Samples) -> list[str]:
     """The values of a series, a hyphen where it was not scraped."""
-    there = dict(line.samples)
+    there = dict(zip(line.at.tolist(), line.values.tolist(), strict=True))
     return [str(there.get(START + at, "_")) for at in range(0, 3 * HOUR + 1, STEP)]
 
 
