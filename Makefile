@@ -42,8 +42,8 @@ test-grafana: .venv/ready ## the dashboards drawn by Grafana's own components in
 test-formats: .venv/ready ## Inspect AI and promptfoo themselves read exported evaluations (needs Node and npm; installed in .stack/formats)
 	$(PYTHON_ENV) -m pytest -m formats tests/exporter/evals
 
-test-compose: .venv/ready ## docker-compose.yml on a real engine, both profiles: fault, page, runbook, restarts (SHORT=1: clocks ten times as fast; root on Debian where no engine answers)
-	@$(PYTHON_ENV) -m tests.containers $(if $(SHORT),--short)
+test-compose: .venv/ready ## docker-compose.yml on a real engine, both profiles: fault, page, runbook, restarts (SHORT=1: clocks ten times as fast; WRITE=1 writes docs/containers.md; root on Debian where no engine answers)
+	@$(PYTHON_ENV) -m tests.containers $(if $(SHORT),--short) $(if $(WRITE),--write)
 
 test-first-run: .venv/ready ## from a clone to the first page on empty Debians, cold and warm (root on Debian; ONLY=trixie, WRITE=1 writes docs/first-run.md)
 	@$(PYTHON_ENV) -m tests.containers.first_run $(if $(ONLY),--only "$(ONLY)") $(if $(WRITE),--write)

@@ -12,7 +12,7 @@ import yaml
 from stack import compose
 from stack.errors import StackError
 from stack.layout import HOME, ROOT
-from tests.containers import engine, images
+from tests.containers import engine, images, results
 from tests.containers.engine import Engine, say
 
 OVERLAY = "overlay.yml"
@@ -23,22 +23,41 @@ def main() -> int:
     """Run the suite; its exit status. 0, with the reason, where no engine can be had and nobody insists."""
     parser = argparse.ArgumentParser(prog="python -m tests.containers", description=__doc__)
     parser.add_argument("--short", action="store_true", help="clocks ten times as fast, one story; no engine: no test")
+    parser.add_argument("--write", action="store_true", help="write docs/containers.md, if all of it passes")
     asked = parser.parse_args()
-    tests = [sys.executable, "-m", "pytest", "-m", "compose", "-s", "-v", "tests/containers"]
-    environment = {"AGENTGAUGE_SPEED": "10" if asked.short else "1"}
-    if compose.engine_answers():
+    junit = HOME / "containers.xml"
+    junit.parent.mkdir(exist_ok=True)
+    junit.unlink(missing_ok=True)
+    tests = [sys.executable, "-m", "pytest", "-m", "compose", "-s", "-v", f"--junitxml={junit}", "tests/containers"]
+    speed = 10 if asked.short else 1
+    environment = {"AGENTGAUGE_SPEED": str(speed)}
+    answers = compose.engine_answers()
+    if answers:
         say("a Docker engine answers: using it, with the pinned images")
-        return subprocess.run(tests, cwd=ROOT, env=os.environ | environment, check=False).returncode
+        status = subprocess.run(tests, cwd=ROOT, env=os.environ | environment, check=False).returncode
+    else:
+        status = _run_on_ours(tests, environment, may_fail=asked.short)
+    if asked.write and status == 0 and junit.exists():
+        results.PAGE.write_text(results.page(list(results.held(junit)), speed, stand_ins=not answers), encoding="utf-8")
+    return status
+
+
+def _run_on_ours(tests: list[str], environment: dict[str, str], *, may_fail: bool) -> int:
+    """The tests on an engine brought for them; without one no test, which is an error unless it ``may_fail``."""
     try:
         brought = _prepare()
     except StackError as error:
         say(f"docker-compose.yml was NOT tested: {error}")
-        return 0 if asked.short else 1
-    environment |= brought.environment | {
-        "AGENTGAUGE_ENGINE": str(brought.home),
-        "COMPOSE_FILE": os.pathsep.join(["docker-compose.yml", str(brought.home / OVERLAY)]),
-        "PIP_CONFIG_FILE": str(brought.home / "pip.conf"),
-    }
+        return 0 if may_fail else 1
+    environment = (
+        environment
+        | brought.environment
+        | {
+            "AGENTGAUGE_ENGINE": str(brought.home),
+            "COMPOSE_FILE": os.pathsep.join(["docker-compose.yml", str(brought.home / OVERLAY)]),
+            "PIP_CONFIG_FILE": str(brought.home / "pip.conf"),
+        }
+    )
     return subprocess.run([*engine.ALONE, "--net", *tests], cwd=ROOT, env=environment, check=False).returncode
 
 
