@@ -39,7 +39,7 @@ def unpack(
     """
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         raise StackError(
-            f"{' and '.join(packages)} not found on PATH, and this is no Debian or Ubuntu to take them from; {instead}"
+            f"{' and '.join(packages)} not found on PATH, and this is not Debian or Ubuntu, which have them; {instead}"
         )
     own, archives = _folders(home / "apt")
     say("reading the distribution's package lists (about 10 s, once)")
