@@ -98,8 +98,8 @@ bench-adoption: .venv/ready ## from `pip install` to the first number, for each 
 bench-ledger: .venv/ready ## what the ledger costs as users grow from a hundred to a million (some minutes)
 	$(PYTHON_ENV) -m tests.bench.ledger
 
-load: .venv/ready ## many replicas on one real Prometheus: what each costs, and where it breaks (RATE=100, SECONDS=90, WRITE=1 keeps it for the docs)
-	@$(PYTHON_ENV) -m stack.load $(if $(RATE),--rate $(RATE)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(WRITE),--write)
+load: .venv/ready ## many replicas on one real Prometheus: what each costs, and where it breaks (REPLICAS="20 200", RATE=100, SECONDS=90, WRITE=1 keeps it for the docs)
+	@$(PYTHON_ENV) -m stack.load $(foreach number,$(REPLICAS),--replicas $(number)) $(if $(RATE),--rate $(RATE)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(WRITE),--write)
 	@$(if $(WRITE),$(PYTHON_ENV) -m stack.reference)
 
 bench-rules: .venv/ready ## what all rules cost on a real Prometheus with 200 replicas (ten minutes; REPLICAS=50, SECONDS=120, WRITE=1 keeps it for the docs)

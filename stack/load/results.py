@@ -107,9 +107,9 @@ def page(results: list[LoadResult]) -> str:
 def _row(one: LoadResult) -> str:
     share = one.sessions_per_second / one.asked_sessions_per_second
     return (
-        f"| {one.replicas} | {one.sessions_per_second:.0f} | {share:.0%} | {one.added_p50 * 1e3:.2f} ms "
-        f"| {one.added_p99 * 1e3:.2f} ms | {one.up} of {one.replicas} | {one.slowest_scrape * 1e3:.0f} ms "
-        f"| {one.rules * 1e3:.0f} ms | {one.missed} | {one.series} | {one.memory / 1e6:.0f} MB |"
+        f"| {one.replicas:,} | {one.sessions_per_second:.0f} | {share:.0%} | {one.added_p50 * 1e3:.2f} ms "
+        f"| {one.added_p99 * 1e3:.2f} ms | {one.up:,} of {one.replicas:,} | {one.slowest_scrape * 1e3:,.0f} ms "
+        f"| {one.rules * 1e3:,.0f} ms | {one.missed} | {one.series:,} | {one.memory / 1e6:,.0f} MB |"
     )
 
 
@@ -140,13 +140,14 @@ def _arithmetic(results: list[LoadResult]) -> list[str]:
     return [
         "## What follows",
         "",
-        f"A replica has {each:.0f} series: the difference between the runs of {smallest.replicas} and "
-        f"{largest.replicas}, ({largest.series} − {smallest.series}) / ({largest.replicas} − {smallest.replicas}). "
+        f"A replica has {each:.0f} series: the difference between the runs of {smallest.replicas:,} and "
+        f"{largest.replicas:,}, ({largest.series:,} − {smallest.series:,}) / "
+        f"({largest.replicas:,} − {smallest.replicas:,}). "
         f"Each is a sample every {SCRAPE_SECONDS:.0f} s. Memory grows with the series as it did between the two runs.",
         "",
         "| replicas | series | samples/s | memory of one Prometheus |",
         "|---|---|---|---|",
-        *(f"| {f.replicas} | {f.series} | {f.samples_per_second:.0f} | {f.memory / 1e9:.1f} GB |" for f in fleets),
+        *(f"| {f.replicas:,} | {f.series:,} | {f.samples_per_second:,.0f} | {f.memory / 1e9:.1f} GB |" for f in fleets),
         "",
         "* **One Prometheus** is enough as long as its memory and one evaluation of all rules fit: nothing but this "
         "document is needed.",
@@ -155,7 +156,7 @@ def _arithmetic(results: list[LoadResult]) -> list[str]:
         "[remote write](operate.md#past-one-prometheus). Scrapes spread over as many Prometheus as you like there.",
         "",
         "People do not make series: there is one for each of the largest spenders, and no other carries a user. "
-        f"{PEOPLE} people who come every day are {PEOPLE} rows a day in the ledger, and {PEOPLE * LONGEST_WINDOW_DAYS} "
+        f"{PEOPLE:,} people who come every day are as many rows a day in the ledger, {PEOPLE * LONGEST_WINDOW_DAYS:,} "
         f"in the {LONGEST_WINDOW_DAYS} days that the figures about users look back for. That is for PostgreSQL; SQLite "
         "is for one host.",
     ]

@@ -154,7 +154,7 @@ def section(result: RulesResult | None) -> str:
 
 | replicas | rules | series | CPU of one evaluation of all rules | memory of Prometheus | for 100 replicas |
 |---|---|---|---|---|---|
-| {result.replicas} | {result.rules} | {result.series} | {result.seconds_each:.2f} s | {result.memory / 1e6:.0f} MB \
+| {result.replicas} | {result.rules} | {result.series:,} | {result.seconds_each:.2f} s | {result.memory / 1e6:.0f} MB \
 | {result.memory / result.replicas / 1e4:.0f} MB |
 
 Measured by `make bench-rules WRITE=1`: two Prometheus scrape the same replicas, all of whose counters grow, and one of

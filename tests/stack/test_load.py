@@ -55,15 +55,15 @@ def test_the_sums_go_on_as_the_two_runs_did() -> None:
 def test_the_page_shows_the_sums_up_to_ten_thousand_replicas_and_a_million_people() -> None:
     """With what they are made of."""
     text = results.page([FEW, MANY])
-    assert "(45000 − 5000) / (220 − 20)" in text
-    assert "| 10000 | 2001000 | 200100 | 10.1 GB |" in text
-    assert f"{PEOPLE * LONGEST_WINDOW_DAYS} in the {LONGEST_WINDOW_DAYS} days" in re.sub(r"\s+", " ", text)
+    assert "(45,000 − 5,000) / (220 − 20)" in text
+    assert "| 10,000 | 2,001,000 | 200,100 | 10.1 GB |" in text
+    assert f"{PEOPLE * LONGEST_WINDOW_DAYS:,} in the {LONGEST_WINDOW_DAYS} days" in re.sub(r"\s+", " ", text)
 
 
 def test_a_run_in_which_replicas_were_not_scraped_is_not_reckoned_with() -> None:
     """Their series are not there, so a replica would seem to have few."""
     broken = replace(MANY, replicas=600, up=0, series=10_000)
-    assert "(45000 − 5000) / (220 − 20)" in results.page([FEW, MANY, broken])
+    assert "(45,000 − 5,000) / (220 − 20)" in results.page([FEW, MANY, broken])
 
 
 @pytest.mark.parametrize(
