@@ -59,6 +59,22 @@ def test_every_command_exists(command: str) -> None:
     parse(command)
 
 
+TARGETS = set(re.findall(r"^([a-z0-9-]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+NO_SUITES = {"up", "down", "page", "deploy-check", "lint", "generate", "docs", "dist", "lock"}
+
+
+@pytest.mark.parametrize("page", PROSE, ids=lambda page: page.name)
+def test_every_make_target_that_is_mentioned_exists(page: Path) -> None:
+    """In the text as in blocks."""
+    assert set(re.findall(r"`make ([a-z][a-z0-9-]*)", page.read_text(encoding="utf-8"))) <= TARGETS
+
+
+def test_every_suite_says_what_is_real_in_it() -> None:
+    """What exists is in the table of docs/tried.md."""
+    page = (ROOT / "docs" / "tried.md").read_text(encoding="utf-8")
+    assert {name for name in TARGETS - NO_SUITES if f"`make {name}`" not in page} == set()
+
+
 @pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.name)
 def test_every_example_is_python(page: Path) -> None:
     """Examples compile."""
