@@ -24,6 +24,7 @@ PAGE, PICTURE = DOCS / "overhead.md", DOCS / report.PICTURE
 TOOL_ROUNDS = 300
 CASE_ROUNDS = 60
 LLM_ROUNDS = 700
+WARM_ROUNDS = 20
 PEER_ROUNDS = 15
 GROWTH_ROUNDS = 20
 STARTS = 7
@@ -51,6 +52,7 @@ def main() -> None:
             events = llm_calls.events_of_a_stream(url)
             plain = llm_calls.plain_overheads(url, LLM_ROUNDS, steps("LLM calls, plain", LLM_ROUNDS))
             stream = llm_calls.stream_overheads(url, LLM_ROUNDS, steps("LLM calls, streamed", LLM_ROUNDS))
+            warm = llm_calls.warm(url, WARM_ROUNDS)
             peers = []
             if options.peers or options.write:
                 after_round = steps("LLM calls with other tools", PEER_ROUNDS * len(measure.CASES))
@@ -70,7 +72,7 @@ def main() -> None:
     tables = [
         report.tools(sync, coroutines, loaded),
         report.tool_cases(cases, in_workers),
-        report.llm(plain, stream, events),
+        report.llm(plain, stream, warm, events),
         *report.peers(peers, events),
         report.starts(alone, beside_sdk),
     ]

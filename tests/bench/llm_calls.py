@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
+from copy import copy
 from time import sleep, thread_time
 from typing import Any
 
@@ -24,6 +25,7 @@ from agentgauge import AgentGauge, SessionLimits
 BARE = "the bare SDK"
 NOTHING = "an empty middleware"
 AGENTGAUGE = "AgentGauge"
+WARM_CALLS = 200
 
 START_SECONDS = 30.0
 NOTE = (
@@ -95,6 +97,71 @@ def stream(client: Anthropic) -> int:
     return sum(1 for _ in client.messages.create(**ASK, stream=True))
 
 
+def warm(url: str, rounds: int) -> tuple[float, float]:
+    """Microseconds that the hook takes of one answer, plain and streamed, that it is given again and again.
+
+    Nothing is sent: what a call adds beyond it is caches that the network has emptied.
+    """
+    hook, recorded = _gauge().anthropic(), _Recorded()
+    with _client(url, recorded) as client:
+        plain(client)
+        message = _Answer(recorded.response, recorded.response.parse())
+        stream = client.messages.create(**ASK, stream=True)
+        events = list(stream)
+
+    def read(handle: Callable[[_Answer], Any]) -> None:
+        again = copy(stream)
+        again.__dict__["_iterator"] = iter(events)
+        deque(handle(_Answer(recorded.response, again)).parse(), maxlen=0)
+
+    def hooked(answer: _Answer) -> Any:
+        return hook.handle(recorded.request, lambda _request: answer)  # type: ignore[arg-type, return-value]  # a stand-in
+
+    bare = _fastest(rounds, lambda: read(lambda answer: answer))
+    return _fastest(rounds, lambda: hooked(message)), _fastest(rounds, lambda: read(hooked)) - bare
+
+
+class _Recorded(Middleware):
+    """Keeps the request and the response that passed last."""
+
+    request: Any
+    response: Any
+
+    def handle(self, request: Any, call_next: Any) -> Any:
+        """Pass on."""
+        self.request, self.response = request, call_next(request)
+        return self.response
+
+
+class _Answer:
+    """What the hook reads of a response, with something parsed already."""
+
+    def __init__(self, response: Any, parsed: object) -> None:
+        self.http_response = response.http_response
+        self._client = response._client
+        self._parsed = parsed
+
+    def parse(self) -> Any:
+        """The message, or the stream."""
+        return self._parsed
+
+
+def _fastest(rounds: int, call: Callable[[], object]) -> float:
+    """Microseconds a call in the fastest round: the others were disturbed."""
+    taken = []
+    for _ in range(rounds):
+        started = thread_time()
+        for _ in range(WARM_CALLS):
+            call()
+        taken.append((thread_time() - started) / WARM_CALLS * 1e6)
+    return min(taken)
+
+
+def _gauge() -> AgentGauge:
+    limits = SessionLimits(tool_calls=10**9, cost_usd=1e9)
+    return AgentGauge("bench", models=[ASK["model"]], limits=limits, registry=CollectorRegistry())
+
+
 def _client(url: str, *middleware: Middleware) -> Anthropic:
     return Anthropic(api_key="fake-bench", base_url=url, max_retries=0, middleware=middleware)
 
@@ -102,8 +169,7 @@ def _client(url: str, *middleware: Middleware) -> Anthropic:
 def _overheads(
     url: str, call: Callable[[Anthropic], object], rounds: int, after_round: Callable[[], object]
 ) -> Overheads:
-    limits = SessionLimits(tool_calls=10**9, cost_usd=1e9)
-    gauge = AgentGauge("bench", models=[ASK["model"]], limits=limits, registry=CollectorRegistry())
+    gauge = _gauge()
     with (
         _client(url) as bare,
         _client(url, Nothing()) as nothing,

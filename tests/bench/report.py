@@ -83,7 +83,7 @@ def tool_cases(alone: cases.Overheads, in_workers: cases.Overheads) -> Table:
     )
 
 
-def llm(plain: llm_calls.Overheads, stream: llm_calls.Overheads, events: int) -> Table:
+def llm(plain: llm_calls.Overheads, stream: llm_calls.Overheads, warm: tuple[float, float], events: int) -> Table:
     """Microseconds of CPU that each middleware adds to an LLM call, and the ratio to the bare call."""
     rows = []
     for name in plain:
@@ -91,11 +91,13 @@ def llm(plain: llm_calls.Overheads, stream: llm_calls.Overheads, events: int) ->
         for overheads in (plain, stream):
             cells += [f"{overheads[name]:,.0f}", f"{overheads[name] / overheads[llm_calls.BARE]:.2f}"]
         rows.append([_added(name, llm_calls.BARE), *cells])
+    rows.append(["the hook of AgentGauge alone", f"{warm[0]:,.0f}", "", f"{warm[1]:,.0f}", ""])
     return Table(
         "CPU of one LLM call in the agent's process",
         ("plain µs", "ratio", f"{events} events µs", "ratio"),
         rows,
-        "Ratio: to the whole bare call. The server runs in another process and answers at once.",
+        "Ratio: to the whole bare call. The server is another process, and answers at once. The hook alone is given "
+        "the same answer again and again: what a call adds beyond that is caches that the network has emptied.",
     )
 
 
