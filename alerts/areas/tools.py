@@ -11,7 +11,9 @@ from alerts.evidence import Judged, share_above
 from alerts.model import SLOW_SHARE, Alert, Record
 
 SEEN_ERROR_TYPES = "agent_tool_error_type:agent_tool_errors:seen10m"
-CALLS_10M = "agent_tool:agent_tool_calls:increase10m"
+SEEN_7D = "agent_tool_error_type:agent_tool_errors:last7d"
+CALLS_1H = "agent_tool:agent_tool_calls:increase1h"
+CALLS_7D = "agent_tool:agent_tool_calls:last7d"
 
 FAILED = Judged(
     alert="AgentToolSuccessRateLow",
@@ -74,12 +76,10 @@ or
         area="tools",
         of="AgentToolNewErrorType",
     ),
-    Record(
-        CALLS_10M,
-        "sum by (agent, tool) (increase(<tool_calls>[<window>]))",
-        area="tools",
-        of="AgentToolNewErrorType",
-    ),
+    # Weeks that are over are looked up rather than counted again.
+    Record(SEEN_7D, f"count_over_time({SEEN_ERROR_TYPES}[7d:10m])", area="tools"),
+    Record(CALLS_1H, "sum by (agent, tool) (increase(<tool_calls>[1h]))", area="tools"),
+    Record(CALLS_7D, f"sum_over_time({CALLS_1H}[7d:1h])", area="tools"),
 )
 
 ALERTS = (
@@ -144,8 +144,8 @@ ALERTS = (
         area="tools",
         summary="A tool fails in a way not seen in the last 7 days.",
         fires_when=(
-            "an error type not seen for that tool in the 7 days before; silent in the agent's first 24 h, and while "
-            "the tool is called twenty times as often as in those 7 days"
+            "an error type not seen for that tool in the 7 days before, nor in four weeks where those 7 held less "
+            "than half the calls of a usual one; silent in the agent's first 24 h"
         ),
         # After a week of holidays the usual errors have not been seen for a week: that makes none of them new.
         expr=f"""
@@ -153,11 +153,15 @@ ALERTS = (
   {SEEN_ERROR_TYPES}
   unless on (agent, tool, error_type)
   count_over_time({SEEN_ERROR_TYPES}[7d:10m] offset <window>)
+  unless on (agent, tool, error_type)
+  (
+    max_over_time({SEEN_7D}[28d:7d] offset <window>)
+    and on (agent, tool)
+    {CALLS_7D} < max_over_time({CALLS_7D}[21d:7d] offset 7d) / 2
+  )
 )
 and on (agent)
 max by (agent) (count_over_time(<build_info>[7d:1h] offset 1d))
-unless on (agent, tool)
-avg_over_time({CALLS_10M}[7d:10m] offset <window>) < {CALLS_10M} / 20
 """,
         description=(
             "{{ $labels.agent }}: {{ $labels.tool }} failed with {{ $labels.error_type }}, not seen for this tool in "
