@@ -16,7 +16,7 @@ from agentgauge.agent_app import AgentApp, Candidate, PromptFolder, TrialRunner
 from sample_agent import settings
 
 if TYPE_CHECKING:
-    from agentgauge.autonomy.actions import Action
+    from agentgauge.autonomy.action import Action
     from agentgauge.autonomy.effects import Simulated, SimulatedStep
     from agentgauge.autonomy.real_actions import RealAction
 

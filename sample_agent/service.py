@@ -21,7 +21,7 @@ from starlette.routing import Mount, Route
 
 from agentgauge import AgentGauge
 from agentgauge.autonomy.access import Door, TooManyGuessesError
-from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError
+from agentgauge.autonomy.action import Action, AlreadyDecidedError, UnknownActionError
 from agentgauge.autonomy.approvals import InvalidEditError, NotPermittedError, NotShownError, Person, RiskRaisedError
 from agentgauge.autonomy.people import FRONT_END, TokenError
 from agentgauge.http_guard import FORM, JSON, AsgiApp, RequestGuard, Scope, decoded_json

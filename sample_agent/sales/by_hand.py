@@ -6,7 +6,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from agentgauge.autonomy.actions import Action
+from agentgauge.autonomy.action import Action
 from agentgauge.autonomy.real_actions import RealAction
 from sample_agent.sales.crm import Crm, Row
 

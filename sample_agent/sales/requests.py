@@ -8,7 +8,7 @@ from typing import Any
 
 from anthropic.types import Message, MessageParam, ToolResultBlockParam, ToolUseBlock
 
-from agentgauge.autonomy.actions import Action
+from agentgauge.autonomy.action import Action
 from agentgauge.autonomy.supervisor import Call, CallOutcome
 from agentgauge.autonomy.suspensions import Suspension
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from agentgauge.autonomy.actions import AlreadyDecidedError
+from agentgauge.autonomy.action import AlreadyDecidedError
 from agentgauge.autonomy.approvals import Approvals
 
 FORMAL_OPENING = re.compile(r"\s*Dear (Sir|Madam|Mr|Mrs|Ms|Dr|\w+ \w+)\b")

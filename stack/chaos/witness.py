@@ -15,7 +15,7 @@ from typing import Any
 import requests
 from sqlalchemy import select
 
-from agentgauge.autonomy.actions import Action, UnknownActionError
+from agentgauge.autonomy.action import Action, UnknownActionError
 from agentgauge.autonomy.people import People
 from agentgauge.ledger import Ledger
 from agentgauge.ledger.schema import FEEDBACK

@@ -13,16 +13,15 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 
 from agentgauge import AgentGauge, metrics
-from agentgauge.autonomy.actions import (
+from agentgauge.autonomy.action import (
     LEASE_SECONDS,
-    Actions,
     AlreadyDecidedError,
     NotUnresolvedError,
     Proposal,
     Settlement,
-    TrackRecord,
     UnknownActionError,
 )
+from agentgauge.autonomy.actions import Actions, TrackRecord
 from agentgauge.ledger import Ledger
 from agentgauge.ledger.outbox import Measurement, take
 from agentgauge.vocabulary import AuditVerdict, Decision

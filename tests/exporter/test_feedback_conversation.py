@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from agentgauge.autonomy.actions import Action, Actions, Proposal
+from agentgauge.autonomy.action import Action, Proposal
+from agentgauge.autonomy.actions import Actions
 from agentgauge.feedback.conversation import messages_before, tools_called, user_texts
 from agentgauge.ledger import Ledger
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from agentgauge.autonomy.actions import Proposal
+from agentgauge.autonomy.action import Proposal
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.policy import policy_source
 from agentgauge.ledger import Ledger, Usage, backup

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agentgauge.autonomy.actions import Actions, Proposal, TrackRecord
+from agentgauge.autonomy.action import Proposal
+from agentgauge.autonomy.actions import Actions, TrackRecord
 from agentgauge.feedback.thumbs import thumbs_since
 from agentgauge.ledger import Ledger
 from agentgauge.prompts.activations import NothingBeforeError, PromptActivations

@@ -8,7 +8,8 @@ from threading import Barrier
 
 import pytest
 
-from agentgauge.autonomy.actions import LEASE_SECONDS, Actions, Proposal
+from agentgauge.autonomy.action import LEASE_SECONDS, Proposal
+from agentgauge.autonomy.actions import Actions
 from agentgauge.autonomy.suspensions import ClaimLostError, Due, Suspensions
 from agentgauge.ledger import Ledger
 from tests.clock import Clock

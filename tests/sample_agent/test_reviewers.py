@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agentgauge.autonomy.actions import Proposal
+from agentgauge.autonomy.action import Proposal
 from agentgauge.ledger import Ledger
 from sample_agent.assembly import build_autonomy
 from sample_agent.settings import AGENT

@@ -18,7 +18,7 @@ import requests
 
 from agentgauge import metrics
 from agentgauge.agent_app import AgentApp, Tool
-from agentgauge.autonomy.actions import Proposal
+from agentgauge.autonomy.action import Proposal
 from agentgauge.ledger import Ledger
 from agentgauge.ops.prometheus import Prometheus
 from alerts.promql import fill

@@ -14,7 +14,7 @@ from typing import cast
 
 import pytest
 
-from agentgauge.autonomy.actions import Action, Proposal
+from agentgauge.autonomy.action import Action, Proposal
 from agentgauge.ledger import Ledger
 from sample_agent.assembly import build_autonomy
 from sample_agent.sales import crm

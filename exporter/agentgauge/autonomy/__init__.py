@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from agentgauge.extras import on_demand
 
 if TYPE_CHECKING:
-    from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError
+    from agentgauge.autonomy.action import Action, AlreadyDecidedError, UnknownActionError
     from agentgauge.autonomy.approvals import (
         Approvals,
         InvalidEditError,
@@ -59,7 +59,7 @@ __getattr__ = on_demand(
     __name__,
     "autonomy",
     {
-        "actions": ["Action", "AlreadyDecidedError", "UnknownActionError"],
+        "action": ["Action", "AlreadyDecidedError", "UnknownActionError"],
         "approvals": [
             "Approvals",
             "InvalidEditError",

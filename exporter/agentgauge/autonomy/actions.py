@@ -11,26 +11,31 @@ again.
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, update
 
 from agentgauge import metrics
+from agentgauge.autonomy.action import (
+    LEASE_SECONDS,
+    Action,
+    AlreadyDecidedError,
+    NotUnresolvedError,
+    Proposal,
+    UnknownActionError,
+)
+from agentgauge.autonomy.action_rows import action_of, insert, logged
 from agentgauge.autonomy.decisions import AGREED, agreed
-from agentgauge.autonomy.effects import Effect, Simulated, SimulatedStep, seal
+from agentgauge.autonomy.effects import Effect, Simulated, SimulatedStep
 from agentgauge.autonomy.real_actions import RealAction
 from agentgauge.ledger.decision_chain import alone, append
 from agentgauge.ledger.outbox import Measurement, put
 from agentgauge.ledger.schema import ACTIONS
 from agentgauge.ledger.store import Ledger
-from agentgauge.vocabulary import RISKS, AuditVerdict, Decision, Disposition, Risk, ShadowDifference, ShadowMatch
-
-LEASE_SECONDS = 30.0
-"""For so long, until it is renewed, nobody else takes over what a process carries out."""
+from agentgauge.vocabulary import RISKS, AuditVerdict, Decision, Risk, ShadowDifference, ShadowMatch
 
 WAITING = and_(ACTIONS.c.disposition == "approval", ACTIONS.c.decision.is_(None))
 NOBODY = "nobody"
@@ -41,99 +46,6 @@ TO_COMPARE = and_(ACTIONS.c.disposition == "suggested", ACTIONS.c.shadow_match.i
 UNFINISHED = and_(ACTIONS.c.started_at.is_not(None), ACTIONS.c.finished_at.is_(None), ACTIONS.c.settled_at.is_(None))
 LEASED_UNTIL = func.coalesce(ACTIONS.c.leased_until, ACTIONS.c.started_at + LEASE_SECONDS)
 """An older agentgauge writes down no lease."""
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """What an agent wants to do; ``context`` is what people need to judge it, and the agent to go on after that.
-
-    ``effect`` is what it would do, in plain fields; None if the arguments say it all. ``simulated`` is what the agent
-    was told that a suggestion came to; as an action it is in ``result``.
-    """
-
-    tool: str
-    risk: Risk
-    disposition: Disposition
-    arguments: Mapping[str, Any]
-    context: Mapping[str, Any]
-    session_id: str | None = None
-    user_id: str | None = None
-    version: str = "unknown"
-    prompt_version: str = "unknown"
-    model: str = "unknown"
-    expires_in_seconds: float | None = None
-    sampled: bool = False
-    effect: Effect | None = None
-    simulated: Simulated | None = None
-
-
-@dataclass(frozen=True)
-class Settlement:
-    """What a person found out about an unresolved action: whether it happened, and ``why`` they know; ``at`` is UTC."""
-
-    happened: bool
-    at: datetime
-    by: str
-    why: str
-
-
-@dataclass(frozen=True)
-class Action:
-    """A proposal as the ledger keeps it, with what became of it; times are UTC.
-
-    ``decided_*`` is the decision on a proposal, or what a person did instead of a suggestion; ``real`` is that as the
-    system of record has it, and ``difference`` how far it is from the suggestion.
-    ``started_at`` without ``finished_at`` means that it is under way until ``leased_until``; after that, nobody knows
-    whether it happened, until there is a ``settlement``.
-    """
-
-    id: str
-    proposal: Proposal
-    at: datetime
-    expires_at: datetime | None
-    decision: Decision | None
-    decided_at: datetime | None
-    decided_by: str | None
-    decided_arguments: Mapping[str, Any] | None
-    reason: str | None
-    started_at: datetime | None
-    finished_at: datetime | None
-    result: Mapping[str, Any] | None
-    shadow_match: ShadowMatch | None
-    verdict: AuditVerdict | None
-    leased_until: datetime | None = None
-    settlement: Settlement | None = None
-    decided_effect: Effect | None = None
-    real: RealAction | None = None
-    difference: ShadowDifference | None = None
-
-    @property
-    def lease_ends(self) -> datetime | None:
-        """Until when it may still be carried out; None if it was never begun, or its end is known."""
-        if self.started_at is None or self.finished_at is not None or self.settlement is not None:
-            return None
-        return self.leased_until or self.started_at + timedelta(seconds=LEASE_SECONDS)
-
-    @property
-    def shown(self) -> Mapping[str, Any]:
-        """What people read of the proposal: its effect or, if the arguments say it all, these."""
-        return self.proposal.arguments if self.proposal.effect is None else self.proposal.effect
-
-    @property
-    def seal(self) -> str:
-        """Changes with whatever is proposed; a decision names the one that it was made on."""
-        return seal(self.proposal.tool, self.proposal.arguments, self.proposal.effect)
-
-    @property
-    def final_seal(self) -> str:
-        """That of what people decided to let happen."""
-        edited = self.decided_arguments is not None
-        return seal(self.proposal.tool, self.final_arguments, self.decided_effect if edited else self.proposal.effect)
-
-    @property
-    def final_arguments(self) -> Mapping[str, Any]:
-        """The arguments to act with: as edited, or as proposed."""
-        return self.proposal.arguments if self.decided_arguments is None else self.decided_arguments
 
 
 @dataclass(frozen=True)
@@ -169,28 +81,8 @@ class Queue:
     oldest_seconds: float
 
 
-class UnknownActionError(LookupError):
-    """No action of this agent has that id."""
-
-
-class AlreadyDecidedError(Exception):
-    """It was decided before, it expired, or it never waited for this; ``action`` says how it stands."""
-
-    def __init__(self, action: Action) -> None:
-        super().__init__(f"{action.id} {_became(action)}")
-        self.action = action
-
-
 class AlreadyComparedError(Exception):
     """What a person did was compared with another suggestion of the tool, perhaps by another replica just now."""
-
-
-class NotUnresolvedError(Exception):
-    """Nothing is to be settled: it still runs, its end is known, or it was never begun; ``action`` says which."""
-
-    def __init__(self, action: Action, now: datetime) -> None:
-        super().__init__(_why_not_unresolved(action, now))
-        self.action = action
 
 
 class Actions:
@@ -337,7 +229,7 @@ class Actions:
                 self._decide(connection, self._is(action_id), {"decision": "approved", "decided_by": by})
             elif by not in before:
                 now = self._ledger.now().timestamp()
-                append(connection, self._agent, now, action_id, AGREED, by, _logged(action))
+                append(connection, self._agent, now, action_id, AGREED, by, logged(action))
             return self._get(connection, action_id)
 
     def agreed(self, action: Action) -> list[str]:
@@ -413,7 +305,7 @@ class Actions:
             action = self._get(connection, action_id)
             if first:
                 found = {"happened": happened, "why": why}
-                append(connection, self._agent, now.timestamp(), action_id, "settled", by, _logged(action) | found)
+                append(connection, self._agent, now.timestamp(), action_id, "settled", by, logged(action) | found)
         if not first:
             raise NotUnresolvedError(action, now)
         return action
@@ -491,7 +383,7 @@ class Actions:
             action = self._get(connection, action_id)
             if not first:
                 raise AlreadyDecidedError(action)
-            content = _logged(action) | {"verdict": verdict}
+            content = logged(action) | {"verdict": verdict}
             append(connection, self._agent, now, action_id, "audited", by, content)
             put(connection, self._agent, Measurement(metrics.AUDITS, (action.proposal.tool, verdict)))
         return action
@@ -504,8 +396,8 @@ class Actions:
         deciding = update(ACTIONS).where(which, WAITING).values(**values, decided_at=now, own=own)
         decided = connection.execute(deciding.returning(ACTIONS)).all()
         for row in decided:
-            action = _action(row)
-            content = _logged(action) | {"final": action.final_seal, "reason": action.reason}
+            action = action_of(row)
+            content = logged(action) | {"final": action.final_seal, "reason": action.reason}
             append(connection, self._agent, now, row.id, values["decision"], values["decided_by"], content)
             put(
                 connection,
@@ -524,147 +416,16 @@ class Actions:
     def _list(self, *conditions: ColumnElement[bool]) -> list[Action]:
         own = select(ACTIONS).where(ACTIONS.c.agent == self._agent, *conditions)
         with self._ledger.reading() as connection:
-            return [_action(row) for row in connection.execute(own.order_by(ACTIONS.c.at, ACTIONS.c.id))]
+            return [action_of(row) for row in connection.execute(own.order_by(ACTIONS.c.at, ACTIONS.c.id))]
 
     def _get(self, connection: Connection, action_id: str) -> Action:
         row = connection.execute(select(ACTIONS).where(self._is(action_id))).one_or_none()
         if row is None:
             raise UnknownActionError(f"{self._agent} has no action {action_id!r}")
-        return _action(row)
+        return action_of(row)
 
     def _of(self, tool: str) -> ColumnElement[bool]:
         return and_(ACTIONS.c.agent == self._agent, ACTIONS.c.tool == tool)
 
     def _is(self, action_id: str) -> ColumnElement[bool]:
         return and_(ACTIONS.c.agent == self._agent, ACTIONS.c.id == action_id)
-
-
-def insert(connection: Connection, agent: str, now: datetime, proposals: Iterable[Proposal]) -> list[Action]:
-    """Keep proposals, in their order, within the caller's transaction; what needs no decision counts as started."""
-    actions = []
-    for proposal in proposals:
-        starts = proposal.disposition == "auto"
-        expires = None if proposal.expires_in_seconds is None else now.timestamp() + proposal.expires_in_seconds
-        row = {
-            "id": uuid.uuid4().hex[:12],
-            "agent": agent,
-            "tool": proposal.tool,
-            "risk": proposal.risk,
-            "disposition": proposal.disposition,
-            "arguments": json.dumps(proposal.arguments),
-            "context": json.dumps(proposal.context),
-            "session_id": proposal.session_id,
-            "user_id": proposal.user_id,
-            "version": proposal.version,
-            "prompt_version": proposal.prompt_version,
-            "model": proposal.model,
-            "at": now.timestamp(),
-            "expires_at": expires,
-            "started_at": now.timestamp() if starts else None,
-            "leased_until": now.timestamp() + LEASE_SECONDS if starts else None,
-            "sampled": int(proposal.sampled),
-            "effect": None if proposal.effect is None else json.dumps(proposal.effect),
-            "result": None if proposal.simulated is None else json.dumps({"simulated": proposal.simulated.result}),
-        }
-        connection.execute(ACTIONS.insert(), row)
-        inserted = connection.execute(select(ACTIONS).where(ACTIONS.c.id == row["id"])).one()
-        actions.append(_action(inserted))
-    return actions
-
-
-def with_ids(connection: Connection, agent: str, ids: Sequence[str]) -> tuple[Action, ...]:
-    """The actions with these ids, in their order; one that was deleted is left out."""
-    rows = connection.execute(select(ACTIONS).where(ACTIONS.c.agent == agent, ACTIONS.c.id.in_(ids)))
-    by_id = {row.id: _action(row) for row in rows}
-    return tuple(by_id[one] for one in ids if one in by_id)
-
-
-def _logged(action: Action) -> dict[str, Any]:
-    """What the log says of an action, whatever was decided."""
-    proposal = action.proposal
-    return {"tool": proposal.tool, "risk": proposal.risk, "seal": action.seal, "proposed_at": action.at.timestamp()}
-
-
-def _became(action: Action) -> str:
-    if action.decision == "expired":
-        return "has expired: nobody decided in time"
-    if action.decision is not None:
-        return f"was {action.decision} before, by {action.decided_by}"
-    if action.verdict is not None:
-        return f"was audited before: {action.verdict}"
-    if action.shadow_match is not None:
-        return f"was compared before: {action.shadow_match}"
-    return f"does not wait for that: the policy decided {action.proposal.disposition!r}"
-
-
-def _why_not_unresolved(action: Action, now: datetime) -> str:
-    if action.settlement is not None:
-        found = "it happened" if action.settlement.happened else "it did not happen"
-        return f"{action.id} was settled before, by {action.settlement.by}: {found}"
-    if action.started_at is None:
-        return f"{action.id} was not begun, so there is nothing to settle"
-    if action.result is not None:
-        return f"{action.id} has ended, and its outcome is known: {action.result['status']}"
-    left = ((action.lease_ends or now) - now).total_seconds()
-    return f"{action.id} is still being carried out; if its process does not go on with it, that shows in {left:.0f} s"
-
-
-def _settlement(row: Row[Any]) -> Settlement | None:
-    if row.settled_at is None:
-        return None
-    return Settlement(bool(row.happened), datetime.fromtimestamp(row.settled_at, UTC), row.settled_by, row.settled_why)
-
-
-def _real(row: Row[Any]) -> RealAction | None:
-    if row.real_id is None:
-        return None
-    return RealAction(
-        row.real_id, row.decided_by, datetime.fromtimestamp(row.real_at, UTC), json.loads(row.decided_effect)
-    )
-
-
-def _action(row: Row[Any]) -> Action:
-    proposal = Proposal(
-        tool=row.tool,
-        risk=row.risk,
-        disposition=row.disposition,
-        arguments=json.loads(row.arguments),
-        context=json.loads(row.context),
-        session_id=row.session_id,
-        user_id=row.user_id,
-        version=row.version,
-        prompt_version=row.prompt_version,
-        model=row.model,
-        expires_in_seconds=None if row.expires_at is None else row.expires_at - row.at,
-        sampled=bool(row.sampled),
-        effect=_decoded(row.effect),
-    )
-    return Action(
-        id=row.id,
-        proposal=proposal,
-        at=datetime.fromtimestamp(row.at, UTC),
-        expires_at=_utc(row.expires_at),
-        decision=row.decision,
-        decided_at=_utc(row.decided_at),
-        decided_by=row.decided_by,
-        decided_arguments=_decoded(row.decided_arguments),
-        reason=row.reason,
-        started_at=_utc(row.started_at),
-        finished_at=_utc(row.finished_at),
-        result=_decoded(row.result),
-        shadow_match=row.shadow_match,
-        verdict=row.verdict,
-        leased_until=_utc(row.leased_until),
-        settlement=_settlement(row),
-        decided_effect=_decoded(row.decided_effect),
-        real=_real(row),
-        difference=row.difference,
-    )
-
-
-def _utc(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
-
-
-def _decoded(document: str | None) -> Any:
-    return None if document is None else json.loads(document)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from agentgauge.argument_diff import differences
-from agentgauge.autonomy.actions import Action, Actions, AlreadyDecidedError, UnknownActionError
+from agentgauge.autonomy.action import Action, AlreadyDecidedError, UnknownActionError
+from agentgauge.autonomy.actions import Actions
 from agentgauge.autonomy.effects import Effect, Preview, no_preview, seal
 from agentgauge.autonomy.permission import NotPermittedError, Person, check_permission
 from agentgauge.autonomy.policy import Policy, is_higher

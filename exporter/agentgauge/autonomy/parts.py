@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from agentgauge.autonomy.actions import Action, Actions
+from agentgauge.autonomy.action import Action
+from agentgauge.autonomy.actions import Actions
 from agentgauge.autonomy.approvals import Approvals
 from agentgauge.autonomy.changes import Changes
 from agentgauge.autonomy.decisions import Decisions

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 
-from agentgauge.autonomy.actions import Proposal
+from agentgauge.autonomy.action import Proposal
 from agentgauge.autonomy.policy import ApprovalRules
 
 

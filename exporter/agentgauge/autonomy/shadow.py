@@ -13,7 +13,8 @@ from datetime import timedelta
 from typing import Any, get_args
 
 from agentgauge.argument_diff import differences, differing_fields
-from agentgauge.autonomy.actions import NOBODY, Action, AlreadyComparedError, AlreadyDecidedError
+from agentgauge.autonomy.action import Action, AlreadyDecidedError
+from agentgauge.autonomy.actions import NOBODY, AlreadyComparedError
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.real_actions import RealAction
 from agentgauge.vocabulary import ShadowDifference, ShadowMatch

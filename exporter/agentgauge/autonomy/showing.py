@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from agentgauge.argument_diff import differences
-from agentgauge.autonomy.actions import Action
+from agentgauge.autonomy.action import Action
 from agentgauge.autonomy.edits import text_of
 
 GIST_LENGTH = 100

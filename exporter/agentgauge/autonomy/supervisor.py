@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from agentgauge import metrics
 from agentgauge.argument_diff import differences
-from agentgauge.autonomy.actions import LEASE_SECONDS, Action, Proposal
+from agentgauge.autonomy.action import LEASE_SECONDS, Action, Proposal
 from agentgauge.autonomy.effects import Effect, Simulated, SimulatedStep, seal
 from agentgauge.autonomy.gate import AutonomyStanding, Ruling, decide, draw_for, mode_of
 from agentgauge.autonomy.keeper import Keeper

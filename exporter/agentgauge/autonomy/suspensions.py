@@ -15,7 +15,8 @@ from typing import Any
 
 from sqlalchemy import JSON, ColumnElement, Connection, Row, and_, cast, delete, func, or_, select, true, update
 
-from agentgauge.autonomy.actions import LEASE_SECONDS, Action, Proposal, insert, with_ids
+from agentgauge.autonomy.action import LEASE_SECONDS, Action, Proposal
+from agentgauge.autonomy.action_rows import insert, with_ids
 from agentgauge.ledger.schema import ACTIONS, SUSPENSIONS
 from agentgauge.ledger.store import Ledger
 

@@ -47,7 +47,7 @@ from datetime import timedelta
 from typing import Any
 
 from agentgauge.autonomy import shadow
-from agentgauge.autonomy.actions import Action, Proposal
+from agentgauge.autonomy.action import Action, Proposal
 from agentgauge.autonomy.supervisor import Call, CallOutcome, Origin, Supervisor, in_thread_if_plain
 from agentgauge.autonomy.suspensions import Due, Suspension
 from agentgauge.session import Session, Task

@@ -24,7 +24,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from agentgauge.autonomy.access import Door, SecureHeaders
-from agentgauge.autonomy.actions import Action, AlreadyDecidedError, NotUnresolvedError, UnknownActionError
+from agentgauge.autonomy.action import Action, AlreadyDecidedError, NotUnresolvedError, UnknownActionError
 from agentgauge.autonomy.approvals import InvalidEditError, NotPermittedError, NotShownError, RiskRaisedError
 from agentgauge.autonomy.edits import FieldError, edited, fields_of
 from agentgauge.autonomy.effects import seal

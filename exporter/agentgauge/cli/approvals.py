@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from agentgauge.agent_app import AgentApp
-from agentgauge.autonomy.actions import Action, AlreadyDecidedError, NotUnresolvedError, UnknownActionError
+from agentgauge.autonomy.action import Action, AlreadyDecidedError, NotUnresolvedError, UnknownActionError
 from agentgauge.autonomy.approvals import (
     Approvals,
     InvalidEditError,

@@ -13,7 +13,7 @@ import typer
 
 from agentgauge.agent_app import AgentApp
 from agentgauge.autonomy import promotion, shadow
-from agentgauge.autonomy.actions import Action, AlreadyDecidedError, UnknownActionError
+from agentgauge.autonomy.action import Action, AlreadyDecidedError, UnknownActionError
 from agentgauge.autonomy.changes import StateChange
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.policy import Policy

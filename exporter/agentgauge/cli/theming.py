@@ -14,7 +14,7 @@ from agentgauge.feedback.themes import Theme, theme_of
 from agentgauge.feedback.theming import ThemeOf, requests, theme_by, themes_in
 
 if TYPE_CHECKING:
-    from agentgauge.autonomy.actions import Action
+    from agentgauge.autonomy.action import Action
 
 ThemesBy = Annotated[
     str | None,

@@ -16,7 +16,7 @@ from agentgauge.prompts.activations import NothingBeforeError, PromptActivations
 
 if TYPE_CHECKING:
     from agentgauge.agent_app import AgentApp
-    from agentgauge.autonomy.actions import Action
+    from agentgauge.autonomy.action import Action
     from agentgauge.ledger import Ledger
 
 Days = Annotated[int, typer.Option(min=1, help="Look so far back.")]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from agentgauge.autonomy.actions import Action
+from agentgauge.autonomy.action import Action
 
 
 def messages_before(action: Action) -> list[Mapping[str, Any]]:

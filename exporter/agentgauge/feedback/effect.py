@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from agentgauge.autonomy.actions import Action
+from agentgauge.autonomy.action import Action
 from agentgauge.evals import intervals
 from agentgauge.evals.intervals import Interval, Share
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from agentgauge.autonomy.actions import Action
+from agentgauge.autonomy.action import Action
 from agentgauge.feedback.conversation import messages_before, tools_called, user_texts
 from agentgauge.feedback.themes import theme_of
 from agentgauge.files.private_file import write_private

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from agentgauge.autonomy.actions import Action
+from agentgauge.autonomy.action import Action
 from agentgauge.feedback.edit_habits import changes
 from agentgauge.feedback.export import demands, scenario_of
 from agentgauge.feedback.report import (

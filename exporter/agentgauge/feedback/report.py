@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from agentgauge.autonomy.actions import Action, TrackRecord
+from agentgauge.autonomy.action import Action
+from agentgauge.autonomy.actions import TrackRecord
 from agentgauge.feedback.edit_habits import EditHabit, changes
 from agentgauge.feedback.themes import theme_of
 from agentgauge.feedback.theming import ThemeOf

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentgauge.autonomy.actions import Action, Proposal
+from agentgauge.autonomy.action import Action, Proposal
 from agentgauge.autonomy.approvals import (
     AlreadyDecidedError,
     Approvals,

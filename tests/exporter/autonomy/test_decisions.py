@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from agentgauge.autonomy.actions import Proposal
+from agentgauge.autonomy.action import Proposal
 from agentgauge.autonomy.approvals import NotPermittedError
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.ledger import Ledger

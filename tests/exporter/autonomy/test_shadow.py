@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from agentgauge.autonomy import shadow
-from agentgauge.autonomy.actions import Action, AlreadyComparedError, Proposal
+from agentgauge.autonomy.action import Action, Proposal
+from agentgauge.autonomy.actions import AlreadyComparedError
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.real_actions import RealAction
 from tests.clock import Clock

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
-from agentgauge.autonomy.actions import Proposal
+from agentgauge.autonomy.action import Proposal
 from agentgauge.autonomy.gate import decide
 from agentgauge.autonomy.keeper import Keeper
 from agentgauge.autonomy.parts import Autonomy

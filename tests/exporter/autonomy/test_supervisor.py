@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 from agentgauge import AgentGauge
 from agentgauge.autonomy import supervisor as supervising
-from agentgauge.autonomy.actions import LEASE_SECONDS
+from agentgauge.autonomy.action import LEASE_SECONDS
 from agentgauge.autonomy.effects import Simulated, SimulatedStep
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.supervisor import (

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import SQLAlchemyError
 
 from agentgauge import AgentApp, AgentGauge, Task, Tool
-from agentgauge.autonomy.actions import LEASE_SECONDS, AlreadyDecidedError
+from agentgauge.autonomy.action import LEASE_SECONDS, AlreadyDecidedError
 from agentgauge.autonomy.supervisor import Call, describe_interruption
 from agentgauge.autonomy.tool_requests import Resumed, Settled, ToolRequests, Waiting
 from agentgauge.ledger import Ledger

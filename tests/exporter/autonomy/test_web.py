@@ -27,7 +27,7 @@ from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
 from agentgauge.autonomy.access import HEADERS, MOST_GUESSES, Door
-from agentgauge.autonomy.actions import Action, Proposal
+from agentgauge.autonomy.action import Action, Proposal
 from agentgauge.autonomy.logins import LINK_SECONDS, Logins
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.people import People

@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 
 from agentgauge import bundled
 from agentgauge.agent_app import AgentApp, Tool
-from agentgauge.autonomy.actions import Action, Proposal
+from agentgauge.autonomy.action import Action, Proposal
 from agentgauge.cli import common
 from agentgauge.cli.common import GROUPS
 from agentgauge.cli.root import app as agentgauge

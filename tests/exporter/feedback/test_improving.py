@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from agentgauge.autonomy.actions import Action, Actions, Proposal
+from agentgauge.autonomy.action import Action, Proposal
+from agentgauge.autonomy.actions import Actions
 from agentgauge.cli.root import app as agentgauge
 from agentgauge.evals.history import EvalHistory, Trial, Version
 from agentgauge.feedback.drafting import DraftError, request, rule_in

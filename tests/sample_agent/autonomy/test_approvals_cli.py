@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from agentgauge import AgentGauge
-from agentgauge.autonomy.actions import Action, Proposal
+from agentgauge.autonomy.action import Action, Proposal
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.people import FILE_VARIABLE, TOKEN_VARIABLE, People
 from agentgauge.cli.root import app as agentgauge

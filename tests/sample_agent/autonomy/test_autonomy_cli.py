@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from agentgauge.autonomy.actions import Action, Proposal
+from agentgauge.autonomy.action import Action, Proposal
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.cli.root import app as agentgauge
 from agentgauge.ledger import Ledger

@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
 from agentgauge.autonomy import shadow
-from agentgauge.autonomy.actions import LEASE_SECONDS
+from agentgauge.autonomy.action import LEASE_SECONDS
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.ledger import Ledger
 from sample_agent.assembly import build_autonomy, build_companion, build_door

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from agentgauge import AgentGauge
 from agentgauge.autonomy.access import MOST_GUESSES
-from agentgauge.autonomy.actions import Proposal
+from agentgauge.autonomy.action import Proposal
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.autonomy.people import FILE_VARIABLE, TOKEN_VARIABLE, People
 from agentgauge.cli.root import app as agentgauge

@@ -9,7 +9,7 @@ import pytest
 from anthropic import AsyncAnthropic
 
 from agentgauge import AgentGauge
-from agentgauge.autonomy.actions import Action
+from agentgauge.autonomy.action import Action
 from sample_agent import assembly
 from sample_agent.fake_api import answers
 from sample_agent.sales.companion import Conversation, SalesCompanion

@@ -15,7 +15,8 @@ from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner, Result
 
 from agentgauge import AgentGauge
-from agentgauge.autonomy.actions import Actions, Proposal
+from agentgauge.autonomy.action import Proposal
+from agentgauge.autonomy.actions import Actions
 from agentgauge.cli.nightly import Schedule, Watch
 from agentgauge.cli.root import app as agentgauge
 from agentgauge.evals.history import EvalHistory

@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from agentgauge.agent_app import Candidate
-from agentgauge.autonomy.actions import Actions, Proposal
+from agentgauge.autonomy.action import Proposal
+from agentgauge.autonomy.actions import Actions
 from agentgauge.cli.root import app as agentgauge
 from agentgauge.evals import scenario
 from agentgauge.evals.checks import check

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from agentgauge import AgentGauge, metrics
-from agentgauge.autonomy.actions import Action
+from agentgauge.autonomy.action import Action
 from agentgauge.cli.root import app as agentgauge
 from agentgauge.ledger import Ledger
 from agentgauge.prompts.activations import PromptActivations

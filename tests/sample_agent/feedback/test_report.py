@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from agentgauge.autonomy.actions import Actions, Proposal
+from agentgauge.autonomy.action import Proposal
+from agentgauge.autonomy.actions import Actions
 from agentgauge.cli.root import app as agentgauge
 from agentgauge.feedback.edit_habits import EditHabit, changes, words_put_in
 from agentgauge.feedback.report import FeedbackReport, report
