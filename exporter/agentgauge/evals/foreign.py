@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,17 @@ from agentgauge.files.yaml_file import read_yaml
 
 SUFFIXES = (".jsonl", ".json", ".csv")
 """Of files that hold samples of Inspect AI."""
+_NOT_OF_AN_AGENT = {
+    "choices": "an agent is not asked to tick one; write the question out in input",
+    "sandbox": "an agent runs where its own tools run; leave it out",
+    "files": "they would be copied into a sandbox, and there is none here",
+    "setup": "it would run in a sandbox, and there is none here",
+}
+"""Fields of a sample that change what is asked, and that no scenario has; why."""
+_OF_A_TEST = frozenset({"description", "vars", "assert", "metadata"})
+_OF_AN_ASSERTION = frozenset({"type", "value", "threshold", "metric"})
+_FOR_ALL_TESTS = ("defaultTest", "scenarios")
+"""Fields of a promptfoo configuration that add to what its tests say."""
 
 
 def recognised(dataset: Dataset) -> Dataset:
@@ -48,17 +59,21 @@ def inspect_samples(path: Path) -> list[Scenario]:
     """
     scenarios: list[Scenario] = []
     for place, record in _records(path):
-        target = record.get("target") or []
-        phrases = [target] if isinstance(target, str) else list(target)
+        target = record.get("target")
+        targets = target if isinstance(target, list) else [target]
+        phrases = [str(one) for one in targets if one not in (None, "")]
         if len(phrases) > 1:
             raise ScenarioError(
                 f"{place}: target: any of {len(phrases)} phrases would do; a scenario demands all of its own"
             )
-        if record.get("choices"):
-            raise ScenarioError(f"{place}: choices: an agent is not asked to tick one; write the question out in input")
+        for field, why in _NOT_OF_AN_AGENT.items():
+            if record.get(field):
+                raise ScenarioError(f"{place}: {field}: {why}")
         first, rest = _turns(record.get("input"), place)
-        scenario = {"name": str(record.get("id") or f"{path.stem}_{len(scenarios) + 1}"), "input": first, "turns": rest}
-        scenarios.append(_scenario({**scenario, "expected_output_contains": phrases}, place))
+        sample_id = record.get("id")
+        name = f"{path.stem}_{len(scenarios) + 1}" if sample_id in (None, "") else str(sample_id)
+        scenario = {"name": name, "input": first, "turns": rest, "expected_output_contains": phrases}
+        scenarios.append(_scenario(scenario, place))
     return scenarios
 
 
@@ -70,20 +85,41 @@ def promptfoo_tests(file: Mapping[str, Any], path: Path) -> list[Scenario]:
     tests = file.get("tests")
     if not isinstance(tests, list):
         raise ScenarioError(f"{path}: tests: expected a list of tests; files and functions are not read")
+    for field in _FOR_ALL_TESTS:
+        if file.get(field):
+            raise ScenarioError(f"{path}: {field}: it is not read; write what it says into each test")
     scenarios = []
     for number, test in enumerate(tests, start=1):
         place = f"{path}: test {number}"
         if not isinstance(test, dict):
             raise ScenarioError(f"{place}: expected vars and assert")
+        _check_fields(test, _OF_A_TEST, place)
         said = list((test.get("vars") or {}).values())
         if len(said) != 1 or not isinstance(said[0], str):
             raise ScenarioError(f"{place}: vars: expected one text, which is what the user says; there are {len(said)}")
         demands: dict[str, Any] = {"expected_output_contains": []}
         for one in test.get("assert") or []:
+            _check_fields(one, _OF_AN_ASSERTION, f"{place}: assert")
             _add(demands, one, place)
+        _check_plain([said[0], *demands["expected_output_contains"]], place)
         name = str(test.get("description") or f"{path.stem}_{number}")
         scenarios.append(_scenario({"name": name, "input": said[0], **demands}, place))
     return scenarios
+
+
+def _check_fields(given: Any, known: Collection[str], place: str) -> None:
+    """Raise ScenarioError for a field that would change what is demanded, and that no scenario can say."""
+    if not isinstance(given, dict):
+        raise ScenarioError(f"{place}: expected fields, such as {', '.join(sorted(known))}")
+    if others := sorted(given.keys() - known):
+        raise ScenarioError(f"{place}: {', '.join(others)}: not read; what is read is {', '.join(sorted(known))}")
+
+
+def _check_plain(texts: Iterable[Any], place: str) -> None:
+    """Raise ScenarioError for a text that promptfoo would replace by another one."""
+    for text in texts:
+        if isinstance(text, str) and ("{{" in text or text.startswith("file://")):
+            raise ScenarioError(f"{place}: {text!r} stands for another text; write that text out")
 
 
 def _add(demands: dict[str, Any], one: Mapping[str, Any], place: str) -> None:
@@ -133,10 +169,22 @@ def _turns(said: Any, place: str) -> tuple[Any, list[Any]]:
     """What the user says first, and after that; of messages, those of the user."""
     if not isinstance(said, list):
         return said, []
+    if not all(isinstance(message, dict) for message in said):
+        raise ScenarioError(f"{place}: input: expected a text, or messages with role and content")
     if any(message.get("role") not in ("user", "system") for message in said):
         raise ScenarioError(f"{place}: input: the agent gives its own answers; leave only the messages of the user")
-    texts = [message.get("content") for message in said if message.get("role") == "user"]
+    texts = [_text(message.get("content"), place) for message in said if message.get("role") == "user"]
     return (texts[0], texts[1:]) if texts else (None, [])
+
+
+def _text(content: Any, place: str) -> Any:
+    """The text of a message, which Inspect may give in parts."""
+    if not isinstance(content, list):
+        return content
+    parts = [part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None for part in content]
+    if not all(isinstance(part, str) for part in parts):
+        raise ScenarioError(f"{place}: input: a scenario can only say text; there is something else in a message")
+    return "".join(map(str, parts))
 
 
 def _scenario(fields: Mapping[str, Any], place: str) -> Scenario:

@@ -1,6 +1,6 @@
 """Datasets of Inspect AI and promptfoo as scenarios, and runs as files that both can read.
 
-`make test-frameworks` has the packages themselves read the files.
+`make test-formats` has the packages themselves read the files.
 """
 
 from __future__ import annotations
@@ -73,6 +73,12 @@ def test_the_users_messages_of_a_sample_are_the_turns(tmp_path: Path) -> None:
     assert (made.name, made.input, made.turns) == ("talk_1", "Hi", ["Why?"])
 
 
+def test_a_target_or_an_id_that_is_a_number_is_that_text(tmp_path: Path) -> None:
+    """Also 0, which is a target like any other."""
+    (made,) = loaded(tmp_path / "sum.json", json.dumps([{"id": 0, "input": "1 - 1?", "target": 0}]))
+    assert (made.name, made.expected_output_contains) == ("0", ["0"])
+
+
 @pytest.mark.parametrize(
     ("sample", "why"),
     [
@@ -82,6 +88,14 @@ def test_the_users_messages_of_a_sample_are_the_turns(tmp_path: Path) -> None:
             "sample 1: choices: an agent is not asked to tick",
         ),
         ({"input": [{"role": "assistant", "content": "Hi"}], "target": "A"}, "the agent gives its own answers"),
+        ({"input": ["Hi"], "target": "A"}, "input: expected a text, or messages with role and content"),
+        (
+            {"input": [{"role": "user", "content": [{"type": "image", "image": "a.png"}]}], "target": "A"},
+            "a scenario can only say text",
+        ),
+        ({"input": "?", "target": "A", "files": {"a.txt": "x"}}, "files: they would be copied into a sandbox"),
+        ({"input": "?", "target": "A", "setup": "ls"}, "setup: it would run in a sandbox"),
+        ({"input": "?", "target": "A", "sandbox": "docker"}, "sandbox: an agent runs where its own tools run"),
         ({"input": "?"}, "sample 1: demands nothing, so every answer would pass"),
         ({"target": "Paris"}, "sample 1: input: Field required"),
     ],
@@ -117,6 +131,15 @@ def test_a_test_of_promptfoo_is_a_scenario_with_its_assertions(tmp_path: Path) -
         (promptfoo({"type": "javascript", "value": "1"}), "test 1: assert: a scenario cannot demand 'javascript'"),
         (promptfoo({"type": "contains", "value": "a"}, x="1", y="2"), "test 1: vars: expected one text"),
         ("tests: file://tests.csv\n", "tests: expected a list of tests"),
+        (
+            f"defaultTest:\n  assert: [{{type: contains, value: a}}]\n{promptfoo({'type': 'contains', 'value': 'a'})}",
+            "defaultTest: it is not read; write what it says into each test",
+        ),
+        (promptfoo({"type": "contains", "value": "a", "weight": 0}), "test 1: assert: weight: not read"),
+        (promptfoo({"type": "contains", "value": "{{city}}"}), "'{{city}}' stands for another text; write that"),
+        (promptfoo({"type": "contains", "value": "a"}, q="file://q.txt"), "'file://q.txt' stands for another text"),
+        ("tests: [{vars: {q: x}, threshold: 0.5, assert: [{type: contains, value: a}]}]\n", "test 1: threshold: not"),
+        ("tests: [{vars: {q: x}, assert: [contains]}]\n", "test 1: assert: expected fields, such as metric"),
     ],
 )
 def test_what_a_scenario_cannot_demand_of_a_test_is_refused(tmp_path: Path, text: str, why: str) -> None:
