@@ -28,7 +28,7 @@ from agentgauge.autonomy.action import (
     UnknownActionError,
 )
 from agentgauge.autonomy.action_rows import action_of, insert, logged
-from agentgauge.autonomy.decisions import AGREED, agreed
+from agentgauge.autonomy.decisions import AGREED, AUDITED, SETTLED, agreed
 from agentgauge.autonomy.effects import Effect, Simulated, SimulatedStep
 from agentgauge.autonomy.real_actions import RealAction
 from agentgauge.ledger.decision_chain import alone, append
@@ -305,7 +305,7 @@ class Actions:
             action = self._get(connection, action_id)
             if first:
                 found = {"happened": happened, "why": why}
-                append(connection, self._agent, now.timestamp(), action_id, "settled", by, logged(action) | found)
+                append(connection, self._agent, now.timestamp(), action_id, SETTLED, by, logged(action) | found)
         if not first:
             raise NotUnresolvedError(action, now)
         return action
@@ -384,7 +384,7 @@ class Actions:
             if not first:
                 raise AlreadyDecidedError(action)
             content = logged(action) | {"verdict": verdict}
-            append(connection, self._agent, now, action_id, "audited", by, content)
+            append(connection, self._agent, now, action_id, AUDITED, by, content)
             put(connection, self._agent, Measurement(metrics.AUDITS, (action.proposal.tool, verdict)))
         return action
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from agentgauge.autonomy.action import Proposal
+from agentgauge.autonomy.action import LEASE_SECONDS, Proposal
 from agentgauge.autonomy.approvals import NotPermittedError
 from agentgauge.autonomy.parts import Autonomy
 from agentgauge.ledger import Ledger
@@ -61,12 +61,34 @@ def test_decisions_hold_together(autonomy: Autonomy, decided: list[str]) -> None
         ("UPDATE agentgauge_action SET decision = 'rejected'", "says rejected by ann, and decision 1 says approved"),
         ("DELETE FROM agentgauge_action", "which decision 1 is about, is missing"),
         ("DELETE FROM agentgauge_decision WHERE number = 5", "is approved, and the log has no such decision"),
+        ("DELETE FROM agentgauge_decision", "is approved, and the log has no such decision"),
+        (
+            """UPDATE agentgauge_action SET arguments = '{"body": "Half price!"}'""",
+            "(write) was changed after decision 1: what was proposed, what was decided on",
+        ),
+        (
+            """UPDATE agentgauge_action SET decided_arguments = '{"body": "Half price!"}'""",
+            "(write) was changed after decision 1: what was decided on",
+        ),
+        ("UPDATE agentgauge_action SET effect = '{}'", "decision 1: what was proposed, what was decided on"),
+        ("UPDATE agentgauge_action SET risk = 'low', reason = 'x'", "after decision 1: its risk, the reason"),
+        ("UPDATE agentgauge_action SET tool = 'tidy'", "(tidy) was changed after decision 1: its tool, what was"),
+        ("UPDATE agentgauge_action SET at = at - 1", "was changed after decision 1: when it was proposed"),
+        ("UPDATE agentgauge_action SET verdict = 'ok' WHERE verdict = 'problem'", "decision 6: the verdict"),
+        ("UPDATE agentgauge_action SET verdict = NULL", "says None by bob, and decision 6 says audited by bob"),
+        ("UPDATE agentgauge_action SET happened = 0", "was changed after decision 7: whether it happened"),
+        ("UPDATE agentgauge_action SET settled_by = 'ann'", "says settled by ann, and decision 7 says settled by bob"),
     ],
 )
 def test_what_was_changed_or_taken_out_is_named(
-    autonomy: Autonomy, ledger: Ledger, decided: list[str], statement: str, says: str
+    autonomy: Autonomy, ledger: Ledger, decided: list[str], clock: Clock, statement: str, says: str
 ) -> None:
     """By its number, or by the action that it is about."""
+    sampled, lost = (autonomy.actions.propose(Proposal("write", "medium", "auto", {}, {}, sampled=True)) for _ in "12")
+    autonomy.approvals.audit(sampled.id, "problem", "bob")
+    clock.forward(seconds=LEASE_SECONDS + 1)
+    autonomy.actions.settle(lost.id, happened=True, by="bob", why="it is in the outbox")
+    assert autonomy.decisions.verify().problems == ()
     sql(ledger, statement)
     assert any(says in problem for problem in autonomy.decisions.verify().problems)
 
