@@ -19,12 +19,23 @@ __all__ = [
     "AlreadyDecidedError",
     "Approvals",
     "InvalidEditError",
+    "KeptBackError",
     "NotPermittedError",
     "NotShownError",
     "Person",
     "RiskRaisedError",
     "UnknownActionError",
 ]
+
+
+class KeptBackError(UnknownActionError):
+    """Nobody may read this suggestion yet, because they could do it for that reason."""
+
+    def __init__(self, action_id: str) -> None:
+        super().__init__(
+            f"{action_id} is a suggestion, and nobody reads it before it is known what people did; after that, "
+            "`agentgauge autonomy comparisons` shows both"
+        )
 
 
 class InvalidEditError(ValueError):
@@ -49,8 +60,9 @@ class Approvals:
 
     ``policy`` returns the one in force. ``check`` raises ValueError, with a message that names the field, for arguments
     that do not fit a tool. ``by`` is the Person who decides, or the name of one without roles; the caller has
-    authenticated them. All methods raise SQLAlchemyError when the database cannot; those that decide raise
-    UnknownActionError, and AlreadyDecidedError when somebody was faster or it expired.
+    authenticated them. Where ``suggestions_are_secret``, nobody reads one before it was compared with what people did.
+    All methods raise SQLAlchemyError when the database cannot; those that decide raise UnknownActionError, and
+    AlreadyDecidedError when somebody was faster or it expired.
     """
 
     def __init__(
@@ -60,20 +72,26 @@ class Approvals:
         policy: Callable[[], Policy],
         check: Callable[[str, Mapping[str, Any]], object],
         preview: Preview = no_preview,
+        *,
+        suggestions_are_secret: bool = False,
     ) -> None:
         self._actions = actions
         self._standings = standings
         self._policy = policy
         self._check = check
         self._preview = preview
+        self._suggestions_are_secret = suggestions_are_secret
 
     def waiting(self) -> list[Action]:
         """Those that wait for a decision, oldest first."""
         return self._actions.waiting()
 
     def get(self, action_id: str) -> Action:
-        """One action, waiting or not; UnknownActionError if there is none."""
-        return self._actions.as_due(self._actions.get(action_id))
+        """One action, waiting or not; UnknownActionError if there is none, KeptBackError if nobody may read it yet."""
+        action = self._actions.get(action_id)
+        if self._suggestions_are_secret and action.proposal.disposition == "suggested" and action.shadow_match is None:
+            raise KeptBackError(action_id)
+        return self._actions.as_due(action)
 
     def effect_of(self, tool: str, arguments: Mapping[str, Any]) -> Effect | None:
         """What a call would do now; None if its arguments say it all. InvalidEditError if it could not be done."""
@@ -93,7 +111,7 @@ class Approvals:
         ``seen`` is the seal of what the person was shown, where that can be another than this action's. Raises
         NotPermittedError if the policy does not let this person, NotShownError if they were shown something else.
         """
-        action = self._actions.get(action_id)
+        action = self.get(action_id)
         person = self._permitted(action, by)
         if seen is not None and seen != action.seal:
             message = f"{action_id} would do something else than you were shown; nothing was decided"
@@ -117,7 +135,7 @@ class Approvals:
         Raises NotPermittedError if the policy does not let this person, InvalidEditError if the arguments do not fit
         the tool, RiskRaisedError if they make it riskier than proposed, NotShownError if ``seen`` is of something else.
         """
-        action = self._actions.get(action_id)
+        action = self.get(action_id)
         person = self._permitted(action, by)
         proposal = action.proposal
         if not differences(proposal.arguments, arguments):
@@ -145,12 +163,14 @@ class Approvals:
 
         Whoever can log in may reject: that does no harm, and the user may always take back what they asked for.
         """
+        self.get(action_id)
         action = self._actions.decide(action_id, "rejected", _person(by).name, reason=reason)
         self._standings.demote_where_due(self._policy(), action.proposal.tool)
         return action
 
     def audit(self, action_id: str, verdict: AuditVerdict, by: Person | str) -> Action:
         """Judge an action that ran unasked and was sampled for an audit; a problem can demote the tool at once."""
+        self.get(action_id)
         action = self._actions.audit(action_id, verdict, _person(by).name)
         self._standings.demote_where_due(self._policy(), action.proposal.tool)
         return action
@@ -158,7 +178,7 @@ class Approvals:
     def _permitted(self, action: Action, by: Person | str) -> Person:
         """The person, if the action waits and the policy lets them approve it."""
         person = _person(by)
-        if self._actions.as_due(action).decision is None:
+        if action.decision is None:
             check_permission(self._policy().approvals, action.proposal, person, self._actions.now().date())
         return person
 

@@ -62,7 +62,8 @@ class Autonomy:
         """The parts for an agent whose actions and decisions are in this ledger."""
         actions, changes = Actions(ledger, agent), Changes(ledger, agent)
         standings = AutonomyStandings(actions, changes)
-        approvals = Approvals(actions, standings, policy, check, preview)
+        secret = real_actions is not None
+        approvals = Approvals(actions, standings, policy, check, preview, suggestions_are_secret=secret)
         suspensions, logins, decisions = Suspensions(ledger, agent), Logins(ledger, agent), Decisions(ledger, agent)
         return cls(
             policy,

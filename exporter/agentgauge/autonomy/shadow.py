@@ -69,12 +69,12 @@ def compare_with_records(autonomy: Autonomy, look: int = 0) -> int:
         if suggestion.at > overdue and look % (1 + hours) != 0:
             continue  # thousands may wait for a day, and each is a question to somebody else's system
         try:
-            done = list(autonomy.real_actions(suggestion))
-        except Exception as error:
+            done = {one.id: one for one in autonomy.real_actions(suggestion)}
+        except Exception as error:  # of the adopter's own code, whatever it is
             log.warning("real_actions could not say what people did: %s", type(error).__name__)
             continue
         taken = autonomy.actions.real_ids(suggestion.proposal.tool) if done else set()
-        real = next((one for one in done if one.id not in taken), None)
+        real = next((one for number, one in done.items() if number not in taken), None)
         if real is not None or suggestion.at <= overdue:
             compared += _compare(autonomy, suggestion, real)
     return compared

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,13 @@ import pytest
 from agentgauge.autonomy import shadow
 from agentgauge.autonomy.action import Action, Proposal
 from agentgauge.autonomy.actions import AlreadyComparedError
+from agentgauge.autonomy.approvals import Approvals, KeptBackError
 from agentgauge.autonomy.parts import Autonomy
+from agentgauge.autonomy.policy import policy_source
 from agentgauge.autonomy.real_actions import RealAction
+from agentgauge.ledger import Ledger
 from tests.clock import Clock
-from tests.exporter.autonomy.policies import TEXT, written
+from tests.exporter.autonomy.policies import TEXT, TOOLS, written
 
 SUGGESTED = {"subject": "Renewal", "body": "Dear Jane,\n\n10 % off."}
 
@@ -179,3 +184,68 @@ def test_a_record_that_cannot_be_read_is_asked_again(
     assert "jane@" not in caplog.text
     broken.clear()
     assert shadow.compare_with_records(watching) == 1
+
+
+def test_each_suggestion_is_a_question_of_its_own_to_the_record(autonomy: Autonomy, clock: Clock) -> None:
+    """The hook sees the suggestion, and what it answers to one is compared with that one."""
+    by_subject: dict[str, list[RealAction]] = {"Invoice": [sent(autonomy, SUGGESTED | {"subject": "Invoice"})]}
+    watching = replace(autonomy, real_actions=lambda suggestion: by_subject.get(suggestion.shown["subject"], []))
+    renewal = suggest(watching)
+    invoice = suggest(watching, SUGGESTED | {"subject": "Invoice"})
+    assert shadow.compare_with_records(watching) == 1
+    assert watching.actions.get(invoice).shadow_match == "aligned"
+    assert [one.id for one in watching.actions.to_compare()] == [renewal]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda: RealAction(OUTBOX, "jane", datetime(2026, 3, 18, 9), SUGGESTED),
+        lambda: RealAction(OUTBOX, "jane", Clock()(), {"sent": {1, 2}}),
+        lambda: {"id": OUTBOX},
+    ],
+)
+def test_a_record_that_cannot_be_used_keeps_no_other_from_being_compared(
+    autonomy: Autonomy, answer: Callable[[], Any], clock: Clock
+) -> None:
+    """A time without a zone, an effect that is no JSON, and something else altogether: its suggestion waits on."""
+
+    def real_actions(suggestion: Action) -> list[RealAction]:
+        return [answer() if suggestion.id == first else sent(autonomy, SUGGESTED, "outbox 18")]
+
+    watching = replace(autonomy, real_actions=real_actions)
+    first = suggest(watching)
+    clock.forward(seconds=1)
+    suggest(watching)
+    assert shadow.compare_with_records(watching) == 1
+    assert [one.id for one in watching.actions.to_compare()] == [first]
+
+
+READ: list[Callable[[Approvals, str], object]] = [
+    lambda approvals, id: approvals.get(id),
+    lambda approvals, id: approvals.approve(id, "jane"),
+    lambda approvals, id: approvals.edit(id, SUGGESTED, "jane"),
+    lambda approvals, id: approvals.reject(id, "jane", "no"),
+    lambda approvals, id: approvals.audit(id, "ok", "jane"),
+]
+"""All that answers with an action, on the page and in a terminal."""
+
+
+@pytest.mark.parametrize("read", READ)
+def test_nobody_reads_a_suggestion_before_it_was_compared(
+    ledger: Ledger, tmp_path: Path, outbox: list[RealAction], read: Callable[[Approvals, str], object]
+) -> None:
+    """Not by its id either: who had read it could have done it for that reason."""
+    policy = policy_source(written(tmp_path), TOOLS)
+    watching = Autonomy.on(ledger, "a", policy, lambda *_: None, real_actions=lambda _suggestion: outbox)
+    suggestion = suggest(watching)
+    with pytest.raises(KeptBackError, match="nobody reads it before it is known what people did"):
+        read(watching.approvals, suggestion)
+    outbox.append(sent(watching, SUGGESTED))
+    shadow.compare_with_records(watching)
+    assert watching.approvals.get(suggestion).shown == SUGGESTED
+
+
+def test_where_people_say_what_they_did_a_suggestion_is_read(autonomy: Autonomy) -> None:
+    """They could not say otherwise whether that is what they did."""
+    assert autonomy.approvals.get(suggest(autonomy)).shown == SUGGESTED
