@@ -138,22 +138,31 @@ def test_a_decision_is_counted_once_by_one_of_the_replicas(url: str) -> None:
         gauge.close()
 
 
-def test_an_approved_action_is_started_by_one_caller_once(url: str) -> None:
-    """Whoever asks later, here or on another replica, must not do it again."""
+def test_of_many_approved_actions_each_is_started_by_one_caller_once(url: str) -> None:
+    """Four replicas that go for the same ones at the same moment; whoever asks later must not do it again either."""
     barrier = Barrier(4, timeout=60)
     with closing(Ledger.open(url)) as ledger:
         actions = Actions(ledger, "a")
-        action = actions.propose(SEND)
-        assert not actions.start(action.id)  # nobody approved it yet
-        actions.decide(action.id, "approved", "ann")
+        ids = [action.id for action in actions.propose_all([SEND] * 25)]
+        assert not actions.start(ids[0])  # nobody approved it yet
+        for action_id in ids:
+            actions.decide(action_id, "approved", "ann")
 
-    def start(_: int) -> bool:
+    def start(_: int) -> list[str]:
         with closing(Ledger.open(url)) as ledger:
-            barrier.wait(timeout=20)
-            return Actions(ledger, "a").start(action.id)
+            own = Actions(ledger, "a")
+            started = []
+            for action_id in ids:
+                barrier.wait(timeout=20)
+                if own.start(action_id):
+                    started.append(action_id)
+            return started
 
     with ThreadPoolExecutor(4) as pool:
-        assert sorted(pool.map(start, range(4))) == [False, False, False, True]
+        started = [action_id for of_one in pool.map(start, range(4)) for action_id in of_one]
+    assert sorted(started) == sorted(ids)
+    with closing(Ledger.open(url)) as ledger:
+        assert not any(Actions(ledger, "a").start(action_id) for action_id in ids)
 
 
 @pytest.mark.parametrize("decision", ["rejected", "expired"])
