@@ -72,6 +72,21 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "exporter/autonomy/test_supervisor.py::test_work_of_several_steps_is_shadowed_with_simulated_outcomes",
         "sample_agent/autonomy/test_waiting.py::test_a_draft_and_its_sending_are_both_shadowed",
     ),
+    "Nobody reads a suggestion before what a person did is known.": (
+        f"{SHADOW}::test_nobody_reads_a_suggestion_before_it_was_compared",
+    ),
+    "What somebody changed in the ledger after a decision is named.": (
+        "exporter/autonomy/test_decisions.py::test_what_was_changed_or_taken_out_is_named",
+    ),
+    "An approved action is carried out once, whichever of the replicas on a PostgreSQL goes for it.": (
+        "exporter/autonomy/test_replicas.py::test_replicas_that_go_for_the_same_approved_actions_carry_out_each_once",
+        "exporter/test_actions.py::test_of_many_approved_actions_each_is_started_by_one_caller_once",
+    ),
+    "Every route says who may call it, and refuses the others.": (
+        "test_routes.py::test_every_route_has_a_rule",
+        "test_routes.py::test_whom_a_rule_does_not_name_is_refused",
+        "test_routes.py::test_who_is_logged_in_and_has_not_the_role_does_not_decide",
+    ),
     "What a person did is compared with one suggestion, also where two replicas look at once.": (
         f"{SHADOW}::test_what_a_person_did_is_compared_with_one_suggestion",
         f"{SHADOW}::test_what_another_replica_has_compared_meanwhile_is_not_compared_again",
