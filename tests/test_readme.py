@@ -66,6 +66,13 @@ def test_the_first_run_takes_as_long_as_it_did() -> None:
     assert f"nothing fetched before | [{seconds[0]}–{seconds[-1]} s](docs/first-run.md)" in README
 
 
+def test_the_outage_pages_as_soon_as_it_did_in_containers() -> None:
+    """The README and docs/containers.md tell of the same run."""
+    containers = (ROOT / "docs" / "containers.md").read_text(encoding="utf-8")
+    ((paged, resolved),) = re.findall(r"paged in (\d+ s), resolved in (\d+ s)", containers)
+    assert f"| fault → page, CRM outage | {paged}, [all-clear {resolved} after mending](docs/containers.md) |" in README
+
+
 COMMANDS = sorted({line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()})
 
 

@@ -30,7 +30,9 @@ No registry could be reached, so Debian's Python, Prometheus and Alertmanager st
 files, users, rights, networks, volumes and health checks are those of `docker-compose.yml`. Debian has no Grafana: this
 project's preview of the dashboards ran in its place. The workflow `ci` runs the same with the pinned images."""
 TAIL = """
-Measured on {day}: {machine}; clocks {speed:g} times as fast as in production, {load} at the end.
+The first of each profile includes its start. Clocks {clocks}.
+Measured on {day}: {machine}, {load} at the end.
+
 {images}
 """
 
@@ -61,12 +63,13 @@ def page(results: list[Held], speed: float, *, stand_ins: bool) -> str:
     for what in dict.fromkeys(one.what for one in results):
         same = [one for one in results if one.what == what]
         seconds = sum(one.seconds for one in same)
-        says = "; ".join(filter(None, (one.says or (one.of and f"{one.of} {one.seconds:.0f} s") for one in same)))
+        services = (f"{one.of} {one.seconds:.0f} s" for one in same if one.of and one.seconds >= 1)
+        says = "; ".join((*services, *(one.says for one in same if one.says)))
         rows.append(f"| {what} | {seconds:.0f} | {says} |\n")
     end = TAIL.format(
         day=datetime.now(UTC).date(),
         machine=machine(),
-        speed=speed,
+        clocks="as in production" if speed == 1 else f"{speed:g} times as fast as in production",
         load=f"load {os.getloadavg()[0]:.0f}",
         images=STAND_INS if stand_ins else PINNED,
     )

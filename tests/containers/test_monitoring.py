@@ -41,7 +41,7 @@ def layout(docker: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
         subprocess.run([*settings, "down", "--volumes"], cwd=ROOT, check=True)
 
 
-def test_it_is_all_there_and_nothing_of_the_demo(layout: Layout) -> None:
+def test_monitoring_has_all_of_its_services_and_nothing_of_the_demo(layout: Layout) -> None:
     """Each service is healthy, by the check that the file has for it."""
     statuses = compose.statuses()
     assert set(statuses) == MONITORING

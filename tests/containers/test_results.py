@@ -24,7 +24,7 @@ def test_a_row_for_each_thing_that_holds(tmp_path: Path) -> None:
     text = page(list(held(junit)), 10, stand_ins=True)
     assert "| a restart loses nothing | 17 | agent 12 s; pager 4 s |" in text
     assert "| a fault pages | 250 | paged in 120 s, resolved in 99 s |" in text
-    assert "clocks 10 times as fast" in text
+    assert "Clocks 10 times as fast" in text
     assert "No registry could be reached" in text
     assert "No registry could be reached" not in page(list(held(junit)), 1, stand_ins=False)
 

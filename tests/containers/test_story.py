@@ -74,7 +74,7 @@ def inspected(service: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_container_runs_as_nobody_in_particular_and_may_nothing(layout: Layout, service: str) -> None:
+def test_a_container_is_not_root_and_has_no_rights(layout: Layout, service: str) -> None:
     """As the kernel sees it: not root, no capability, none to be gained, nothing to write but its own folders."""
     container = inspected(service)
     status = Path(f"/proc/{container['State']['Pid']}/status").read_text(encoding="utf-8")
@@ -87,7 +87,7 @@ def test_a_container_runs_as_nobody_in_particular_and_may_nothing(layout: Layout
     assert min(host["Memory"], host["NanoCpus"], host["PidsLimit"]) > 0
 
 
-def test_grafanas_administrator_has_a_password_made_here(layout: Layout) -> None:
+def test_the_administrator_of_grafana_has_a_password_made_here(layout: Layout) -> None:
     """It is long, only Grafana's user can read it, and the variables of the container do not hold it."""
     variables = dict(pair.split("=", 1) for pair in inspected("dashboards")["Config"]["Env"])
     path = variables["GF_SECURITY_ADMIN_PASSWORD__FILE"]
@@ -98,7 +98,7 @@ def test_grafanas_administrator_has_a_password_made_here(layout: Layout) -> None
     assert password not in variables.values()
 
 
-def test_a_fault_pages_and_its_links_lead_somewhere_and_its_end_is_told(
+def test_a_fault_pages_its_links_work_and_its_end_is_told(
     layout: Layout, record_property: Callable[[str, object], None]
 ) -> None:
     """The whole story on containers: fault, page, runbook, panel, mended, resolved."""
