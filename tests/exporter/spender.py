@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from agentgauge import AgentGauge
 from agentgauge.cost.budgets import Budget, BudgetPolicy, BudgetReachedError, Budgets
-from agentgauge.ledger import recorder, store
+from agentgauge.ledger import databases, recorder
 from agentgauge.pricing import TokenUsage
 
 MODEL = "claude-opus-5-5"
@@ -47,7 +47,7 @@ def spend_all(gauge: AgentGauge, budgets: Budgets) -> float:
 def main(ledger: str, what: str) -> None:
     """Do what the command line says."""
     # On a busy machine a lock is held for seconds: nothing here is about that.
-    store.WAIT_SECONDS = recorder.CLOSING_SECONDS = 300
+    databases.WAIT_SECONDS = recorder.CLOSING_SECONDS = 300
     gauge = AgentGauge("a", ledger=ledger)
     budgets = Budgets(POLICY, gauge)
     if what == "hold":

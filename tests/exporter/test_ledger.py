@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import Column, MetaData, Text, create_engine, inspect
 from sqlalchemy.exc import OperationalError
 
-from agentgauge.ledger import Ledger, LedgerError, Spend, Usage, store, user_weeks
+from agentgauge.ledger import Ledger, LedgerError, Spend, Usage, databases, user_weeks
 from agentgauge.ledger import schema as ledger_schema
 from agentgauge.ledger.backup import back_up
 from agentgauge.ledger.store import is_storable
@@ -415,8 +415,8 @@ def test_only_the_first_writer_waits_long_for_a_lock_that_is_held_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else all threads of an agent would wait for it, one after the other; once one gets through, patience is back."""
-    monkeypatch.setattr(store, "WAIT_SECONDS", 2)
-    monkeypatch.setattr(store, "MOMENT_SECONDS", 0.01)
+    monkeypatch.setattr(databases, "WAIT_SECONDS", 2)
+    monkeypatch.setattr(databases, "MOMENT_SECONDS", 0.01)
     file = tmp_path / "ledger.sqlite"
 
     def waits() -> float:

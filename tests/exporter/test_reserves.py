@@ -23,7 +23,7 @@ from agentgauge.cost.accounts import LEASE, Accounts
 from agentgauge.cost.budgets import Budget, BudgetPolicy, BudgetReachedError, Budgets
 from agentgauge.cost.reserving import tokens_at_most
 from agentgauge.cost.throttles import Throttles
-from agentgauge.ledger import Ledger, Usage, store
+from agentgauge.ledger import Ledger, Usage, databases
 from agentgauge.ledger.schema import BUDGET_HOLDS
 from agentgauge.pricing import TokenUsage
 from tests.clock import Clock
@@ -306,7 +306,7 @@ def test_processes_that_cannot_reach_the_ledger_exceed_a_stop_by_a_bound(
     """
     url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
     Ledger.open(url).close()
-    monkeypatch.setattr(store, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(databases, "WAIT_SECONDS", 0.05)
     monkeypatch.setattr(reserving, "REST_SECONDS", 0.05)
     usd, stop = 0.5, 10
     policy = POLICY.model_copy(update={"user_day": Budget(stop=stop), "session": Budget(stop=stop)})

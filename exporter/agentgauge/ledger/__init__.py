@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 from agentgauge.extras import on_demand
 
 if TYPE_CHECKING:
-    from agentgauge.ledger.store import Ledger, LedgerError, Spend, Usage, UserFigures
+    from agentgauge.ledger.databases import LedgerError
+    from agentgauge.ledger.store import Ledger, Spend, Usage, UserFigures
 
 __all__ = ["Ledger", "LedgerError", "Spend", "Usage", "UserFigures"]
 
-__getattr__ = on_demand(__name__, "ledger", {"store": __all__})
+__getattr__ = on_demand(
+    __name__, "ledger", {"databases": ["LedgerError"], "store": ["Ledger", "Spend", "Usage", "UserFigures"]}
+)

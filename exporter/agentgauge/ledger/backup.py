@@ -15,8 +15,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Table, func, select, text
 
+from agentgauge.ledger.databases import LedgerError
 from agentgauge.ledger.schema import FIGURES, META, REPLICAS, NewerSchemaError, check_is_known, tables
-from agentgauge.ledger.store import Ledger, LedgerError
+from agentgauge.ledger.store import Ledger
 
 BATCH = 1000
 """Rows that are in memory at once."""

@@ -4,37 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import sqlite3
-import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cache
-from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import (
-    URL,
     ColumnElement,
     Connection,
-    Engine,
-    NullPool,
     Table,
     case,
-    create_engine,
     delete,
-    event,
     func,
     make_url,
     select,
 )
-from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from agentgauge.forks import in_forked_children
 from agentgauge.ledger import decision_chain, user_counts, user_weeks
+from agentgauge.ledger.databases import Database, LedgerError, open_database, shown
 from agentgauge.ledger.schema import (
     ACTIONS,
     BUDGET_ACCOUNTS,
@@ -56,20 +48,11 @@ LONGEST_WINDOW_DAYS = 28
 TOP_SPENDERS = 10
 PSEUDONYM_LENGTH = 12
 LONGEST_USER_ID = 200
-WAIT_SECONDS = 5
-"""How long to wait for another writer's lock, or for the database to answer a connection."""
-MOMENT_SECONDS = 0.5
-"""How long to wait for a lock for which somebody waited in vain."""
 USERS_AT_ONCE = 1000
 """How many are named in one query: databases have a limit for that."""
-ONLY_READS = "agentgauge_only_reads"
 
 
 Key = TypeVar("Key")
-
-
-class LedgerError(Exception):
-    """The ledger cannot be opened; the message says which one, why, and what to do. It never holds the password."""
 
 
 @dataclass
@@ -128,14 +111,12 @@ class Ledger:
     them off an agent's request path, and their errors away from it, is the AgentGauge that was given the ledger.
     """
 
-    def __init__(self, engine: Engine, retention_days: int, now: Callable[[], datetime]) -> None:
-        self._engine = engine
-        self._reading_engine = engine.execution_options(**{ONLY_READS: True})
+    def __init__(self, database: Database, retention_days: int, now: Callable[[], datetime]) -> None:
+        self._database = database
         self._retention_days = retention_days
         self._now = now
-        self.upserting = _upserting(engine.dialect.name)
+        self.upserting = _upserting(database.dialect)
         self._key = self._known_key() or self._migrated()
-        in_forked_children(self._forget_connections)
 
     @classmethod
     def open(
@@ -154,12 +135,12 @@ class Ledger:
             raise LedgerError(
                 "the ledger's URL cannot be read; expected sqlite:///path/to/file or postgresql+psycopg://user@host/name"
             ) from None
-        engine = _engine(parsed)
+        database = open_database(parsed)
         try:
-            return cls(engine, retention_days, now)
+            return cls(database, retention_days, now)
         except (NewerSchemaError, SQLAlchemyError) as error:
-            engine.dispose()
-            raise LedgerError(f"the ledger {_shown(parsed)} cannot be used: {_first_line(error)}") from error
+            database.close()
+            raise LedgerError(f"the ledger {shown(parsed)} cannot be used: {_first_line(error)}") from error
 
     def _known_key(self) -> bytes | None:
         # Reading first: whoever opens a ledger that is as it should be waits for no writer, and asks no write of it.
@@ -301,8 +282,9 @@ class Ledger:
             if user_id is not None:
                 return user_id
             # Rows of an older agentgauge; the retention takes the last of them away.
-            nameless = connection.execute(select(USAGE.c.user_id).where(USAGE.c.pseudonym.is_(None)).distinct())
-            return next((str(one) for one in nameless.scalars() if self.pseudonym(one) == pseudonym), None)
+            nameless = select(USAGE.c.user_id).where(USAGE.c.pseudonym.is_(None)).distinct()
+            with connection.execute(nameless).scalars() as user_ids:
+                return next((str(one) for one in user_ids if self.pseudonym(one) == pseudonym), None)
 
     def delete_expired(self, agent: str) -> None:
         """Delete the agent's rows that are older than the retention."""
@@ -323,7 +305,7 @@ class Ledger:
 
     def close(self) -> None:
         """Close the connections that wait for use; using the ledger again opens new ones."""
-        self._engine.dispose()
+        self._database.close()
 
     def _spenders(self, connection: Connection, agent: str, limit: int) -> tuple[Spend, ...]:
         rows = connection.execute(
@@ -344,20 +326,13 @@ class Ledger:
                 total.update(count(connection, part))
         return dict(total)
 
-    @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self) -> AbstractContextManager[Connection]:
         """A transaction that may write: committed at the end of the ``with``, rolled back if it raises."""
-        with self._engine.begin() as connection:
-            yield connection
+        return self._database.writing()
 
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self) -> AbstractContextManager[Connection]:
         """A transaction that only reads, and so never waits for a writer."""
-        with self._reading_engine.begin() as connection:
-            yield connection
-
-    def _forget_connections(self) -> None:
-        self._engine.dispose(close=False)  # they are the parent's
+        return self._database.reading()
 
 
 @cache
@@ -415,24 +390,6 @@ def _delete_expired_operations(connection: Connection, agent: str, oldest: float
     connection.execute(delete(OPERATIONS).where(*expired))
 
 
-def _engine(url: URL) -> Engine:
-    try:
-        if url.get_backend_name() == "sqlite":
-            return _sqlite_engine(url)
-        if url.get_backend_name() == "postgresql":
-            return _postgresql_engine(url)
-    except ModuleNotFoundError as error:
-        raise LedgerError(
-            f"the ledger {_shown(url)} needs {error.name}, which is not installed; "
-            'pip install "agentgauge[postgresql]" brings psycopg, for postgresql+psycopg://…'
-        ) from None
-    except OSError as error:
-        raise LedgerError(f"the ledger {_shown(url)} cannot be made: {error.strerror or error}") from error
-    raise LedgerError(
-        f"the ledger {_shown(url)} is neither sqlite:///path/to/file nor postgresql+psycopg://user@host/name"
-    )
-
-
 def _upserting(dialect: str) -> Callable[[Table], Any]:
     """The ``insert`` of a database, which can update a row that is there already; the other's module takes long."""
     if dialect == "postgresql":
@@ -442,80 +399,6 @@ def _upserting(dialect: str) -> Callable[[Table], Any]:
     from sqlalchemy.dialects import sqlite
 
     return sqlite.insert
-
-
-def _sqlite_engine(url: URL) -> Engine:
-    if not url.database or url.database == ":memory:":
-        raise LedgerError("a ledger in memory would forget everything; name a file: sqlite:///path/to/file")
-    file = Path(url.database)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.touch(mode=0o600)  # it holds user ids and the pseudonym key
-    # No pool: SQLite's connections must not be in a process when it forks, not even unused.
-    wait: dict[str, Any] = {"timeout": WAIT_SECONDS, "isolation_level": None}
-    engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=wait)
-    event.listen(engine, "connect", _use_wal)
-    event.listen(engine, "begin", _Beginning())
-    return engine
-
-
-def _use_wal(connection: Any, _record: object) -> None:
-    # The file must be nobody else's for the change to WAL, and SQLite does not wait for that as it does for a lock:
-    # without this, one of two that open a new ledger at the same time is told that it is locked.
-    give_up = time.monotonic() + WAIT_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL").close()
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
-                raise
-        time.sleep(0.01)
-
-
-class _Beginning:
-    """Begins the transactions of one engine. A writer takes its lock at the start, and waits for it.
-
-    One that read before could no longer wait, only fail. Once one has waited in vain, those after it wait for a moment
-    only, until one gets through: else every thread of the agent would soon be waiting, those that only read as well.
-    """
-
-    def __init__(self) -> None:
-        self._waited_in_vain = False
-
-    def __call__(self, connection: Connection) -> None:
-        if connection.get_execution_options().get(ONLY_READS):
-            connection.exec_driver_sql("BEGIN")
-            return
-        if self._waited_in_vain:  # for this connection alone: each is used once
-            connection.exec_driver_sql(f"PRAGMA busy_timeout = {MOMENT_SECONDS * 1000:.0f}")
-        try:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        except OperationalError as error:
-            self._waited_in_vain = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
-            raise
-        self._waited_in_vain = False
-
-
-def _postgresql_engine(url: URL) -> Engine:
-    if url.drivername == "postgresql":
-        url = url.set(drivername="postgresql+psycopg")
-    defaults = {"connect_timeout": str(WAIT_SECONDS), "tcp_user_timeout": str(WAIT_SECONDS * 1000)}
-    url = url.update_query_dict({name: value for name, value in defaults.items() if name not in url.query})
-    # Few connections: one thread writes, and feedback is rare. Each is tried before use, so that a restarted database
-    # is found again.
-    engine = create_engine(url, pool_size=2, pool_timeout=WAIT_SECONDS, pool_pre_ping=True, hide_parameters=True)
-    event.listen(engine, "do_connect", _connect_to_postgresql)
-    return engine
-
-
-def _connect_to_postgresql(_dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> Any:
-    from agentgauge.ledger.answering import AnsweringConnection  # psycopg is for those who have PostgreSQL
-
-    return AnsweringConnection.connect(*arguments, **options)
-
-
-def _shown(url: URL) -> str:
-    return url.render_as_string(hide_password=True)
 
 
 def _first_line(error: Exception) -> str:
