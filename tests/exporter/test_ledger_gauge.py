@@ -615,9 +615,9 @@ with gauge.session("rep-1") as session:
         Dropped()
         session.add_cost(apiece)
     gc.set_threshold(700)
+    gauge.close()  # and with it its thread, which may be collecting: nobody else can then
     gc.collect()
     print(session.cost_usd / apiece)
-gauge.close()
 """
 
 
