@@ -200,7 +200,7 @@ SILENT = (
 
 INCIDENTS = (
     Incident("CRM outage: all tools fail, few calls", ("AgentAllToolCallsFailing", "AgentToolSuccessRateLow"),
-             ALL_TOOLS_FAIL, volumes=(0.1,), brings=TASKS),
+             ALL_TOOLS_FAIL, volumes=(0.1,), brings=TASKS, draws=(3, 3)),
     Incident("CRM outage: all tools fail", ("AgentAllToolCallsFailing",), ALL_TOOLS_FAIL, volumes=(1, 10),
              found_within={1: 4, 10: 2}, draws=OFTEN),
     _tool("one tool dead", 10, 1, 90, 30),

@@ -85,6 +85,9 @@ FOUND: Mapping[tuple[str, float], Accepted] = {
 _FEW_RATE = "four people an hour rate: it takes six hours until their thumbs show that they are happy"
 
 ENDED: Mapping[str, Accepted] = {
+    "CRM outage: all tools fail, few calls": Accepted(
+        30, "the tools are called four to ten times an hour: an alert ends with a call that succeeds"
+    ),
     "one of five replicas bad": Accepted(11, "nine minutes are looked back over, and the failures go on until then"),
     "answers empty: one in twenty reported": Accepted(360, _FEW_RATE),
     "stale cache: one answer in thirty reported": Accepted(360, _FEW_RATE),
