@@ -32,6 +32,21 @@ max_over_time({counter}[<window>]) == min_over_time({counter}[<window>])
 """.strip()
 
 
+def counted(counter: str) -> str:
+    """What each series counted from the first to the last scrape within ``<window>``: for windows of few scrapes.
+
+    An increase is drawn out to the edges of the window: of two scrapes a minute apart, in two minutes, it makes three
+    events six. A series that restarted within the window is counted by its increase all the same.
+    """
+    return f"""
+max_over_time({counter}[<window>]) - min_over_time({counter}[<window>])
+unless
+resets({counter}[<window>]) > 0
+or
+increase({counter}[<window>])
+""".strip()
+
+
 def newly_counted(counter: str) -> str:
     """The same, and what a series that was born within the window has counted.
 

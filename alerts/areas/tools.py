@@ -6,7 +6,7 @@ from textwrap import indent
 
 from agentgauge import metrics
 from alerts import links
-from alerts.counting import HANGING_EXPLAINS_IT, OLD_STRANGER, grown
+from alerts.counting import HANGING_EXPLAINS_IT, OLD_STRANGER, counted, grown
 from alerts.evidence import Judged, share_above
 from alerts.model import SLOW_SHARE, Alert, Record
 
@@ -36,15 +36,28 @@ sum by (agent, tool) (increase(<tool_duration.bucket>{le="<le>"}[<window>]))
 )
 
 
+FAILED_LATELY = {
+    "<window>": "agent_tool:agent_tool_calls_error:lately",
+    "2m": "agent_tool:agent_tool_calls_error:last2m",
+    "1m": "agent_tool:agent_tool_calls_error:last1m",
+}
+"""Window → the record of the calls that failed in it.
+
+A busy agent has evidence enough within a minute, or two if it is scraped once a minute. To wait until the whole window
+has run empty of successes would page for the symptoms first.
+"""
+
+
 def none_succeeds(window: str) -> str:
     """All calls failed, those of several tools twice: where one is dead, another may see a single call, and fail it."""
+    failed = FAILED_LATELY[window]
     return f"""
 (
-  sum by (agent) (increase(<tool_calls>{{outcome="error"}}[{window}])) >= <evidence>
+  sum by (agent) ({failed}) >= <evidence>
   and
   sum by (agent) (increase(<tool_calls>{{outcome="success"}}[{window}])) == 0
   and (
-    count by (agent) (sum by (agent, tool) (increase(<tool_calls>{{outcome="error"}}[{window}])) >= 2) > 1
+    count by (agent) ({failed} >= 2) > 1
     or
     count by (agent) (sum by (agent, tool) (increase(<tool_calls>[1h])) > 0) == 1
   )
@@ -53,6 +66,19 @@ def none_succeeds(window: str) -> str:
 
 
 RECORDS = (
+    *(
+        Record(
+            record,
+            f"""
+sum by (agent, tool) (
+{indent(counted('<tool_calls>{outcome="error"}').replace("<window>", window), "  ")}
+)
+""",
+            area="tools",
+            of="AgentAllToolCallsFailing",
+        )
+        for window, record in FAILED_LATELY.items()
+    ),
     *FAILED.records("tools"),
     *SLOW.records("tools"),
     Record(
@@ -88,9 +114,7 @@ ALERTS = (
         area="tools",
         summary="No tool call of the agent succeeds.",
         fires_when="no tool call of the agent succeeds, in the window or, on a busy agent, in one minute or two",
-        # A busy agent has evidence enough within a minute, or two if it is scraped once a minute. To wait until the
-        # whole window has run empty of successes would page for the symptoms first.
-        expr="or".join(none_succeeds(window) for window in ("<window>", "2m", "1m")),
+        expr="or".join(map(none_succeeds, FAILED_LATELY)),
         description='{{ $labels.agent }}: none of the last {{ $value | printf "%.0f" }} tool calls succeeded.',
         labels=("agent",),
         panel=links.ALL_TOOL_SUCCESS,

@@ -29,7 +29,7 @@ from tests.alerts.promtool import RENDERED, scenarios
 pytestmark = pytest.mark.mutation
 
 CONSTANTS = (
-    ("AgentAllToolCallsFailing", ") >= 2) > 1", (") >= 1) > 1", ") >= 2) > 0", ") >= 2) > 2")),
+    ("AgentAllToolCallsFailing", " >= 2) > 1", (" >= 1) > 1", " >= 2) > 0", " >= 2) > 2")),
     ("AgentAllToolCallsFailing", ") > 0) == 1", (") > 0) >= 1", ") > 0) == 2")),
     ("AgentToolLatencyHigh", "> 0.05 *", ("> 0.04 *", "> 0.06 *")),
     ("AgentLatencySpike", "> 0.05 *", ("> 0.04 *", "> 0.06 *")),

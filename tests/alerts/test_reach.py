@@ -51,7 +51,7 @@ def test_what_is_blind_says_which_window_would_see_enough() -> None:
 def test_all_tools_need_so_many_calls_in_the_window() -> None:
     """A quiet agent is paged by its tools one by one."""
     assert not at("calls", 19)["AgentAllToolCallsFailing"].works
-    assert at("calls", 190)["AgentAllToolCallsFailing"].total_minutes == 3
+    assert at("calls", 190)["AgentAllToolCallsFailing"].total_minutes == 4
 
 
 def test_every_alert_that_judges_shares_or_means_of_events_is_there() -> None:

@@ -102,7 +102,7 @@ def test_every_metric_is_read_by_a_rule_or_a_panel() -> None:
 def test_the_numbers_are_those_of_the_contract() -> None:
     """The promise to users, written a second time on purpose."""
     promised = {
-        "AgentAllToolCallsFailing": (None, 5, "3m", None, "critical"),
+        "AgentAllToolCallsFailing": (None, 5, "4m", None, "critical"),
         "AgentToolSuccessRateLow": (0.95, 5, "5m", "2m", "critical"),
         "AgentToolLatencyHigh": (5, 5, "5m", "1m", "warning"),
         "AgentToolNewErrorType": (None, None, "10m", None, "warning"),
@@ -174,7 +174,7 @@ def test_the_numbers_are_those_of_the_contract() -> None:
 def test_shortened_clocks_shorten_every_duration_and_nothing_else() -> None:
     """Drills run the same rules ten times as fast."""
     fast = {item.alert.name: item for item in render(thresholds.load(), replace(DEMO, speed=10))}
-    assert "[18s]" in fast["AgentAllToolCallsFailing"].expr
+    assert "[24s]" in fast["AgentAllToolCallsFailing"].expr
     assert str(fast["AgentToolSuccessRateLow"].numbers.for_) == "12s"
     records = rule_files(list(fast.values()), replace(DEMO, speed=10))["tools.yml"]
     assert 'increase(agent_tool_calls_total{tool!="other"}[30s])' in records

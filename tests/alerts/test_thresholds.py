@@ -31,7 +31,7 @@ def line_of(path: Path, text: str) -> int:
 @pytest.mark.parametrize(
     ("old", "new", "where", "message"),
     [
-        ("window: 3m", "windw: 3m", "windw", r"AgentAllToolCallsFailing\.windw: unknown field; the known ones are"),
+        ("window: 4m", "windw: 4m", "windw", r"AgentAllToolCallsFailing\.windw: unknown field; the known ones are"),
         ("value: 0.95", "value: 95", "value: 95", r"threshold\.value: a ratio lies between 0 and 1, 95 does not"),
         ("value: 0.95", "value: high", "value: high", r"threshold\.value: 'high' is not a number"),
         ("unit: ratio", "unit: percent", "unit: percent", r"threshold\.unit: 'percent' is not one of ratio, seconds"),
@@ -72,7 +72,7 @@ def test_a_threshold_that_is_no_bucket_boundary_is_refused_with_the_boundaries(t
 
 def test_a_number_that_the_expression_needs_must_be_there(tmp_path: Path) -> None:
     """Deleting the window of an alert cannot make it look at nothing."""
-    path = changed(tmp_path, "    window: 3m", "    # 3m")
+    path = changed(tmp_path, "    window: 4m", "    # 4m")
     with pytest.raises(ThresholdError, match="window is missing, the alert's expression needs it"):
         render(thresholds.load(path))
 

@@ -15,10 +15,12 @@ from tests.alerts.promtool import RENDERED, RULES
 SCRAPES = 4
 """Prometheus 3 leaves the left edge out: three samples for certain, whose two steps are told apart from a restart."""
 
+COUNTED = "from scrape to scrape, so that few of them make no event two"
 SHORTER = {
     ("AgentAllToolCallsFailing", "1m"): "for scrapes of half a minute and less: with rarer ones it says nothing",
-    ("AgentAllToolCallsFailing", "2m"): "two scrapes show that there was no success: it need not say how many failed",
-    ("AgentAllToolCallsFailing", "3m"): "three scrapes do so on a quiet agent: the root of an outage pages first",
+    ("AgentAllToolCallsFailing", "2m"): "two scrapes show that there was no success, and what failed between them",
+    ("agent_tool:agent_tool_calls_error:last1m", "1m"): COUNTED,
+    ("agent_tool:agent_tool_calls_error:last2m", "2m"): COUNTED,
     ("AgentGone", "2m"): "asks whether there was a scrape, and one is enough",
 }
 """Alert and window that is shorter on purpose → why it may be."""
