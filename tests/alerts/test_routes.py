@@ -110,6 +110,12 @@ def test_both_carry_the_labels_that_must_agree(pair: Inhibition) -> None:
     assert set(pair.source.inhibit_equal) <= set(pair.source.labels) & set(pair.target.labels)
 
 
+def test_every_alert_mutes_another_or_is_muted_or_says_why_not() -> None:
+    """One cause is one page only if somebody thought of it; a reason that is no longer needed goes."""
+    paired = {alert.name for pair in INHIBITIONS for alert in (pair.source, pair.target)}
+    assert {alert.name for alert in catalog.ALERTS} - paired == catalog.ALONE.keys()
+
+
 def test_no_two_alerts_mute_each_other() -> None:
     """Nobody would be told."""
     pairs = {(pair.source.name, pair.target.name) for pair in INHIBITIONS}
