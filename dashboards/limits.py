@@ -63,24 +63,24 @@ def check(dashboard: Dashboard, panel: Panel, thresholds: Thresholds) -> None:
 
 def colours(limits: tuple[Limit, ...], thresholds: Thresholds) -> Steps:
     """Colours by value: good between the limits, the limit's colour beyond them, neutral where there is no limit."""
-    ordered = sorted(limits, key=lambda limit: _value(limit, thresholds))
+    ordered = sorted(limits, key=lambda limit: value(limit, thresholds))
     lowest = ordered[0] if ordered else None
     base = BLUE if lowest is None else lowest.colour if lowest.bad == "below" else GREEN
     steps: Steps = [(None, base)]
     for limit in ordered:
-        steps.append((_value(limit, thresholds), limit.colour if limit.bad == "above" else GREEN))
+        steps.append((value(limit, thresholds), limit.colour if limit.bad == "above" else GREEN))
     return steps
 
 
 def lines(panel: Panel, thresholds: Thresholds) -> Steps:
     """The limits as lines: Grafana draws each in the colour of its step, so also a lower limit's step is red."""
-    ordered = sorted((_value(limit, thresholds), limit.colour) for limit in panel.limits)
+    ordered = sorted((value(limit, thresholds), limit.colour) for limit in panel.limits)
     return [(None, "transparent"), *ordered]
 
 
 def in_sight(panel: Panel, thresholds: Thresholds) -> tuple[float, float] | None:
     """The stretch of the axis that is always in sight: the limits, with room to see how far away they are."""
-    values = [_value(limit, thresholds) for limit in panel.limits]
+    values = [value(limit, thresholds) for limit in panel.limits]
     if is_share_of_trouble(panel):
         return 0, min(1.0, 2 * max(values, default=0.1))
     if not values:
@@ -98,10 +98,12 @@ def is_share_of_trouble(panel: Panel) -> bool:
 
 def in_words(dashboard: Dashboard, panel: Panel, thresholds: Thresholds) -> Iterator[str]:
     """A sentence for each threshold that the panel shows, and one on how to read the conversations behind it."""
-    mark = "Dashed line" if panel.kind == "timeseries" else "Red"
+    mark = "Dashed line:" if panel.kind == "timeseries" else "Red:"
+    if panel.kind == "stat" and len(panel.queries) > 1:
+        mark = "All are red as soon as one is"
     for limit in panel.all_limits:
         if isinstance(limit.at, str):
-            yield f"{mark}: {limit.bad} {_threshold(limit.at, thresholds)}, the threshold of {limit.at}."
+            yield f"{mark} {limit.bad} {_threshold(limit.at, thresholds)}, the threshold of {limit.at}."
             for agent, numbers in thresholds.agents.items():
                 if limit.at in numbers and numbers[limit.at].threshold:
                     yield f"Of {agent}: {numbers[limit.at].threshold}."
@@ -141,7 +143,8 @@ def _threshold(alert: str, thresholds: Thresholds) -> Threshold:
     return threshold
 
 
-def _value(limit: Limit, thresholds: Thresholds) -> float:
+def value(limit: Limit, thresholds: Thresholds) -> float:
+    """Where a limit lies, in the panel's unit."""
     if not isinstance(limit.at, str):
         return limit.at
     threshold = _threshold(limit.at, thresholds)

@@ -137,7 +137,21 @@ def _stat(panel: Panel, thresholds: Thresholds) -> stat.Panel:
     )
     if panel.states:
         built = built.mappings(_mappings(panel.states))
+    if not one and panel.limits:
+        built = _coloured_by_the_worst(built, panel, thresholds)
     return built.data_links([_data_link(panel.opens)]) if panel.opens else built
+
+
+def _coloured_by_the_worst(built: stat.Panel, panel: Panel, thresholds: Thresholds) -> stat.Panel:
+    """One field with a row for each query, so that an override can look at all of them: one that is bad colours all."""
+    built = built.transformations([models.DataTransformerConfig("reduce", options={"reducers": ["lastNotNull"]})])
+    built = built.reduce_options(common_builder.ReduceDataOptions().values(True).calcs(["lastNotNull"]))
+    for limit in panel.limits:
+        worst = {"above": {"reducer": "max", "op": "gte"}, "below": {"reducer": "min", "op": "lt"}}[limit.bad]
+        matcher = models.MatcherConfig("byValue", {**worst, "value": limits.value(limit, thresholds)})
+        colour = models.DynamicConfigValue("color", {"mode": "fixed", "fixedColor": limit.colour})
+        built = built.with_override(matcher, [colour])
+    return built
 
 
 def _timeseries(panel: Panel, exprs: list[str], thresholds: Thresholds) -> timeseries.Panel:

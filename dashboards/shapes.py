@@ -59,9 +59,9 @@ def headline(
     empty: str = "",
     windows: dict[str, str] = WINDOWS,
 ) -> Panel:
-    """One measure over several windows, each in its own colour; ``over`` gives the query for a window such as ``5m``.
+    """One measure over several windows, in the colour of the worst.
 
-    A window in which nothing happened is left out.
+    ``over`` gives the query for a window such as ``5m``. A window in which nothing happened is left out.
     """
     shown = tuple(Query(over(window), name, instant=True) for name, window in windows.items())
     limits = (limit,) if limit else ()

@@ -6,7 +6,9 @@ rows) or ``message`` (a text instead). Times are Unix milliseconds.
 
 from __future__ import annotations
 
+import operator
 import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from stack.preview.query import TimeRange
@@ -19,16 +21,35 @@ def nothing(panel: dict[str, Any]) -> Figure:
     return {"kind": "message", "text": panel["fieldConfig"]["defaults"]["noValue"]}
 
 
-def settings_of(panel: dict[str, Any], name: str = "", ref_id: str = "") -> dict[str, Any]:
-    """The field settings for a series or column of this name from this query: the defaults, then the overrides."""
+WORST: Mapping[str, Callable[[Sequence[float]], float]] = {"min": min, "max": max}
+IS_BAD: Mapping[str, Callable[[float, float], bool]] = {"lt": operator.lt, "gte": operator.ge}
+"""What Grafana's names mean by which an override looks at the values of a field."""
+
+
+def settings_of(
+    panel: dict[str, Any], name: str = "", ref_id: str = "", values: Sequence[float] = ()
+) -> dict[str, Any]:
+    """The field settings for a series or column of this name from this query: the defaults, then the overrides.
+
+    ``values`` are those of the field, where an override looks at them.
+    """
     defaults = panel["fieldConfig"]["defaults"]
     settings = {key: value for key, value in defaults.items() if key != "custom"}
     settings |= {f"custom.{key}": value for key, value in defaults.get("custom", {}).items()}
     for override in panel["fieldConfig"]["overrides"]:
         matcher = override["matcher"]
-        if matcher["options"] == {"byName": name, "byFrameRefID": ref_id}[matcher["id"]]:
+        if matcher["id"] == "byValue":
+            found = bool(values) and _is_bad(matcher["options"], values)
+        else:
+            found = matcher["options"] == {"byName": name, "byFrameRefID": ref_id}[matcher["id"]]
+        if found:
             settings |= {setting["id"]: setting["value"] for setting in override["properties"]}
     return settings
+
+
+def _is_bad(worst: dict[str, Any], values: Sequence[float]) -> bool:
+    """Whether the worst of the values is as bad as an override says."""
+    return IS_BAD[worst["op"]](WORST[worst["reducer"]](values), worst["value"])
 
 
 def legend(template: str, labels: dict[str, str]) -> str:

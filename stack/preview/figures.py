@@ -55,7 +55,9 @@ def marks_of(annotation: dict[str, Any], series: list[Series], step: int, end: f
 
 def _stat(panel: dict[str, Any], results: list[list[Series]], time: TimeRange) -> Figure:
     values = []
-    settings = settings_of(panel)
+    lasts = [series.points[-1][1] for found in results for series in found if series.points]
+    settings = settings_of(panel, values=lasts)
+    fixed = settings["color"].get("fixedColor")
     sparkline = panel["options"]["graphMode"] != "none"
     named = panel["options"]["textMode"] == "value_and_name"
     for target, found in zip(panel["targets"], results, strict=True):
@@ -66,7 +68,7 @@ def _stat(panel: dict[str, Any], results: list[list[Series]], time: TimeRange) -
                 {
                     "name": legend(target["legendFormat"], series.labels) if named else "",
                     "text": state["text"] if state else units.written(last, settings["unit"], time.end),
-                    "colour": state["color"] if state else step_colour(settings["thresholds"]["steps"], last),
+                    "colour": state["color"] if state else fixed or step_colour(settings["thresholds"]["steps"], last),
                     "link": next((link["url"].partition("?")[0] for link in settings.get("links", [])), ""),
                     "points": [[x * 1000, y] for x, y in series.points] if sparkline and len(series.points) > 1 else [],
                 }

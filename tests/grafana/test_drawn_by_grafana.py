@@ -156,16 +156,26 @@ def test_grafana_draws_every_panel_with_its_units_and_thresholds(page: Page, ans
                     assert steps == [(step["value"], step["color"]) for step in defaults["thresholds"]["steps"]]
 
 
-def test_headlines_show_three_windows_in_their_colours(page: Page, answers: dict[str, Any]) -> None:
-    """Each window has its name and its own colour: at 79 % of the last hour only that one is red."""
-    _draw(page, answers, links.OVERVIEW)
-    shown = _panel(page, "Tasks completed").locator("[data-value]")
-    values = shown.evaluate_all("(all) => all.map((one) => [one.dataset.name, one.dataset.value, one.dataset.colour])")
-    assert [name for name, _, _ in values] == ["5 min", "1 h", "24 h"]
-    for _, value, colour in values:
-        assert colour.lower() == (GREEN if float(value) >= 80 else RED)
-    links_of = shown.first.get_attribute("data-links") or ""
-    assert links_of.startswith(f"/d/{links.AGENT}?")
+@pytest.mark.parametrize(
+    ("title", "windows", "colour"),
+    [
+        ("Tasks completed", (0.9, 0.81, 0.95), GREEN),
+        ("Tasks completed", (0.9, 0.79, 0.95), RED),
+        ("Answer p95", (4.0, 5.0, 3.0), GREEN),
+        ("Answer p95", (400.0, 5.0, 3.0), RED),
+    ],
+)
+def test_a_headline_shows_three_windows_in_the_colour_of_the_worst(
+    page: Page, answers: dict[str, Any], title: str, windows: tuple[float, ...], colour: str
+) -> None:
+    """Each has its name, and all are red as soon as one is bad: a share that is too low, or a time that is too long."""
+    (given,) = (one for one in answers["boards"][links.OVERVIEW] if one["panel"]["title"] == title)
+    results = [[{"labels": {}, "points": [(answers["to"] / 1000, value)]}] for value in windows]
+    _draw(page, {**answers, "boards": {links.OVERVIEW: [{**given, "results": results}]}}, links.OVERVIEW)
+    shown = _panel(page, title).locator("[data-value]")
+    read = "(all) => all.map((one) => [one.dataset.name, one.dataset.colour.toLowerCase()])"
+    assert shown.evaluate_all(read) == [[name, colour] for name in ("5 min", "1 h", "24 h")]
+    assert (shown.first.get_attribute("data-links") or "").startswith(f"/d/{links.AGENT}?")
 
 
 def test_the_table_of_firing_alerts_is_read_from_the_top(page: Page, answers: dict[str, Any]) -> None:
