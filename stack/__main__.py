@@ -1,4 +1,4 @@
-"""``python -m stack up | down | status | link | pause | resume | page | drill | chaos | preview | pictures | cost``."""
+"""``python -m stack up | down | status | link | pause | resume | reload | page | drill | chaos …``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rich.console import Console
 from agentgauge.autonomy.people import TokenError
 from alerts.pager.login import token_beside
 from alerts.thresholds import ThresholdError
-from stack import compose, native, story
+from stack import compose, config, native, story
 from stack.errors import StackError
 from stack.layout import HOME, STATE_FILE, Layout, Ports, default_layout
 from stack.preview import commands
@@ -175,6 +175,22 @@ def resume(service: str) -> None:
     else:
         _signal(service, signal.SIGCONT)
     _say(f"{service} goes on")
+
+
+@app.command()
+def reload() -> None:
+    """Take back what was changed in the configuration, and let Prometheus and Alertmanager read it again."""
+    layout, state = _running()
+    try:
+        if state.get("containers"):
+            compose.reload()
+        else:
+            config.write(layout)
+            for service in config.READERS:
+                _signal(service, signal.SIGHUP)
+    except (StackError, ThresholdError) as error:
+        _fail(str(error))
+    _say(f"{' and '.join(config.READERS)} read their configuration again, as it was generated")
 
 
 @app.command()

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 
+from stack import config
 from stack.errors import StackError
 from stack.layout import ROOT, STATE_FILE, Layout, Ports, check_free
 
@@ -74,6 +75,12 @@ def pause(service: str) -> None:
 def resume(service: str) -> None:
     """Thaw a service's container; StackError if Docker cannot."""
     _change("unpause", service)
+
+
+def reload() -> None:
+    """Let Prometheus and Alertmanager read their files, which are those of the checkout; StackError if they cannot."""
+    if _compose("kill", "--signal=SIGHUP", *config.READERS):
+        raise StackError("docker compose kill --signal=SIGHUP failed (see above)")
 
 
 def _start(layout: Layout, reps: int, pace: float, say: Say) -> None:

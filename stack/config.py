@@ -13,6 +13,9 @@ from bundle.files import config_files, dashboard_files
 from bundle.site import build_site
 from stack.layout import ROOT, Layout, Ports
 
+READERS = ("prometheus", "alertmanager")
+"""The services that read their configuration again on SIGHUP."""
+
 
 def deployment(layout: Layout) -> Deployment:
     """The demo with the ports and the speed of a layout."""

@@ -6,6 +6,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -159,6 +161,25 @@ def test_a_service_that_is_killed_comes_back_and_takes_nobody_along(layout: Layo
     assert {name: pid for name, pid in pids().items() if name != "pager"} == {
         name: pid for name, pid in before.items() if name != "pager"
     }
+
+
+@pytest.mark.parametrize("service", config.READERS)
+def test_what_somebody_broke_in_the_configuration_is_taken_back_by_one_command(layout: Layout, service: str) -> None:
+    """`stack reload`: the file is as it was generated, and the program goes on with it."""
+    file, url = layout.etc / f"{service}.yml", {"prometheus": layout.prometheus, "alertmanager": layout.alertmanager}
+    before = file.read_text(encoding="utf-8")
+    of_here = os.environ | {"AGENTGAUGE_HOME": str(layout.folder)}
+
+    def has_read_it() -> bool:
+        shown = requests.get(f"{url[service]}/metrics", timeout=10).text
+        return f"\n{service}_config_last_reload_successful 1\n" in shown
+
+    file.write_text(f"{before}\nno_such_word: 1\n", encoding="utf-8")
+    os.kill(json.loads((layout.folder / STATE_FILE).read_text(encoding="utf-8"))["services"][service], signal.SIGHUP)
+    wait_until(lambda: not has_read_it(), 20, "refusal of the broken file")
+    subprocess.run([sys.executable, "-m", "stack", "reload"], cwd=ROOT, env=of_here, check=True)
+    assert file.read_text(encoding="utf-8") == before
+    wait_until(has_read_it, 20, "reading of the file as it was generated")
 
 
 def test_the_check_of_the_setup_misses_nothing(layout: Layout) -> None:

@@ -36,7 +36,8 @@ CHANGING = frozenset(
     {
         "autonomy demote", "autonomy stage", "eval run", "fault clear", "ops cache drop", "ops disable-tool",
         "ops enable-tool", "ops end-session", "ops throttle", "ops unthrottle", "ops use-fallback", "ops use-model",
-        "ops use-tier", "prompts activate", "prompts rollback", "stack resume",
+        "ops use-tier", "prompts activate", "prompts rollback", "stack reload",
+        "stack resume",
     }
 )  # fmt: skip  # as above
 """Commands that mend, and can be undone or do no harm. None that judges somebody's work, as an approval does."""
