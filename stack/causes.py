@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import yaml
 from sqlalchemy import update
 
 from agentgauge.evals.history import EvalHistory, Trial, Version, VersionStanding
@@ -103,16 +104,15 @@ def frozen_pager(layout: Layout) -> Iterator[None]:
 
 @contextmanager
 def failing_rule(layout: Layout) -> Iterator[None]:
-    """Prometheus loads a rule that is well written and fails whenever it is evaluated: many series match many."""
+    """Somebody wrote a rule into a file that can be read and fails whenever it is evaluated: many series match many."""
     rule = {"record": "drill:up:squared", "expr": "up * on () up"}
-    file = layout.etc / "rules" / "drill.yml"
-    file.write_text(json.dumps({"groups": [{"name": "drill", "rules": [rule]}]}), encoding="utf-8")
-    _reload(layout, "prometheus")
-    try:
+
+    def with_rule(text: str) -> str:
+        groups = yaml.safe_load(text)["groups"]
+        return yaml.safe_dump({"groups": [*groups, {"name": "drill", "rules": [rule]}]})
+
+    with _configured(layout, "prometheus", with_rule, "rules/stack.yml"):
         yield
-    finally:
-        file.unlink()
-        _reload(layout, "prometheus")
 
 
 @contextmanager
@@ -138,9 +138,9 @@ def refusing_pager(layout: Layout) -> Iterator[None]:
 
 
 @contextmanager
-def _configured(layout: Layout, service: str, change: Callable[[str], str]) -> Iterator[None]:
-    """The service runs with a changed configuration, or has refused it."""
-    file = layout.etc / f"{service}.yml"
+def _configured(layout: Layout, service: str, change: Callable[[str], str], name: str = "") -> Iterator[None]:
+    """The service runs with a changed file of its configuration, or has refused it."""
+    file = layout.etc / (name or f"{service}.yml")
     before = file.read_text(encoding="utf-8")
     file.write_text(change(before), encoding="utf-8")
     _reload(layout, service)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from alerts import thresholds
 from alerts.areas.stack import WATCHDOG
 from stack import causes, drill_results, native, story
 from stack.causes import Cause, fault
-from stack.drill_results import DrillResult
+from stack.drill_results import NOWHERE, DrillResult
 from stack.layout import ROOT, Layout, Ports
 from stack.services import environment
 
@@ -51,19 +52,23 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Mended:
-    """What `agentgauge incident` did: the seconds until the alert was over, the branch it took, what it ran."""
+class Followed:
+    """Where `agentgauge incident` came to: the branch of the runbook, and its commands.
 
-    seconds: float
+    ``seconds`` is how long it took until the alert was over; None if that was not mended or nothing was run.
+    """
+
     mitigation: str
     commands: tuple[str, ...]
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
 class Drill:
     """One row of the matrix: ``cause`` is expected to page for ``alert``, and may page for those in ``also`` too.
 
-    `agentgauge incident` mends it, along its runbook; or ``by_hand`` says why it cannot be mended from a terminal.
+    `agentgauge incident` mends it, along its runbook; or ``by_hand`` says why no command can: the runbook is followed
+    all the same, up to what it says that people do.
     """
 
     alert: str
@@ -96,7 +101,6 @@ def _past(alert: str, story: str, pace: float = 1, also: frozenset[str] = frozen
 PAST = "what fires it is days old, and nothing done now changes it"
 ALWAYS = "nothing is broken: it fires for ever"
 DEPLOY = "something has to be deployed"
-FILE = "somebody has to mend a file"
 JUDGED = "somebody has to judge it"
 PROCESS = "a process has to be started, outside of what the agent's commands reach"
 """Why a row cannot be mended from the terminal."""
@@ -149,10 +153,10 @@ SCENES: tuple[Scene, ...] = (
             Drill("AgentExporterDown", "the agent hangs", causes.frozen_agent),
             _row("AgentAllToolCallsFailing", "crm-outage"),
             _row("AgentLatencySpike", "slow-model"),
-            Drill("AgentGone", "no target shows the agent", causes.lost_agent, by_hand=FILE),
+            Drill("AgentGone", "no target shows the agent", causes.lost_agent),
             Drill("AgentCrashLooping", "a replica dies after each start", causes.crash_loop, by_hand=DEPLOY),
             Drill("AgentPricesStale", "a replica has a price file of last year", causes.old_prices, by_hand=DEPLOY),
-            Drill("AgentExporterAbsent", "no target to scrape", causes.no_targets, by_hand=FILE),
+            Drill("AgentExporterAbsent", "no target to scrape", causes.no_targets),
         )
     ),
     Scene(
@@ -178,17 +182,10 @@ SCENES: tuple[Scene, ...] = (
     Scene((_row("AgentWrongAnswersReported", "stale-data", also=UNHAPPY),)),
     Scene(
         (
-            Drill("PrometheusRuleFailures", "a rule that matches many to many", causes.failing_rule, by_hand=FILE),
-            Drill(
-                "PrometheusBadConfig", "a broken prometheus.yml is loaded", causes.bad_prometheus_config, by_hand=FILE
-            ),
-            Drill(
-                "AlertmanagerFailedReload",
-                "a broken alertmanager.yml is loaded",
-                causes.bad_alertmanager_config,
-                by_hand=FILE,
-            ),
-            Drill("AlertmanagerFailedToSendAlerts", "the pager refuses", causes.refusing_pager, by_hand=FILE),
+            Drill("PrometheusRuleFailures", "a rule that matches many to many", causes.failing_rule),
+            Drill("PrometheusBadConfig", "a broken prometheus.yml is loaded", causes.bad_prometheus_config),
+            Drill("AlertmanagerFailedReload", "a broken alertmanager.yml is loaded", causes.bad_alertmanager_config),
+            Drill("AlertmanagerFailedToSendAlerts", "the pager refuses", causes.refusing_pager),
             Drill("PrometheusNotConnectedToAlertmanagers", "Alertmanager hangs", causes.frozen_alertmanager),
         )
     ),
@@ -299,8 +296,9 @@ def _drill(layout: Layout, drill: Drill, say: Say) -> DrillResult:
         called_off = not happens_by_itself and _is_called_off(layout, drill.alert)
         heartbeat = drill.alert in WAY_OF_PAGES and _heard_since(layout, in_force)
         mended, mended_at = time.monotonic(), _now()
-        by_runbook = None if drill.by_hand else _mended_by_runbook(layout, drill.alert, page["runbook_url"], say)
-        if by_runbook is None:
+        follow = _followed if drill.by_hand else _mended_by_runbook
+        followed = follow(layout, drill.alert, page["runbook_url"], say)
+        if followed.seconds is None:
             mended, mended_at = time.monotonic(), _now()
     if not drill.by_hand:
         causes.switch_back(layout)
@@ -312,9 +310,9 @@ def _drill(layout: Layout, drill: Drill, say: Say) -> DrillResult:
         noise - drill.also,
         runbook_answers,
         resolves=not happens_by_itself,
-        seconds_to_mended=by_runbook.seconds if by_runbook else None,
-        mitigation=by_runbook.mitigation if by_runbook else "",
-        commands=by_runbook.commands if by_runbook else (),
+        seconds_to_mended=followed.seconds,
+        mitigation=followed.mitigation,
+        commands=followed.commands,
         expected=noise & drill.also,
         by_hand=drill.by_hand,
     )
@@ -331,20 +329,48 @@ def _drill(layout: Layout, drill: Drill, say: Say) -> DrillResult:
     return replace(result, seconds_to_resolved=to_resolved, called_off=called_off, late=late, heartbeat=heartbeat)
 
 
-def _mended_by_runbook(layout: Layout, alert: str, link: str, say: Say) -> Mended | None:
-    """What `agentgauge incident` did with the link of the page, unaided; None if it did not mend it."""
+def _mended_by_runbook(layout: Layout, alert: str, link: str, say: Say) -> Followed:
+    """What `agentgauge incident` did with the link of the page, unaided."""
     began = time.monotonic()
-    command = [sys.executable, "-m", "agentgauge", "incident", link, f"--prometheus={layout.prometheus}", "--yes"]
-    command += [f"--speed={layout.speed:g}", f"--patience={RESOLVED_SECONDS / 60:g}"]
-    env = environment(layout) | {"USER": causes.BY, "AGENTGAUGE_HOME": str(layout.folder)}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    done = _incident(layout, link, "--yes", f"--patience={RESOLVED_SECONDS / 60:g}")
     seconds = time.monotonic() - began
     if done.returncode == 0 and "\nmended after " in done.stdout:
         say(f"{alert}: mended by its runbook after {seconds:.0f} s")
-        return Mended(seconds, *what_was_run(done.stdout))
-    said = "\n".join(f"    {line}" for line in (done.stdout + done.stderr).splitlines())
-    say(f"{alert}: NOT MENDED by its runbook:\n{said}")
-    return None
+        return Followed(*what_was_run(done.stdout), seconds)
+    say(f"{alert}: NOT MENDED by its runbook:\n{_indented(done.stdout + done.stderr)}")
+    return Followed(*what_was_run(done.stdout))
+
+
+def _followed(layout: Layout, alert: str, link: str, say: Say) -> Followed:
+    """Where the runbook leads by its own queries; what it says there is left to people."""
+    done = _incident(layout, link, "--dry-run", "--json")
+    found = where_it_leads(alert, json.loads(done.stdout)) if done.returncode == 0 else Followed(NOWHERE, ())
+    said = f":\n{_indented(done.stdout + done.stderr)}" if found.mitigation == NOWHERE else ""
+    say(f"{alert}: its runbook leads to {found.mitigation}{said}")
+    return found
+
+
+def where_it_leads(alert: str, incident: Mapping[str, Any]) -> Followed:
+    """The mitigation in the JSON of an incident, or that the last reading asks for none; NOWHERE without a branch."""
+    if incident["ended"] == "no branch":
+        return Followed(NOWHERE, ())
+    of_page = "" if incident["runbook"] == alert else f" of {incident['runbook']}"
+    mitigation = incident["mitigation"]
+    if mitigation is None:
+        return Followed(f"Step {incident['diagnosis'][-1]['step']}{of_page}, which asks for nothing", ())
+    return Followed(f"Mitigation {mitigation['number']}{of_page}", tuple(mitigation["commands"]))
+
+
+def _incident(layout: Layout, link: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """`agentgauge incident` with the link of a page, as somebody on call gives it."""
+    command = [sys.executable, "-m", "agentgauge", "incident", link, f"--prometheus={layout.prometheus}"]
+    command += [f"--speed={layout.speed:g}", *options]
+    env = environment(layout) | {"USER": causes.BY, "AGENTGAUGE_HOME": str(layout.folder)}
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.splitlines())
 
 
 def what_was_run(said: str) -> tuple[str, tuple[str, ...]]:

@@ -13,6 +13,9 @@ from rich.table import Table
 FILE = Path(__file__).with_name("drill_results.json")
 """The last result of each row: `make drill WRITE=1` renews those that it plays."""
 
+NOWHERE = "nowhere"
+"""The branch of a runbook that has none for what it found."""
+
 
 @dataclass(frozen=True)
 class DrillResult:
@@ -23,9 +26,8 @@ class DrillResult:
     the cause went on. ``resolves`` is False where the alert looks back over days: nobody waits for that to end.
     ``heartbeat`` is True if the dead-man switch went on hearing while the way of the pages was broken.
     ``seconds_to_mended`` is how long `agentgauge incident` took from the page until the alert was over, unless it is
-    mended ``by_hand``; ``mitigation`` is the branch of the runbook that it took, ``commands`` what it ran. Both are
-    empty for a row that was played before they were kept. ``first_try`` is what was wrong with it before it was played
-    a second time, on a stack of its own.
+    mended ``by_hand``; ``mitigation`` is the branch of the runbook that it took, ``commands`` what it ran, or what it
+    leaves to people. ``first_try`` is what was wrong with it before it was played a second time, on a stack of its own.
     """
 
     alert: str
@@ -47,8 +49,8 @@ class DrillResult:
 
     @property
     def how(self) -> str:
-        """How it was mended, as Markdown: the branch that was taken, and each command; empty if that is not known."""
-        return self.mitigation and f"{self.mitigation}: {', '.join(f'`{command}`' for command in self.commands)}"
+        """Where the runbook led, as Markdown: the branch that was taken, and each command; empty if it led nowhere."""
+        return ": ".join(filter(None, [self.mitigation, ", ".join(f"`{command}`" for command in self.commands)]))
 
     @property
     def wrong(self) -> str:
@@ -57,6 +59,7 @@ class DrillResult:
             "no page": self.seconds_to_page is None,
             "its runbook did not answer": self.seconds_to_page is not None and not self.runbook_answers,
             "not mended": self.seconds_to_mended is None and not self.by_hand,
+            "its runbook led nowhere": self.mitigation == NOWHERE,
             "not resolved": self.seconds_to_resolved is None and self.resolves,
             "called off while the cause went on": self.called_off,
             "the heartbeat went on": self.heartbeat,
@@ -143,14 +146,16 @@ _HEAD = (
     "it plays.",
     "",
     '"Mended by its runbook": `agentgauge incident` was given the link on the page, walked through the runbook and ran',
-    "its command, unaided; the seconds are from the page until the alert was over, and what it ran is beside them. A",
-    "row passes if the expected page came, no other did beyond those named here, it was not called off while the cause",
-    "went on, it ended, and nothing paged after the mending. Where no more than a few rows went wrong, each is played",
-    "once more on a fresh stack, and what was wrong in the first try is said.",
+    "its command, unaided; the seconds are from the page until the alert was over, and what it ran is beside them.",
+    "Where no command can mend it, the reason is given; the runbook is followed all the same, up to the branch that",
+    "its queries lead to, and what is beside it is left to people. A row passes if the expected page came, no other",
+    "did beyond those named here, it was not called off while the cause went on, its runbook led somewhere, it ended,",
+    "and nothing paged after the mending. Where no more than a few rows went wrong, each is played once more on a",
+    "fresh stack, and what was wrong in the first try is said.",
     "",
 )
 _COLUMNS = (
-    "| alert | cause | page after | mended by its runbook after | by | all-clear after the mending | also paged | |",
+    "| alert | cause | page after | mended by its runbook after | it led to | all-clear after mending | also paged | |",
     "|---|---|---|---|---|---|---|---|",
 )
 
@@ -170,7 +175,14 @@ def _rows(rows: Sequence[tuple[str, str]], results: dict[str, DrillResult]) -> I
         passed = "passed" if one.passed else "**failed**"
         if one.first_try:
             passed += f" in its second try; the first: {one.first_try}"
-        cells = (_to_page(one), _mended(one), one.how or "–", _resolved(one), others, passed)
+        cells = (
+            _to_page(one),
+            _mended(one),
+            one.how or ("not followed yet" if one.by_hand else "–"),
+            _resolved(one),
+            others,
+            passed,
+        )
         yield f"| `{alert}` | {one.what} | " + " | ".join(_without_colour(cell) for cell in cells) + " |"
 
 

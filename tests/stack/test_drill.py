@@ -9,8 +9,8 @@ import pytest
 
 from alerts.catalog import ALERTS
 from stack import causes, drill, drill_results
-from stack.drill import SCENES, Scene, chosen, what_was_run
-from stack.drill_results import DrillResult
+from stack.drill import SCENES, Followed, Scene, chosen, what_was_run, where_it_leads
+from stack.drill_results import NOWHERE, DrillResult
 
 FINE = DrillResult("AgentSessionLooping", "fault looping", 9.0, runbook_answers=True, seconds_to_resolved=30.0)
 FINE = replace(FINE, seconds_to_mended=40.0, mitigation="Mitigation 1", commands=("end it",))
@@ -37,6 +37,7 @@ def test_every_alert_has_one_drill() -> None:
         ({"heartbeat": True}, False),
         ({"seconds_to_mended": None}, False),
         ({"seconds_to_mended": None, "by_hand": "a file"}, True),
+        ({"seconds_to_mended": None, "by_hand": "a file", "mitigation": NOWHERE}, False),
     ],
 )
 def test_a_drill_passes_when_one_page_came_and_ended_with_its_cause(change: dict[str, object], passed: bool) -> None:
@@ -51,11 +52,11 @@ def test_the_samples_of_all_starts_are_the_whole_drill() -> None:
     assert all(scene.drills for scene in chosen(sample=3))
 
 
-def test_half_of_the_drills_are_mended_by_their_runbook() -> None:
+def test_more_than_half_of_the_drills_are_mended_by_their_runbook() -> None:
     """A runbook is worth its page if following it ends the alert, with nobody thinking along."""
     drills = [one for scene in SCENES for one in scene.drills]
     by_hand = [one for one in drills if one.by_hand]
-    assert len(drills) - len(by_hand) >= 25
+    assert len(drills) - len(by_hand) > len(drills) / 2
     assert all(one.by_hand for one in drills if one.cause is causes.nothing), "what is past cannot be mended"
 
 
@@ -112,3 +113,22 @@ def test_the_branch_and_the_commands_are_those_that_the_incident_showed() -> Non
     said = "mitigation 2 of AgentLLMErrorsHigh: Another.\n    ops use-model x\n$ ops use-model x\nmended after 3 s\n"
     assert what_was_run(said) == ("Mitigation 2 of AgentLLMErrorsHigh", ("ops use-model x",))
     assert what_was_run("mitigation 1: Wait.\n")[0] == "Mitigation 1"
+
+
+@pytest.mark.parametrize(
+    ("runbook", "ended", "number", "where"),
+    [
+        ("AgentGone", "mitigation", 2, "Mitigation 2"),
+        ("AgentHung", "mitigation", 1, "Mitigation 1 of AgentHung"),
+        ("AgentGone", "over", None, "Step 4, which asks for nothing"),
+        ("AgentGone", "no branch", None, NOWHERE),
+    ],
+)
+def test_what_is_mended_by_hand_is_followed_to_its_branch(
+    runbook: str, ended: str, number: int | None, where: str
+) -> None:
+    """By the JSON of the incident; a runbook that leads nowhere fails its row."""
+    mitigation = None if number is None else {"number": number, "commands": ["make up"]}
+    incident = {"runbook": runbook, "ended": ended, "mitigation": mitigation, "diagnosis": [{"step": 4}]}
+    found = where_it_leads("AgentGone", incident)
+    assert found == Followed(where, () if number is None else ("make up",))
