@@ -10,13 +10,15 @@ from contextvars import ContextVar, Token, copy_context
 from dataclasses import dataclass, replace
 from time import monotonic, perf_counter
 from types import TracebackType
-from typing import Any, ParamSpec, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar
 
 from agentgauge import metrics
 from agentgauge.boundary import NotAnAmountError, amount, elapsed
 from agentgauge.exemplars import current_trace
-from agentgauge.telemetry import Telemetry
 from agentgauge.vocabulary import Rating, Reason, SessionLimit, StepLabel, TaskOutcome, TranscriptCause
+
+if TYPE_CHECKING:
+    from agentgauge.telemetry import Telemetry  # which loads the Prometheus client
 
 P = ParamSpec("P")
 R = TypeVar("R")
