@@ -65,7 +65,7 @@ test-real-model: .venv/ready ## the same in an environment that is kept in .stac
 test-mutations: .venv/ready ## move every number of every alert: a scenario must notice (SAMPLE=3 START=1: one alert of three)
 	SAMPLE=$(SAMPLE) START=$(START) $(PYTHON_ENV) -m pytest -m mutation
 
-test-fuzz: .venv/ready ## anything at all handed to the library, with faults beneath it: nothing raises, every scrape can be read (hours; EXAMPLES=20000, SECONDS=600, SEED=7 repeats a slice)
+test-fuzz: .venv/ready ## anything at all handed to the library, with faults beneath it: nothing raises, every scrape can be read (many minutes; EXAMPLES=20000, SECONDS=600, SEED=7 repeats a slice)
 	@EXAMPLES=$(EXAMPLES) SECONDS=$(SECONDS) SEED=$(SEED) $(PYTHON_ENV) -m tests.exporter.fuzz
 
 test-fuzz-files: .venv/ready ## every file that the project reads, with anything in it: one error that says where (EXAMPLES=100; many minutes)
