@@ -15,7 +15,7 @@ from time import monotonic
 from rich.console import Console
 from rich.progress import Progress
 
-from tests.bench import growth, llm_calls, plot, report, scraping, starting, tool_calls, tool_cases
+from tests.bench import growth, llm_calls, memory, plot, report, scraping, starting, tool_calls, tool_cases
 from tests.bench.peers import measure
 from tests.bench.tables import printed
 
@@ -29,6 +29,7 @@ PEER_ROUNDS = 15
 GROWTH_ROUNDS = 20
 STARTS = 7
 SCRAPES = 30
+TOOL_CALLS = (100_000, 1_000_000)
 REDRAW_SECONDS = 0.5
 
 
@@ -53,10 +54,11 @@ def main() -> None:
             plain = llm_calls.plain_overheads(url, LLM_ROUNDS, steps("LLM calls, plain", LLM_ROUNDS))
             stream = llm_calls.stream_overheads(url, LLM_ROUNDS, steps("LLM calls, streamed", LLM_ROUNDS))
             warm = llm_calls.warm(url, WARM_ROUNDS)
-            peers = []
+            peers, held = [], []
             if options.peers or options.write:
                 after_round = steps("LLM calls with other tools", PEER_ROUNDS * len(measure.CASES))
                 peers = measure.costs(url, PEER_ROUNDS, after_round=after_round)
+                held = memory.held(TOOL_CALLS)
         alone = starting.start(STARTS, beside_sdk=False, after_round=steps("starts", STARTS))
         beside_sdk = starting.start(STARTS, beside_sdk=True, after_round=steps("starts beside the SDK", STARTS))
         scrape = scraping.scrape(SCRAPES)
@@ -81,8 +83,10 @@ def main() -> None:
     for table in tables:
         out.print(printed(table))
     out.print(report.scrape(scrape))
+    if held:
+        out.print(report.memory_held(held))
     if options.write:
-        PAGE.write_text(report.page(tables, scrape, load), encoding="utf-8")
+        PAGE.write_text(report.page(tables, scrape, held, load), encoding="utf-8")
         PICTURE.write_text(plot.svg(panels), encoding="utf-8")
 
 

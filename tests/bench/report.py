@@ -7,7 +7,7 @@ import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from tests.bench import llm_calls, scraping, starting, tool_calls
+from tests.bench import llm_calls, memory, scraping, starting, tool_calls
 from tests.bench import tool_cases as cases
 from tests.bench.peers import measure
 from tests.bench.tables import Table, markdown
@@ -34,10 +34,11 @@ spends on a ledger in SQLite, by users in the last four weeks.
 """
 
 
-def page(tables: Sequence[Table], scraped: scraping.Scrape, load: float) -> str:
+def page(tables: Sequence[Table], scraped: scraping.Scrape, held: Sequence[memory.Held], load: float) -> str:
     """docs/overhead.md; `load` is that of the machine at the beginning."""
     head = HEAD.format(day=datetime.now(UTC).date(), machine=machine(load))
-    return head + "\n".join(map(markdown, tables)) + f"\n## Scrape\n\n{scrape(scraped)}\n{GROWTH}"
+    sections = f"\n## Scrape\n\n{scrape(scraped)}\n\n## Memory\n\n{memory_held(held)}\n{GROWTH}"
+    return head + "\n".join(map(markdown, tables)) + sections
 
 
 def machine(load: float) -> str:
@@ -150,6 +151,15 @@ def scrape(scraped: scraping.Scrape) -> str:
         f"Scrape of an agent with {len(scraping.TOOLS)} tools and {len(scraping.MODELS)} models: "
         f"{scraped.series} series, {scraped.size / 1024:.0f} KiB, {scraped.seconds * 1e3:.1f} ms of CPU "
         f"({scraped.seconds / scraped.series * 1e6:.1f} µs a series)."
+    )
+
+
+def memory_held(held: Sequence[memory.Held]) -> str:
+    """What an agent holds after so much work, and after much more."""
+    after = "; ".join(f"after {one.tool_calls:,} tool calls {one.objects:,} objects, {one.mib:.0f} MiB" for one in held)
+    return (
+        f"An agent with a ledger, {memory.CALLS_OF_A_SESSION} tool calls and one LLM call in each session, and in "
+        f"each a user, a tool, an error and a model that were never there before: {after}."
     )
 
 

@@ -1,0 +1,11 @@
+"""What an agent holds in memory does not grow with its work."""
+
+from __future__ import annotations
+
+from tests.bench import memory
+
+
+def test_an_agent_holds_no_more_after_much_work_than_after_some() -> None:
+    """Thousands of sessions later, none of them, their users, failures, tools and models is held any more."""
+    some, much = memory.held((10_000, 40_000))
+    assert much.objects < 1.005 * some.objects
