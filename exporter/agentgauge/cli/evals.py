@@ -97,7 +97,8 @@ def run(
     name, scenarios = scenarios_of(app, suite, folder)
     chosen = [one for one in scenarios if tag is None or tag in one.tags]
     if not chosen:
-        stop(f"no scenario of the suite {name} has the tag {tag!r}")
+        known = sorted({one for scenario in scenarios for one in scenario.tags})
+        stop(f"no scenario of the suite {name} has the tag {tag!r}; the tags are {', '.join(known) or 'none at all'}")
     with opened_ledger(app) as ledger:
         history = EvalHistory(ledger, app.name)
         if live:

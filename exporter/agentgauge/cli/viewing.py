@@ -29,7 +29,7 @@ def view(
     token = secrets.token_urlsafe(24)
     with opened_ledger(app) as ledger:
         served = view_app(EvalHistory(ledger, app.name), app.name, token, lambda *named: demanded(app, *named))
-        say(f"http://127.0.0.1:{port}/?token={token}")
+        say(f"http://127.0.0.1:{port}/?token={token}", "open that in a browser on this machine; Ctrl-C ends it")
         http_server.run(served, "127.0.0.1", port)
 
 
