@@ -87,6 +87,12 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "test_routes.py::test_whom_a_rule_does_not_name_is_refused",
         "test_routes.py::test_who_is_logged_in_and_has_not_the_role_does_not_decide",
     ),
+    "The live demo, its made-up past, the simulated day and the thresholds speak of one floor.": (
+        "sample_agent/test_workload.py::test_the_reasons_of_the_thresholds_speak_of_this_floor",
+        "sample_agent/test_workload.py::test_reps_begin_as_many_conversations_an_hour_as_the_workload_says",
+        "sample_agent/test_workload.py::test_the_made_up_past_is_as_busy_as_the_live_floor",
+        "sample_agent/test_floor.py::test_one_seed_is_one_floor_whoever_is_answered_sooner",
+    ),
     "What a person did is compared with one suggestion, also where two replicas look at once.": (
         f"{SHADOW}::test_what_a_person_did_is_compared_with_one_suggestion",
         f"{SHADOW}::test_what_another_replica_has_compared_meanwhile_is_not_compared_again",

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from agentgauge.cli.common import out, problems
+from sample_agent.simulator.workload import PEOPLE, SESSIONS_A_DAY
 
 app = typer.Typer(no_args_is_help=True, help="What the levers on cost save.")
 
@@ -14,8 +15,8 @@ app = typer.Typer(no_args_is_help=True, help="What the levers on cost save.")
 @app.command()
 def report(
     conversations: Annotated[
-        int | None, typer.Option(min=1, help="How many there are on the day; default: four for each of its fifty reps.")
-    ] = None,
+        int, typer.Option(min=1, help="How many there are on the day; the default is what the whole floor has.")
+    ] = PEOPLE * SESSIONS_A_DAY,
     seed: Annotated[int, typer.Option(help="Same seed, same day.")] = 1,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
 ) -> None:
@@ -32,7 +33,7 @@ def report(
     from sample_agent.simulator import savings as reporting
     from sample_agent.simulator.savings import Figures
 
-    visits = day.visits(conversations or day.REPS * day.SESSIONS_A_DAY, seed)
+    visits = day.visits(conversations, seed)
     with Progress(console=problems, transient=True) as progress:
         task = progress.add_task("living through the day", total=len(visits) * len(reporting.CASES))
 

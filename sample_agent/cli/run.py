@@ -8,6 +8,7 @@ import typer
 
 from agentgauge.cli.common import AGENT_URL, AgentUrl, out, say, stop, warn
 from sample_agent.settings import ledger_url, state_directory
+from sample_agent.simulator.workload import PEOPLE
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 
@@ -78,8 +79,8 @@ def fake_api(
 
 
 def simulate(
-    reps: Annotated[int, typer.Option(min=1, help="People on the floor.")] = 50,
-    pace: Annotated[float, typer.Option(min=0.01, help="2 is twice as busy.")] = 1.0,
+    reps: Annotated[int, typer.Option(min=1, help="People on the floor.")] = PEOPLE,
+    pace: Annotated[float, typer.Option(min=0.01, help="2 is twice as busy as usual.")] = 1.0,
     seconds: Annotated[float | None, typer.Option(help="Stop after so long; default: until Ctrl-C.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same floor.")] = 1,
     url: AgentUrl = AGENT_URL,

@@ -45,14 +45,13 @@ from sample_agent.settings import AGENT, CACHE, TENANT, VERSION
 from sample_agent.simulator.floor import SECONDS_OF_THOUGHT, questions
 from sample_agent.simulator.reviewers import review
 from sample_agent.simulator.savings import Figures
+from sample_agent.simulator.workload import PEOPLE, SECONDS_OF_WORK
 
 if TYPE_CHECKING:
     from anthropic import AsyncAPIResponse
     from anthropic._middleware import AsyncCallNext
     from anthropic._request import APIRequest
 
-REPS, SESSIONS_A_DAY = 50, 4
-SECONDS_OF_WORK = 8 * 3600.0
 REVIEWER = "a simulated rep"
 
 
@@ -102,7 +101,7 @@ def visits(number: int, seed: int) -> list[Visit]:
     """So many visits in the order in which they begin, at random over the day; the same for the same seed."""
     rng = random.Random(seed)  # noqa: S311 - a simulation, not a secret
     times = sorted(rng.uniform(0, SECONDS_OF_WORK) for _ in range(number))
-    return [Visit(at, f"rep-{rng.randint(1, REPS)}", tuple(questions(rng))) for at in times]
+    return [Visit(at, f"rep-{rng.randint(1, PEOPLE)}", tuple(questions(rng))) for at in times]
 
 
 async def live_through(day: Sequence[Visit], levers: Levers, after_visit: Callable[[], object]) -> Figures:

@@ -16,10 +16,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from agentgauge.ledger import LedgerError
 from sample_agent.faults import FaultFile
 from sample_agent.simulator import decisions
-from sample_agent.simulator.memory import has_a_wrong_renewal
+from sample_agent.simulator.memory import accounts, has_a_wrong_renewal
+from sample_agent.simulator.workload import DEMO_SESSIONS_AN_HOUR, TASKS_A_SESSION
 
-SECONDS_BETWEEN_SESSIONS = 240.0
-"""Mean pause of a rep between two conversations; arrivals are a Poisson process."""
+SECONDS_BETWEEN_SESSIONS = 3600 / DEMO_SESSIONS_AN_HOUR
+"""From the beginning of a rep's conversation to that of the next one, on average; they begin as a Poisson process."""
 
 SECONDS_OF_THOUGHT = 6.0
 """Mean pause between an answer and the rep's next message."""
@@ -43,7 +44,6 @@ IS_HAPPY = 0.94
 IS_HAPPY_WHEN_UNHAPPY = 0.2
 """With the fault ``unhappy-reps`` in force."""
 
-ACCOUNTS = ("Globex", "Initech", "Umbrella", "Hooli")
 LOOK_UPS = (
     "Tell me about the {account} account",
     "When does {account} renew?",
@@ -85,9 +85,10 @@ class Tally:
 
 
 def questions(rng: random.Random) -> list[str]:
-    """What a rep asks in one conversation."""
-    account, other = rng.sample(ACCOUNTS, 2)
-    texts = [rng.choice(LOOK_UPS), *rng.sample(FOLLOW_UPS, rng.choice((0, 1, 1, 2)))]
+    """What a rep asks in one conversation: TASKS_A_SESSION things on average, one more or less in half of them."""
+    account, other = rng.sample(accounts(), 2)
+    follow_ups = TASKS_A_SESSION - 1 + rng.choice((-1, 0, 0, 1))
+    texts = [rng.choice(LOOK_UPS), *rng.sample(FOLLOW_UPS, follow_ups)]
     if rng.random() < SHARE_OUT_OF_SCOPE * len(texts):
         texts[-1] = rng.choice(OUT_OF_SCOPE)
     return [text.format(account=account, other=other) for text in texts]
@@ -95,7 +96,7 @@ def questions(rng: random.Random) -> list[str]:
 
 @dataclass(frozen=True)
 class Floor:
-    """A floor of ``reps`` people on the agent at ``url``; ``pace`` 2 means twice as busy.
+    """A floor of ``reps`` people on the agent at ``url``; ``pace`` 2 is twice as busy as the demo usually is.
 
     ``take_over`` decides what reps left waiting for SECONDS_LEFT_WAITING; without it that expires. ``do_by_hand`` is
     given a rep and a question: what the agent only watches, the rep does. ``token`` is that of the front end through
@@ -133,8 +134,11 @@ class Floor:
                     person.cancel()
 
     async def _rep(self, client: httpx2.AsyncClient, user_id: str) -> None:
+        now = asyncio.get_running_loop().time
+        began = now()
         while True:
-            await self._pause(SECONDS_BETWEEN_SESSIONS)
+            await asyncio.sleep(began + self._seconds(SECONDS_BETWEEN_SESSIONS) - now())
+            began = now()
             try:
                 await self._conversation(client, user_id)
             except httpx2.HTTPError:
@@ -219,4 +223,7 @@ class Floor:
         return self.rng.choices(list(COMPLAINTS), weights=list(COMPLAINTS.values()))[0]
 
     async def _pause(self, mean_seconds: float) -> None:
-        await asyncio.sleep(self.rng.expovariate(self.pace / mean_seconds))
+        await asyncio.sleep(self._seconds(mean_seconds))
+
+    def _seconds(self, mean: float) -> float:
+        return self.rng.expovariate(self.pace / mean)

@@ -1,7 +1,7 @@
 """Weeks of a sales floor that never were, as the samples that Prometheus would have of them.
 
-Pure functions of story, days, moment and seed. Weekdays are busier than weekends, afternoons than nights; what a
-session brings is the average of ``rates``.
+Pure functions of story, days, moment and seed. Weekdays are busier than weekends, afternoons than nights: people work
+as much at the busiest time as they do in the live demo. What a session brings is the average of ``rates``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from sample_agent.simulator import rates
 from sample_agent.simulator.attendance import Day, arrivals
 from sample_agent.simulator.rates import Amount, SeriesId, series_id
 from sample_agent.simulator.stories import Habits, Story
+from sample_agent.simulator.workload import DEMO_SESSIONS_AN_HOUR
 
 STEP_SECONDS = 120
 """Between two samples: a window of five minutes, the shortest of any alert or panel, holds two or three."""
@@ -31,8 +32,6 @@ STEP_SECONDS = 120
 VERSION = "generated-history"
 """``version`` and ``prompt_version`` of the agent in such a history, so that nobody takes it for measured."""
 
-SESSIONS_AN_HOUR = 9.0
-"""Of one person, at the busiest time of day."""
 WEIGHTS = (0.7, 1.3)
 """How much less or more a person does than the average."""
 SESSION_SECONDS = 25.0
@@ -101,7 +100,7 @@ def tell(story: Story, days: int, until: datetime, pseudonym: Callable[[str], st
         for at in range(_midnight(day), min(_midnight(day) + DAY_SECONDS, end + 1), STEP_SECONDS):
             floor.let_in(at % DAY_SECONDS)
             working = floor.people + floor.not_relieved(at % DAY_SECONDS)
-            expected = working * SESSIONS_AN_HOUR * _busy(at) * STEP_SECONDS / 3600
+            expected = working * DEMO_SESSIONS_AN_HOUR * _busy(at) * STEP_SECONDS / 3600
             if at > turn:
                 expected *= story.lately.sessions
             sessions = max(0, round(rng.gauss(expected, sqrt(expected))))

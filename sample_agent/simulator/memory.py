@@ -17,6 +17,13 @@ def has_a_wrong_renewal(answer: str) -> bool:
 
 
 @functools.cache
+def accounts() -> tuple[str, ...]:
+    """The names of the accounts that the floor works on: all that the CRM has."""
+    with (_DATA / "accounts.csv").open(encoding="utf-8", newline="") as file:
+        return tuple(row["name"] for row in csv.DictReader(file))
+
+
+@functools.cache
 def _renewal_dates() -> frozenset[str]:
     with (_DATA / "deals.csv").open(encoding="utf-8", newline="") as file:
         return frozenset(row["renewal_date"] for row in csv.DictReader(file))

@@ -12,19 +12,20 @@ from agentgauge.pricing import PriceTable, TokenUsage
 from sample_agent.sales.tools import TOOLS_BY_NAME
 from sample_agent.simulator.floor import COMPLAINTS, RATES_THE_ANSWER
 from sample_agent.simulator.stories import Habits
+from sample_agent.simulator.workload import TASKS_A_SESSION
 
 PLANNING_MODEL, CLASSIFYING_MODEL = "claude-opus-5-5", "claude-haiku-5-5"
 
-TURNS = 2.0
+TURNS = float(TASKS_A_SESSION)
 """User turns of a session; each is a task."""
 
 CALLS = {
-    "search_crm_contacts": 0.94,
-    "get_deal_history": 0.88,
-    "get_product_catalog": 0.22,
-    "search_emails": 0.18,
-    "draft_email": 0.31,
-    "update_crm": 0.18,
+    "search_crm_contacts": 1.05,
+    "get_deal_history": 1.05,
+    "get_product_catalog": 0.49,
+    "search_emails": 0.21,
+    "draft_email": 0.47,
+    "update_crm": 0.41,
     "send_email": 0.1,
 }
 """Tool → its calls in a session."""

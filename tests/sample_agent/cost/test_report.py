@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from pathlib import Path
 
 import pytest
@@ -11,14 +10,12 @@ from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from agentgauge import AgentGauge, TokenUsage
-from alerts import thresholds
 from sample_agent.cli import app
 from sample_agent.sales.levers import Levers
 from sample_agent.simulator import day
 from sample_agent.simulator import savings as report
 from sample_agent.simulator.day import PACES, Clock, Stopwatch, Visit, live_through, visits
 from sample_agent.simulator.savings import CASES, NONE, Figures
-from truth.traffic import usual
 
 OPUS = "claude-opus-5-5"
 LOOK_UP = "Tell me about the Globex account"
@@ -72,20 +69,6 @@ def test_the_same_seed_is_the_same_day() -> None:
     assert visits(20, seed=1) == visits(20, seed=1) != visits(20, seed=2)
     planned = visits(4, seed=1)
     assert lived(*planned, levers=Levers()) == lived(*planned, levers=Levers())
-
-
-def test_the_day_is_as_busy_as_the_thresholds_take_an_agent_to_be() -> None:
-    """The reasons, the histories of `make truth` and the simulated day speak of the same sessions an hour."""
-    reasons = thresholds.FILE.read_text(encoding="utf-8")
-    said = {
-        what: set(re.findall(rf"(\w+) {what}", reasons))
-        for what in ("sessions a day", "sessions an hour", "tasks an hour")
-    }
-    assert said["sessions a day"] == {"four"}
-    assert day.SESSIONS_A_DAY == 4
-    an_hour = day.REPS * day.SESSIONS_A_DAY / (day.SECONDS_OF_WORK / 3600)
-    assert said["sessions an hour"] == {f"{an_hour:g}"} == {f"{usual(0.25)['sessions']:g}"}
-    assert said["tasks an hour"] == {f"{usual(0.25)['tasks']:g}"}
 
 
 def test_the_levers_change_what_it_costs_and_not_what_is_said() -> None:

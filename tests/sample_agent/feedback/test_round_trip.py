@@ -17,9 +17,9 @@ from agentgauge.prompts.activations import PromptActivations
 from sample_agent import settings
 from sample_agent.sales.companion import Conversation, SalesCompanion
 from sample_agent.settings import AGENT, VERSION
-from sample_agent.simulator.floor import ACCOUNTS
 from sample_agent.simulator.reviewers import review
 
+ACCOUNTS = ("Globex", "Initech", "Umbrella", "Hooli")
 REQUESTS = (
     "Draft a renewal proposal email to our contact at {account}",
     "Log a note in the CRM for {account}: call back next week",
