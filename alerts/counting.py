@@ -20,6 +20,20 @@ unless on (job, instance, agent)
 """After what a process has counted: not if it is older than the window and was not watched before it."""
 
 
+def while_scraped(expr: str) -> str:
+    """The same, of agents that were scraped in the last minutes: what one that is gone has counted is over with it.
+
+    AgentGone says that it is gone. For what looks back further than a quarter of an hour.
+    """
+    return f"""
+(
+{indent(expr.strip(), "  ")}
+)
+and on (agent)
+last_over_time(<build_info>[10m])
+"""
+
+
 def grown(counter: str) -> str:
     """How much each series of a counter, a hole with its matchers, grew within ``<window>``; no row where it did not.
 

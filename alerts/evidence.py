@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from textwrap import indent
 from typing import Literal
 
+from alerts.counting import while_scraped
 from alerts.model import Record
 
 LATELY = "lately"
@@ -194,15 +195,15 @@ def _mean(judged: Judged, promised: str, worse: str, plus: str, better: str) -> 
 def _judgement(judged: Judged, *, surprised: Callable[[str], str], still: str, above: str, mended: str) -> str:
     looks = "\n    or\n".join(surprised(look).strip("\n") for look in judged.looks)
     if not judged.watched:
-        return f"""
+        return while_scraped(f"""
 {judged.share_in("slow")}
 and
 (
 {looks}
 )
-"""
+""")
     firing = f'ALERTS{{alertname="{judged.alert}", alertstate="firing"}}'
-    return f"""
+    return while_scraped(f"""
 {judged.share_in("slow")}
 and
 (
@@ -215,4 +216,4 @@ and
   and on ({judged.by}) {firing}
 {mended.strip(chr(10))}
 )
-"""
+""")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from alerts.counting import while_scraped
 from alerts.model import Record
 
 WEEKS = 4
@@ -120,7 +121,7 @@ def spike(spend: Spend) -> str:
     """
     fast, usual = spend.now("fast"), spend.usual("fast")
     looks = "\n    or\n".join(_surprised(spend, look) for look in ("fast", "slow"))
-    return f"""
+    return while_scraped(f"""
 {spend.of_an_hour}
 and
 (
@@ -132,7 +133,7 @@ and
   {fast} > (1 + <threshold>) / 2 * {usual}
   and on (agent) ALERTS{{alertname="{spend.alert}", alertstate="firing"}}
 )
-"""
+""")
 
 
 def _surprised(spend: Spend, look: str) -> str:

@@ -9,7 +9,7 @@ from agentgauge.metrics import MetricSpec
 from agentgauge.session import SessionLimits
 from agentgauge.vocabulary import SessionLimit
 from alerts import links, usual
-from alerts.counting import newly_counted, newly_over_limit
+from alerts.counting import newly_counted, newly_over_limit, while_scraped
 from alerts.evidence import Judged, mean_above
 from alerts.model import Alert, Record
 from alerts.usual import Spend, spike
@@ -82,11 +82,11 @@ INPUT_TOKENS = Judged(
 
 def _of_each_model(counter: str) -> str:
     """What it counted. The series of a model that was not configured is born with its first call: no increase."""
-    return f"""
+    return while_scraped(f"""
 sum by (agent, model) (
 {indent(newly_counted(counter).strip(), "  ")}
 )
-"""
+""")
 
 
 def _over_budget(running: str = "", spent: str = "") -> str:
@@ -124,14 +124,14 @@ ALERTS = (
         summary="The agent has spent more than its budget.",
         fires_when="LLM + tool spend of the last hour > <hour>, or of the last 24 h > <day>",
         # The day is over budget until most of it has passed; the alert ends when the money no longer runs.
-        expr=f"""
+        expr=while_scraped(f"""
 {_over_budget()}
 or
 (
 {indent(_over_budget(f"{STILL_RUNNING} * ", f"{STILL_SPENT} * "), "  ")}
 )
 and on (agent) ALERTS{{alertname="AgentSpendOverBudget", alertstate="firing"}}
-""",
+"""),
         description=(
             '{{ $labels.agent }}: ${{ $value | printf "%.2f" }} spent in the last hour, '
             f"{_usd_of(SPEND_24H, otherwise='an unknown sum')} in the last 24 h; the budget is <hour> an hour "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from alerts import links
+from alerts.counting import while_scraped
 from alerts.model import Alert, Record
 
 LAST_RUN = "agent_suite:agent_eval_last_run:max"
@@ -33,19 +34,18 @@ max by (agent, suite) (
         area="evals",
         summary="The evaluations have not run for too long.",
         fires_when="no eval run for <threshold>",
-        # A suite that the agent no longer shows is forgotten, not fresh: its last run counts on. That of an agent that
-        # is not there any more does not.
-        expr=f"""
+        # A suite that the agent no longer shows is forgotten, not fresh: its last run counts on.
+        expr=while_scraped(f"""
 (
   time()
   -
   (
     max by (agent, suite) (<eval_last_run>)
     or
-    last_over_time({LAST_RUN}[30d:1h]) and on (agent) last_over_time(<build_info>[1h])
+    last_over_time({LAST_RUN}[30d:1h])
   )
 ) / 86400 > <threshold>
-""",
+"""),
         description=(
             '{{ $labels.agent }}: suite {{ $labels.suite }} last ran {{ $value | printf "%.1f" }} days ago; more than '
             "<threshold> is too long."

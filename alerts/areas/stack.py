@@ -5,7 +5,7 @@ from __future__ import annotations
 from textwrap import indent
 
 from alerts import links
-from alerts.counting import newly_counted
+from alerts.counting import newly_counted, while_scraped
 from alerts.model import Alert
 
 WATCHDOG = "AgentGaugeWatchdog"
@@ -69,11 +69,11 @@ sum by (agent) (
         fires_when="label values folded into `other`",
         # As above: values folded before the first scrape count as well. A model that is folded has no price either:
         # AgentUnpricedModel says so when it answers, AgentModelGone when the provider does not know it.
-        expr=f"""
+        expr=while_scraped(f"""
 sum by (agent) (
 {indent(newly_counted('<label_overflow>{label!="model"}').strip(), "  ")}
 )
-""",
+"""),
         description=(
             '{{ $labels.agent }}: {{ $value | printf "%.0f" }} value(s) of the last <window> were counted as other.'
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from alerts import links
+from alerts.counting import while_scraped
 from alerts.evidence import Judged, share_above
 from alerts.model import Alert, Record
 
@@ -76,13 +77,13 @@ ALERTS = (
         summary="Nobody rates the answers any more: the buttons may be broken.",
         fires_when="no rating, where there were <evidence> in the week before",
         # Where five are expected, none is chance once in 150 times.
-        expr=f"""
+        expr=while_scraped(f"""
 {RATINGS_BEFORE} >= <evidence>
 and
 {RATINGS_EXPECTED} >= 5
 and
 sum_over_time({RATINGS_1H}[<window>:1h]) == 0
-""",
+"""),
         description=(
             "{{ $labels.agent }}: nobody rated an answer in the last <window>; in the week before there were "
             "<evidence> ratings or more."

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import groupby, pairwise, permutations
 
 from alerts.promql import Duration
+from tests.alerts.notation import Series, Values, seconds, series
 from tests.alerts.promtool import Scenario, rules_of
 
 KINDS = ("fire", "silent", "noise", "reset", "absent")
@@ -18,17 +17,6 @@ IRREGULAR = 8
 """So many different stretches of even steps make a series irregular: one that is made up has three or four."""
 LOOKBACK = 300.0
 """Seconds for which Prometheus takes the last sample of a series that has ended for its value."""
-
-Values = list[float | None]
-
-
-@dataclass(frozen=True)
-class Series:
-    """One input series: a value per interval, ``None`` where there is no sample."""
-
-    name: str
-    labels: dict[str, str]
-    values: Values
 
 
 def kinds_of(scenario: Scenario) -> set[str]:
@@ -95,28 +83,3 @@ def _there(one: Series, moment: float, step: float) -> bool:
     late = one.values[0] is None
     last = max((at for at, value in enumerate(until) if value is not None), default=-1)
     return not late and last >= 0 and moment - last * step < max(LOOKBACK, 2 * step)
-
-
-def series(name: str, values: str) -> Series:
-    """An input series in promtool's notation."""
-    metric, _, inside = name.partition("{")
-    return Series(metric, dict(re.findall(r'(\w+)="([^"]*)"', inside)), list(_expanded(values)))
-
-
-def _expanded(values: str) -> Iterator[float | None]:
-    for part in values.split():
-        start, _, times = part.partition("x")
-        count = int(times or 0) + 1
-        if start in ("_", "stale"):
-            yield from [None] * (int(times) if times else 1)
-            continue
-        match = re.fullmatch(r"(-?[\d.]+(?:e[+-]?\d+)?)([+-][\d.]+(?:e[+-]?\d+)?)?", start)
-        if match is None:
-            raise ValueError(f"{part!r} is not a value of promtool's notation")
-        first, step = float(match[1]), float(match[2] or 0)
-        yield from (first + step * at for at in range(count))
-
-
-def seconds(moment: str) -> float:
-    """A moment of a scenario, like 1h8m or 90s."""
-    return sum(Duration.parse(part).seconds for part in re.findall(r"\d+[a-z]+", moment))

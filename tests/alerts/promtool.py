@@ -8,14 +8,17 @@ import re
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
 
 import yaml
 
+from agentgauge.metrics import BUILD_INFO
 from alerts import thresholds
 from alerts.rules import RenderedAlert, render
+from tests.alerts import notation
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RULES = sorted((ROOT / "alerts" / "rules").glob("*.yml"))
@@ -123,10 +126,22 @@ def unit_test(scenario: Scenario, wording: bool = True) -> dict[str, Any]:
             )
     return {
         "interval": scenario.interval,
-        "input_series": [{"series": name, "values": values} for name, values in scenario.series.items()],
+        "input_series": [{"series": name, "values": values} for name, values in with_builds(scenario).items()],
         "promql_expr_test": expressions,
         "alert_rule_test": alerts,
     }
+
+
+def with_builds(scenario: Scenario) -> dict[str, str]:
+    """The series of the scenario. An agent shows its build while it shows anything, unless the scenario says when."""
+    every = [notation.series(name, values) for name, values in scenario.series.items() if not name.startswith("ALERTS")]
+    says = {one.labels["agent"] for one in every if one.name == BUILD_INFO.name}
+    added = {}
+    for agent in sorted({one.labels["agent"] for one in every if "agent" in one.labels} - says):
+        moments = zip_longest(*(one.values for one in every if one.labels.get("agent") == agent))
+        shown = [None if all(value is None for value in moment) else 1.0 for moment in moments]
+        added[f'{BUILD_INFO.name}{{agent="{agent}"}}'] = notation.written(shown)
+    return dict(scenario.series) | added
 
 
 def _series(rendered: RenderedAlert, labels: dict[str, str]) -> str:

@@ -130,6 +130,7 @@ def firing_test(above: str, below: str, firing: dict[str, str]) -> dict[str, Any
             series.append({"series": name, "values": "0x80" if slow else "0+5x80"})
         name = f'agent_tool_duration_seconds_count{{agent="{agent}", tool="search"}}'
         series.append({"series": name, "values": "0+5x80"})
+        series.append({"series": f'agent_build_info{{agent="{agent}"}}', "values": "1x80"})
     samples = [
         {
             "labels": f'ALERTS{{agent="{agent}", alertname="AgentToolLatencyHigh", alertstate="firing", '

@@ -82,11 +82,14 @@ def tool(history: History) -> list[Samples]:
         ("mail", "success"): at,
     }
     return [
-        Samples(
-            metrics.TOOL_CALLS.name,
-            {"agent": "a", "tool": name, "outcome": outcome},
-            TUESDAY + at,
-            values.astype(np.float64),
-        )
-        for (name, outcome), values in series.items()
+        Samples(metrics.BUILD_INFO.name, {"agent": "a"}, TUESDAY + at, np.ones(len(at))),
+        *(
+            Samples(
+                metrics.TOOL_CALLS.name,
+                {"agent": "a", "tool": name, "outcome": outcome},
+                TUESDAY + at,
+                values.astype(np.float64),
+            )
+            for (name, outcome), values in series.items()
+        ),
     ]
