@@ -44,6 +44,8 @@ def fact_box(item: RenderedAlert, others: list[RenderedAlert]) -> str:
     judged = [f"{look.window} with z = {look.z:g} ({look.why})" for look in numbers.looks.values() if look.z]
     if judged:
         rows.insert(2, ("Judged over", "; ".join(judged)))
+    if numbers.z:
+        rows.insert(2, ("Judged with", f"z = {numbers.z.value:g} ({numbers.z.why})"))
     if numbers.severity != "none":  # the dead-man switch never resolves
         rows.insert(3 if judged else 2, ("Resolves", resolves(item)))
     if item.alert.baseline:

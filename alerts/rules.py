@@ -250,11 +250,11 @@ def _in_words(template: str, numbers: Numbers) -> str:
 
 
 def _by_chance(numbers: Numbers) -> str:
-    """How seldom an agent that keeps its promise is seen as bad as that in the look that asks for least, for a share.
+    """How seldom an agent that keeps its promise is seen as bad as that where least is asked for, for a share.
 
     That of a mean rests on how much single values scatter, which is a bound and not known.
     """
-    z = min((look.z for look in numbers.looks.values() if look.z), default=None)
+    z = min((look.z for look in numbers.looks.values() if look.z), default=numbers.z.value if numbers.z else None)
     if z is None or numbers.scatter:
         return ""
     once_in = 2 / math.erfc(z / math.sqrt(2))

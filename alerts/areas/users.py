@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agentgauge import metrics
 from alerts import links
 from alerts.counting import while_scraped
 from alerts.evidence import Judged, share_above
@@ -17,6 +18,9 @@ RATINGS_EXPECTED = (
     f"{RATINGS_BEFORE} / sum_over_time({TASKS_1H}[7d:1h] offset <window>) * sum_over_time({TASKS_1H}[<window>:1h])"
 )
 """As many ratings an answer as in the week before, for the answers of the window: a holiday has none to rate."""
+
+RETENTION, COHORT = "max by (agent) (<user_retention>)", "max by (agent) (<user_retention_cohort>)"
+"""The share that came back, and of how many: each replica shows both."""
 
 WRONG = Judged(
     alert="AgentWrongAnswersReported",
@@ -107,8 +111,7 @@ and
         description=(
             '{{ $labels.agent }}: {{ $value | printf "%.0f" }} user-days in the last 7 whole days, '
             f"{{{{ with printf `{WEEK_BEFORE}{{agent=%q}}` $labels.agent | query }}}}"
-            '{{ . | first | value | printf "%.0f" }}{{ end }} in the 7 before; below <threshold> as many, '
-            "and more than chance explains, is a decline."
+            '{{ . | first | value | printf "%.0f" }}{{ end }} in the 7 before; below <threshold> as many is a decline.'
         ),
         labels=("agent",),
         baseline="the 7 whole days before the last 7",
@@ -119,14 +122,17 @@ and
         area="users",
         summary="People try the agent and do not come back.",
         fires_when="weekly retention < <threshold>",
-        expr="""
-max by (agent) (<user_retention>) < <threshold>
+        # As many come back as the promise says, give or take the root of their number.
+        expr=f"""
+{RETENTION} < <threshold> - <z> * sqrt(<threshold> * (1 - <threshold>) / {COHORT})
 and
-max by (agent) (<user_retention_cohort>) >= <evidence>
+{COHORT} >= <evidence>
 """,
         description=(
-            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of those who used it last week came back "
-            "this week; below <threshold> is too few."
+            "{{ $labels.agent }}: {{ $value | humanizePercentage }} of the "
+            f"{{{{ with printf `max({metrics.USER_RETENTION_COHORT}{{agent=%q}})` $labels.agent | query }}}}"
+            '{{ . | first | value | printf "%.0f" }}{{ end }} people who used it last week came back this week; '
+            "below <threshold> is too few."
         ),
         labels=("agent",),
         panel=links.RETENTION,
