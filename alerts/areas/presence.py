@@ -114,7 +114,8 @@ max by (agent) (<oldest_turn>) > <threshold>
         name="AgentNoTraffic",
         area="presence",
         summary="Nobody opens a conversation any more, at a time when people usually do.",
-        fires_when="sessions opened fall below <threshold> what is usual at the same time of past weeks",
+        fires_when="sessions opened fall below <threshold> what is usual at the same time of past weeks, rounded down",
+        # A tenth is rounded down: where twelve are usual, chance leaves one session a dozen times as often as none.
         # It begins where it fell: not on a day that began without traffic, as a holiday does, nor in the evening,
         # when the hour ahead is usually quieter; nor after a stop of the scrapes, which is AgentGone's. A night does
         # not end it.
@@ -123,7 +124,7 @@ max by (agent) (<oldest_turn>) > <threshold>
 and
 (
   (
-    {LATELY} < <threshold> * {USUAL}
+    {LATELY} < clamp_min(floor(<threshold> * {USUAL}), 1)
     and {USUAL} >= <evidence>
     and {USUAL_AHEAD} > 0.75 * {USUAL}
     and

@@ -42,6 +42,7 @@ CONSTANTS = (
     ("AgentToolSuccessRateLow", ":slow / 3", (":slow / 2", ":slow / 6")),
     ("AgentGone", "[2m]", ("[1m]", "[4m]")),
     ("AgentCrashLooping", "< 540", ("< 430", "< 650")),
+    ("AgentNoTraffic", "floor(", ("(", "ceil(", "round(")),
     ("AgentNoTraffic", "2 / 3", ("1 / 2", "4 / 5")),
     ("AgentNoTraffic", "> 0.75", ("> 0.25", "> 1.25")),
     ("AgentNoTraffic", "0.5,", ("0,", "1,")),
