@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import http.client
 import json
+import re
 import socket
 import threading
 import tracemalloc
@@ -29,6 +30,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from agentgauge import AgentGauge, http_guard, http_server
+from agentgauge.evals import EvalHistory
+from agentgauge.evals.view import view_app
 from agentgauge.http_guard import (
     DEEPEST_JSON,
     FORM,
@@ -61,7 +64,21 @@ POSTS = {
     "fake API": ("/v1/messages", JSON),
     "gateway": ("/v1/traces", JSON),
 }
-"""Server → where it takes a body, and what kind; the preview and the control endpoint take none."""
+"""Server → where it takes a body, and what kind; the preview and the evaluations take none."""
+
+READS = {"preview": "/health", "evaluations": "/?token=key", **dict.fromkeys(POSTS, "/health")}
+"""Server → what it shows."""
+
+SERVERS = {
+    "alerts/pager/app.py",
+    "exporter/agentgauge/autonomy/web.py",
+    "exporter/agentgauge/evals/view.py",
+    "exporter/agentgauge/otel/gateway.py",
+    "sample_agent/fake_api/app.py",
+    "sample_agent/service.py",
+    "stack/preview/app.py",
+}
+"""Where they are made; ``/metrics`` and what is under ``/control/`` have tests of their own."""
 
 
 @pytest.fixture(scope="module")
@@ -75,12 +92,14 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         door = assembly.build_door(state)
         page = assembly.build_approvals_page(companion.supervisor.autonomy, door)
         agent = stack.enter_context(serving(Service(gauge, companion, door, approvals_page=page).app()))
+        assert gauge.ledger is not None
         registry = CollectorRegistry()
         agents = Agents(registry)
         apps = {
             "pager": pager(lambda _text: None),
             "fake API": fake_api(FaultFile(state), latency=0),
             "gateway": gateway(agents, Inbox(agents), registry),
+            "evaluations": view_app(EvalHistory(gauge.ledger, AGENT), AGENT, "key", lambda _suite, _scenario: None),
             "preview": preview(ROOT / "dashboards" / "generated", Prometheus("http://127.0.0.1:1")),
         }
         yield {
@@ -207,12 +226,24 @@ def test_the_page_of_another_website_changes_nothing(servers: dict[str, str], na
         assert requests.post(url, data=b"{}", headers=sent | more, timeout=5).status_code == status, more
 
 
-@pytest.mark.parametrize("name", ["preview", *POSTS])
+def test_every_server_is_tried_here() -> None:
+    """A new one says so above."""
+    made = {
+        file.relative_to(ROOT).as_posix()
+        for room in ("alerts", "dashboards", "exporter", "sample_agent", "stack")
+        for file in (ROOT / room).rglob("*.py")
+        if re.search(r"\b(Starlette|FastAPI)\(", file.read_text(encoding="utf-8"))
+    }
+    assert made == SERVERS
+
+
+@pytest.mark.parametrize("name", READS)
 def test_nothing_is_read_under_the_name_of_another_website(servers: dict[str, str], name: str) -> None:
     """A website can make its own name lead here, and its page could then read what we answer."""
     headers = {"host": "evil.example"}
-    assert requests.get(f"{servers[name]}/health", headers=headers, timeout=5).status_code == 400
-    assert requests.get(f"{servers[name]}/health", timeout=5).ok
+    url = servers[name] + READS[name]
+    assert requests.get(url, headers=headers, timeout=5).status_code == 400
+    assert requests.get(url, timeout=5).ok
 
 
 @pytest.mark.parametrize("name", POSTS)
