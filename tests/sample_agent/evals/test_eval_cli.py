@@ -233,7 +233,7 @@ def test_a_spent_budget_breaks_the_run_off_and_it_can_be_resumed(state: Path) ->
     [
         (["--suite", "support"], "sales_companion has no suite 'support'; the suites are sales"),
         (["--prompts", "v99"], "there are no prompts 'v99'"),
-        (["--tag", "nonsense"], "has the tag 'nonsense'; the tags are ambiguous, "),
+        (["--tag", "nonsense"], "no scenario of the suite sales has the tag 'nonsense'; the tags are ambiguous, "),
         (["--compare", "v99"], "no other version called 'v99' ran the suite sales"),
         (["--scenarios", "nowhere"], "there is no folder nowhere"),
         (["--live", "--prompts", "v1"], "--live evaluates what runs in production; leave out"),
