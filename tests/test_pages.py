@@ -122,14 +122,24 @@ def test_a_page_that_says_little_can_be_used_by_everybody(browser_page: Page, te
             page.screenshot(path=PICTURES / f"small-{template.split('/')[-3]}-{name}-{width}.png", full_page=True)
 
 
-@pytest.mark.browser
-def test_the_documentation_can_be_used_by_everybody(browser_page: Page, tmp_path: Path) -> None:
-    """As `make docs` builds it: a page of prose and code, and one of a table and steps with commands."""
+DOCS = sorted(str(page.relative_to(ROOT / "docs").with_suffix("")) for page in (ROOT / "docs").rglob("*.md"))
+
+
+@pytest.fixture(scope="module")
+def docs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the documentation, as `make docs` builds it."""
+    folder = tmp_path_factory.mktemp("docs")
     command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "-f", str(ROOT / "stack" / "docs.yml")]
     env = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
-    subprocess.run([*command, "-d", str(tmp_path)], env=env, cwd=ROOT, check=True, timeout=300)
+    subprocess.run([*command, "-d", str(folder)], env=env, cwd=ROOT, check=True, timeout=300)
+    with static_site.served(folder) as url:
+        yield url
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", DOCS)
+def test_a_page_of_the_documentation_can_be_used_by_everybody(browser_page: Page, docs: str, name: str) -> None:
+    """On a desk and on a phone: colours stand out, what can be clicked has a name, nothing is wider than the phone."""
     browser = browser_page.context.browser  # two at once are more than Playwright runs in a thread
     assert browser is not None
-    with static_site.served(tmp_path) as url:
-        for name in ("approvals", "reference/incidents"):
-            axe.on_desk_and_phone(browser, f"{url}/{name}/")
+    axe.on_desk_and_phone(browser, f"{docs}/{name.removesuffix('index')}")
