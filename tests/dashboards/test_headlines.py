@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,3 +83,18 @@ def test_every_headline_of_what_happens_looks_back_five_minutes_an_hour_and_a_da
             if panel["type"] == "stat" and any("increase(" in target["expr"] for target in panel["targets"]):
                 names = [target["legendFormat"] for target in panel["targets"]]
                 assert names in (["5 min", "1 h", "24 h"], ["24 h", "7 d", "28 d"]), panel["title"]
+
+
+def test_spend_is_one_figure_by_one_query() -> None:
+    """Once on a dashboard, and counted alike on each that has it, whatever can be chosen there."""
+    shown = [
+        [re.sub(r"\{[^}]*\}", "", target["expr"]) for target in panel["targets"]]
+        for dashboard in GENERATED.values()
+        for panel in dashboard["panels"]
+        if panel["type"] == "stat" and panel["title"] == "Spend"
+    ]
+    boards = [
+        uid for uid, dashboard in GENERATED.items() if any(one["title"] == "Spend" for one in dashboard["panels"])
+    ]
+    assert len(shown) == len(boards) > 1
+    assert all(one == shown[0] for one in shown)
