@@ -65,7 +65,7 @@ STORIES: dict[str, Story] = {
         "Every week fewer people use it than the week before.", Crowd(regulars=24, regulars_growth=-14, guests=5)
     ),
     "retention-low": Story(
-        "People try it once and do not come back.", Crowd(regulars=4, regulars_growth=0, guests=56, guests_growth=5)
+        "People try it once and do not come back.", Crowd(regulars=2, regulars_growth=0, guests=112, guests_growth=10)
     ),
     "cost-spike": Story(
         "For four hours the model has answered at great length, at nine times the cost.",
