@@ -344,10 +344,10 @@ def _mended_by_runbook(layout: Layout, alert: str, link: str, say: Say) -> Follo
 def _followed(layout: Layout, alert: str, link: str, say: Say) -> Followed:
     """Where the runbook leads by its own queries; what it says there is left to people."""
     done = _incident(layout, link, "--dry-run", "--json")
-    found = where_it_leads(alert, json.loads(done.stdout)) if done.returncode == 0 else Followed(NOWHERE, ())
-    said = f":\n{_indented(done.stdout + done.stderr)}" if found.mitigation == NOWHERE else ""
-    say(f"{alert}: its runbook leads to {found.mitigation}{said}")
-    return found
+    followed = where_it_leads(alert, json.loads(done.stdout)) if done.returncode == 0 else Followed(NOWHERE, ())
+    said = f":\n{_indented(done.stdout + done.stderr)}" if followed.mitigation == NOWHERE else ""
+    say(f"{alert}: its runbook leads to {followed.mitigation}{said}")
+    return followed
 
 
 def where_it_leads(alert: str, incident: Mapping[str, Any]) -> Followed:

@@ -1,4 +1,4 @@
-"""Samples into a running Prometheus, by its remote-write receiver: promtool takes ten times as long for blocks of them.
+"""Samples into a running Prometheus, by its remote-write receiver: promtool takes twice as long for blocks of them.
 
 The protocol is https://prometheus.io/docs/specs/prw/remote_write_spec/: a protobuf message in snappy's block format.
 Half a million samples a request are encoded as one array; a protobuf library would make an object of each.
