@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import pkgutil
 import re
 import subprocess
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from grafana_foundation_sdk import models
 
 from alerts import links
 from tests import npm
@@ -69,3 +71,10 @@ def test_the_types_are_those_of_the_grafana_that_runs_in_containers() -> None:
     package = json.loads((TYPES / "package.json").read_text(encoding="utf-8"))
     assert image
     assert package["devDependencies"]["@grafana/schema"] == image[1]
+
+
+def test_the_sdk_has_dashboards_in_the_classic_form_alone() -> None:
+    """docs/tried.md gives it as the reason why schema v2 is missing: with an SDK that has it, the reason is gone."""
+    assert "pinned Foundation SDK has no models" in (ROOT / "docs" / "tried.md").read_text(encoding="utf-8")
+    forms = {one.name for one in pkgutil.iter_modules(models.__path__) if re.fullmatch(r"dashboard(v\d\w*)?", one.name)}
+    assert forms == {"dashboard"}
