@@ -18,7 +18,10 @@ from stack.preview.pictures import PROGRAMS
 PACKAGES = ["chromium", "fonts-liberation"]
 """Without the fonts, texts are wider than on the machines of people."""
 
-expect.set_options(timeout=60_000)  # five seconds are Playwright's own, and short of what a busy machine takes
+PATIENCE_MS = 120_000
+"""How long a page may take to show something or to react, on a machine that is busy with other things."""
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 def program(home: Path) -> tuple[str, dict[str, str]]:
@@ -46,6 +49,7 @@ def page_without_errors() -> Iterator[Page]:
     """A page of a headless Chromium; an error of a script, or against the page's own policy, fails the test."""
     with pictures.browser(*program(HOME)) as browser:
         page = browser.new_page(viewport={"width": 1000, "height": 900})
+        page.set_default_timeout(PATIENCE_MS)
         wrong: list[str] = []
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda line: wrong.append(line.text) if "Content Security Policy" in line.text else None)
