@@ -263,7 +263,7 @@ class _Pager:
         return html.View(
             now=datetime.now(UTC),
             incidents=found,
-            impacts={whose: words.impact_lines(it) for whose, it in self._impacts_of(found).items()},
+            impacts={whose: words.who(it) for whose, it in self._impacts_of(found).items()},
             can_follow=self._impacts is not None,
             ended=sorted((alarm for alarm in alarms if alarm.ended_at), key=lambda alarm: alarm.ended_at, reverse=True),
             heartbeat=self._heartbeat,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -38,7 +38,7 @@ KEPT_ON_PAGE = 100
 class View:
     """What the page shows; ``ended`` has the latest first, ``heartbeat`` is None before the first one.
 
-    ``impacts`` are agent → lines that say whom it hits; ``can_follow`` says whether incidents have their own pages.
+    ``impacts`` are agent → a line that says whom it hits; ``can_follow`` says whether incidents have their own pages.
     Where the pager ``has_logins``, ``who`` is logged in (empty: nobody), and ``csrf`` proves that a form is theirs.
     """
 
@@ -47,7 +47,7 @@ class View:
     ended: list[Alarm]
     heartbeat: str | None
     can_silence: bool
-    impacts: Mapping[str, Sequence[str]]
+    impacts: Mapping[str, str]
     can_follow: bool
     has_logins: bool
     who: str
