@@ -52,7 +52,7 @@ class View:
 
     @property
     def state(self) -> str:
-        """running, failed, watching or mended; over or open where nobody had anything run."""
+        """running, failed, watching or mended; over or open where nobody ran anything."""
         if self.mending is None:
             return "over" if self.seen.firing is None else "open"
         if not self.mending.done_at:
@@ -66,11 +66,11 @@ class View:
         """The state in words that change with it alone: a screen reader says them."""
         who = self.mending.who if self.mending else ""
         return {
-            "open": "It fires. Nobody has had anything run here.",
-            "running": f"{who} has the commands run.",
-            "failed": f"What {who} had run did not work.",
-            "watching": f"{who} had the commands run. Watching until it is over.",
-            "mended": f"Mended: it no longer fires since {who} had the commands run.",
+            "open": "It fires. Nobody has run anything here yet.",
+            "running": f"{who} is running the commands.",
+            "failed": f"What {who} ran did not work.",
+            "watching": f"{who} ran the commands. Watching until it is over.",
+            "mended": f"Mended: {who} ran the commands, and it no longer fires.",
             "over": "It does not fire.",
         }[self.state]
 

@@ -119,8 +119,8 @@ def test_the_page_walks_runs_watches_and_hands_out_the_draft(
     page.goto(pager.url)
     expect(page.locator("article .impact")).to_contain_text("requests a minute fail")
     page.get_by_role("link", name="what to do").click()
-    expect(page.locator("#said")).to_have_text("It fires. Nobody has had anything run here.")
-    expect(page.locator(".what")).to_contain_text("AgentToolSuccessRateLow (critical) fires since")
+    expect(page.locator("#said")).to_have_text("It fires. Nobody has run anything here yet.")
+    expect(page.locator(".what")).to_contain_text("Critical since")
     expect(page.locator(".walk li").first).to_contain_text("Is it this tool only? fetch 1, search 0.75")
     expect(page.locator(".walk li").last).to_contain_text("SchemaMismatch: the API changed its answer. Mitigation 2.")
     expect(page.locator(".walk li").last).to_contain_text("because top error_type in (SchemaMismatch)")
@@ -136,7 +136,7 @@ def test_the_page_walks_runs_watches_and_hands_out_the_draft(
     assert page.url == pager.link("AgentToolSuccessRateLow", **TOOL), onward
     page.evaluate("window.stayed = true")
     page.get_by_role("button", name="Run it").click()
-    expect(page.locator("#said")).to_have_text("Kim had the commands run. Watching until it is over.", timeout=60_000)
+    expect(page.locator("#said")).to_have_text("Kim ran the commands. Watching until it is over.")
     page.evaluate("window.stayed = true")
     assert pager.disabled() == ("search",)
     done = [(one.by, one.what, one.why) for one in log.entries(pager.ledger, "support_bot")]
@@ -146,7 +146,7 @@ def test_the_page_walks_runs_watches_and_hands_out_the_draft(
     _look_at(page, "incident-watching")
 
     prometheus.end("AgentToolSuccessRateLow")
-    expect(page.locator("#said")).to_contain_text("Mended: it no longer fires", timeout=60_000)
+    expect(page.locator("#said")).to_contain_text("Mended: Kim ran the commands, and it no longer fires.")
     expect(page.locator(".done")).to_contain_text(re.compile(r"Mended after \d+ (s|min)"))
     assert page.evaluate("window.stayed")
     with page.expect_download() as download:
@@ -158,6 +158,29 @@ def test_the_page_walks_runs_watches_and_hands_out_the_draft(
     assert "mended after" in draft
     page.goto(pager.url)
     expect(page.locator("article")).to_contain_text("In the hands of Kim since")
+
+
+def test_a_phone_says_what_it_is_and_what_to_do_before_the_first_swipe(browser_page: BrowserPage, pager: Pager) -> None:
+    """How bad, since when, whom it hits, the branch of the runbook and its button stand above why it is this one."""
+    page = browser_page
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(pager.link("AgentLLMErrorsHigh", agent="support_bot", model="large"))
+    first_screen: dict[str, str | re.Pattern[str]] = {
+        "h1": "AgentLLMErrorsHigh",
+        ".what": re.compile(r"Critical since [\d-]+ [\d:]+ UTC \(.+\): agent support_bot, model large"),
+        ".who": "requests a minute fail (25%)",
+        ".branch": "the limit of the account was lowered, or others use it too. Mitigation 2.",
+        "code.line": "agentgauge --app support:app ops use-model CHEAPER_MODEL",
+        "#log-in, #run": re.compile("un it"),
+    }
+    for part, said in first_screen.items():
+        shown = page.locator(part).first
+        expect(shown).to_contain_text(said)
+        expect(shown).to_be_in_viewport(ratio=1)
+    walk = page.locator(".walk")
+    expect(walk).to_contain_text("Mitigation 2. because nothing above it fits")
+    expect(walk).not_to_contain_text("otherwise")
+    page.set_viewport_size({"width": 1000, "height": 900})
 
 
 def _look_at(page: BrowserPage, name: str) -> None:
@@ -251,7 +274,7 @@ def test_a_word_that_nobody_knows_has_a_field(pager: Pager) -> None:
     assert "say what CHEAPER_MODEL stands for" in run("").text
     assert "say what CHEAPER_MODEL stands for" in run("--default").text
     assert run("tiny; rm -rf /").ok
-    firing.wait_until(lambda: "had this run" in session.get(now, timeout=20).text)
+    firing.wait_until(lambda: "ran this:" in session.get(now, timeout=20).text)
     assert switches.in_force(pager.ledger, "support_bot").model == "tiny; rm -rf /"
 
 

@@ -31,10 +31,25 @@ def headline(alert: str, one: Firing | None, others: int, now: datetime) -> str:
     """What fires, on what, and since when."""
     if one is None:
         return f"{alert} does not fire"
+    return f"{alert} ({_severity(one)}) fires {_since(one, now)}: {_on(one, others)}"
+
+
+def under_its_name(one: Firing, others: int, now: datetime) -> str:
+    """The same for a page that has the alert's name above it: how bad, since when, and on what."""
+    return f"{_severity(one).capitalize()} {_since(one, now)}: {_on(one, others)}"
+
+
+def _severity(one: Firing) -> str:
+    return printable(one.labels.get("severity", "no severity"))
+
+
+def _since(one: Firing, now: datetime) -> str:
+    return f"since {one.since:%Y-%m-%d %H:%M} UTC ({age((now - one.since).total_seconds())})" if one.since else "now"
+
+
+def _on(one: Firing, others: int) -> str:
     on = ", ".join(f"{name} {printable(value)}" for name, value in sorted(one.labels.items()) if name != "severity")
-    since = f"since {one.since:%Y-%m-%d %H:%M} UTC ({age((now - one.since).total_seconds())})" if one.since else "now"
-    more = f"; and {others} more of it" if others else ""
-    return f"{alert} ({printable(one.labels.get('severity', 'no severity'))}) fires {since}: {on}{more}"
+    return on + (f"; and {others} more of it" if others else "")
 
 
 def impact_lines(it: Impact) -> tuple[str, ...]:
