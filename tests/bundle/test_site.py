@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from alerts import thresholds
 from alerts.rules import render
@@ -107,6 +107,14 @@ LOOKED_AT = (
 def test_everybody_can_use_the_site(browser: Browser, address: str, path: str) -> None:
     """axe finds nothing serious: colours stand out, links are seen, what can be clicked has a name."""
     axe.on_desk_and_phone(browser, f"{address}/{path}")
+
+
+def test_a_phone_shows_what_to_do_first_before_the_first_swipe(browser: Browser, address: str) -> None:
+    """Whole, with its query; the facts about the alert come after it."""
+    with browser.new_context(viewport={"width": 390, "height": 844}) as context:
+        page = context.new_page()
+        page.goto(f"{address}/AgentToolSuccessRateLow/")
+        expect(page.locator(".admonition", has_text="Do this first")).to_be_in_viewport(ratio=1)
 
 
 def test_without_javascript_a_page_says_whose_queries_it_shows(browser: Browser, address: str) -> None:

@@ -109,9 +109,9 @@ def test_every_alert_has_a_page_and_every_page_an_alert() -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_page_is_built_as_readers_expect(name: str) -> None:
-    """Title, one sentence, fact box, the one next step, then five sections in the same order everywhere."""
+    """Title, one sentence, the one next step, fact box, then five sections in the same order everywhere."""
     page = PAGES[name]
-    parts = [f"# {name}\n", "| | |\n|---|---|\n| **Fires when** |", '!!! tip "Do this first"', "## Meaning"]
+    parts = [f"# {name}\n", '!!! tip "Do this first"', "| | |\n|---|---|\n| **Fires when** |", "## Meaning"]
     places = [page.find(part) for part in parts]
     assert -1 not in places
     assert places == sorted(places)
