@@ -57,11 +57,20 @@ def measured(folder: Path, users: int, rounds: int = ROUNDS) -> dict[str, float]
             shown = gauge._user_gauges
             assert shown is not None
             chosen = [f"user-{number}" for number in range(0, users, users // IN_A_FLUSH)][:IN_A_FLUSH]
-            flushed = {(now.date(), user): Usage(1, 1, 0.1, now.timestamp(), now.timestamp()) for user in chosen}
+            flushes = iter([_flush(now + timedelta(seconds=number), chosen) for number in range(rounds)])
             shown.refresh()
-            works = (lambda: ledger.add_usage(AGENT, flushed), shown.refresh, shown._users.read, shown._read_weeks)
+            works = (
+                lambda: ledger.add_usage(AGENT, next(flushes)),
+                shown.refresh,
+                shown._users.read,
+                shown._read_weeks,
+            )
             turns = (rounds, rounds, rounds, 1)
             return {name: _milliseconds(work, n) for name, work, n in zip(WORKS, works, turns, strict=True)}
+
+
+def _flush(at: datetime, users: list[str]) -> dict[UserDay, Usage]:
+    return {(at.date(), user): Usage(1, 1, 0.1, at.timestamp(), at.timestamp()) for user in users}
 
 
 def _usage(now: datetime, users: int) -> Iterator[tuple[UserDay, Usage]]:

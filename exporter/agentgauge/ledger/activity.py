@@ -44,7 +44,7 @@ class Activity:
     @classmethod
     def read(cls, runs: str, last_failed_at: float | None) -> Self:
         """What a row of the ledger holds."""
-        return cls(tuple((began, ended) for began, ended in json.loads(runs)), last_failed_at)
+        return cls(tuple([(began, ended) for began, ended in json.loads(runs)]), last_failed_at)
 
     def written(self) -> str:
         """The runs for a row of the ledger."""
@@ -57,32 +57,32 @@ class Activity:
 
     def with_turns(self, first_at: float, last_at: float) -> Activity:
         """After these turns, too, which are at most a week apart."""
-        near: list[Run] = [(first_at, last_at)]
-        others: list[Run] = []
-        for run in self.runs:
-            is_near = run[0] - last_at <= WEEK_SECONDS and first_at - run[1] <= WEEK_SECONDS
-            (near if is_near else others).append(run)
-        merged = (min(began for began, _ in near), max(ended for _, ended in near))
-        runs = sorted([*others, merged])
+        first, last = first_at, last_at
+        runs: list[Run] = []
+        for began, ended in self.runs:
+            if began - last_at <= WEEK_SECONDS and first_at - ended <= WEEK_SECONDS:
+                first, last = min(first, began), max(last, ended)
+            else:
+                runs.append((began, ended))
+        runs.append((first, last))
+        runs.sort()
         oldest = runs[-1][1] - KEPT_SECONDS
-        return Activity(tuple(run for run in runs if run[1] >= oldest), self.last_failed_at)
+        return Activity(tuple([run for run in runs if run[1] >= oldest]), self.last_failed_at)
 
     def with_failure(self, at: float) -> Activity:
         """After a request that failed then, too."""
         return Activity(self.runs, at if self.last_failed_at is None else max(at, self.last_failed_at))
 
-    def counts(self) -> set[Count]:
+    def counts(self) -> list[Count]:
         """Where this user counts, once each."""
-        counts: set[Count] = set()
-        for began, ended in self.runs:
-            counts |= {("began", slot_of(began)), ("left", slot_of(ended))}
+        counts: list[Count] = [("began", slot_of(began)) for began, _ in self.runs]
+        counts += [("left", slot_of(ended)) for _, ended in self.runs[:-1]]
         last, failed = self.last_turn_at, self.last_failed_at
         if last is not None:
-            counts -= {("left", slot_of(last))}
-            counts.add(("turn", slot_of(last)))
+            counts.append(("turn", slot_of(last)))
         if failed is not None:
-            counts.add(("failed", slot_of(failed)))
+            counts.append(("failed", slot_of(failed)))
         seen = [at for at in (last, failed) if at is not None]
         if seen:
-            counts.add(("seen", slot_of(max(seen))))
+            counts.append(("seen", slot_of(max(seen))))
         return counts

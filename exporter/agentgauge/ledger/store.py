@@ -27,6 +27,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from agentgauge.ledger import decision_chain, user_counts, user_weeks
 from agentgauge.ledger.databases import Database, LedgerError, open_database, shown
+from agentgauge.ledger.many_rows import write_rows
 from agentgauge.ledger.schema import (
     ACTIONS,
     BUDGET_ACCOUNTS,
@@ -187,7 +188,7 @@ class Ledger:
                 use.setdefault(user_id, []).append(user_counts.day_of_use(day.isoformat(), one.turns, *moments))
         if rows:
             with self.writing() as connection:
-                connection.execute(_adding_up(self.upserting), rows)
+                write_rows(connection, _adding_up(self.upserting), rows)
                 user_counts.note(connection, self.upserting, agent, self.now(), use)
 
     def add_feedback(

@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, Table, and_, bindparam, delete, func, or_, select
 
 from agentgauge.ledger.activity import Activity, Count, Kind, slot_of
+from agentgauge.ledger.many_rows import write_rows
 from agentgauge.ledger.schema import USAGE, USER_COUNTS, USERS
 
 NOON = time(12)
@@ -59,20 +60,23 @@ def day_of_use(day: str, turns: int, first: float | None, last: float | None, fa
     """Of a row of usage; turns of which nobody noted the time, as older versions did not, count for noon."""
     if not turns:
         return DayOfUse(last_failed_at=failed)
-    noon = datetime.combine(date.fromisoformat(day), NOON, UTC).timestamp()
-    return DayOfUse(noon if first is None else first, noon if last is None else last, failed)
+    if first is None or last is None:
+        noon = datetime.combine(date.fromisoformat(day), NOON, UTC).timestamp()
+        first, last = noon if first is None else first, noon if last is None else last
+    return DayOfUse(first, last, failed)
 
 
 def note(
     connection: Connection, insert: Insert, agent: str, now: datetime, use: Mapping[str, Iterable[DayOfUse]]
 ) -> None:
     """Count what users did, by user id; in the transaction that writes their usage, and after it."""
-    moved: Counter[Count] = Counter()
+    came: list[Count] = []
+    went: list[Count] = []
     users = iter(sorted(use))  # every replica locks rows in the same order, so none waits for another in a circle
     while some := list(islice(users, AT_ONCE)):
         if connection.dialect.name == "postgresql":  # where a row that is not there cannot be locked
             nobody = [{"agent": agent, "user_id": user, "runs": "[]"} for user in some]
-            connection.execute(_making(insert), nobody)
+            write_rows(connection, _making(insert), nobody)
         known = _known(connection, agent, some)
         changed = {}
         for user in some:
@@ -80,9 +84,11 @@ def note(
             after = _after(before, use[user])
             if after != before:
                 changed[user] = after
-                moved.update(after.counts() - before.counts())
-                moved.subtract(before.counts() - after.counts())
+                came += after.counts()
+                went += before.counts()
         _write(connection, insert, agent, changed)
+    moved = Counter(came)
+    moved.subtract(Counter(went))
     oldest = slot_of((now - COUNTED).timestamp())
     _move(connection, insert, agent, {at: users for at, users in moved.items() if users and at[1] >= oldest})
 
@@ -179,7 +185,7 @@ _KNOWN = (
 def _known(connection: Connection, agent: str, users: list[str]) -> dict[str, Activity]:
     """The users' activity so far, locked until the transaction ends."""
     rows = connection.execute(_KNOWN, {"agent": agent, "users": users})
-    return {row.user_id: Activity.read(row.runs, row.last_failed_at) for row in rows}
+    return {user: Activity.read(runs, last_failed_at) for user, runs, last_failed_at in rows}
 
 
 def _write(connection: Connection, insert: Insert, agent: str, changed: Mapping[str, Activity]) -> None:
@@ -194,7 +200,7 @@ def _write(connection: Connection, insert: Insert, agent: str, changed: Mapping[
         for user, activity in changed.items()
     ]
     if rows:
-        connection.execute(_writing(insert), rows)
+        write_rows(connection, _writing(insert), rows)
 
 
 def _move(connection: Connection, insert: Insert, agent: str, moved: Mapping[Count, int]) -> None:
@@ -202,7 +208,7 @@ def _move(connection: Connection, insert: Insert, agent: str, moved: Mapping[Cou
         {"agent": agent, "kind": kind, "slot": slot, "users": users} for (kind, slot), users in sorted(moved.items())
     ]
     if rows:
-        connection.execute(_adding(insert), rows)
+        write_rows(connection, _adding(insert), rows)
 
 
 # Statements are made once: making one takes longer than to carry it out.
