@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from agentgauge import AgentApp, AgentGauge, metrics
 from agentgauge.autonomy.policy import default_policy, load, policy_source
 from agentgauge.files.yaml_file import YamlFileError
 from tests.exporter.autonomy.policies import TEXT, TOOLS, policy, written
@@ -172,6 +175,33 @@ def test_a_running_agent_sees_a_new_version_and_keeps_the_last_good_one(
     written(tmp_path)
     assert current().stage == "approval_required"
     assert usable == [True, True, False, False, False, True]
+
+
+def test_the_log_and_the_metrics_say_that_the_policy_file_cannot_be_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """From the start at 0, once for each bad version; a process that would start on one says where it is wrong."""
+    path = written(tmp_path)
+    app = AgentApp("a", ledger=f"sqlite:///{tmp_path / 'ledger.sqlite'}", tools=TOOLS, policy=path)
+    registry = CollectorRegistry()
+
+    def shown() -> dict[str, float]:
+        (metric,) = [metric for metric in registry.collect() if metric.name == str(metrics.CONFIG_ERRORS)]
+        return {sample.labels["file"]: sample.value for sample in metric.samples}
+
+    with closing(AgentGauge("a", registry=registry, ledger=app.ledger)) as gauge:
+        current = app.policy_source(gauge)
+        assert shown() == {"policy.yml": 0}
+        written(tmp_path, TEXT.replace("stage: approval_required", "stage: whatever"))
+        assert (current().stage, current().stage) == ("approval_required", "approval_required")
+        assert shown() == {"policy.yml": 1}
+        (said,) = [record.getMessage() for record in caplog.records if str(path) in record.getMessage()]
+        assert "its last good version stays in force: policy.yml:4: stage:" in said
+        with pytest.raises(YamlFileError, match=r"policy\.yml:4: stage:"):
+            app.policy_source(gauge)
+        written(tmp_path)
+        assert current().stage == "approval_required"
+        assert shown() == {"policy.yml": 0}
 
 
 def test_an_agent_does_not_start_on_a_broken_policy(tmp_path: Path) -> None:
