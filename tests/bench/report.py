@@ -7,6 +7,7 @@ import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from agentgauge.ledger.user_weeks import USERS_IN_A_PART
 from tests.bench import llm_calls, memory, scraping, starting, tool_calls
 from tests.bench import tool_cases as cases
 from tests.bench.peers import measure
@@ -159,7 +160,9 @@ def memory_held(held: Sequence[memory.Held]) -> str:
     after = "; ".join(f"after {one.tool_calls:,} tool calls {one.objects:,} objects, {one.mib:.0f} MiB" for one in held)
     return (
         f"An agent with a ledger, {memory.CALLS_OF_A_SESSION} tool calls and one LLM call in each session, and in "
-        f"each a user, a tool, an error and a model that were never there before: {after}."
+        f"each a user, a tool, an error and a model that were never there before: {after}. Statements that read the "
+        f"figures of whole weeks come between, in parts of {USERS_IN_A_PART:,} users: the second part and the third "
+        "bring some of their own, further ones none."
     )
 
 

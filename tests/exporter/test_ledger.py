@@ -177,6 +177,26 @@ def test_weeks_of_use_are_read_in_parts_of_the_users(
     assert ledger.user_days("a") == {"last_7d": 10, "previous_7d": 0}
 
 
+def test_statements_for_the_weeks_are_remembered_for_three_parts_and_no_further_ones(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first part, the last and one between: memory grows as the second and the third come, and then never."""
+    monkeypatch.setattr(user_weeks, "USERS_IN_A_PART", 2)
+    remembered = []
+    with closing(Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}", now=clock)) as ledger:
+        database = ledger._database
+        assert isinstance(database, databases.SqliteFile)
+        for number in range(16):
+            use(ledger, f"rep-{number:02}", 1)
+            ledger.cohorts("a")
+            ledger.user_days("a")
+            cache = database._engine._compiled_cache
+            assert cache is not None
+            remembered.append(len(cache))
+    assert remembered[0] < remembered[2] < remembered[4]
+    assert set(remembered[4:]) == {remembered[4]}
+
+
 def test_agents_do_not_see_each_others_users(ledger: Ledger) -> None:
     """One database may hold many agents."""
     use(ledger, "rep-1", 0, agent="b")
