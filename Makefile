@@ -69,7 +69,7 @@ test-fuzz: .venv/ready ## anything at all handed to the library, with faults ben
 	@EXAMPLES=$(EXAMPLES) SECONDS=$(SECONDS) SEED=$(SEED) $(PYTHON_ENV) -m tests.exporter.fuzz
 
 test-fuzz-files: .venv/ready ## every file that the project reads, with anything in it: one error that says where (EXAMPLES=100; many minutes)
-	EXAMPLES=$(or $(EXAMPLES),20000) $(PYTHON_ENV) -m pytest -q -n 3 --dist worksteal tests/exporter/files/test_fuzz_files.py
+	EXAMPLES=$(or $(EXAMPLES),20000) $(PYTHON_ENV) -m pytest -q -n 3 --dist worksteal --timeout 0 tests/exporter/files/test_fuzz_files.py
 
 test-engines: .venv/ready ## every scenario on Prometheus 2 and 3 and on VictoriaMetrics: they must agree (ALERTS="AgentCostSpike …", SAMPLE=12 START=1)
 	@$(PYTHON_ENV) -m tests.alerts.engines --sample $(SAMPLE) --start $(START) $(ALERTS)
