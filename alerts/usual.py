@@ -1,9 +1,10 @@
 """Is the spend what it usually is? Compared with the same hours of past weeks, in plain PromQL.
 
 All figures are USD an hour. What is usual at this hour is the median of the same hour in up to four past weeks, each
-with an hour's play, since clocks are put forward and back. While there are less than three such weeks, it is the
-dearest hour of the days before. It is never less than the mean hour of the last two weeks: a session in a quiet night
-is not a spike. The last day is not part of either: it would hide what has just begun.
+with an hour's play, since clocks are put forward and back. A day of holidays is no measure of the others: it is one on
+which far fewer sessions were opened than on the busiest of them. While there are less than three such weeks, it is the
+dearest hour of the four weeks before. It is never less than the mean hour of the last two weeks: a session in a quiet
+night is not a spike. The last day is not part of either: it would hide what has just begun.
 
 Money comes in lumps, one a session. The sum over ``T`` hours of sessions that cost ``c`` on average scatters around
 ``usual·T`` with a variance of ``scatter·c·usual·T``; a spike has to be ``z`` standard deviations above what is allowed.
@@ -13,6 +14,7 @@ An agent without sessions is judged without that.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import indent
 
 from alerts.counting import while_scraped
 from alerts.model import Record
@@ -21,12 +23,35 @@ WEEKS = 4
 WEEKS_ENOUGH = 3
 DAYS_OF_HISTORY = 3
 """Less than three whole days say nothing about what is usual."""
+TIMES_AS_BUSY = 4
+"""A day with so many times fewer sessions than the busiest of those that are compared was a holiday."""
 
 IN_WORDS = (
-    f"the median of the same hour in the {WEEKS} weeks before, give or take an hour; while there are less than "
-    f"{WEEKS_ENOUGH} weeks, the dearest hour of the days before (at least {DAYS_OF_HISTORY} days); never less than the "
-    "mean hour of the last two weeks"
+    f"the median of the same hour in the {WEEKS} weeks before, give or take an hour, without holidays (days with less "
+    f"than 1/{TIMES_AS_BUSY} of the sessions of the busiest); while there are less than {WEEKS_ENOUGH} such weeks, the "
+    f"dearest hour of the {WEEKS} weeks before (at least {DAYS_OF_HISTORY} days); never less than the mean hour of the "
+    "last two weeks"
 )
+
+_SESSIONS = "agent:agent_sessions_opened:increase1h"
+_SESSIONS_OF_THE_DAY = "agent:agent_sessions_opened:in_past_weeks"
+"""How busy the day around the same time was, in each of the past weeks."""
+
+
+def of_each_week(query: str, hours_later: int) -> str:
+    """A query with ``<offset>``, for the same time in each of the past weeks or so many hours later, by ``week``."""
+    return "\nor\n".join(
+        f"label_replace({query.replace('<offset>', f'{week * 7 * 24 - hours_later}h')}, "
+        f'"week", "{week}", "agent", ".+")'
+        for week in range(1, WEEKS + 1)
+    )
+
+
+BUSY_DAYS = (
+    Record(_SESSIONS, "sum by (agent) (increase(<sessions_opened>[1h]))", "cost"),
+    Record(_SESSIONS_OF_THE_DAY, of_each_week(f"avg_over_time({_SESSIONS}[1d:1h] offset <offset>)", 12), "cost"),
+)
+"""How busy the days were that the spend is compared with."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +78,7 @@ class Spend:
 
     @property
     def dearest_hour(self) -> str:
-        """The record of the dearest hour of the two weeks before the last day."""
+        """The record of the dearest hour of the four weeks before the last day."""
         return f"{self.record}:dearest_hour"
 
     def now(self, look: str) -> str:
@@ -69,7 +94,7 @@ class Spend:
         return (
             Record(self.of_an_hour, self.spent.replace("<window>", "1h"), area),
             Record(self.mean_hour, f"avg_over_time({self.of_an_hour}[2w:3h] offset 1d)", area),
-            Record(self.dearest_hour, f"max_over_time({self.of_an_hour}[2w:1h] offset 1d)", area),
+            Record(self.dearest_hour, f"max_over_time({self.of_an_hour}[{WEEKS}w:1h] offset 1d)", area),
             Record(
                 self.now("fast"), f"{self.spent.replace('<window>', '<fast.window>')} / <fast.hours>", area, self.alert
             ),
@@ -81,13 +106,19 @@ class Spend:
     def _usual(self, look: str, spend: str, area: str) -> tuple[Record, ...]:
         # The maximum is of one value each; it takes off the names, so that both halves are one series over time.
         weeks, expected = f"{self.record}_in_past_weeks:{look}", f"{self.record}_expected:{look}"
-        same_hours = "\nor\n".join(
-            f"label_replace(max_over_time({spend}[2h:30m] offset {week * 7 * 24 - 1}h), "
-            f'"week", "{week}", "agent", ".+")'
-            for week in range(1, WEEKS + 1)
-        )
+        same_hours = of_each_week(f"max_over_time({spend}[2h:30m] offset <offset>)", 1)
         return (
-            Record(weeks, same_hours, area),
+            Record(
+                weeks,
+                f"""
+(
+{indent(same_hours, "  ")}
+)
+unless on (agent, week)
+{TIMES_AS_BUSY} * {_SESSIONS_OF_THE_DAY} < on (agent) group_left () max by (agent) ({_SESSIONS_OF_THE_DAY})
+""",
+                area,
+            ),
             Record(
                 expected,
                 f"""

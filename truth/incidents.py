@@ -137,6 +137,27 @@ def after_a_holiday(at_second: Reals) -> Reals:
     return office(at_second) * np.where((at_second >= 2 * WEEK) & (at_second < 3 * WEEK), 0.02, 1.0)
 
 
+def after_two_weeks_of_holidays(at_second: Reals) -> Reals:
+    """Office hours, and two weeks with hardly anybody before the last Monday."""
+    return office(at_second) * np.where((at_second >= WEEK) & (at_second < 3 * WEEK), 0.02, 1.0)
+
+
+def a_holiday(at_second: Reals) -> Reals:
+    """Office hours, and a holiday on the last Monday."""
+    return office(at_second) * np.where((at_second >= 3 * WEEK) & (at_second < 3 * WEEK + DAY), 0.02, 1.0)
+
+
+def a_nightly_batch(at_second: Reals) -> Reals:
+    """Office hours, and every night at three a batch of twenty times the traffic for ten minutes."""
+    second = at_second % DAY
+    return office(at_second) + np.where((second >= 3 * HOUR) & (second < 3 * HOUR + 600), 20.0, 0.0)
+
+
+def clocks_forward(at_second: Reals) -> Reals:
+    """Office hours by a clock that was put forward by one hour before the last Monday."""
+    return np.where(at_second < 3 * WEEK, office(at_second), office(at_second + HOUR))
+
+
 def clocks_back(at_second: Reals) -> Reals:
     """Office hours by a clock that was put back by one hour before the last Monday."""
     return np.where(at_second < 3 * WEEK, office(at_second), office(np.maximum(at_second - HOUR, 0)))
@@ -195,6 +216,14 @@ SILENT = (
              always={"busy": Growing(1, 1.1, WEEK)}),
     Incident("midnight in UTC: what counts by the day starts over", kind="silent", minutes=179, span=OVER_MIDNIGHT,
              always={"user_cost": 4.5}, during={"user_cost": Growing(0, added=1e-4)}),
+    Incident("a Monday after two weeks of holidays", kind="silent", span=WEEKS, routine=after_two_weeks_of_holidays,
+             draws=(0, 1), volumes=(0.1, 1, 10)),
+    Incident("a Monday that is a holiday", kind="silent", span=WEEKS, routine=a_holiday, draws=(0, 1),
+             volumes=(0.1, 1, 10)),
+    Incident("a batch every night", kind="silent", span=WEEKS, routine=a_nightly_batch, draws=(0, 1),
+             volumes=(0.1, 1, 10)),
+    Incident("clocks put forward by an hour", kind="silent", span=WEEKS, routine=clocks_forward, draws=(0, 1),
+             volumes=(1, 10)),
     Incident("clocks put back by an hour", kind="silent", span=WEEKS, routine=clocks_back, draws=(0, 1), volumes=(1,)),
 )  # fmt: skip  # a row a history
 

@@ -110,6 +110,7 @@ avg_over_time({SESSION_COST.part_in("slow")}[2w:3h] offset 1d)
 """,
         area="cost",
     ),
+    *usual.BUSY_DAYS,
     *SPEND.records("cost"),
     *TOOL_SPEND.records("cost"),
     # Ten minutes hold two samples or more of whatever is scraped every five minutes or more often.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from textwrap import indent
+
 from alerts import links
 from alerts.model import Alert, Record
+from alerts.usual import of_each_week
 
 SETTLED_SECONDS = 540
 """A process that has lived so long, nine minutes, was not started by a crash loop: the alert ends."""
@@ -12,28 +15,20 @@ LATELY = "agent:agent_sessions_opened:lately"
 USUAL = "agent:agent_sessions_opened:usual"
 USUAL_AHEAD = "agent:agent_sessions_opened:usual_ahead"
 
-WEEKS = 4
-HOURS_A_WEEK = 168
-
 
 def _usual(mean_over: str, hours_ahead: int) -> str:
     """What is usual at this time, or so many hours later: the median of past weeks; before there are any, yesterday.
 
     A week that was a holiday is not what the others are measured by.
     """
-    weeks = [
-        f'label_replace(avg_over_time({LATELY}[{mean_over}] offset {hours}h), "week", "{week}", "", "")'
-        for week in range(1, WEEKS + 1)
-        for hours in [week * HOURS_A_WEEK - hours_ahead]
-    ]
-    listed = "\n  or\n  ".join(weeks)
+    lately = f"avg_over_time({LATELY}[{mean_over}] offset <offset>)"
     return f"""
 quantile by (agent) (
   0.5,
-  {listed}
+{indent(of_each_week(lately, hours_ahead), "  ")}
 )
 or
-avg_over_time({LATELY}[{mean_over}] offset {24 - hours_ahead}h)
+{lately.replace("<offset>", f"{24 - hours_ahead}h")}
 """
 
 
