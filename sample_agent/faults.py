@@ -24,7 +24,7 @@ RUINOUS_USD = 6.0
 BLOATED_CHARACTERS = 760_000
 """What a tool adds to its answer; about four characters are a token."""
 
-Behaviour = Literal["looping", "declining", "choosy", "dithering", "hallucinating"]
+Behaviour = Literal["looping", "declining", "choosy", "hallucinating"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,6 @@ FAULTS: dict[str, FaultKind] = {
     "looping": FaultKind("The model keeps calling tools and never answers.", "model"),
     "declining": FaultKind('The model answers "I can\'t help with that" to every request.', "model"),
     "choosy": FaultKind('The model answers "I can\'t help with that" to every fifth request.', "model"),
-    "dithering": FaultKind("The model looks things up one by one, eleven times, before its first answer.", "model"),
     "hallucinating": FaultKind("The model calls a tool that does not exist before it answers.", "model"),
     "slow-model": FaultKind(f"Each model answer takes {SLOW_MODEL_SECONDS:g} s.", "model"),
     "overloaded": FaultKind("The model provider answers 529 or breaks off its streams.", "model"),

@@ -113,8 +113,6 @@ RUINOUS = DEAR | {"AgentTaskCompletionLow", "AgentSessionCostHigh"}
 """Budgets end conversations that cost so much: requests fail, and the closed ones are dear on average for a while."""
 HALF_FAIL = frozenset({"AgentToolSuccessRateLow"})
 """A new error that half of the calls meet is a low success rate, too, once that has lasted."""
-SLOWER = frozenset({"AgentLatencySpike"})
-"""More turns of the model take longer, and it is not known which of the two a user minds."""
 DEARER = frozenset({"AgentCostSpike"})
 """Without its cache an agent spends several times the usual, which is critical, and a lost cache alone is not."""
 UNABLE_TO_ASK = frozenset({"AgentTaskCompletionLow"})
@@ -139,7 +137,6 @@ SCENES: tuple[Scene, ...] = (
             _row("AgentFallbackRateHigh", "choosy"),
             _row("AgentApprovalRateLow", "picky-reviewers"),
             _row("AgentSessionsAbandoned", "impatient-reps"),
-            _row("AgentTurnsIncreasing", "dithering", also=SLOWER),
             Drill("AgentUnpricedModel", "ops use-model, one without a price", causes.unpriced_model),
             _row("AgentInputTokensHigh", "bloated-tool", also=DEAR | OVER_LIMIT),
         )
@@ -211,6 +208,7 @@ SCENES: tuple[Scene, ...] = (
     _past("AgentPromptCacheRegression", "cache-lost", also=DEARER),
     _past("AgentCostSpike", "cost-spike"),
     _past("AgentToolSpendAnomaly", "tool-prices"),
+    _past("AgentTurnsIncreasing", "more-turns"),
     _past("AgentActiveUsersDeclining", "adoption-declines"),
     _past("AgentRetentionLow", "retention-low"),
     _past("AgentNegativeFeedbackHigh", "thumbs-down"),

@@ -25,7 +25,6 @@ SMALL_MODELS = "claude-haiku"
 TRIES = 2
 LOOK_UPS = ("search_crm_contacts", "get_deal_history")
 LOOPING_TOOLS = ("search_emails", "get_deal_history", "search_crm_contacts")
-DITHERING_STEPS = 11
 NO_TOOL = "query_data_warehouse"
 OTHER_DIGITS = str.maketrans("0123456789", "5678901234")
 LOOPING_SUFFIXES = ("", " Inc", " Group", " Corporation", " Holding", " Ltd", " Europe", " International")
@@ -64,7 +63,7 @@ def reply(request: Request, behaviour: Behaviour | None = None) -> PlannedReply:
         return _fit(PlannedReply(answers.WHATEVER), request)
     if behaviour == "declining":
         return _fit(PlannedReply(answers.DECLINED), request)
-    if _keeps_looking(behaviour, conversation) and offered.intersection(LOOPING_TOOLS):
+    if behaviour == "looping" and offered.intersection(LOOPING_TOOLS):
         planned = _loop(wish, conversation, offered)
     elif behaviour == "hallucinating" and offered and not any(step.name == NO_TOOL for step in conversation.new_steps):
         planned = _call([ToolUse(NO_TOOL, {"query": conversation.question[:80]})])
@@ -260,14 +259,6 @@ def _was_refused(step: ToolStep) -> bool:
     """Say whether a person or a policy stopped the call, so that trying again would be wrong."""
     signs = r"reject|denied|not approved|not allowed|expired|only (?:suggest|watch)"
     return step.is_error and re.search(signs, step.text, re.I) is not None
-
-
-def _keeps_looking(behaviour: Behaviour | None, conversation: Conversation) -> bool:
-    """Say whether the model puts off its answer: for ever, or for a while."""
-    # Only at the first request: a conversation of several would become a loop.
-    first_request = conversation.new_steps == conversation.steps
-    dithers = behaviour == "dithering" and first_request and len(conversation.steps) < DITHERING_STEPS
-    return behaviour == "looping" or dithers
 
 
 def _loop(wish: Wish, conversation: Conversation, offered: set[str]) -> PlannedReply:

@@ -115,7 +115,6 @@ def test_a_flaky_tool_fails_about_one_call_in_five(tmp_path: Path) -> None:
         ("cold-cache", ModelFault(cold_cache=True)),
         ("usage-lost", ModelFault(usage_lost=True)),
         ("choosy", ModelFault(behaviour="choosy")),
-        ("dithering", ModelFault(behaviour="dithering")),
         ("hallucinating", ModelFault(behaviour="hallucinating")),
     ],
 )

@@ -317,15 +317,6 @@ def test_a_looping_model_never_comes_to_an_answer(chat: Chat) -> None:
     assert len(asked) == 20
 
 
-async def test_a_dithering_model_looks_up_eleven_times_before_its_first_answer(chat: Chat) -> None:
-    """Too many turns, yet not a loop: a conversation stays within fifteen tool calls."""
-    chat.behaviour = "dithering"
-    assert "Globex" in await chat.say("Tell me about the Globex account")
-    assert [len(batch) for batch in chat.batches] == [1] * 11
-    await chat.say("Tell me about the Initech account")
-    assert len(chat.batches) == 1
-
-
 async def test_a_hallucinating_model_calls_a_tool_that_does_not_exist_and_then_answers(chat: Chat) -> None:
     """Once a request; told that there is no such tool, it takes those that there are."""
     chat.behaviour = "hallucinating"
