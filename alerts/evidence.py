@@ -126,13 +126,12 @@ def share_above(
     agent on ``<window>`` and the ``<part>`` in it, under which something with a page explains what is bad there.
     """
     share = judged.share_in
-    of_roots = f'ALERTS{{alertname=~"{"|".join(roots)}"'
 
-    def unexplained(look: str, by_root: str) -> str:
-        known = [by_root] if roots else []
-        for condition in explained_by:
-            known.append(condition.replace("<window>", f"<{look}.window>").replace("<part>", judged.part_in(look)))
-        return "\n".join(f"unless on (agent) {condition}" for condition in known)
+    def explained(look: str) -> str:
+        return "".join(
+            _unless(condition.replace("<window>", f"<{look}.window>").replace("<part>", judged.part_in(look)))
+            for condition in explained_by
+        )
 
     return _judgement(
         judged,
@@ -141,13 +140,13 @@ def share_above(
       > {promised} * {judged.whole_in(look)}
         + <{look}.z> * sqrt({promised} * {rest} * {judged.whole_in(look)})
     and {(judged.whole_in if of_all else judged.part_in)(look)} >= <evidence>
-{indent(unexplained(look, f'max_over_time({of_roots}, alertstate="firing"}}[<{look}.window>])'), "    ")}
+{indent(_unless(_fired_within(roots, look)) + explained(look), "    ")}
 """.rstrip(),
         still=f"""
   and {judged.part_in(LATELY)} >= {AT_LEAST_LATELY}
   and {share(LATELY)} > {promised}
   and {share(LATELY)} > {share("slow")} / 2
-{indent(unexplained(LATELY, f"{of_roots}}}"), "  ")}
+{indent(_unless(_in_force(roots)) + explained(LATELY), "  ")}
 """.rstrip(),
         above=f"{share('slow')} > {promised}",
         mended=f"""
@@ -157,34 +156,49 @@ def share_above(
     )
 
 
-def mean_above(judged: Judged, promised: str) -> str:
-    """True while the mean is above ``promised``, beyond what chance explains.
+def _unless(condition: str) -> str:
+    return f"unless on (agent) {condition}\n" if condition else ""
+
+
+def _in_force(roots: tuple[str, ...]) -> str:
+    """Alerts of these names that are pending or firing."""
+    return f'ALERTS{{alertname=~"{"|".join(roots)}"}}' if roots else ""
+
+
+def _fired_within(roots: tuple[str, ...], look: str) -> str:
+    """Alerts of these names that fired in the window of the look."""
+    names = "|".join(roots)
+    return f'max_over_time(ALERTS{{alertname=~"{names}", alertstate="firing"}}[<{look}.window>])' if roots else ""
+
+
+def mean_above(judged: Judged, promised: str, roots: tuple[str, ...] = ()) -> str:
+    """True while the mean is above ``promised``, beyond what chance explains, and ``roots`` do not, as in a share.
 
     The standard error is bounded by how much single values may scatter: ``<scatter>``.
     """
-    return _mean(judged, promised, ">", "+", "<=")
+    return _mean(judged, promised, ">", "+", "<=", roots)
 
 
 def mean_below(judged: Judged, promised: str) -> str:
     """As ``mean_above``, the other way round."""
-    return _mean(judged, promised, "<", "-", ">=")
+    return _mean(judged, promised, "<", "-", ">=", ())
 
 
-def _mean(judged: Judged, promised: str, worse: str, plus: str, better: str) -> str:
+def _mean(judged: Judged, promised: str, worse: str, plus: str, better: str, roots: tuple[str, ...]) -> str:
     mean = judged.share_in
     return _judgement(
         judged,
-        surprised=lambda look: (
-            f"""
+        surprised=lambda look: f"""
     {judged.part_in(look)}
       {worse} {promised} * {judged.whole_in(look)}
         {plus} <{look}.z> * <scatter> * sqrt({judged.whole_in(look)})
     and {judged.whole_in(look)} >= <evidence>
-"""
-        ),
+{indent(_unless(_fired_within(roots, look)), "    ")}
+""".rstrip(),
         still=f"""
   and {mean(LATELY)} {worse} {promised}
-""",
+{indent(_unless(_in_force(roots)), "  ")}
+""".rstrip(),
         above=f"{mean('slow')} {worse} {promised}",
         mended=f"""
   unless {mean(LATELY)} {better} {promised}

@@ -175,7 +175,7 @@ and on (agent) ALERTS{{alertname="AgentSpendOverBudget", alertstate="firing"}}
         area="cost",
         summary="Conversations cost too much.",
         fires_when="mean cost of closed sessions > <threshold>",
-        expr=mean_above(SESSION_COST, "<threshold>"),
+        expr=mean_above(SESSION_COST, "<threshold>", roots=("AgentInputTokensHigh",)),
         description=(
             '{{ $labels.agent }}: a session of the last <slow.window> cost ${{ $value | printf "%.2f" }} on '
             "average; above <threshold> is too much."
