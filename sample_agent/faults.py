@@ -50,7 +50,7 @@ FAULTS: dict[str, FaultKind] = {
     "ruinous-tool": FaultKind(
         f"The API behind a tool charges ${RUINOUS_USD:g} more for each call.", "tools", "get_deal_history"
     ),
-    "bloated-tool": FaultKind("A tool adds some 190 000 tokens to its answers.", "tools", "get_deal_history"),
+    "bloated-tool": FaultKind("A tool adds some 190 000 tokens to its answers.", "tools", "search_crm_contacts"),
     "looping": FaultKind("The model keeps calling tools and never answers.", "model"),
     "declining": FaultKind('The model answers "I can\'t help with that" to every request.', "model"),
     "choosy": FaultKind('The model answers "I can\'t help with that" to every fifth request.', "model"),

@@ -279,9 +279,9 @@ async def test_stale_data_is_a_year_old_in_every_date(sales_crm: Crm, faults: Fa
 async def test_a_bloated_tool_answers_the_same_and_far_more(sales_crm: Crm, faults: FaultFile, tmp_path: Path) -> None:
     """Some 190 000 tokens of it."""
     asked = {"accounts": ["Globex"]}
-    plain = await run_tool("get_deal_history", asked, sales_crm, faults)
+    plain = await run_tool("search_crm_contacts", asked, sales_crm, faults)
     inject(tmp_path, Fault("bloated-tool"))
-    bloated = await run_tool("get_deal_history", asked, sales_crm, faults)
+    bloated = await run_tool("search_crm_contacts", asked, sales_crm, faults)
     assert bloated["accounts"] == plain["accounts"]
     assert len(bloated["trail"]) == 760_000
 
