@@ -178,7 +178,7 @@ def _rows(rows: Sequence[tuple[str, str]], results: dict[str, DrillResult]) -> I
         cells = (
             _to_page(one),
             _mended(one),
-            one.how or ("not followed yet" if one.by_hand else "–"),
+            one.how or "–",
             _resolved(one),
             others,
             passed,

@@ -60,6 +60,13 @@ def test_more_than_half_of_the_drills_are_mended_by_their_runbook() -> None:
     assert all(one.by_hand for one in drills if one.cause is causes.nothing), "what is past cannot be mended"
 
 
+def test_every_alert_was_drilled_and_its_runbook_followed() -> None:
+    """What is in the docs: each row passed, and shows the branch that its runbook led to."""
+    kept = drill_results.load()
+    assert sorted(kept) == sorted(alert.name for alert in ALERTS)
+    assert [one.alert for one in kept.values() if not (one.passed and one.mitigation)] == []
+
+
 def test_the_table_has_a_row_for_each_drill() -> None:
     """What went wrong is there as well as what went right."""
     assert drill_results.table([FINE, replace(FINE, seconds_to_page=None)]).row_count == 2
