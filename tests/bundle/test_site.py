@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from alerts import thresholds
+from alerts.catalog import ALERTS
 from alerts.rules import render
 from bundle.pages import AGENT_MARK, COMMAND_MARK
 from bundle.site import build_site
@@ -95,12 +96,8 @@ def test_an_agent_that_the_pages_do_not_know_is_not_taken_from_the_address(page:
     assert "another agent, which these pages do not know" in page.locator(".which-agent").inner_text()
 
 
-LOOKED_AT = (
-    "",
-    "AgentLatencySpike/?agent=billing_bot",
-    "AgentLLMErrorsHigh/",
-)
-"""Pages of which none is made of just what another is."""
+LOOKED_AT = ("", "404.html", "AgentLatencySpike/?agent=billing_bot", *(f"{alert.name}/" for alert in ALERTS))
+"""Every page of the site, and one as an alert of the other agent links to it."""
 
 
 @pytest.mark.parametrize("path", LOOKED_AT)
