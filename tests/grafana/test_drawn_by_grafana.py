@@ -127,7 +127,7 @@ def _draw(page: Page, answers: dict[str, Any], uid: str, theme: str = "light") -
     page.set_viewport_size({"width": pictures.WIDTH, "height": page.evaluate("document.body.scrollHeight")})
     page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
     SAVED.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SAVED / f"grafana-{uid.removeprefix('agentgauge-')}-{theme}.png")
+    page.locator("#host").screenshot(path=SAVED / f"grafana-{uid.removeprefix('agentgauge-')}-{theme}.png")
     assert wrong == []
     return fields
 
