@@ -1,10 +1,10 @@
 """Is the spend what it usually is? Compared with the same hours of past weeks, in plain PromQL.
 
 All figures are USD an hour. What is usual at this hour is the median of the same hour in up to four past weeks, each
-with an hour's play, since clocks are put forward and back. A day of holidays is no measure of the others: it is one on
-which far fewer sessions were opened than on the busiest of them. While there are less than three such weeks, it is the
-dearest hour of the four weeks before. It is never less than the mean hour of the last two weeks: a session in a quiet
-night is not a spike. The last day is not part of either: it would hide what has just begun.
+give or take an hour, since clocks are put forward and back. Holidays are left out: days with far fewer sessions than
+the busiest of those that are compared. While there are less than three such weeks, it is the dearest hour of the four
+weeks before. It is never less than the mean hour of the last two weeks: a session in a quiet night is not a spike. The
+last day is not part of either: it would hide what has just begun.
 
 Money comes in lumps, one a session. The sum over ``T`` hours of sessions that cost ``c`` on average scatters around
 ``usual·T`` with a variance of ``scatter·c·usual·T``; a spike has to be ``z`` standard deviations above what is allowed.
