@@ -58,7 +58,7 @@ CONSTANTS = (
     ("AgentCostSpike", "quantile by (agent) (0.5,", ("quantile by (agent) (0,", "quantile by (agent) (1,")),
     ("AgentCostSpike", ">= 3", (">= 2", ">= 4")),
     ("AgentCostSpike", "4 * agent:agent_sessions", ("3 * agent:agent_sessions", "5 * agent:agent_sessions")),
-    ("AgentCostSpike", "[1d:1h]", ("[4d:1h]",)),
+    ("AgentCostSpike", "[1d:1h]", ("[10d:1h]",)),
     ("AgentCostSpike", "[4w:1h]", ("[2w:1h]",)),
     ("AgentCostSpike", "[2h:30m]", ("[1h:30m]", "[6h:30m]")),
     ("AgentCostSpike", "offset 2d > 0", ("offset 1d > 0", "offset 3d > 0")),
