@@ -26,7 +26,7 @@ from alerts.thresholds import Numbers, Threshold
 from tests.alerts import notation, promtool
 from tests.alerts.promtool import RENDERED, scenarios
 
-pytestmark = pytest.mark.mutation
+pytestmark = [pytest.mark.mutation, pytest.mark.timeout(1800)]  # weeks are replayed for each mutant
 
 CONSTANTS = (
     ("AgentAllToolCallsFailing", " >= 2) > 1", (" >= 1) > 1", " >= 2) > 0", " >= 2) > 2")),
