@@ -1,6 +1,9 @@
 # make up | test | page | drill | chaos | deploy-check | generate | docs | lint | lock: each sets up what it needs first.
 
 PYTHON_ENV = .venv/bin/python
+# Byte code is kept, whatever the shell says, but away from the sources: else every command compiles all that it loads.
+export PYTHONPYCACHEPREFIX = $(CURDIR)/.stack/bytecode
+unexport PYTHONDONTWRITEBYTECODE
 OFFSET ?= 0
 FAULT ?= crm-outage
 EVAL ?=
