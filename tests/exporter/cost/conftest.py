@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
+from agentgauge.cost import redis_store
 from agentgauge.cost.redis_store import RedisStore
 from agentgauge.cost.store import MemoryStore, Store
 from stack import redis_server
@@ -46,10 +47,17 @@ def gauge(registry: CollectorRegistry) -> AgentGauge:
 
 
 @pytest.fixture(scope="session")
-def redis() -> Iterator[RedisServer]:
+def redis_for_all() -> Iterator[RedisServer]:
     """A real Redis. Without one the tests fail: nothing is skipped."""
     with redis_server.running(HOME) as server:
         yield server
+
+
+@pytest.fixture
+def redis(redis_for_all: RedisServer, monkeypatch: pytest.MonkeyPatch) -> RedisServer:
+    """The same, and patience with it: a busy machine is no Redis that hangs."""
+    monkeypatch.setattr(redis_store, "TIMEOUT_SECONDS", 60)
+    return redis_for_all
 
 
 @pytest.fixture(params=["memory", "redis"])

@@ -11,16 +11,9 @@ from prometheus_client import CollectorRegistry
 
 from agentgauge import AgentGauge
 from sample_agent.sales.tools import TOOLS_BY_NAME
-from stack import redis_server
-from stack.layout import HOME
-from stack.redis_server import RedisServer
-from tests.exporter.cost.conftest import Clock
+from tests.exporter.cost import conftest as levers
 
-
-@pytest.fixture
-def clock() -> Clock:
-    """It shows some day in 2026."""
-    return Clock()
+clock, redis, redis_for_all = levers.clock, levers.redis, levers.redis_for_all
 
 
 @pytest.fixture
@@ -29,10 +22,3 @@ def gauge(registry: CollectorRegistry, tmp_path: Path) -> Iterator[AgentGauge]:
     ledger = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
     with closing(AgentGauge("a", tools=list(TOOLS_BY_NAME), registry=registry, ledger=ledger)) as made:
         yield made
-
-
-@pytest.fixture(scope="session")
-def redis() -> Iterator[RedisServer]:
-    """A real Redis. Without one the tests fail: nothing is skipped."""
-    with redis_server.running(HOME) as server:
-        yield server
