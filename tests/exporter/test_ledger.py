@@ -239,14 +239,17 @@ def test_a_pseudonym_is_looked_up_in_an_index(ledger: Ledger, url: str) -> None:
         assert "agentgauge_usage_pseudonym" in str(shown)
 
 
-def test_a_user_whose_row_is_older_is_named_by_the_next_turn(ledger: Ledger, url: str) -> None:
-    """And is found before that, too."""
-    use(ledger, "rep-1", 0)
+def test_users_whose_rows_are_older_are_named_once_an_hour(ledger: Ledger, url: str) -> None:
+    """And are found before that, too; other agents' replicas name theirs."""
+    use(ledger, "rep-1", 0, 3)
+    use(ledger, "rep-2", 1, agent="b")
     sql(url, "UPDATE agentgauge_usage SET pseudonym = NULL")
     assert ledger.user_behind(ledger.pseudonym("rep-1")) == "rep-1"
     use(ledger, "rep-1", 0)
-    rows = sql(url, "SELECT user_id, turns, pseudonym FROM agentgauge_usage")
-    assert [tuple(row) for row in rows] == [("rep-1", 2, ledger.pseudonym("rep-1"))]
+    ledger.catch_up("a")
+    rows = sql(url, "SELECT user_id, turns, pseudonym FROM agentgauge_usage ORDER BY day DESC")
+    named = ledger.pseudonym("rep-1")
+    assert [tuple(row) for row in rows] == [("rep-1", 2, named), ("rep-2", 1, None), ("rep-1", 1, named)]
 
 
 def test_what_is_older_than_the_retention_is_deleted(url: str, clock: Clock) -> None:

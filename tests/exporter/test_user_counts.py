@@ -151,7 +151,7 @@ def test_what_an_older_replica_wrote_is_counted_within_the_hour(ledger: Ledger, 
         sql(url, f"INSERT INTO agentgauge_usage VALUES ({values})")  # noqa: S608 - the values above
     assert ledger.users("a").active["28d"] == 2
     for _ in range(2):
-        ledger.count_missed_users("a")
+        ledger.catch_up("a")
         users = ledger.users("a")
         assert (users.active["28d"], users.failed_last_hour, users.others_last_hour) == (3, 2, 1)
 

@@ -6,6 +6,7 @@ The counts of all users together answer how many were active in a trailing windo
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, Self
@@ -42,9 +43,9 @@ class Activity:
     last_failed_at: float | None = None
 
     @classmethod
-    def read(cls, runs: str, last_failed_at: float | None) -> Self:
-        """What a row of the ledger holds."""
-        return cls(tuple([(began, ended) for began, ended in json.loads(runs)]), last_failed_at)
+    def read(cls, runs: Iterable[tuple[float, float]], last_failed_at: float | None) -> Self:
+        """What a row of the ledger holds: the pairs of its JSON."""
+        return cls(tuple([(began, ended) for began, ended in runs]), last_failed_at)
 
     def written(self) -> str:
         """The runs for a row of the ledger."""
@@ -75,14 +76,17 @@ class Activity:
 
     def counts(self) -> list[Count]:
         """Where this user counts, once each."""
-        counts: list[Count] = [("began", slot_of(began)) for began, _ in self.runs]
-        counts += [("left", slot_of(ended)) for _, ended in self.runs[:-1]]
-        last, failed = self.last_turn_at, self.last_failed_at
-        if last is not None:
-            counts.append(("turn", slot_of(last)))
-        if failed is not None:
-            counts.append(("failed", slot_of(failed)))
-        seen = [at for at in (last, failed) if at is not None]
-        if seen:
-            counts.append(("seen", slot_of(max(seen))))
+        counts: list[Count] = []
+        seen = 0
+        for began, ended in self.runs:
+            seen = slot_of(ended)
+            counts += ("began", slot_of(began)), ("left", seen)
+        if counts:
+            counts[-1] = "turn", seen
+        if self.last_failed_at is not None:
+            failed = slot_of(self.last_failed_at)
+            counts.append(("failed", failed))
+            seen = max(seen, failed)
+        if counts:
+            counts.append(("seen", seen))
         return counts

@@ -17,11 +17,13 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Table,
+    bindparam,
     case,
     delete,
     func,
     make_url,
     select,
+    update,
 )
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -236,13 +238,19 @@ class Ledger:
         today = self.today()
         return self._summed(agent, lambda connection, part: user_weeks.cohorts(connection, agent, today, part))
 
-    def count_missed_users(self, agent: str) -> None:
-        """Count the users whose usage of yesterday and today was written by a replica of an older version."""
+    def catch_up(self, agent: str) -> None:
+        """Do what replicas of an older version left out: count the users of yesterday and today, and name all."""
         with self.reading() as connection:  # for seconds, where there are many: nobody waits for this to write
             missed = user_counts.missed(connection, agent, self.now())
+            nameless = connection.execute(_NAMELESS.where(USAGE.c.agent == agent)).scalars().all()
         if missed:
             with self.writing() as connection:
                 user_counts.note(connection, self.upserting, agent, self.now(), missed)
+        for start in range(0, len(nameless), USERS_AT_ONCE):
+            users = nameless[start : start + USERS_AT_ONCE]
+            with self.writing() as connection:
+                names = [{"of_user": user, "name": self.pseudonym(user)} for user in users]
+                connection.execute(_NAMING.where(USAGE.c.agent == agent), names)
 
     def top_spenders(self, agent: str, limit: int) -> tuple[Spend, ...]:
         """The users with any spend today, costliest first, at most ``limit``."""
@@ -268,7 +276,7 @@ class Ledger:
 
     def pseudonym(self, user_id: str) -> str:
         """The name by which metrics and pages call a user: 12 hex digits, the same on every replica of this ledger."""
-        return hmac.new(self._key, user_id.encode(), hashlib.sha256).hexdigest()[:PSEUDONYM_LENGTH]
+        return hmac.digest(self._key, user_id.encode(), "sha256").hex()[:PSEUDONYM_LENGTH]
 
     def secret_for(self, purpose: str) -> bytes:
         """A secret that whoever can read this ledger can derive, and nobody else; another one for each purpose."""
@@ -282,9 +290,7 @@ class Ledger:
             user_id: str | None = connection.execute(known).scalar_one_or_none()
             if user_id is not None:
                 return user_id
-            # Rows of an older agentgauge; the retention takes the last of them away.
-            nameless = select(USAGE.c.user_id).where(USAGE.c.pseudonym.is_(None)).distinct()
-            with connection.execute(nameless).scalars() as user_ids:
+            with connection.execute(_NAMELESS).scalars() as user_ids:
                 return next((str(one) for one in user_ids if self.pseudonym(one) == pseudonym), None)
 
     def delete_expired(self, agent: str) -> None:
@@ -336,9 +342,21 @@ class Ledger:
         return self._database.reading()
 
 
+_NAMELESS = select(USAGE.c.user_id).where(USAGE.c.pseudonym.is_(None)).distinct().order_by(USAGE.c.user_id)
+"""The users of rows that an older agentgauge wrote; ``Ledger.catch_up`` names them within the hour."""
+_NAMING = (
+    update(USAGE)
+    .where(USAGE.c.pseudonym.is_(None), USAGE.c.user_id == bindparam("of_user"))
+    .values(pseudonym=bindparam("name"))
+)
+
+
 @cache
 def _adding_up(upserting: Callable[[Table], Any]) -> Any:
-    """Add usage to what is there; made once, because that takes longer than to carry it out."""
+    """Add usage to what is there; made once, because that takes longer than to carry it out.
+
+    A pseudonym never changes, and to write it again would cost a page of its index for each user.
+    """
     insert = upserting(USAGE)
     return insert.on_conflict_do_update(
         index_elements=[USAGE.c.agent, USAGE.c.day, USAGE.c.user_id],
@@ -350,7 +368,6 @@ def _adding_up(upserting: Callable[[Table], Any]) -> Any:
             "first_turn_at": _first(USAGE.c.first_turn_at, insert.excluded.first_turn_at),
             "last_turn_at": -_first(-USAGE.c.last_turn_at, -insert.excluded.last_turn_at),
             "last_failed_at": -_first(-USAGE.c.last_failed_at, -insert.excluded.last_failed_at),
-            "pseudonym": insert.excluded.pseudonym,
         },
     )
 

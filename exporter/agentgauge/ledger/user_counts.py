@@ -7,6 +7,7 @@ slots. So a million users cost as little to count as ten.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -84,8 +85,10 @@ def note(
             after = _after(before, use[user])
             if after != before:
                 changed[user] = after
-                came += after.counts()
-                went += before.counts()
+                new, old = after.counts(), before.counts()
+                if new != old:
+                    came += new
+                    went += old
         _write(connection, insert, agent, changed)
     moved = Counter(came)
     moved.subtract(Counter(went))
@@ -184,8 +187,9 @@ _KNOWN = (
 
 def _known(connection: Connection, agent: str, users: list[str]) -> dict[str, Activity]:
     """The users' activity so far, locked until the transaction ends."""
-    rows = connection.execute(_KNOWN, {"agent": agent, "users": users})
-    return {user: Activity.read(runs, last_failed_at) for user, runs, last_failed_at in rows}
+    rows = connection.execute(_KNOWN, {"agent": agent, "users": users}).all()
+    runs = json.loads(f"[{','.join([row.runs for row in rows])}]")  # all at once: one by one takes five times as long
+    return {row.user_id: Activity.read(of_user, row.last_failed_at) for row, of_user in zip(rows, runs, strict=True)}
 
 
 def _write(connection: Connection, insert: Insert, agent: str, changed: Mapping[str, Activity]) -> None:

@@ -59,7 +59,7 @@ class UserGauges:
         }
 
     def _read_weeks(self) -> dict[str, Any]:
-        self._ledger.count_missed_users(self._agent)
+        self._ledger.catch_up(self._agent)
         cohorts = self._ledger.cohorts(self._agent)
         return {
             "user_days": self._ledger.user_days(self._agent, self._time_zone),
