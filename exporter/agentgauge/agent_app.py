@@ -195,7 +195,10 @@ class AgentApp:
         if gauge is None or self.policy is None:
             return policy_source(self.policy, self.tools)
         name = self.policy.name
-        return policy_source(self.policy, self.tools, lambda usable: gauge.show_config(name, usable=usable))
+        source = policy_source(self.policy, self.tools, lambda usable: gauge.show_config(name, usable=usable))
+        if gauge.recorder is not None:
+            gauge.recorder.add_follower(source)  # so that a bad edit shows before the next request
+        return source
 
     def autonomy(self, ledger: Ledger, gauge: AgentGauge | None = None) -> Autonomy:
         """What the agent may do alone, and what people decided; raises YamlFileError if the policy cannot be used.

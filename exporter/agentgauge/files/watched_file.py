@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
 from agentgauge.files.data_file import read_json
+from agentgauge.forks import in_forked_children
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,7 @@ class WatchedFile(Generic[T]):
     ``read`` returns the content; it raises OSError or ValueError for a file that cannot be used. Such a file, and one
     that is missing, gives ``default``; with ``keeping_last``, it gives the last content that could be used. Either way
     each version that cannot be used is logged once, as a warning, and ``on_read`` is called once a version, with
-    whether it can be used.
+    whether it can be used. Any thread may ask; while one reads a new version, the others wait for it.
     """
 
     def __init__(self, path: Path, read: Callable[[Path], T], default: T) -> None:
@@ -58,6 +60,8 @@ class WatchedFile(Generic[T]):
         self._on_read: Callable[[bool], object] = lambda _usable: None
         self._seen: Version | None = None
         self._value = default
+        self._begin_unread()
+        in_forked_children(self._begin_unread)
 
     @classmethod
     def keeping_last(
@@ -72,11 +76,16 @@ class WatchedFile(Generic[T]):
 
     def value(self) -> T:
         """The content now."""
-        version = version_of(self.path)
-        if version != self._seen:
-            self._seen = version
-            self._value = self._newest(missing=version is None)
+        if version_of(self.path) != self._seen:
+            with self._reading:
+                version = version_of(self.path)
+                if version != self._seen:
+                    self._value = self._newest(missing=version is None)
+                    self._seen = version
         return self._value
+
+    def _begin_unread(self) -> None:
+        self._reading = threading.RLock()  # not Lock: `on_read` may ask, too
 
     def _newest(self, *, missing: bool) -> T:
         if missing and not self._keeps_last:

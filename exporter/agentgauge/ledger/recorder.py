@@ -51,7 +51,7 @@ class Recorder:
     _stopping: threading.Event
     _refreshed: threading.Event
     _thread: threading.Thread | None
-    _failed: set[Callable[[], None]]  # of what is done again and again: what the database failed the last time
+    _failed: set[Callable[[], object]]  # of what is done again and again: what the database failed the last time
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Recorder:
         self._agent = agent
         self._expiry = Expiry(ledger, agent)
         self._refreshers = list(refreshers)
-        self._followers: list[Callable[[], None]] = []
+        self._followers: list[Callable[[], object]] = []
         self._writers: list[Callable[[], None]] = []
         self._on_fault = on_fault
         self._flush_seconds = flush_seconds
@@ -132,7 +132,7 @@ class Recorder:
         """Call this one, too, from the next time on."""
         self._refreshers.append(refresher)
 
-    def add_follower(self, follower: Callable[[], None]) -> None:
+    def add_follower(self, follower: Callable[[], object]) -> None:
         """Call this one every FOLLOW_SECONDS from now on."""
         self._followers.append(follower)
 
@@ -163,7 +163,7 @@ class Recorder:
             thread.join(CLOSING_SECONDS)
         self._ledger.close()
 
-    def _call(self, each: Iterable[Callable[[], None]]) -> None:
+    def _call(self, each: Iterable[Callable[[], object]]) -> None:
         """Call what is called again and again; only at the end, what fails once has failed for good."""
         with self._using_ledger:
             for one in list(each):

@@ -180,7 +180,7 @@ def test_a_running_agent_sees_a_new_version_and_keeps_the_last_good_one(
 def test_the_log_and_the_metrics_say_that_the_policy_file_cannot_be_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """From the start at 0, once for each bad version; a process that would start on one says where it is wrong."""
+    """From the start at 0, once for each bad version, without a request; a start on one says where it is wrong."""
     path = written(tmp_path)
     app = AgentApp("a", ledger=f"sqlite:///{tmp_path / 'ledger.sqlite'}", tools=TOOLS, policy=path)
     registry = CollectorRegistry()
@@ -193,8 +193,10 @@ def test_the_log_and_the_metrics_say_that_the_policy_file_cannot_be_used(
         current = app.policy_source(gauge)
         assert shown() == {"policy.yml": 0}
         written(tmp_path, TEXT.replace("stage: approval_required", "stage: whatever"))
-        assert (current().stage, current().stage) == ("approval_required", "approval_required")
+        assert gauge.recorder is not None
+        gauge.recorder.follow()
         assert shown() == {"policy.yml": 1}
+        assert (current().stage, current().stage) == ("approval_required", "approval_required")
         (said,) = [record.getMessage() for record in caplog.records if str(path) in record.getMessage()]
         assert "its last good version stays in force: policy.yml:4: stage:" in said
         with pytest.raises(YamlFileError, match=r"policy\.yml:4: stage:"):
