@@ -119,10 +119,11 @@ def _is_raw(request: APIRequest, response: Any) -> bool:
 
     Bedrock's streams are in Amazon's own encoding, and are parsed all the same.
     """
-    kind = response.headers.get("content-type", "")
     headers = request.headers
-    wanted = any(headers[name] == "stream" for name in headers if name.lower() == RAW_RESPONSE_HEADER)
-    return wanted and kind.startswith(("text/event-stream", "application/json"))
+    if not any(headers[name] == "stream" for name in headers if name.lower() == RAW_RESPONSE_HEADER):
+        return False
+    kind: str = response.headers.get("content-type", "")
+    return kind.startswith(("text/event-stream", "application/json"))
 
 
 def _note_provider(call: LLMCall, response: object) -> None:
@@ -176,9 +177,12 @@ def inferred_besides(usage: Any) -> list[tuple[str | None, TokenUsage]]:
 
     The model is None for compacting the context, which the model itself does; advisors are other models.
     """
+    # Most classes of the SDK have no such field: to ask for it takes longer than to look where it would be.
+    fields, unknown = getattr(usage, "__dict__", {}), getattr(usage, "model_extra", None) or {}
+    iterations = fields.get("iterations") or unknown.get("iterations")
     return [
         (str(one.model) if one.type == "advisor_message" else None, usage_of(one))
-        for one in getattr(usage, "iterations", None) or ()
+        for one in iterations or ()
         if one.type in ("advisor_message", "compaction")
     ]
 
@@ -261,6 +265,8 @@ class _NotingAsync:
 
 
 def _note_text(call: LLMCall, message: object) -> None:
+    if not call.keeps_what_is_said:
+        return
     content = getattr(message, "content", None)
     for block in content if isinstance(content, list) else ():
         call.said(getattr(block, "text", None))
