@@ -117,10 +117,10 @@ def peers(costs: Sequence[measure.Cost], events: int) -> list[Table]:
                 [one.agent.name, *(_microseconds(one.in_call, one.in_all, case) for case in measure.CASES)]
                 for one in costs
             ],
-            "Each in a process and an environment of its own, against the same local server: CPU of the process beyond "
-            "that of the same SDK without it, at the median call, and in brackets of all that the process does until "
-            "what was recorded is sent to a receiver on this machine. AgentGauge sends nothing: a scrape is below. "
-            "What the empty middleware seems to cost, or to save, beyond some 25 µs is the noise of this run. "
+            "Each in a process and an environment of its own, against the same local server: CPU of the thread that "
+            "calls beyond that of the same SDK without it, at the median, and in brackets of all that the process does "
+            "until what was recorded is sent to a receiver on this machine. AgentGauge sends nothing: a scrape is "
+            "below. What the empty middleware seems to cost, or to save, beyond some 25 µs is the noise of this run. "
             f"An empty cell: the tool counts no such call. Versions: {versions}.",
         ),
         Table(

@@ -1,6 +1,7 @@
 """What an LLM call costs with AgentGauge and with other tools: agents in processes and environments of their own.
 
-All ask the same server, in turns, so that a busy machine slows all alike. Times are of CPU, of each agent's process.
+All ask the same server, in turns, so that a busy machine slows all alike. Times are of CPU, of the thread that calls
+or of the agent's whole process.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ AGENTS = (
 class Cost:
     """What an agent costs more than the bare one of its environment.
 
-    ``in_call`` and ``in_all`` are microseconds of CPU a call by case: until the answer is read, at the median, and of
+    ``in_call`` and ``in_all`` are microseconds of CPU a call by case: of the thread that calls, at the median, and of
     the whole process, until all that it recorded is sent. ``start`` is CPU seconds of import and set-up, ``mib`` the
     memory then. ``versions`` are those of what is measured and of the SDK below it.
     """
