@@ -98,20 +98,24 @@ def record_tool_call(
 
 
 MOST_TOKENS = 10**12
-"""Of one kind in one call; more is a mistake."""
+"""In one call; more is a mistake."""
 
 
 def _check(usage: TokenUsage) -> None:
     """Raise if the counts are none; what a provider sends is passed on as it came."""
     prompt = usage.input, usage.cache_read, usage.cache_write_5m, usage.cache_write_1h
-    for count in (*prompt, usage.output, usage.web_searches, usage.audio_input, usage.audio_output):
-        if not 0 <= count <= MOST_TOKENS:
-            raise NotAnAmountError("tokens are counted from 0")
+    counts = *prompt, usage.output, usage.web_searches, usage.audio_input, usage.audio_output
+    # In this form because NaN is in no order: it makes a sum of NaN, which is not below the most.
+    if not (min(counts) >= 0 and sum(counts) <= MOST_TOKENS):
+        raise NotAnAmountError("tokens are counted from 0")
 
 
 def _name(value: object) -> str | None:
     """The name of a model or a provider, short enough to be kept; None for anything but text."""
     return value[:LONGEST_LABEL] if isinstance(value, str) else None
+
+
+_NO_USAGE = TokenUsage()
 
 
 class LLMCall:
@@ -218,7 +222,7 @@ class LLMCall:
     def fail(self, error_type: str, usage: TokenUsage | None = None) -> None:
         """Count a failed call by provider error code or exception class; tokens seen before the failure still cost."""
         # A failure that reports no usage is not billed.
-        self._end(TokenUsage() if usage is None else usage, None, error_type or metrics.OTHER)
+        self._end(_NO_USAGE if usage is None else usage, None, error_type or metrics.OTHER)
 
     def _end(self, usage: TokenUsage | None, model: str | None, error_type: str | None) -> None:
         if self._finished:
@@ -248,18 +252,19 @@ class LLMCall:
             series.successes.inc()
             self._count_model_turn()
         self._count_for_subagent(metrics.SUBAGENT_CALLS, 1)
-        if usage is None or not (usage.total or error_type):
+        total = 0 if usage is None else usage.total
+        if usage is None or not (total or error_type):
             series.usage_unknown.inc()
-            usage = TokenUsage()
+            usage = _NO_USAGE
         seconds = elapsed(self._started, perf_counter()) if self._seconds is None else self._seconds
         if telemetry.on_llm_call_end is not None:
-            known = usage if usage.total else None
+            known = usage if total else None
             telemetry.on_llm_call_end(self, known, seconds, error_type is not None)
         if usage.terms != "batch":  # read when it is all there: nobody saw how long the model took
             series.duration.observe(seconds, current_trace())
         if self._first_token_seconds is not None:
             series.first_token.observe(self._first_token_seconds)
-        if usage.total:
+        if total:
             self._record_usage(series, usage)
         for model, used in self._others:
             inferred = (self._model, answered) if model is None else (model, None)

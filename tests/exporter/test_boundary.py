@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
 from decimal import Decimal
 from functools import cache
 from itertools import cycle
@@ -329,11 +330,13 @@ def test_an_amount_that_is_none_is_dropped_and_counted(bad: Any) -> None:
         assert registry.get_sample_value("agent_exporter_errors_total", labels) == 1
 
 
-def test_tokens_that_are_none_are_unknown_not_lost() -> None:
-    """The call counts, and so does that its usage could not be read."""
+@pytest.mark.parametrize("bad", [None, "1", math.nan, math.inf, -1, 10**400], ids=repr)
+@pytest.mark.parametrize("field", ["input", "cache_write_1h", "output", "web_searches", "audio_output"])
+def test_tokens_that_are_none_are_unknown_not_lost(field: str, bad: Any) -> None:
+    """The call counts, and so does that its usage could not be read, whichever of its counts is wrong."""
     registry = CollectorRegistry()
     gauge = AgentGauge("a", registry=registry)
-    gauge.llm_call("claude-opus-5").finish(TokenUsage(input=-5, output=3))
+    gauge.llm_call("claude-opus-5").finish(replace(TokenUsage(input=5, output=3), **{field: bad}))
     labels = {"agent": "a", "model": "claude-opus-5"}
     assert registry.get_sample_value("agent_llm_calls_total", labels | {"outcome": "success"}) == 1
     assert registry.get_sample_value("agent_llm_usage_unknown_total", labels) == 1
