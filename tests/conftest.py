@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +22,15 @@ from stack.layout import HOME
 def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands print as they do into a file: how wide the terminal is that runs the tests must not show."""
     monkeypatch.delenv("COLUMNS", raising=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_byte_code_of_what_is_gone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Byte code that is kept away from the sources would outlive the environments that tests make for themselves."""
+    yield
+    if sys.pycache_prefix is not None:
+        made_from = tmp_path_factory.getbasetemp().relative_to("/")
+        shutil.rmtree(Path(sys.pycache_prefix, made_from), ignore_errors=True)
 
 
 @pytest.fixture
