@@ -29,8 +29,8 @@ test: .venv/ready ## the tests of every part, in some minutes; what takes longer
 test-scenarios: .venv/ready ## every scenario of every alert on the real promtool
 	$(PYTHON_ENV) -m pytest -m scenarios -n 3 --dist worksteal tests/alerts
 
-test-browser: .venv/ready ## our pages in Chromium: drawn, readable, usable, nothing cut off
-	$(PYTHON_ENV) -m pytest -m browser -n 3 --dist loadfile
+test-browser: .venv/ready ## our pages in Chromium: drawn, readable, usable, nothing cut off (SAMPLE=3 START=1: one of three runbooks and docs)
+	SAMPLE=$(SAMPLE) START=$(START) $(PYTHON_ENV) -m pytest -m browser -n 3 --dist loadfile
 
 test-e2e: .venv/ready ## whole stacks, servers and installations: faults are paged and mended, processes killed, wheels installed
 	$(PYTHON_ENV) -m pytest -m e2e -n 3 --dist loadfile

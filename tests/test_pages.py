@@ -30,7 +30,7 @@ from dashboards.catalog import GENERATED
 from sample_agent.serving import serving
 from stack.layout import HOME, ROOT
 from stack.preview import app as preview
-from tests import axe, chromium, static_site
+from tests import axe, chromium, sample, static_site
 
 PICTURES = HOME / "pictures"
 NOBODY = "http://127.0.0.1:9"
@@ -137,7 +137,7 @@ def docs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("name", DOCS)
+@pytest.mark.parametrize("name", sample.chosen(DOCS))
 def test_a_page_of_the_documentation_can_be_used_by_everybody(browser_page: Page, docs: str, name: str) -> None:
     """On a desk and on a phone: colours stand out, what can be clicked has a name, nothing is wider than the phone."""
     browser = browser_page.context.browser  # two at once are more than Playwright runs in a thread

@@ -5,7 +5,6 @@ A scenario far from the threshold proves little: it would pass with half or twic
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from alerts.deployment import DEMO
 from alerts.promql import Duration
 from alerts.rules import RenderedAlert, holes
 from alerts.thresholds import Numbers, Threshold
+from tests import sample
 from tests.alerts import notation, promtool
 from tests.alerts.promtool import RENDERED, scenarios
 
@@ -216,12 +216,7 @@ def passes(rules: Rules, programs: dict[str, Path], folder: Path) -> bool:
     return all(promtool.run(programs["promtool"], [file], it, folder, wording=False).returncode == 0 for it in batches)
 
 
-SAMPLE, START = (int(os.environ.get(name, default)) for name, default in (("SAMPLE", "1"), ("START", "0")))
-"""Only one of so many alerts, counted from there: the short form."""
-CHOSEN = list(RENDERED.values())[START % SAMPLE :: SAMPLE]
-
-
-@pytest.mark.parametrize("item", CHOSEN, ids=lambda item: str(item.alert.name))
+@pytest.mark.parametrize("item", sample.chosen(list(RENDERED.values())), ids=lambda item: str(item.alert.name))
 def test_a_moved_number_fails_a_scenario(item: RenderedAlert, programs: dict[str, Path], tmp_path: Path) -> None:
     """Every mutant fails, and the rule itself does not; else add a scenario between the number and the moved one."""
     candidates = {"as it is": rules_with(item, item.numbers), **dict(mutants(item))}
