@@ -66,7 +66,7 @@ test-real-model: .venv/ready ## the same in an environment that is kept in .stac
 	AGENTGAUGE_STRANGER=.stack/stranger $(PYTHON_ENV) -m pytest -m adoption -s -v tests/adoption $(if $(ONLY),-k "$(ONLY)")
 
 test-mutations: .venv/ready ## move every number of every alert: a scenario must notice (SAMPLE=3 START=1: one alert of three)
-	SAMPLE=$(SAMPLE) START=$(START) $(PYTHON_ENV) -m pytest -m mutation
+	SAMPLE=$(SAMPLE) START=$(START) $(PYTHON_ENV) -m pytest -m mutation tests/alerts
 
 test-fuzz: .venv/ready ## anything at all handed to the library, with faults beneath it: nothing raises, every scrape can be read (many minutes; EXAMPLES=20000, SECONDS=600, SEED=7 repeats a slice)
 	@EXAMPLES=$(EXAMPLES) SECONDS=$(SECONDS) SEED=$(SEED) $(PYTHON_ENV) -m tests.exporter.fuzz
