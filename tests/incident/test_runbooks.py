@@ -162,6 +162,7 @@ def test_what_only_the_demo_has_comes_first() -> None:
         ("# AgentLost", "AgentLost", r"AgentLost\.md:1: no title"),
         ("**Why?**", "Why?", r"AgentLost\.md:22: step 2 does not begin with its question in bold"),
         ("```promql\n    sum(up)", "```\n    sum(up)", r"AgentLost\.md:22: step 2 has no promql block"),
+        ("    * ", "    ", r"AgentLost\.md:9: step 1 has no list of what its answers mean"),
         ("one row == 1", "one row is 1", r"AgentLost\.md:15: 'one row is 1' is not a condition"),
         ("go to step 2", "go to step 7", r"AgentLost\.md:15: leads to step 7, which the page does not have"),
         ("Mitigation 1", "Mitigation 4", r"AgentLost\.md:20: leads to Mitigation 4, which is not there"),

@@ -134,6 +134,8 @@ def _step(number: int, text: str, where: str, line: int) -> Step:
         raise RunbookError(f"{where}: step {number} has no promql block")
     without_blocks = _FENCE.sub(lambda block: "\n" * block[0].count("\n"), text)
     starts = list(_BULLET.finditer(without_blocks))
+    if not starts:
+        raise RunbookError(f"{where}: step {number} has no list of what its answers mean")
     ends = [start.start() for start in starts[1:]] + [len(without_blocks)]
     readings = []
     for start, end in zip(starts, ends, strict=True):
