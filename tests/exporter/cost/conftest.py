@@ -55,7 +55,7 @@ def redis_for_all() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def redis(redis_for_all: RedisServer, monkeypatch: pytest.MonkeyPatch) -> RedisServer:
-    """The same, and patience with it: a busy machine is no Redis that hangs."""
+    """The same, and patience with it: on a busy machine it must not look like one that hangs."""
     monkeypatch.setattr(redis_store, "TIMEOUT_SECONDS", 60)
     return redis_for_all
 
